@@ -1,0 +1,47 @@
+# The two commands of the README, and what they are made of.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: demo test lint types contracts unit clean help
+
+help:
+	@echo "make demo   install, make one synthetic neck, find its fractures"
+	@echo "make test   install with the training extra; linters, types, import contracts, all tests"
+	@echo "make clean  remove the environment and what the demo wrote"
+
+demo: .venv/ready
+	@rm -rf demo
+	$(BIN)/cspine phantom demo/data --studies 1 --seed 3 --size small
+	$(BIN)/cspine detect demo/data/train_images -o demo/result
+
+test: lint types contracts unit
+
+lint: .venv/ready-test
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+
+types: .venv/ready-test
+	$(BIN)/mypy
+
+contracts: .venv/ready-test
+	$(BIN)/lint-imports
+
+unit: .venv/ready-test
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+clean:
+	rm -rf .venv demo
+
+.venv/made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cspine needs Python 3.11 or later")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/ready: .venv/made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/ready-test: .venv/made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dicom,onnx,test]'
+	@touch $@ .venv/ready

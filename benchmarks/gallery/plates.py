@@ -1,0 +1,226 @@
+"""What the gallery shows, sheet by sheet."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.gallery import subjects
+from benchmarks.gallery.planes import along, leaning, section, turned
+from benchmarks.gallery.sheet import Row, Sheet
+from benchmarks.gallery.subjects import Painter, Shown
+from cspine.anatomy import CERVICAL, Level
+from cspine.geometry import Grid, Vector
+from cspine.imaging import sample
+from cspine.phantoms import render
+from cspine.phantoms.carrying import carry_head
+from cspine.phantoms.degeneration import JOINTS, Wear, draw_degeneration
+from cspine.phantoms.hardware.devices import Crowns
+from cspine.phantoms.hardware.drawing import anterior_plate, collar, dental_metal, endotracheal_tube, gastric_tube, posterior_screws
+from cspine.phantoms.injuries import KINDS, Injury, draw_injury
+from cspine.phantoms.injuries.pieces import Fracture
+from cspine.phantoms.injuries.sites import beside
+from cspine.phantoms.lookalikes import SHARES, draw_lookalike
+from cspine.phantoms.neck import Neck
+from cspine.phantoms.painting import paint_bones
+from cspine.volume import Volume
+
+SEVERITIES = (0.1, 0.5, 1.0)
+_LEVELS = tuple(level.name for level in CERVICAL)
+_SOFT_HU = 45.0
+_SIDE_MM = 44.0
+
+
+def sheets(data: Path) -> Iterator[tuple[str, Sheet]]:
+    """Every sheet with its name."""
+    phantoms = [
+        subjects.scanned_like_full_head(replace(subjects.phantom(seed), hardware=()), f"phantom {seed}") for seed in (15, 14, 11)
+    ]
+    yield "sagittal", _sagittal(data, phantoms)
+    yield "axial", _axial([subjects.full_head(data), *phantoms[:2]])
+    yield "fractures-c1", Sheet([_fracture(Level.C1, kind) for kind in KINDS[Level.C1]])
+    yield "fractures-c2", Sheet([_fracture(Level.C2, kind) for kind in KINDS[Level.C2]])
+    yield "fractures-c3-c7", Sheet([_fracture(_level(kind), kind) for kind in KINDS[Level.C5]])
+    yield "severity", _severity()
+    yield "lookalikes", _lookalikes()
+    yield "wear", _wear()
+    yield "hardware", _hardware()
+
+
+def _sagittal(data: Path, phantoms: list[Shown]) -> Sheet:
+    """The middle of the spine, and the facets beside it; faces lie outside."""
+    real = subjects.full_head(data)
+    size = (112.0, 84.0)
+    tiles: list[NDArray[np.float32] | None] = []
+    facets: list[NDArray[np.float32] | None] = []
+    names = []
+    for shown in (real, *phantoms):
+        top, low = (np.array(shown.centres_mm[name]) for name in ("C1", list(shown.centres_mm)[-1] if shown is real else "C6"))
+        middle = beside((top + low) / 2, y=12.0)
+        for side, out in ((0.0, tiles), (19.0, facets)):
+            out.append(section(shown.paint, beside(middle, side), "sagittal", size, 0.6))
+        names.append(shown.name)
+    spine = subjects.whole_spine(data)
+    middle = np.array(subjects.WHOLE_SPINE_MM)
+    tiles.append(turned(spine, leaning(subjects.WHOLE_SPINE_LEAN_DEG), middle, "sagittal", size, 0.6))
+    names.append("real: whole spine")
+    return Sheet([Row("Midsagittal", tiles, names), Row("Through the facets", [*facets, None], [*names[:-1], ""])])
+
+
+def _axial(shown: list[Shown]) -> Sheet:
+    rows = []
+    for one in shown:
+        tiles = []
+        for name in _LEVELS:
+            centre = beside(np.array(one.centres_mm[name]), y=12.0) if name in one.centres_mm else None
+            tiles.append(None if centre is None else section(one.paint, centre, "axial", (72.0, 78.0), 0.7))
+        rows.append(Row(one.name, tiles, _LEVELS))
+    return Sheet(rows)
+
+
+def _level(kind: str) -> Level:
+    """Where a kind of C3 to C7 is shown: where it is at home."""
+    return Level.C7 if kind in ("spinous_process", "transverse_process") else Level.C5
+
+
+def _fracture(level: Level, kind: str) -> Row:
+    """One kind at three severities, axial and sagittal."""
+    neck = _plain()
+    tiles, captions = [], []
+    for severity in SEVERITIES:
+        injury = draw_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
+        broken = neck.with_bone(replace(neck.bone(level.name), injuries=(injury,)))
+        broken = replace(broken, bones=tuple(carry_head(broken.bones)))
+        tiles.extend(_two_planes(broken, level, injury.facts.site_mm, _beside_the_split(injury)))
+        facts = injury.facts
+        captions.extend([f"{severity}: gap {facts.gap_mm:.1f} mm", f"moved {facts.displacement_mm:.1f} mm"])
+    return Row(f"{level.name} {kind.replace('_', ' ')}", tiles, captions)
+
+
+def _beside_the_split(injury: Injury) -> Vector:
+    """Where a sagittal section shows the fracture: through its first cut, but not within a cut that runs in its plane."""
+    if not isinstance(injury, Fracture) or len(injury.cuts) == 1:
+        return injury.facts.site_mm
+    x, y, z = injury.cuts[0].site_mm
+    return (x + 4.0, y, z) if injury.facts.kind == "burst" else (x, y, z)
+
+
+def _two_planes(neck: Neck, level: Level, site_mm: Vector, second_mm: Vector | None = None) -> list[NDArray[np.float32]]:
+    pose, paint = neck.bone(level.name).pose, _bones_only(neck, level)
+    first, second = (pose.to_world(np.asarray(place)) for place in (site_mm, second_mm or site_mm))
+    return [along(paint, pose, first, "axial", _SIDE_MM), along(paint, pose, second, "sagittal", _SIDE_MM)]
+
+
+def _bones_only(neck: Neck, level: Level) -> Painter:
+    """A vertebra and its neighbours in even soft tissue."""
+    near = {f"C{level + step}" for step in (-1, 0, 1)} | {"T1" if level is Level.C7 else "skull"}
+    small = replace(neck, bones=tuple(bone for bone in neck.bones if bone.name in near))
+
+    def paint(grid: Grid) -> NDArray[np.float32]:
+        image = paint_bones(small, grid)
+        return np.asarray(_SOFT_HU * (1 - image.share) + image.density, dtype=np.float32)
+
+    return paint
+
+
+def _severity() -> Sheet:
+    """The same fracture as a scanner shows it, from a hairline on, with a soft and with a sharp kernel."""
+    neck, rows = _plain(), []
+    for level, kind, plane in ((Level.C2, "odontoid_type_2", "sagittal"), (Level.C6, "lamina", "axial")):
+        for sharpness, kernel in ((0.15, "soft kernel"), (0.9, "sharp kernel")):
+            tiles, captions = [], []
+            for severity in (0.0, 0.2, 0.4, 0.6, 0.9):
+                injury = draw_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
+                broken = neck.with_bone(replace(neck.bone(level.name), injuries=(injury,)))
+                broken = replace(broken, bones=tuple(carry_head(broken.bones)))
+                pose = broken.bone(level.name).pose
+                centre = pose.to_world(np.asarray(injury.facts.site_mm))
+                grid = Grid.upright(centre, (64, 128, 128), (0.625, 0.35, 0.35))
+                volume = subjects.scanned(broken, grid, sharpness)
+                paint = _sampler(volume)
+                tiles.append(section(paint, centre, plane, (38.0, 42.0), 0.35))
+                captions.append(f"severity {severity}: {injury.facts.gap_mm:.2f} mm")
+            rows.append(Row(f"{level.name} {kind.replace('_', ' ')}, {kernel}, 0.35 x 0.35 x 0.625 mm", tiles, captions))
+    return Sheet(rows)
+
+
+def _sampler(volume: Volume) -> Painter:
+    return lambda grid: sample(volume, grid).hu
+
+
+def _lookalikes() -> Sheet:
+    """Each kind, axial and sagittal, three in a row."""
+    neck = _plain()
+    shown: list[tuple[str, list[NDArray[np.float32]]]] = []
+    for level in (Level.C1, Level.C2, Level.C6):
+        for kind in SHARES[level]:
+            if any(kind in name for name, _ in shown):
+                continue
+            found = draw_lookalike(np.random.default_rng(4), level, subjects.sites_of(neck, level), kind)
+            changed = neck.with_bone(replace(neck.bone(level.name), changes=(found,)))
+            shown.append((f"{level.name} {kind}", _two_planes(changed, level, found.facts.site_mm)))
+    rows = []
+    for first in range(0, len(shown), 3):
+        part = shown[first : first + 3]
+        captions = [text for name, _ in part for text in (name.replace("_", " "), "")]
+        rows.append(Row("", [tile for _, tiles in part for tile in tiles], captions))
+    return Sheet(rows)
+
+
+def _wear() -> Sheet:
+    """The same neck at three ages."""
+    neck, tiles, captions = _plain(), [], []
+    for share in (0.1, 0.55, 1.0):
+        wear = Wear(share, dict.fromkeys(JOINTS, share), dict.fromkeys(JOINTS, share))
+        worn = neck
+        for level in CERVICAL:
+            changes = draw_degeneration(np.random.default_rng(int(level)), wear, level, subjects.sites_of(neck, level))
+            worn = worn.with_bone(replace(worn.bone(level.name), changes=changes))
+        middle = beside(np.array(neck.centres_mm["C4"]), y=10.0)
+        for side in (0.0, 18.0):
+            tiles.append(section(_painter(worn), beside(middle, side), "sagittal", (118.0, 78.0), 0.6))
+            captions.append(f"wear {share}" if not side else "facets")
+    return Sheet([Row("Wear", tiles, captions)])
+
+
+def _hardware() -> Sheet:
+    """As a scanner shows it, streaks included."""
+    neck, rng = _plain(), np.random.default_rng(3)
+    tubes = replace(neck, hardware=(endotracheal_tube(rng, neck), gastric_tube(rng, neck.tissue), collar(rng, neck)))
+    plated = replace(neck, hardware=tuple(anterior_plate(rng, neck)))
+    screwed = replace(neck, hardware=(posterior_screws(rng, neck),))
+    crowned = dental_metal(np.random.default_rng(0), neck)
+    heights = {level: neck.centres_mm[level][2] for level in ("C5", "C6")} | {"teeth": _teeth_mm(crowned)}
+    shown = (
+        ("tubes, collar", tubes, "C6", 0.0, -5.0),
+        ("plate", plated, "C5", 0.0, -5.0),
+        ("screws", screwed, "C5", 19.0, -5.0),
+        ("teeth", crowned, "teeth", 0.0, -35.0),
+    )
+    sagittal, axial, names = [], [], []
+    for name, brought, height, side, forwards in shown:
+        c4 = np.array(brought.centres_mm["C4"])
+        volume = subjects.scanned(brought, brought.scan_grid((1.25, 0.8, 0.8), 170.0, 55.0, 30.0), 0.5)
+        paint = _sampler(volume)
+        sagittal.append(section(paint, beside(c4, side, -5.0, 8.0), "sagittal", (140.0, 130.0), 0.8))
+        axial.append(section(paint, np.array([c4[0], c4[1] + forwards, heights[height]]), "axial", (130.0, 130.0), 0.8))
+        names.append(name)
+    return Sheet([Row("Hardware", sagittal[:3], names[:3]), Row("", axial, names)])
+
+
+def _teeth_mm(neck: Neck) -> float:
+    """World height of the metal in the lower jaw."""
+    jaw = neck.bone("jaw")
+    crowns = next(change for change in jaw.changes if isinstance(change, Crowns))
+    front = np.array([0.0, crowns.low_mm[1] + 15, sum(crowns.heights_mm) / 2])
+    return float(jaw.pose.to_world(front)[2])
+
+
+def _painter(neck: Neck) -> Painter:
+    return lambda grid: render(neck, grid).volume.hu
+
+
+def _plain() -> Neck:
+    return subjects.bare(subjects.phantom(15))

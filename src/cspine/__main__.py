@@ -1,0 +1,7 @@
+"""``python -m cspine``."""
+
+import sys
+
+from cspine.cli import main
+
+sys.exit(main())

@@ -1,0 +1,101 @@
+"""The command line: a light table of commands, each in its own file.
+
+A command's module has ``add_arguments(parser)`` and ``run(args) -> int``, the exit code. It is imported when it is called, so
+that the help text appears at once.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from importlib import import_module
+
+import cspine
+from cspine.errors import InputError
+
+COMMANDS = {
+    "detect": "find fractures in scans",
+    "info": "say what is in a folder, a zip or a file, and what would be used",
+    "phantom": "make a data set of synthetic necks in the RSNA layout",
+    "anatomy": "turn surfaces of vertebrae into an anatomy for phantoms",
+    "cache": "show or clean a cache of prepared studies",
+    "train": "train a recipe on a data set",
+    "evaluate": "judge a trained run on the patients it has not seen",
+    "export": "turn a trained run into a model package",
+    "models": "list the model packages at hand",
+    "recipes": "list what can be trained",
+}
+
+_EXTRAS = {"keras": "train", "tensorflow": "train", "sklearn": "train", "highdicom": "dicom", "onnxruntime": "onnx"}
+"""Which extra brings a library that a command may lack."""
+
+_ABOUT = "Finds cervical spine fractures on CT. Research software, not a medical device."
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAULT = 1
+    WRONG_INPUT = 2
+    SOME_FAILED = 3
+    ALL_REJECTED = 4
+    INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        The exit code of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        return _run(given[0], given[1:])
+    parser = argparse.ArgumentParser(prog="cspine", description=_ABOUT, formatter_class=_Formatter, epilog=_table())
+    parser.add_argument("--version", action="version", version=f"cspine {cspine.__version__}")
+    parser.add_argument(
+        "command",
+        choices=COMMANDS,
+        metavar="COMMAND",
+        help="one of the commands below; `cspine COMMAND --help` explains it",
+    )
+    parser.parse_args(given or ["--help"])
+    return Exit.WRONG_INPUT  # argparse leaves before, with a message of its own
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    try:
+        command = import_module(f"cspine.cli.{name}")
+        parser = argparse.ArgumentParser(prog=f"cspine {name}", description=command.__doc__, formatter_class=_Formatter)
+        parser.add_argument("-v", "--verbose", action="store_true", help="log what is done")
+        command.add_arguments(parser)
+        options = parser.parse_args(arguments)
+        level = logging.INFO if options.verbose else logging.WARNING
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+        return int(command.run(options))
+    except InputError as error:
+        print(f"cspine {name}: {error}", file=sys.stderr)  # noqa: T201
+        return Exit.WRONG_INPUT
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        extra = _EXTRAS[error.name]
+        print(f"cspine {name}: {error.name} is needed and not installed. Run: pip install 'cspine[{extra}]'", file=sys.stderr)  # noqa: T201
+        return Exit.WRONG_INPUT
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except KeyboardInterrupt:
+        print(f"cspine {name}: interrupted; what is whole was kept", file=sys.stderr)  # noqa: T201
+        return Exit.INTERRUPTED
+
+
+def _table() -> str:
+    return "commands:\n" + "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of docstrings."""

@@ -1,0 +1,49 @@
+"""Turn surfaces of vertebrae into an anatomy for phantoms.
+
+FOLDER holds one closed surface per level, obj, stl or vtp; some levels may be absent, they are borrowed. A file whose name holds c1
+to c7 is that level, in millimetres, x to the left, y to the back, z to the head. Else a table says which file is what::
+
+    scale_mm = 1000.0                  millimetres per unit
+    axes = "ALS"                       where x, y, z point: one letter each of L/R, A/P, S/I
+    [levels]
+    C3 = "third.stl"
+    [context]
+    jaw = "mandible.obj"               jaw, hyoid, larynx, skull
+
+`cspine phantom --anatomy FILE` then draws necks with these bones.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cspine.cli import Exit
+from cspine.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="build")
+    build = actions.add_parser("build", help="build an anatomy file from a folder of surfaces")
+    build.add_argument("folder", type=Path, metavar="FOLDER", help="where the surfaces are")
+    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the anatomy file to write, *.anatomy.npz")
+    build.add_argument("--table", type=Path, metavar="TOML", help="which surface is which bone; FOLDER/anatomy.toml by default")
+    build.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds the file and says what is in it."""
+    from cspine.phantoms.anatomy import save_anatomy
+    from cspine.phantoms.building import build_anatomy
+
+    if args.output.exists() and not args.overwrite:
+        raise UsageError(f"{args.output} is there already. Give another name, or --overwrite.")
+    anatomy = build_anatomy(args.folder, args.table)
+    save_anatomy(anatomy, args.output)
+    for level, bone in anatomy.vertebrae.items():
+        width, depth, height = bone.body.size_mm
+        sys.stdout.write(f"{level.name}  body {width:.0f} x {depth:.0f} x {height:.0f} mm\n")
+    for name in anatomy.context:
+        sys.stdout.write(f"{name}\n")
+    sys.stdout.write(f"{args.output}\n")
+    return Exit.DONE

@@ -1,0 +1,84 @@
+"""Turns a trained run into a model package that `cspine detect --model PACKAGE` takes.
+
+The network is written as OpenVINO IR, and only if it agrees with the trained one. Probabilities and thresholds come from the
+patients that the network has not seen.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cspine.cli.screen import Screen
+from cspine.errors import UsageError
+from cspine.recipes import load_recipe
+from cspine.training.overrides import with_settings
+
+if TYPE_CHECKING:
+    from cspine.modelpack import Figure
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="PACKAGE", help="folder of the package")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="data set folder of the run: sample slices are taken from it"
+    )
+    parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
+    parser.add_argument("--name", help="name of the package (default: that of its folder)")
+    parser.add_argument("--package-version", default="1", metavar="V", help="version of the package (default: 1)")
+    parser.add_argument(
+        "--trained-on",
+        choices=["phantoms", "patients", "patients and phantoms"],
+        default=None,
+        help="whom the run has seen (default: told by the data)",
+    )
+    parser.add_argument("--describe", metavar="TEXT", help="the data set in words, for the card (default: its size)")
+    parser.add_argument(
+        "--evaluation", type=Path, metavar="JSON", help="evaluation.json on unseen studies, whose numbers the card shall show"
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    from cspine.modelpack import TrainingData
+    from cspine.training.export import PackageRequest, export
+    from cspine.training.runs import open_run
+    from cspine.training.stacks import prepare
+    from cspine.training.training import same_cases
+
+    current = open_run(options.run_folder)
+    recipe = with_settings(load_recipe(current.facts.recipe), current.facts.settings)
+    cases = same_cases(current, options.data)
+    phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
+    request = PackageRequest(
+        name=options.name or options.out.resolve().name,
+        version=options.package_version,
+        fold=options.fold,
+        data=options.describe or f"{current.facts.studies} studies of {current.facts.data}",
+        training_data=TrainingData(options.trained_on or phantoms),
+        figures=_figures(options.evaluation) if options.evaluation else (),
+    )
+    held_out = [case for case in cases if current.facts.folds[case.study_uid] == options.fold][:8]
+    with Screen() as screen:
+        stacks = prepare(held_out, recipe.input, options.cache or options.run_folder.absolute().parent / "cache", screen.say)
+        package = export(current, recipe, request, stacks, options.out)
+    print(f"exported {package.manifest.name} {package.manifest.version}: {options.out}")  # noqa: T201
+    return 0
+
+
+def _figures(path: Path) -> "tuple[Figure, ...]":
+    from cspine.modelpack import Figure
+
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        overall, levels = data["outputs"][0]["estimates"]["auroc"], data["mean_level_auroc"]
+        whom = f"{data['outputs'][0]['patients']} {data['about']['patients'].split(',')[0]}"
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UsageError(f"--evaluation needs an evaluation.json of `cspine evaluate`. Received: {path} ({error})") from error
+    return (
+        Figure(f"AUROC patient_overall, {whom}", **overall),
+        Figure(f"AUROC of a level, mean of C1..C7, {whom}", **levels),
+    )

@@ -1,0 +1,75 @@
+"""Makes a data set of synthetic necks, some of them fractured, in the layout of the RSNA 2022 data.
+
+OUT/truth/<uid>/truth.json says what each neck is made of. The same seed gives the same bytes, whatever the number of jobs or of
+studies. A command that was stopped leaves whole studies only; called again, it makes the rest.
+"""
+
+import argparse
+import os
+from functools import partial
+from pathlib import Path
+
+from cspine.cli.progress import progress
+from cspine.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    parser.add_argument("--studies", type=int, required=True, metavar="N", help="labelled studies")
+    parser.add_argument("--test-studies", type=int, default=0, metavar="N", help="studies without labels (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="everything is drawn from it (default: 0)")
+    parser.add_argument(
+        "--size", choices=["full", "small"], default="full", help="512 x 512 or 256 x 256 with thick slices (default: full)"
+    )
+    parser.add_argument(
+        "--masks", type=float, metavar="SHARE", help="share of studies with a mask (default: 87 of 2019, as in the RSNA data)"
+    )
+    parser.add_argument("--boxes", type=float, metavar="SHARE", help="share of positive studies with boxes (default: 235 of 961)")
+    parser.add_argument("--jobs", type=int, default=0, metavar="J", help="processes (default: one for each core)")
+    parser.add_argument(
+        "--anatomy", type=Path, metavar="FILE", help="an anatomy that `cspine anatomy build` made (default: those shipped)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    _check(options)
+    from cspine.phantoms.collection import Plan, make_collection
+    from cspine.phantoms.layout import RSNA_BOX_SHARE, RSNA_MASK_SHARE, Shares, Size
+    from cspine.phantoms.subjects import draw_subject
+
+    shares = Shares(
+        masks=RSNA_MASK_SHARE if options.masks is None else options.masks,
+        boxes=RSNA_BOX_SHARE if options.boxes is None else options.boxes,
+    )
+    plan = Plan(
+        root=options.out,
+        studies=options.studies,
+        test_studies=options.test_studies,
+        seed=options.seed,
+        size=Size(options.size),
+        shares=shares,
+        draw=partial(draw_subject, anatomy=options.anatomy),
+    )
+    total = options.studies + options.test_studies
+    made = sum(progress(make_collection(plan, options.jobs or os.cpu_count() or 1), total, "phantoms"))
+    print(f"{made} studies made, {total - made} were there: {options.out}")  # noqa: T201
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.studies < 0 or options.test_studies < 0 or options.studies + options.test_studies < 1:
+        raise UsageError(f"--studies needs a positive number. Received: {options.studies} and {options.test_studies} test studies.")
+    if options.seed < 0:
+        raise UsageError(f"--seed needs a whole number from 0. Received: {options.seed}.")
+    if options.jobs < 0:
+        raise UsageError(f"--jobs needs a positive number. Received: {options.jobs}.")
+    for name in ("masks", "boxes"):
+        share = getattr(options, name)
+        if share is not None and not 0 <= share <= 1:
+            raise UsageError(f"--{name} needs a share between 0 and 1. Received: {share}.")
+    if options.anatomy is not None and not options.anatomy.is_file():
+        raise UsageError(
+            f"--anatomy needs a file that `cspine anatomy build` made. Received: {options.anatomy}, which is not there."
+        )

@@ -1,0 +1,26 @@
+"""Lists what can be trained; with a name, tells what a recipe is and every setting it has."""
+
+import argparse
+
+from cspine.recipes import describe_recipe, load_recipe, recipe_names
+from cspine.training.overrides import settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="the one to tell about")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    if options.recipe is None:
+        width = max(map(len, recipe_names()))
+        for name in recipe_names():
+            print(f"{name:<{width}} {describe_recipe(name).splitlines()[0]}")  # noqa: T201
+        return 0
+    recipe = load_recipe(options.recipe)
+    print(describe_recipe(options.recipe))  # noqa: T201
+    print("\nSettings (change one with --set KEY=VALUE):")  # noqa: T201
+    for key, value in settings(recipe).items():
+        print(f"  {key} = {value}")  # noqa: T201
+    return 0

@@ -1,0 +1,75 @@
+"""Trains a recipe on a data set in the RSNA 2022 layout.
+
+Patients are parted into folds; the network of a fold never sees its patients. RUN/fold-K holds the best network (best.keras),
+a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from which --resume goes on exactly where a
+run was killed.
+"""
+
+import argparse
+from pathlib import Path
+
+from cspine.cli.screen import Screen
+from cspine.errors import UsageError
+from cspine.recipes import load_recipe
+from cspine.training.overrides import parse_assignments, with_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("recipe", metavar="RECIPE", help="one that `cspine recipes` lists")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set folder, with train.csv and train_images")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--fold", default="0", metavar="K|all", help="which patients are held out (default: 0)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="changes a setting, for instance fit.epochs=3"
+    )
+    parser.add_argument(
+        "--weights", metavar="imagenet|PATH|none", help="what a pretrained backbone starts from (default: as the recipe says)"
+    )
+    parser.add_argument("--backbone", metavar="NAME", help="densenet121, inception_v3 or inception_resnet_v2")
+    parser.add_argument("--teacher", type=Path, metavar="RUN", help="a run whose network marks the studies without masks")
+    parser.add_argument("--resume", action="store_true", help="go on with a run where it was killed, or with further folds")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    changes = _changes(options)
+    recipe = with_settings(load_recipe(options.recipe), changes)
+    cache = options.cache or options.out.absolute().parent / "cache"
+    from cspine.training.runs import open_run
+    from cspine.training.training import TrainingPlace, start_run, train
+
+    place = TrainingPlace(options.data, options.out, cache)
+    if options.resume:
+        current = open_run(options.out)
+        if changes or current.facts.recipe != options.recipe:
+            raise UsageError(f"--resume goes on with {current.facts.recipe} as it was started; give no other recipe and no --set.")
+        recipe = with_settings(recipe, current.facts.settings)
+    else:
+        current = start_run(recipe, place)
+    with Screen() as screen:
+        train(recipe, current, place, _folds(options.fold, recipe.split.folds), screen)
+    print(f"trained {options.recipe}: {options.out}")  # noqa: T201
+    return 0
+
+
+def _changes(options: argparse.Namespace) -> dict[str, str]:
+    """Every setting that is changed; paths are whole, since a run may be resumed from elsewhere."""
+    changes = {}
+    if options.weights:
+        named = options.weights in ("imagenet", "none")
+        changes["network.weights"] = options.weights if named else str(Path(options.weights).absolute())
+    if options.backbone:
+        changes["network.backbone"] = options.backbone
+    if options.teacher:
+        changes |= {"labels.masks": "taught", "labels.teacher": str(options.teacher.absolute())}
+    return changes | parse_assignments(options.set)
+
+
+def _folds(text: str, count: int) -> range:
+    if text == "all":
+        return range(count)
+    if not text.isdecimal() or int(text) >= count:
+        raise UsageError(f"--fold needs all or a number 0..{count - 1}. Received: {text}")
+    return range(int(text), int(text) + 1)

@@ -1,0 +1,170 @@
+"""Do the pixels bear out what the tables, the masks and the boxes say?"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL
+from cspine.datasets.boxes import box_in_world
+from cspine.datasets.case import Case, Problem, SliceBox
+from cspine.datasets.dataset import Dataset, refuse
+from cspine.datasets.masks import centroids_mm, load_mask, without_islands
+from cspine.errors import DatasetError, StudyError
+from cspine.imaging import sample
+from cspine.reading import read_study
+from cspine.study import Study
+from cspine.volume import LabelMap
+
+BONE_HU = 130.0
+"""Denser than soft tissue without contrast, less dense than most cancellous bone."""
+
+_LEAST_BONE = 0.35
+_MIRRORED_BETTER = 0.1
+_LEAST_IN_IMAGE = 0.5
+_FAR_MM = 12.0
+_MOST_BOXES_OFF = 0.25
+_LEAST_BOX_BONE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFit:
+    """How well a mask fits its image.
+
+    Attributes:
+        in_image: Share of the mask's volume that lies in the image.
+        bone: Share of its voxels that are bone.
+        mirrored_bone: The same for the best of its mirror images along one axis of the image.
+        ordered: Whether C1..C7 follow each other from head to feet.
+    """
+
+    in_image: float
+    bone: float
+    mirrored_bone: float
+    ordered: bool
+
+
+def check_case(case: Case) -> tuple[Problem, ...]:
+    """What is wrong with the images, the mask and the boxes of a case, seen from inside: every pixel is read.
+
+    Codes: ``bad_images``, ``bad_mask``, ``mask_empty``, ``mask_outside_image``, ``mask_upside_down``, ``mask_not_on_bone``,
+    ``box_off_vertebra``.
+    """
+    try:
+        study = read_study(case.images)
+    except StudyError as error:
+        return (Problem("bad_images", f"Study {case.study_uid} cannot be read: {error} It is left out.", case.study_uid),)
+    problems: list[Problem] = []
+    mask = None
+    if case.mask is not None:
+        try:
+            mask, fit = fit_mask(study, load_mask(case.mask))
+            problem = _mask_problem(case, mask, fit)
+        except DatasetError as error:
+            problem = Problem("bad_mask", f"{error} Study {case.study_uid} is used without it.", case.study_uid)
+        if problem is not None:
+            mask = None
+            problems.append(problem)
+    if case.boxes and (problem := _box_problem(case, study, mask)) is not None:
+        problems.append(problem)
+    return tuple(problems)
+
+
+def verified(
+    data: Dataset, *, skip_broken: bool = False, checks: Callable[[Iterable[Case]], Iterable[tuple[Problem, ...]]] | None = None
+) -> Dataset:
+    """The data set without what :func:`check_case` finds wrong: studies that cannot be read, masks and boxes that do not fit.
+
+    Args:
+        data: As :func:`read_dataset` gives it.
+        skip_broken: Go on without what is wrong.
+        checks: Does the checks, in order, for instance in parallel; by default :func:`check_case`, one case after the other.
+
+    Raises:
+        DatasetError: Something is wrong, and ``skip_broken`` is not set.
+    """
+    found = list((checks or _one_by_one)(data.cases))
+    problems = tuple(problem for case_problems in found for problem in case_problems)
+    if not skip_broken:
+        refuse(data.root, problems)
+    kept, excluded = [], dict(data.excluded)
+    for case, case_problems in zip(data.cases, found, strict=True):
+        codes = {problem.code for problem in case_problems}
+        if "bad_images" in codes:
+            excluded[case.study_uid] = "bad_images"
+            continue
+        mask = None if any("mask" in code for code in codes) else case.mask
+        kept.append(replace(case, mask=mask, boxes=() if "box_off_vertebra" in codes else case.boxes))
+    return replace(data, cases=tuple(kept), problems=data.problems + problems, excluded=excluded)
+
+
+def fit_mask(study: Study, stored: LabelMap) -> tuple[LabelMap, MaskFit]:
+    """The mask on the grid of a study, and how well it fits."""
+    clean = without_islands(stored)
+    mask = sample(clean, study.volume.grid)
+    marked = mask.labels > 0
+    bone = study.volume.hu > BONE_HU
+    volumes = [np.count_nonzero(m.labels) * abs(np.linalg.det(m.grid.affine[:3, :3])) for m in (clean, mask)]
+    heights = [place[2] for level, place in sorted(centroids_mm(mask).items()) if level in CERVICAL]
+    return mask, MaskFit(
+        in_image=float(volumes[1] / volumes[0]) if volumes[0] else 0.0,
+        bone=_share(bone, marked),
+        mirrored_bone=max(_share(bone, np.flip(marked, axis)) for axis in range(3)),
+        ordered=heights == sorted(heights, reverse=True),
+    )
+
+
+def _one_by_one(cases: Iterable[Case]) -> Iterable[tuple[Problem, ...]]:
+    return map(check_case, cases)
+
+
+def _share(bone: NDArray[np.bool_], marked: NDArray[np.bool_]) -> float:
+    count = np.count_nonzero(marked)
+    return float(np.count_nonzero(bone & marked) / count) if count else 0.0
+
+
+def _mask_problem(case: Case, mask: LabelMap, fit: MaskFit) -> Problem | None:
+    if case.mask is None:
+        return None
+    if fit.in_image < _LEAST_IN_IMAGE:
+        empty = not np.any(load_mask(case.mask).labels)
+        code, fault = ("mask_empty", "marks nothing") if empty else ("mask_outside_image", f"has {fit.in_image:.0%} in the image")
+    elif not np.isin(mask.labels, CERVICAL).any():
+        code, fault = "mask_empty", "marks none of C1..C7"
+    elif not fit.ordered:
+        code, fault = "mask_upside_down", "does not show C1..C7 from head to feet"
+    elif fit.bone < _LEAST_BONE or fit.mirrored_bone > fit.bone + _MIRRORED_BETTER:
+        code, fault = "mask_not_on_bone", f"is {fit.bone:.0%} bone, and {fit.mirrored_bone:.0%} when mirrored"
+    else:
+        return None
+    text = f"segmentations/{case.mask.name} {fault}; study {case.study_uid} is used without it."
+    return Problem(code, text, case.study_uid)
+
+
+def _box_problem(case: Case, study: Study, mask: LabelMap | None) -> Problem | None:
+    try:
+        off = [box.slice_number for box in case.boxes if not _on_vertebra(case, study, mask, box)]
+    except DatasetError as error:
+        return Problem("box_off_vertebra", f"{error} No box of study {case.study_uid} is used.", case.study_uid)
+    if len(off) <= _MOST_BOXES_OFF * len(case.boxes):
+        return None
+    what = "lie on no bone" if mask is None else "lie far from every vertebra of the mask"
+    text = f"Study {case.study_uid} has {len(off)} of {len(case.boxes)} boxes that {what}, as on slice {off[0]}; none is used."
+    return Problem("box_off_vertebra", text, case.study_uid)
+
+
+def _on_vertebra(case: Case, study: Study, mask: LabelMap | None, box: SliceBox) -> bool:
+    placed = box_in_world(study, case, box)
+    grid = study.volume.grid
+    k = placed.slice_index
+    if mask is None:
+        rows, columns = (slice(max(0, round(a)), max(0, round(b)) + 1) for a, b in (placed.rows, placed.columns))
+        inside = study.volume.hu[k, rows, columns]
+        return bool(inside.size and np.mean(inside > BONE_HU) >= _LEAST_BOX_BONE)
+    _, j, i = grid.index(placed.centre_mm)
+    found = np.argwhere(mask.labels[k] > 0)
+    if not len(found):
+        return False
+    distance = np.hypot((found[:, 0] - j) * grid.spacing_mm[1], (found[:, 1] - i) * grid.spacing_mm[2])
+    return float(distance.min()) <= _FAR_MM

@@ -1,0 +1,150 @@
+"""The tables of the RSNA 2022 layout, read row by row; what is wrong is told, not dropped."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cspine.anatomy import CERVICAL
+from cspine.datasets.case import Problem, SliceBox
+from cspine.errors import DatasetError
+
+LEVEL_COLUMNS = tuple(level.name for level in CERVICAL)
+LABEL_COLUMNS = ("StudyInstanceUID", "patient_overall", *LEVEL_COLUMNS)
+BOX_COLUMNS = ("StudyInstanceUID", "x", "y", "width", "height", "slice_number")
+TEST_COLUMNS = ("row_id", "StudyInstanceUID", "prediction_type")
+SUBMISSION_COLUMNS = ("row_id", "fractured")
+PREDICTIONS = ("patient_overall", *LEVEL_COLUMNS)
+"""The eight outputs of a study, in the order of ``train.csv``."""
+
+_TRUTH_VALUES = {"0": False, "1": True}
+
+
+@dataclass(slots=True)
+class LabelTable:
+    """What ``train.csv`` says.
+
+    Attributes:
+        fractured: C1..C7 of every sound row, in the order of the file.
+        rejected: Studies whose row cannot be used, and why.
+        problems: What is wrong with the file.
+    """
+
+    fractured: dict[str, tuple[bool, ...]] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def reject(self, problem: Problem) -> None:
+        """Notes the problem and takes its study out."""
+        self.problems.append(problem)
+        if problem.study_uid:
+            self.fractured.pop(problem.study_uid, None)
+            self.rejected[problem.study_uid] = problem.code
+
+
+@dataclass(slots=True)
+class BoxTable:
+    """What ``train_bounding_boxes.csv`` says.
+
+    Attributes:
+        boxes: Per study, in the order of the file.
+        broken: Studies of which a row cannot be read.
+        problems: What is wrong with the file.
+    """
+
+    boxes: dict[str, list[SliceBox]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_labels(path: Path) -> LabelTable:
+    """The labels of ``train.csv``.
+
+    Raises:
+        DatasetError: The file cannot be read or lacks a column.
+    """
+    table = LabelTable()
+    for number, row in _rows(path, LABEL_COLUMNS):
+        uid = row["StudyInstanceUID"].strip()
+        if not uid:
+            table.reject(Problem("bad_row", f"{path.name} line {number} has no StudyInstanceUID; it is left out."))
+            continue
+        where = f"{path.name} line {number}, study {uid},"
+        values = [_TRUTH_VALUES.get(_plain(row[column])) for column in PREDICTIONS]
+        if any(value is None for value in values):
+            table.reject(Problem("bad_row", f"{where} needs 0 or 1 in {', '.join(PREDICTIONS)}; it is left out.", uid))
+            continue
+        overall, levels = bool(values[0]), tuple(bool(value) for value in values[1:])
+        if uid in table.rejected:
+            continue
+        if overall != any(levels):
+            text = f"{where} says patient_overall {overall:d}, but its levels say {any(levels):d}; the study is left out."
+            table.reject(Problem("labels_contradict", text, uid))
+        elif table.fractured.get(uid, levels) != levels:
+            table.reject(Problem("labels_contradict", f"{where} contradicts an earlier row; the study is left out.", uid))
+        elif uid in table.fractured:
+            table.problems.append(Problem("duplicate_row", f"{where} repeats an earlier row; one is kept.", uid))
+        else:
+            table.fractured[uid] = levels
+    return table
+
+
+def read_boxes(path: Path) -> BoxTable:
+    """The boxes of ``train_bounding_boxes.csv``.
+
+    Raises:
+        DatasetError: The file cannot be read or lacks a column.
+    """
+    table = BoxTable()
+    for number, row in _rows(path, BOX_COLUMNS):
+        uid = row["StudyInstanceUID"].strip()
+        x, y, width, height, slice_number = (_number(row[column]) for column in BOX_COLUMNS[1:])
+        whole = slice_number == round(slice_number) if math.isfinite(slice_number) else False
+        if not uid or not whole or not all(map(math.isfinite, (x, y))) or not (0 < width < math.inf and 0 < height < math.inf):
+            text = (
+                f"{path.name} line {number}, study {uid or '?'}, needs numbers and a positive size; no box of that study is used."
+            )
+            table.problems.append(Problem("bad_box", text, uid or None))
+            table.broken.add(uid)
+            continue
+        table.boxes.setdefault(uid, []).append(SliceBox(int(slice_number), x, y, width, height))
+    return table
+
+
+def read_test_studies(path: Path) -> tuple[str, ...]:
+    """The studies of ``test.csv``, each once, in the order of the file.
+
+    Raises:
+        DatasetError: The file cannot be read or lacks a column.
+    """
+    return tuple(dict.fromkeys(row["StudyInstanceUID"].strip() for _, row in _rows(path, TEST_COLUMNS)))
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line numbers and rows; missing cells are empty."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
+                came = ", ".join(reader.fieldnames or ()) or "an empty file"
+                raise DatasetError(
+                    f"{path} needs the columns {', '.join(columns)}. Missing: {', '.join(missing)}. Received: {came}."
+                )
+            for row in reader:
+                yield reader.line_num, row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read as a table ({error}). Give it as comma-separated UTF-8 text.") from error
+
+
+def _plain(cell: str) -> str:
+    """``1.0`` as a spreadsheet writes it is ``1``."""
+    return cell.strip().removesuffix(".0")
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,162 @@
+"""One study, one result."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL
+from cspine.detection.findings import judge, level_findings, what_to_mind
+from cspine.detection.quality import check_scan, check_view
+from cspine.imaging import sample
+from cspine.imaging.slices import network_input, slice_grid
+from cspine.modelpack import Package, load_package, pool_slices
+from cspine.reading import read_study
+from cspine.results import LevelFinding, LevelStatus, ModelFacts, Reason, StudyFacts, StudyResult, StudyStatus
+from cspine.runtime import Engine, open_session
+from cspine.study import Study
+from cspine.volume import Volume
+
+_BATCH = 32
+"""Slices that the network sees at once: memory does not grow with the scan."""
+
+
+class Detector:
+    """Judges studies with one model package, loaded once.
+
+    Attributes:
+        package: The model package.
+    """
+
+    package: Package
+
+    def __init__(
+        self, package: Package | str | Path | None = None, engine: Engine | None = None, operating_point: str | None = None
+    ) -> None:
+        """Loads the networks.
+
+        Args:
+            package: A loaded package, its folder or its name; the shipped one if ``None``.
+            engine: Where and how to run; the precision is the package's.
+            operating_point: The thresholds to use; the package's default if ``None``.
+
+        Raises:
+            PackageError: The package or the operating point does not exist, or the package is damaged.
+        """
+        self.package = package if isinstance(package, Package) else load_package(package)
+        manifest = self.package.manifest
+        self._point = manifest.operating_point(operating_point)
+        network = manifest.network("slices")
+        self._session = open_session(self.package.network_path("slices"), replace(engine or Engine(), precision=network.precision))
+
+    def __call__(self, study: Study) -> StudyResult:
+        """The result for one study: judged, or rejected with reasons.
+
+        Raises:
+            PackageError: The network does not do what its manifest says.
+        """
+        manifest, seconds = self.package.manifest, dict[str, float]()
+        with _clock(seconds, "check"):
+            reasons = check_scan(study.volume, manifest.quality)
+        if reasons:
+            return self._rejected(study, reasons, seconds, LevelStatus.UNCERTAIN)
+        with _clock(seconds, "cut"):
+            stack = sample(study.volume, slice_grid(study.volume, manifest.spec))
+        with _clock(seconds, "classify"):
+            pooled = pool_slices(*self._look(stack))
+        reasons = check_view(pooled)
+        if reasons:
+            return self._rejected(study, reasons, seconds, LevelStatus.NOT_IN_VIEW)
+        with _clock(seconds, "judge"):
+            probabilities = manifest.calibration.apply(pooled.outputs)
+            levels = level_findings(study, stack, pooled, probabilities, self._point)
+        return StudyResult(
+            status=StudyStatus.OK,
+            reasons=what_to_mind(manifest, levels),
+            study=_facts(study),
+            model=self.model,
+            operating_point=self.operating_point,
+            overall=judge(probabilities[0], self._point.thresholds[0]),
+            levels=levels,
+            timings_s=seconds,
+            created=_now(),
+        )
+
+    def _look(self, stack: Volume) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Fracture and visibility by slice, ``(n, 7)`` each."""
+        spec, count = self.package.manifest.spec, stack.grid.shape[0]
+        batches = [range(begin, min(begin + _BATCH, count)) for begin in range(0, count, _BATCH)]
+        outputs = [self._session.run(network_input(stack, spec, batch)) for batch in batches]
+        fracture, visible = (np.concatenate([output[name] for output in outputs]) for name in ("fracture", "visible"))
+        return fracture, visible
+
+    def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> StudyResult:
+        return StudyResult(
+            status=StudyStatus.REJECTED,
+            reasons=reasons + what_to_mind(self.package.manifest, ()),
+            study=_facts(study),
+            model=self.model,
+            operating_point=self.operating_point,
+            overall=None,
+            levels=tuple(LevelFinding(level, levels) for level in CERVICAL),
+            timings_s=seconds,
+            created=_now(),
+        )
+
+    @property
+    def operating_point(self) -> str:
+        """Name of the thresholds in use."""
+        return self._point.name
+
+    @property
+    def model(self) -> ModelFacts:
+        """What results say about the package."""
+        manifest = self.package.manifest
+        return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on)
+
+
+def detect(path: str | Path, model: str | Path | None = None, series_uid: str | None = None) -> StudyResult:
+    """Reads one study and judges it.
+
+    Args:
+        path: Folder, zip or NIfTI file of one study.
+        model: A model package, by its folder or name; the shipped one if ``None``.
+        series_uid: Which series, where there are several.
+
+    Raises:
+        StudyError: The scan cannot be read.
+        PackageError: The package cannot be used.
+    """
+    detector, seconds = Detector(model), dict[str, float]()
+    with _clock(seconds, "read"):
+        study = read_study(Path(path), series_uid=series_uid)
+    result = detector(study)
+    return replace(result, timings_s=seconds | result.timings_s)
+
+
+def _facts(study: Study) -> StudyFacts:
+    return StudyFacts(
+        name=study.name,
+        study_uid=study.study_uid,
+        series_uid=study.series_uid,
+        slices=len(study.sources) or study.volume.grid.shape[0],
+        spacing_mm=study.volume.grid.spacing_mm,
+        orientation=study.orientation,
+        warnings=tuple(Reason(warning.code, warning.text) for warning in study.warnings),
+    )
+
+
+@contextmanager
+def _clock(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - begin, 4)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

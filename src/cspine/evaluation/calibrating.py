@@ -1,0 +1,105 @@
+"""From the scores of held-out patients to probabilities and thresholds."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from cspine.errors import TrainingError
+from cspine.evaluation.scores import StudyScores
+from cspine.modelpack import OUTPUTS, Calibration, OperatingPoint
+
+_SMALLEST = 1e-6
+_LEAST_SLOPE = 0.05
+"""A score that says nothing, or the reverse, gets nearly the same probability everywhere, but keeps its order."""
+
+_LEVELS = len(OUTPUTS) - 1
+
+
+def fit_calibration(held_out: StudyScores) -> Calibration:
+    """Lines through the logits (Platt, 1999) that make scores of held-out patients probabilities.
+
+    The overall score has a line of its own. The levels share their slope, and each has its intercept, drawn towards the common one:
+    fractures of single levels are too rare for more.
+
+    Raises:
+        TrainingError: No patient, or every patient, has a fracture.
+    """
+    overall = held_out.truth[:, 0]
+    if overall.all() or not overall.any():
+        raise TrainingError(
+            "Calibration needs held-out patients with and without fractures. "
+            f"Received {np.count_nonzero(overall)} of {len(overall)} with one. Train on more studies."
+        )
+    logits = _logits(held_out.scores)
+    slope, intercept = _line(logits[:, :1], overall)
+    level_slope, level_intercepts = _shared_line(logits[:, 1:], held_out.truth[:, 1:])
+    return Calibration((slope, *([level_slope] * _LEVELS)), (intercept, *level_intercepts))
+
+
+def choose_points(truth: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> tuple[OperatingPoint, ...]:
+    """Thresholds of held-out patients' calibrated probabilities.
+
+    ``balanced`` is where sensitivity and specificity sum to most (Youden, 1950), ``rule_out`` the highest threshold with a
+    sensitivity of 0.95, ``rule_in`` the lowest with a specificity of 0.95. Levels share their threshold, for the same reason as
+    their slope.
+
+    Args:
+        truth: Overall and C1..C7, ``(n, 8)``.
+        probabilities: In the same order, ``(n, 8)``.
+    """
+    groups = [(truth[:, 0], probabilities[:, 0]), (truth[:, 1:].ravel(), probabilities[:, 1:].ravel())]
+    chosen = [_thresholds(known, p) for known, p in groups]
+    return tuple(
+        OperatingPoint(name, (chosen[0][name], *([chosen[1][name]] * _LEVELS))) for name in ("balanced", "rule_out", "rule_in")
+    )
+
+
+def _thresholds(known: NDArray[np.bool_], p: NDArray[np.float64]) -> dict[str, float]:
+    steps = np.unique(p)
+    between = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2])
+    sensitivity = np.array([np.mean(p[known] >= t) for t in between])
+    specificity = np.array([np.mean(p[~known] < t) for t in between])
+    sensitive, specific = np.flatnonzero(sensitivity >= 0.95), np.flatnonzero(specificity >= 0.95)
+    return {
+        "balanced": round(float(between[np.argmax(sensitivity + specificity)]), 6),
+        "rule_out": round(float(between[sensitive[-1]]), 6),
+        "rule_in": round(float(between[specific[0]]) if len(specific) else float(between[-1]), 6),
+    }
+
+
+def _line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
+    fitted = LogisticRegression(C=10.0).fit(logits, truth)
+    return max(float(fitted.coef_[0, 0]), _LEAST_SLOPE), float(fitted.intercept_[0])
+
+
+def _shared_line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, tuple[float, ...]]:
+    which = np.tile(np.eye(_LEVELS), (len(logits), 1))
+    fitted = LogisticRegression(C=1.0, max_iter=1000).fit(np.column_stack([logits.ravel(), which]), truth.ravel())
+    slope, own = float(fitted.coef_[0, 0]), fitted.coef_[0, 1:]
+    return max(slope, _LEAST_SLOPE), tuple(float(fitted.intercept_[0] + part) for part in own)
+
+
+def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
+    logits: NDArray[np.float64] = np.log(clipped / (1 - clipped))
+    return logits
+
+
+def cross_calibrated(held_out: StudyScores, parts: int = 5, seed: int = 0) -> StudyScores:
+    """Probabilities of held-out patients, each from a calibration that has not seen the patient.
+
+    Raises:
+        TrainingError: As :func:`fit_calibration`, for the patients of all parts but one.
+    """
+    overall = held_out.truth[:, 0]
+    parts = min(parts, int(overall.sum()), int((~overall).sum()))
+    if parts < 2:
+        return replace(held_out, scores=fit_calibration(held_out).apply(held_out.scores))
+    probabilities = np.empty_like(held_out.scores)
+    for rest, part in StratifiedKFold(parts, shuffle=True, random_state=seed).split(held_out.scores, overall):
+        some = StudyScores(tuple(held_out.study_uids[i] for i in rest), held_out.truth[rest], held_out.scores[rest])
+        probabilities[part] = fit_calibration(some).apply(held_out.scores[part])
+    return replace(held_out, scores=probabilities)

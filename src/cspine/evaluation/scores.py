@@ -1,0 +1,75 @@
+"""What is known and what a model says about a number of studies."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import DatasetError
+from cspine.modelpack import OUTPUTS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyScores:
+    """Truth and scores of some studies; one study is one patient.
+
+    Attributes:
+        study_uids: The studies.
+        truth: Whether it is fractured, overall and C1..C7, ``(n, 8)``.
+        scores: What a model says, 0..1, overall and C1..C7, ``(n, 8)``.
+    """
+
+    study_uids: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        wanted = (len(self.study_uids), len(OUTPUTS))
+        if self.truth.shape != wanted or self.scores.shape != wanted:
+            raise DatasetError(f"Truth and scores must be {wanted}. Received: {self.truth.shape} and {self.scores.shape}.")
+
+    def __len__(self) -> int:
+        return len(self.study_uids)
+
+    def to_csv(self) -> str:
+        """A table with a row for each study."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for uid, truth, scores in zip(self.study_uids, self.truth, self.scores, strict=True):
+            writer.writerow([uid, *(int(t) for t in truth), *(repr(float(s)) for s in scores)])
+        return text.getvalue()
+
+    @classmethod
+    def from_csv(cls, path: Path) -> "StudyScores":
+        """Reads what :meth:`to_csv` wrote.
+
+        Raises:
+            DatasetError: The file is missing or is no such table.
+        """
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                header, *rows = list(csv.reader(file))
+            n = len(OUTPUTS)
+            truth = np.array([[int(cell) for cell in row[1 : n + 1]] for row in rows], dtype=bool).reshape(-1, n)
+            scores = np.array([[float(cell) for cell in row[n + 1 :]] for row in rows], dtype=np.float64).reshape(-1, n)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path} must be a table of scores as cspine writes it: {error}") from error
+        if tuple(header) != _COLUMNS:
+            raise DatasetError(f"{path} must have the columns {', '.join(_COLUMNS)}. Received: {', '.join(header)}")
+        return cls(tuple(row[0] for row in rows), truth, scores)
+
+    @classmethod
+    def joined(cls, parts: "list[StudyScores]") -> "StudyScores":
+        """All studies of some parts, one part after the other."""
+        return cls(
+            tuple(uid for part in parts for uid in part.study_uids),
+            np.concatenate([part.truth for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+
+_COLUMNS = ("study_uid", *(f"truth_{name}" for name in OUTPUTS), *(f"score_{name}" for name in OUTPUTS))

@@ -1,0 +1,3 @@
+"""From volume to volume: one way to sample, and what networks are fed."""
+
+from cspine.imaging.sampling import sample as sample

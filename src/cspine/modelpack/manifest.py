@@ -1,0 +1,205 @@
+"""What a model package says about itself: ``manifest.json`` as frozen nouns."""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from cspine.errors import GeometryError, PackageError
+from cspine.modelpack.calibration import OUTPUTS, Calibration
+from cspine.modelpack.codec import decode, encode
+from cspine.modelpack.pooling import POOLING
+from cspine.specs import SliceSpec
+
+SCHEMA_VERSION = "1"
+
+KINDS = ("slices",)
+"""Kinds of packages that this version can run."""
+
+
+class TrainingData(StrEnum):
+    """Whom a model has seen: every result says so."""
+
+    PHANTOMS = "phantoms"
+    PATIENTS = "patients"
+    BOTH = "patients and phantoms"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFile:
+    """One network of a package.
+
+    Attributes:
+        role: What it is for; a package of kind ``slices`` has one, ``slices``.
+        file: Its file in the package, OpenVINO IR (``.xml`` beside its ``.bin``) or ONNX.
+        outputs: Names of its outputs.
+        precision: ``f32``, or ``bf16`` where that was measured not to matter for this network.
+        tolerance: By how much an output may differ from the stored samples.
+    """
+
+    role: str
+    file: str
+    outputs: tuple[str, ...]
+    precision: str = "f32"
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("f32", "bf16", "f16"):
+            raise PackageError(f"The precision of a network must be f32, bf16 or f16. Received: {self.precision}")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """From which probability on an output counts as positive.
+
+    Attributes:
+        name: For instance ``balanced``, ``rule_out`` or ``rule_in``.
+        thresholds: One per output, calibrated probabilities, in the order of :data:`cspine.modelpack.OUTPUTS`.
+    """
+
+    name: str
+    thresholds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.thresholds) != len(OUTPUTS) or not all(0 <= t <= 1 for t in self.thresholds):
+            raise PackageError(f"An operating point needs {len(OUTPUTS)} thresholds in 0..1. Received: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """Which scans the package does not judge.
+
+    Attributes:
+        thickest_mm: Largest distance of slices from head to feet.
+        shortest_mm: Smallest extent from head to feet.
+        fewest_slices: Smallest number of slices from head to feet.
+    """
+
+    thickest_mm: float = 5.5
+    shortest_mm: float = 30.0
+    fewest_slices: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured number with its interval.
+
+    Attributes:
+        name: What was measured, on what, for instance ``AUROC patient_overall, 200 unseen phantoms``.
+        value: The number.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """How the package came to be.
+
+    Attributes:
+        recipe: Name of the recipe.
+        data: The data set in words, with its seed or version.
+        patients: Number of patients trained on.
+        seed: Seed of the run.
+        software: Versions that trained it, for instance ``keras 3.15, tensorflow 2.20``.
+        figures: What was measured on patients that it never saw.
+    """
+
+    recipe: str
+    data: str
+    patients: int
+    seed: int
+    software: str
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A model package in words and numbers.
+
+    Attributes:
+        name: Name of the package: lower-case letters, digits, ``_`` and ``-``.
+        version: Its version.
+        kind: How it is run; ``slices``: one network judges slice by slice.
+        spec: What the network is fed.
+        networks: Its networks.
+        calibration: From scores to probabilities.
+        operating_points: Sets of thresholds to choose from.
+        default_point: The one that is used unless the user asks for another.
+        training_data: Whom it has seen.
+        trained_on: The same in words that belong beside every result.
+        intended_use: What it is for, and what not.
+        training: How it came to be.
+        quality: Which scans it does not judge.
+        pooling: How slices become levels; the one of :mod:`cspine.modelpack.pooling`.
+        checksums: SHA-256 by file name; filled when the package is written.
+        schema_version: Version of this format.
+    """
+
+    name: str
+    version: str
+    kind: str
+    spec: SliceSpec
+    networks: tuple[NetworkFile, ...]
+    calibration: Calibration
+    operating_points: tuple[OperatingPoint, ...]
+    default_point: str
+    training_data: TrainingData
+    trained_on: str
+    intended_use: str
+    training: TrainingFacts
+    quality: QualityLimits = QualityLimits()
+    pooling: str = POOLING
+    checksums: dict[str, str] = field(default_factory=dict)
+    schema_version: str = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
+            raise PackageError(f"A package name has lower-case letters, digits, _ and - only. Received: {self.name!r}")
+        if self.schema_version != SCHEMA_VERSION or self.kind not in KINDS:
+            raise PackageError(
+                f"This cspine runs packages of schema {SCHEMA_VERSION} and kind {' or '.join(KINDS)}. "
+                f"Received: schema {self.schema_version}, kind {self.kind}. Use the cspine that wrote the package."
+            )
+        if [network.role for network in self.networks] != ["slices"]:
+            raise PackageError(f"A package of kind slices has one network, in the role slices. Received: {self.networks}")
+        if self.pooling != POOLING:
+            raise PackageError(f"This cspine pools slices by {POOLING}. Received: {self.pooling}. Export the package again.")
+        self.operating_point(self.default_point)
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """The named operating point, the default one if ``None``.
+
+        Raises:
+            PackageError: There is none of that name.
+        """
+        points = {point.name: point for point in self.operating_points}
+        wanted = self.default_point if name is None else name
+        if wanted not in points:
+            raise PackageError(f"{self.name} has the operating points {', '.join(points) or 'none'}. Received: {wanted}")
+        return points[wanted]
+
+    def network(self, role: str) -> NetworkFile:
+        """The network in a role."""
+        return next(network for network in self.networks if network.role == role)
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``."""
+        return json.dumps(encode(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads the text of ``manifest.json``.
+
+        Raises:
+            PackageError: It is no JSON, or a key or value is wrong.
+        """
+        try:
+            return decode(cls, json.loads(text), "manifest")
+        except (json.JSONDecodeError, GeometryError) as error:
+            raise PackageError(f"manifest.json must describe a model package. {error}") from error

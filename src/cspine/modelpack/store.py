@@ -1,0 +1,208 @@
+"""Model packages on disk: written whole or not at all, and checked when loaded."""
+
+import hashlib
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import OutputError, PackageError
+from cspine.modelpack.manifest import Manifest, NetworkFile
+
+DEFAULT_PACKAGE = "custom_cnn_phantoms"
+"""The shipped package that judges unless the user names another."""
+
+_SHIPPED = Path(__file__).parent / "packages"
+_MANIFEST, _SAMPLES, _CARD = "manifest.json", "samples.npz", "card.md"
+_INPUTS = "inputs"
+
+
+class Network(Protocol):
+    """Anything that runs a network; every :class:`cspine.runtime.Session` does."""
+
+    def run(self, batch: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        """Outputs by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Inputs with what the trained model said about them.
+
+    Attributes:
+        inputs: As the network takes them, ``(n, ...)``.
+        outputs: By name, ``(n, ...)`` each, from the model that was trained, before export.
+    """
+
+    inputs: NDArray[np.float32]
+    outputs: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Package:
+    """A model package whose files were checked.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What it says about itself.
+        sha256: Digest of its manifest, which holds those of all other files.
+        card: The model card, Markdown.
+    """
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+    card: str
+
+    def network_path(self, role: str) -> Path:
+        """The file of the network in a role."""
+        return self.folder / self.manifest.network(role).file
+
+    def samples(self) -> Samples:
+        """The stored samples."""
+        with np.load(self.folder / _SAMPLES, allow_pickle=False) as stored:
+            return Samples(stored[_INPUTS], {name: stored[name] for name in stored.files if name != _INPUTS})
+
+    def verify_samples(self, session: Network, role: str = "slices") -> float:
+        """Runs the stored samples again.
+
+        Returns:
+            The largest difference from the stored outputs.
+
+        Raises:
+            PackageError: An output is missing, or differs by more than the manifest allows.
+        """
+        network, samples = self.manifest.network(role), self.samples()
+        got = session.run(samples.inputs)
+        missing = sorted(set(samples.outputs) - set(got))
+        if missing:
+            raise PackageError(f"The network of {self.manifest.name} must have the outputs of its samples. Missing: {missing}")
+        worst = max(float(np.max(np.abs(got[name] - wanted))) for name, wanted in samples.outputs.items())
+        if not worst <= network.tolerance:
+            raise PackageError(
+                f"The network of {self.manifest.name} must repeat its stored samples within {network.tolerance:g}. "
+                f"It differs by {worst:g}; try another device or precision, or export it again."
+            )
+        return worst
+
+
+def write_package(folder: Path, manifest: Manifest, files: Mapping[str, Path], samples: Samples, card: str) -> None:
+    """Writes a model package; a package that stood there before is replaced.
+
+    Args:
+        folder: Where it shall stand.
+        manifest: What it says; checksums are filled in here.
+        files: Where each file of the networks lies now, by its name in the package.
+        samples: A few inputs and what the trained model said about them.
+        card: The model card, Markdown.
+
+    Raises:
+        PackageError: A network of the manifest has no file or no sample.
+        OutputError: ``folder`` cannot be written, or holds something else than a package.
+    """
+    folder = Path(folder)
+    _check_complete(manifest, files, samples)
+    if folder.exists() and not (folder / _MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"A model package needs a new or empty folder. {folder} holds something else.")
+    partial = folder.parent / f".{folder.name}.partial-{uuid.uuid4().hex[:8]}"
+    try:
+        partial.mkdir(parents=True)
+        for name, source in files.items():
+            shutil.copyfile(source, partial / name)
+        np.savez_compressed(partial / _SAMPLES, allow_pickle=False, **{_INPUTS: samples.inputs}, **samples.outputs)
+        (partial / _CARD).write_text(card, encoding="utf-8")
+        checksums = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
+        (partial / _MANIFEST).write_text(replace(manifest, checksums=checksums).to_json(), encoding="utf-8")
+        _put_in_place(partial, folder)
+    except OSError as error:
+        raise OutputError(f"The package cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_package(path_or_name: str | Path | None = None) -> Package:
+    """A model package from a folder or, by its name, one of those that ship with cspine.
+
+    Every file is compared with its checksum.
+
+    Args:
+        path_or_name: A folder, or the name of a shipped package; the default one if ``None``.
+
+    Raises:
+        PackageError: There is none, or it is damaged.
+    """
+    folder = _find(DEFAULT_PACKAGE if path_or_name is None else path_or_name)
+    try:
+        text = (folder / _MANIFEST).read_bytes()
+        manifest = Manifest.from_json(text.decode("utf-8"))
+        _check_files(folder, manifest)
+        card = (folder / _CARD).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PackageError(f"The model package {folder} cannot be read: {error}") from error
+    except PackageError as error:
+        raise PackageError(f"The model package {folder} cannot be used. {error}") from error
+    return Package(folder, manifest, hashlib.sha256(text).hexdigest(), card)
+
+
+def shipped_packages() -> tuple[str, ...]:
+    """Names of the packages that ship with cspine, in alphabetical order."""
+    return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{_MANIFEST}")))
+
+
+def _find(path_or_name: str | Path) -> Path:
+    folder = Path(path_or_name)
+    if (folder / _MANIFEST).is_file():
+        return folder
+    if str(path_or_name) in shipped_packages():
+        return _SHIPPED / str(path_or_name)
+    shipped = ", ".join(shipped_packages()) or "none"
+    raise PackageError(f"A model package is a folder with a {_MANIFEST}, or a shipped name ({shipped}). Received: {path_or_name}")
+
+
+def _parts(network: NetworkFile) -> set[str]:
+    """The files of a network: OpenVINO keeps weights beside the graph."""
+    path = Path(network.file)
+    return {path.name, path.with_suffix(".bin").name} if path.suffix == ".xml" else {path.name}
+
+
+def _check_complete(manifest: Manifest, files: Mapping[str, Path], samples: Samples) -> None:
+    for network in manifest.networks:
+        missing = sorted(_parts(network) - set(files))
+        if missing:
+            raise PackageError(f"The files of a package must hold its networks. Missing: {', '.join(missing)}")
+        if set(samples.outputs) != set(network.outputs) or not len(samples.inputs):
+            wanted_outputs, got = ", ".join(network.outputs), ", ".join(samples.outputs)
+            raise PackageError(f"Samples must hold inputs and the outputs {wanted_outputs}. Received: {got}")
+    if any(Path(name).name != name or name in (_MANIFEST, _SAMPLES, _CARD) for name in files):
+        raise PackageError(f"Files of a package need plain names of their own. Received: {', '.join(files)}")
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    named = {_SAMPLES, _CARD}.union(*(_parts(network) for network in manifest.networks))
+    if named - set(manifest.checksums):
+        raise PackageError(f"Every file must have a checksum. Missing: {', '.join(sorted(named - set(manifest.checksums)))}")
+    for name, wanted in manifest.checksums.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise PackageError(f"{name} is missing. Install or export the package again.")
+        if _sha256(path) != wanted:
+            raise PackageError(f"{name} is damaged: its checksum differs from the manifest. Install or export the package again.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Renames; what stood there is moved aside first and deleted last."""
+    old = partial.with_name(partial.name + ".old")
+    if folder.exists():
+        folder.replace(old)
+    partial.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)

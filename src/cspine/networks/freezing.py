@@ -1,0 +1,49 @@
+"""Which layers of a network learn."""
+
+import keras
+
+from cspine.errors import UsageError
+from cspine.networks.backbones import NAME, backbone_named
+from cspine.networks.settings import Learning, Stage
+
+
+def let_learn(network: keras.Model, stage: Stage) -> None:
+    """Sets what learns in a stage; the network must be compiled afterwards.
+
+    Layers of a backbone that do not learn, and batch normalisation of a backbone that was trained before, work as in inference:
+    statistics of a few slices would destroy what the backbone has learnt.
+
+    Raises:
+        UsageError: The layer to tune from does not exist.
+    """
+    if stage.learning is Learning.ALL:
+        network.trainable = True  # and so are all layers within
+        return
+    backbone = network.get_layer(NAME)
+    first = first_tuned(network, stage.tuned_from) if stage.learning is Learning.TUNING else len(backbone.layers)
+    for number, layer in enumerate(backbone.layers):
+        layer.trainable = number >= first and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def first_tuned(network: keras.Model, name: str) -> int:
+    """The number of a layer among those of the backbone; of the usual one where ``name`` is empty.
+
+    Raises:
+        UsageError: The backbone has no such layer.
+    """
+    backbone = network.get_layer(NAME)
+    wanted = name or backbone_named(network.backbone).tuned_from
+    names = [layer.name for layer in backbone.layers]
+    if wanted not in names:
+        raise UsageError(
+            f"network.tuned_from must be a layer of {network.backbone}, for instance {', '.join(_some(names))}. Received: {name}"
+        )
+    return names.index(wanted)
+
+
+def _some(names: list[str]) -> list[str]:
+    """Some layers, without those that are named by a counter."""
+    own = [
+        name for name in names if not name.startswith(("conv2d", "batch_normalization", "activation", "max_pooling", "average_"))
+    ]
+    return own[:: max(1, len(own) // 8)]

@@ -1,0 +1,48 @@
+"""Features of cells of eight pixels from a backbone: its coarse features brought up beside its fine ones."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from keras import layers
+
+from cspine.networks.backbones import Backbone, features
+from cspine.networks.convolution import Convolution, fresh
+
+
+class Pyramid:
+    """A feature pyramid (Lin et al., 2017) on a backbone: layers of the model that uses them.
+
+    Args:
+        backbone: Which; what it expects of its channels is seen to here.
+        size: Rows and columns of a slice.
+        width: Filters of the features.
+        seeds: Where the seeds of fresh weights are taken from.
+    """
+
+    def __init__(self, backbone: Backbone, size: Sequence[int], width: int, seeds: Iterator[int]) -> None:
+        self._border = layers.ZeroPadding2D((backbone.border, backbone.border), name="border")
+        self._expected = layers.Rescaling(list(backbone.scale), list(backbone.offset), name="expected")
+        self._features = features(backbone, [n + sum(backbone.border) for n in size], seeds)
+        self._sides = [Convolution(f"side{cell}", width, seeds, size=1) for cell in (8, 16, 32)]
+        self._rises = [
+            layers.Conv2DTranspose(width, backbone.window, strides=2, kernel_initializer=fresh(seeds), name=f"rise{cell}")
+            for cell in (8, 16)
+        ]
+        self._neck = Convolution("neck", width, seeds)
+
+    def __call__(self, channels: Any) -> tuple[Any, Any]:
+        """Features of three channels in 0..1, ``(n, rows, columns, 3)``: of all that the backbone sees, and of its fine ones alone.
+
+        Both are ``(n, rows / 8, columns / 8, width)``.
+        """
+        fine, middle, deep = (
+            side(found) for side, found in zip(self._sides, self._features(self._expected(self._border(channels))), strict=True)
+        )
+        middle = layers.Add(name="both16")([middle, _fitted(self._rises[1](deep), middle)])
+        return self._neck(layers.Add(name="both8")([fine, _fitted(self._rises[0](middle), fine)])), fine
+
+
+def _fitted(x: Any, wanted: Any) -> Any:
+    """Zeros after the last row and column where windows of three cells have left out a border."""
+    missing = [there - here for there, here in zip(wanted.shape[1:3], x.shape[1:3], strict=True)]
+    return layers.ZeroPadding2D(((0, missing[0]), (0, missing[1])))(x) if any(missing) else x

@@ -1,0 +1,287 @@
+"""The settings of each network family: plain data, so that recipes can be listed and checked without a deep-learning framework."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from cspine.errors import UsageError
+from cspine.specs import SliceSpec
+
+if TYPE_CHECKING:
+    import keras
+
+WHERE_STRIDE = 8
+"""Pixels of a slice per cell of the map that says where each level is."""
+
+IMAGENET, NONE = "imagenet", "none"
+"""What weights may be called instead of a path."""
+
+
+class BackboneName(StrEnum):
+    """Networks that were trained on photographs."""
+
+    DENSENET121 = "densenet121"
+    INCEPTION_V3 = "inception_v3"
+    INCEPTION_RESNET_V2 = "inception_resnet_v2"
+
+
+class Learning(StrEnum):
+    """Which part of a network learns."""
+
+    ALL = "all"
+    HEADS = "heads"
+    TUNING = "tuning"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stretch of training.
+
+    Attributes:
+        learning: Which part learns: all of it; what is not of the backbone; or that and the end of the backbone.
+        rate: Factor of the learning rate of the recipe.
+        epochs: How many; the last stage takes what is left.
+        tuned_from: For tuning, the first layer of the backbone that learns. Batch normalisation of the backbone stays as it is.
+    """
+
+    learning: Learning = Learning.ALL
+    rate: float = 1.0
+    epochs: int = 0
+    tuned_from: str = ""
+
+
+class NetworkSettings(Protocol):
+    """A family of slice networks, as a recipe sets it.
+
+    Every network takes ``(n, rows, columns, channels)`` in 0..1 and answers with a dictionary:
+    ``fracture`` ``(n, 7)`` and ``visible`` ``(n, 7)`` in 0..1, and ``where`` ``(n, rows / 8, columns / 8, 8)``, for each cell how
+    much of it is background or C1..C7. Some have further outputs: ``maps`` ``(n, rows, columns, 8)``, the same for each pixel, and
+    ``fracture_map`` ``(n, rows / 8, columns / 8, 1)``, how much of each cell a reader would box.
+    """
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        ...
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """How training goes, stage by stage."""
+        ...
+
+    def check(self, spec: SliceSpec) -> None:
+        """Tells what can be told before anything is prepared.
+
+        Raises:
+            UsageError: The network cannot see such slices, or its weights are not there.
+        """
+        ...
+
+    def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
+        """The network with fresh weights, the same for the same seed.
+
+        Raises:
+            UsageError: As :meth:`check`, but for weights.
+        """
+        ...
+
+    def pretrain(self, model: "keras.Model") -> None:
+        """Puts pretrained weights into a network of :meth:`build`, where these settings ask for some."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CustomCNNSettings:
+    """A convolutional network from scratch.
+
+    Attributes:
+        widths: Filters after each halving of the slice, the stem first; five at least, so that the last sees the whole neck.
+        head_width: Filters of the map that both heads read.
+        dropout: Share of feature maps that are dropped before the heads.
+        fracture_map: Whether a further output is learnt from boxes, and says where a reader would draw one.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 96, 128)
+    head_width: int = 64
+    dropout: float = 0.2
+    fracture_map: bool = False
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return ("fracture", "visible", "where", *(["fracture_map"] if self.fracture_map else []))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Everything learns from the beginning to the end."""
+        return (Stage(),)
+
+    def check(self, spec: SliceSpec) -> None:
+        """See :class:`NetworkSettings`."""
+        factor = 2 ** len(self.widths)
+        if any(n % factor for n in spec.size):
+            raise UsageError(f"Rows and columns of custom_cnn must be multiples of {factor}. Set input.size. Received: {spec.size}")
+
+    def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
+        """See :class:`NetworkSettings`."""
+        self.check(spec)
+        from cspine.networks.custom_cnn import CustomCNN
+
+        return CustomCNN(
+            input_shape=(*spec.size, spec.channels),
+            widths=self.widths,
+            head_width=self.head_width,
+            dropout=self.dropout,
+            fracture_map=self.fracture_map,
+            seed=seed,
+        )
+
+    def pretrain(self, model: "keras.Model") -> None:
+        """Nothing: there are no pretrained weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedSettings:
+    """What all networks with a backbone that was trained on photographs have in common.
+
+    Attributes:
+        backbone: Which network that is.
+        weights: ``imagenet``, ``none``, or the path of a file of weights of the backbone without its classifier.
+        head_width: Filters of the map that the heads read.
+        dropout: Share of feature maps that are dropped before the heads.
+        fracture_map: Whether a further output is learnt from boxes, and says where a reader would draw one.
+        head_epochs: Epochs in which the backbone stays as it is, before it is fine-tuned.
+        tuned_from: The first layer of the backbone that is fine-tuned; the usual one of the backbone where empty.
+        tuned_rate: Factor of the learning rate for fine-tuning.
+    """
+
+    backbone: BackboneName
+    weights: str = IMAGENET
+    head_width: int = 64
+    dropout: float = 0.2
+    fracture_map: bool = False
+    head_epochs: int = 5
+    tuned_from: str = ""
+    tuned_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.head_epochs < 0 or self.tuned_rate <= 0:
+            raise UsageError(f"network needs head_epochs of 0 or more and a positive tuned_rate. Received: {self}")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The heads first, then the end of the backbone with them; everything at once where nothing was trained before."""
+        if self.weights == NONE:
+            return (Stage(),)
+        tuning = Stage(Learning.TUNING, rate=self.tuned_rate, tuned_from=self.tuned_from)
+        return (Stage(Learning.HEADS, epochs=self.head_epochs), tuning) if self.head_epochs else (tuning,)
+
+    @property
+    def factor(self) -> int:
+        """What rows and columns must be multiples of."""
+        return 32
+
+    def check(self, spec: SliceSpec) -> None:
+        """See :class:`NetworkSettings`."""
+        self._check_slice(spec)
+        if self.weights not in (IMAGENET, NONE) and not Path(self.weights).is_file():
+            raise UsageError(f"Weights need imagenet, none or a file. There is no file {self.weights}; give another --weights.")
+
+    def _check_slice(self, spec: SliceSpec) -> None:
+        if spec.neighbours != 1:
+            raise UsageError(
+                "A pretrained network sees a slice and its two neighbours as its three channels. Set input.neighbours=1. "
+                f"Received: {spec.neighbours}"
+            )
+        if any(n % self.factor for n in spec.size) or min(spec.size) < 64:
+            raise UsageError(
+                f"Rows and columns must be multiples of {self.factor}, 64 at least. Set input.size. Received: {spec.size}"
+            )
+
+    def pretrain(self, model: "keras.Model") -> None:
+        """Puts the pretrained weights into the backbone.
+
+        Raises:
+            TrainingError: They cannot be had, or are of another network.
+        """
+        from cspine.networks.backbones import load_pretrained
+
+        load_pretrained(model, self.backbone.value, self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferSettings(PretrainedSettings):
+    """A network that was trained on photographs, under heads of our own.
+
+    Attributes:
+        near: Whether a fracture is looked for in the fine features of the backbone alone, and not in all of them: who sees a whole
+            neck may learn, from few, which necks are broken instead of what a break looks like. For fine-tuning, ``tuned_from``
+            must then be a layer before the fine features.
+    """
+
+    near: bool = False
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return ("fracture", "visible", "where", *(["fracture_map"] if self.fracture_map else []))
+
+    def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
+        """See :class:`NetworkSettings`."""
+        self._check_slice(spec)
+        from cspine.networks.freezing import first_tuned
+        from cspine.networks.transfer import TransferNetwork
+
+        network = TransferNetwork(
+            input_shape=(*spec.size, spec.channels),
+            backbone=self.backbone.value,
+            head_width=self.head_width,
+            dropout=self.dropout,
+            fracture_map=self.fracture_map,
+            near=self.near,
+            seed=seed,
+        )
+        first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later
+        return network
+
+
+@dataclass(frozen=True, slots=True)
+class UNetTransferSettings(PretrainedSettings):
+    """A U-Net whose maps are seen, with the slice, by a network that was trained on photographs.
+
+    The U-Net learns from scratch and from the first epoch on. The fracture map, where there is one, is one of its maps.
+
+    Attributes:
+        widths: Filters of the U-Net, at the resolution of the slice and after each halving.
+    """
+
+    widths: tuple[int, ...] = (8, 16, 32, 64, 96)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return ("fracture", "visible", "where", "maps", *(["fracture_map"] if self.fracture_map else []))
+
+    @property
+    def factor(self) -> int:
+        """What rows and columns must be multiples of."""
+        return max(32, 2 ** (len(self.widths) - 1))
+
+    def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
+        """See :class:`NetworkSettings`."""
+        self._check_slice(spec)
+        from cspine.networks.freezing import first_tuned
+        from cspine.networks.unet_transfer import UNetTransferNetwork
+
+        network = UNetTransferNetwork(
+            input_shape=(*spec.size, spec.channels),
+            backbone=self.backbone.value,
+            widths=self.widths,
+            head_width=self.head_width,
+            dropout=self.dropout,
+            fracture_map=self.fracture_map,
+            seed=seed,
+        )
+        first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later
+        return network

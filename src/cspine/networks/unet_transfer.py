@@ -1,0 +1,108 @@
+"""A U-Net says which pixel is which vertebra; a pretrained network sees the slice with these maps and says what is broken."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from cspine.networks.backbones import backbone_named
+from cspine.networks.convolution import fresh
+from cspine.networks.heads import LEVELS, RARELY_BOXED, SliceHeads, judgement
+from cspine.networks.layers import WithoutBackground
+from cspine.networks.pyramid import Pyramid
+from cspine.networks.settings import WHERE_STRIDE
+from cspine.networks.unet import UNet
+
+_COLOURS = 3
+
+
+@keras.saving.register_keras_serializable(package="cspine")
+class UNetTransferNetwork(keras.Model):
+    """A U-Net before a pretrained backbone under the heads of a slice network.
+
+    The maps of the U-Net are mixed into the three channels of the slice, one weight for each pair, which are zero in the beginning:
+    the backbone first sees the slice as it is. The cells of the levels are the mean of the maps.
+
+    Args:
+        input_shape: Rows, columns and channels of a slice; three channels.
+        backbone: A name of :data:`cspine.networks.backbones.BACKBONES`.
+        widths: Filters of the U-Net, at the resolution of the slice and after each halving.
+        head_width: Filters of the map that the heads read.
+        dropout: Share of feature maps that are dropped before the heads.
+        fracture_map: Whether a further map of the U-Net says where a reader would draw a box.
+        seed: Of the fresh weights and of dropout.
+    """
+
+    def __init__(  # noqa: PLR0913  # a network names everything that its config holds
+        self,
+        *,
+        input_shape: Sequence[int],
+        backbone: str,
+        widths: Sequence[int],
+        head_width: int = 64,
+        dropout: float = 0.2,
+        fracture_map: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        # Layers
+        seeds = count(seed * 1000)
+        unet = UNet(widths, seeds)
+        levels = layers.Conv2D(LEVELS + 1, 1, kernel_initializer=fresh(seeds), name="maps_logits")
+        boxed = judgement("boxed_logits", RARELY_BOXED, seeds) if fracture_map else None
+        as_it_is = keras.initializers.Constant(np.eye(_COLOURS + LEVELS + fracture_map, _COLOURS)[None, None])
+        mixed = layers.Conv2D(_COLOURS, 1, kernel_initializer=as_it_is, name="slice_and_maps")
+        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds)
+        heads = SliceHeads(seeds, dropout=dropout, fracture_map=False, own_levels=False)
+
+        # Functional model
+        image = keras.Input(tuple(input_shape), name="slice")
+        found = unet(image)
+        maps = layers.Activation("softmax", dtype="float32", name="maps")(levels(found))
+        seen = [image, WithoutBackground(name="bone")(maps)]
+        further = {"maps": maps}
+        if boxed is not None:
+            seen.append(layers.Activation("sigmoid", dtype="float32", name="boxed")(boxed(found)))
+            further["fracture_map"] = _cells("fracture_map")(seen[-1])
+        cells, _ = pyramid(mixed(layers.Concatenate(name="channels")(seen)))
+        super().__init__(inputs=image, outputs=heads(cells, _cells("where")(maps)) | further, **kwargs)
+
+        # Config
+        self.slice_shape = tuple(input_shape)
+        self.backbone = backbone
+        self.widths = tuple(widths)
+        self.head_width = head_width
+        self.dropout = dropout
+        self.fracture_map = fracture_map
+        self.seed = seed
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "input_shape": self.slice_shape,
+            "backbone": self.backbone,
+            "widths": self.widths,
+            "head_width": self.head_width,
+            "dropout": self.dropout,
+            "fracture_map": self.fracture_map,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,  # noqa: ARG003
+    ) -> "UNetTransferNetwork":
+        """The network that :meth:`get_config` described."""
+        return cls(**config)
+
+
+def _cells(name: str) -> layers.Layer:
+    """The mean over each cell."""
+    return layers.AveragePooling2D(WHERE_STRIDE, dtype="float32", name=name)

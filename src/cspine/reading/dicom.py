@@ -1,0 +1,150 @@
+"""The story of a DICOM study: files, frames, series, stacks, one volume."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
+from cspine.reading.frames import Frame
+from cspine.reading.headers import DamagedFileError, frames_of
+from cspine.reading.hounsfield import check_hounsfield
+from cspine.reading.messages import Notice, Refusal
+from cspine.reading.pixels import SYNTAXES, PixelReader, is_filling, padding_hu
+from cspine.reading.places import Place
+from cspine.reading.stacks import Layout, Stack, stacks_of, with_rest_named
+from cspine.study import ReadingWarning, SourceSlice, Study
+from cspine.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is in a place.
+
+    Attributes:
+        frames: Every DICOM image.
+        damaged: Files that begin like DICOM but cannot be parsed, with the cause.
+    """
+
+    frames: tuple[Frame, ...] = field(repr=False)
+    damaged: tuple[tuple[str, str], ...]
+
+
+def find(place: Place) -> Found:
+    """Every DICOM image of a place, by the headers alone."""
+    frames: list[Frame] = []
+    damaged: list[tuple[str, str]] = []
+    for entry in place.entries:
+        try:
+            frames.extend(frames_of(place, entry))
+        except DamagedFileError as error:
+            damaged.append((entry.name, str(error)))
+    return Found(tuple(frames), tuple(damaged))
+
+
+def series_in(place: Place, found: Found) -> tuple[SeriesSummary, ...]:
+    """Every stack of a place with the choice and the reasons."""
+    return summaries(_stacks(found.frames, None), place.path)
+
+
+def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study:
+    """The chosen series of a place.
+
+    Raises:
+        StudyError: There is none, or it cannot be read.
+    """
+    stack = choose(_stacks(found.frames, series_uid), place.path, series_uid)
+    layout = stack.layout
+    if layout is None:
+        raise stack.refusal or Refusal.NO_POSITIONS.error(uid=stack.first.series.series_uid)
+    hu, noticed = _pixels(place, stack)
+    check_hounsfield(hu, name)
+    notices = [*layout.notices, *noticed]
+    if found.damaged:
+        notices.append(Notice.DAMAGED_FILES.warning(count=len(found.damaged)))
+    if place.links:
+        notices.append(Notice.LINKS_IGNORED.warning(count=place.links))
+    return Study(
+        name=name,
+        volume=Volume(hu if layout.is_even else _evened(hu, layout), layout.grid),
+        study_uid=stack.first.series.study_uid or None,
+        series_uid=stack.first.series.series_uid or None,
+        orientation=orientation_of(stack),
+        sources=tuple(_source(frame) for frame in stack.frames),
+        warnings=tuple(notices),
+    )
+
+
+def _stacks(frames: tuple[Frame, ...], trusted_uid: str | None) -> list[Stack]:
+    """The stacks of every series. A series that claims several studies is as many, unless the user names it."""
+    series: dict[tuple[str, str], list[Frame]] = {}
+    for frame in frames:
+        uid = frame.series.series_uid
+        series.setdefault(("" if uid == trusted_uid else frame.series.study_uid, uid), []).append(frame)
+    found: list[Stack] = []
+    for members in series.values():
+        stacks = stacks_of(members)
+        found.extend(with_rest_named(stack, len(members) - len(stack.frames) - len(stack.duplicates)) for stack in stacks)
+    return found
+
+
+def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[ReadingWarning]]:
+    """Hounsfield units of every slice ``(n, rows, columns)`` and what was noticed; one thread per core decodes."""
+    first, reader = stack.first, PixelReader(place)
+    hu = np.empty((len(stack.frames), first.pixels.rows, first.pixels.columns), dtype=np.float32)
+    with ThreadPoolExecutor(_cores()) as threads:
+        signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
+    _compare_duplicates(reader, stack, hu)
+    return hu, list(_noticed(stack, signs_agree))
+
+
+def _noticed(stack: Stack, signs_agree: bool) -> Iterator[ReadingWarning]:
+    if stack.duplicates:
+        yield Notice.DUPLICATES.warning(count=len(stack.duplicates))
+    if not signs_agree:
+        yield Notice.SIGN_MISMATCH.warning()
+    if any(SYNTAXES[frame.pixels.transfer_syntax].lossy for frame in stack.frames):
+        yield Notice.LOSSY.warning()
+    if not all(frame.rescale.stated for frame in stack.frames):
+        yield Notice.NO_RESCALE.warning()
+    tissue = [padding_hu(frame) for frame in stack.frames if not is_filling(frame)]
+    if tissue:
+        yield Notice.PADDING_IN_TISSUE.warning(hu=tissue[0])
+
+
+def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[np.float32]) -> None:
+    indices = {id(frame): index for index, frame in enumerate(stack.frames)}
+    again = np.empty(hu.shape[1:], dtype=np.float32)
+    for kept, other in stack.duplicates:
+        reader.decode(other, again)
+        if not np.array_equal(again, hu[indices[id(kept)]]):
+            where = "?" if kept.plane is None else ", ".join(f"{value:.1f}" for value in kept.plane.position_mm)
+            raise Refusal.DIFFERENT_DUPLICATES.error(uid=kept.series.series_uid, where=where)
+
+
+def _evened(hu: NDArray[np.float32], layout: Layout) -> NDArray[np.float32]:
+    """Slices at their true places, interpolated linearly to even ones."""
+    even = np.empty(layout.grid.shape, dtype=np.float32)
+    above = np.clip(np.searchsorted(layout.places, np.arange(len(even)), side="left"), 1, len(hu) - 1)
+    for index, upper in enumerate(above):
+        low, high = layout.places[upper - 1], layout.places[upper]
+        weight = np.float32(np.clip((index - low) / (high - low), 0, 1))
+        np.multiply(hu[upper - 1], 1 - weight, out=even[index])
+        even[index] += weight * hu[upper]
+    return even
+
+
+def _source(frame: Frame) -> SourceSlice:
+    return SourceSlice(
+        sop_class_uid=frame.series.sop_class_uid,
+        sop_instance_uid=frame.sop_instance_uid,
+        position_mm=frame.plane.position_mm if frame.plane else (0.0, 0.0, 0.0),
+        frame_number=frame.place.frame + 1 if frame.place and frame.place.frames > 1 else None,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

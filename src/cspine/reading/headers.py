@@ -1,0 +1,280 @@
+"""From the bytes of a DICOM file to its frames.
+
+pydicom parses; pixels are only located. A file that is no DICOM gives nothing, one that begins like DICOM but cannot be parsed
+raises :class:`DamagedFileError`.
+"""
+
+import io
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+
+from cspine.geometry import Vector
+from cspine.reading import limits
+from cspine.reading.frames import Frame, PixelFormat, PixelPlace, Plane, Rescale, SeriesFacts
+from cspine.reading.places import Entry, Place
+from cspine.reading.quiet import quiet
+
+_PREFIX = 1 << 16
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_PIXEL_DATA = 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF
+_MOST_FRAMES = 20_000
+
+
+class DamagedFileError(Exception):
+    """A file begins like DICOM but cannot be parsed; the cause is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    dataset: Dataset
+    offset: int
+    length: int | None
+    has_pixels: bool
+    deflated: bool
+
+
+def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
+    """The images of a file; none where it is no DICOM image.
+
+    Raises:
+        DamagedFileError: It begins like DICOM but cannot be parsed.
+        StudyError: It cannot be read from the disk.
+    """
+    start = place.read(entry, 0, _PREFIX)
+    if not looks_like_dicom(start):
+        return ()
+    with quiet("pydicom"):
+        return _frames_of(place, entry, start)
+
+
+def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
+    header = None
+    if _DEFLATED not in start[:4096]:
+        header = _attempt(start) if len(start) < entry.size else None
+        if header is not None and not header.has_pixels:
+            header = None
+    if header is None:
+        header = _parsed(place.read(entry) if len(start) < entry.size else start)
+    try:
+        return _frames(header, entry)
+    # pydicom converts values when they are asked for, and damaged ones raise nearly anything
+    except Exception as error:
+        raise DamagedFileError(type(error).__name__) from error
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether bytes begin a DICOM file, with or without its preamble."""
+    if start[128:132] == b"DICM":
+        return True
+    group, element, length = (int.from_bytes(start[a:b], "little") for a, b in ((0, 2), (2, 4), (4, 8)))
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return len(start) > 16 and group in (0x0002, 0x0008) and element <= 0x0100 and (explicit or length <= 256)
+
+
+def plain(data: bytes) -> tuple[bytes, bool]:
+    """A DICOM file with its data set inflated, where it was deflated, and whether it was.
+
+    Raises:
+        DamagedFileError: It cannot be inflated, or inflates beyond the limit.
+    """
+    if _DEFLATED not in data[:4096] or data[128:132] != b"DICM":
+        return data, False
+    begin = 132 + 12 + int.from_bytes(data[140:144], "little")
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(data[begin:], limits.MAX_FILE_BYTES)
+    except zlib.error as error:
+        raise DamagedFileError(str(error)) from error
+    if inflater.unconsumed_tail:
+        raise DamagedFileError(f"it inflates to more than {limits.MAX_FILE_BYTES} bytes")
+    # the same length, so that the group length stays right
+    meta = data[:begin].replace(_DEFLATED, _DEFLATED[:-3] + b"\0\0\0")
+    return meta + inflated, True
+
+
+def _attempt(start: bytes) -> _Header | None:
+    try:
+        return _parsed(start)
+    except DamagedFileError:
+        return None
+
+
+def _parsed(data: bytes) -> _Header:
+    data, deflated = plain(data)
+    file, found = io.BytesIO(data), [0, 0]
+
+    def at_pixels(tag: int, _vr: str | None, length: int) -> bool:
+        if tag == _PIXEL_DATA:
+            found[:] = file.tell(), length
+        return tag >= _PIXEL_DATA - 8 and tag >> 16 == _PIXEL_DATA >> 16
+
+    try:
+        dataset = read_partial(file, at_pixels, force=True)
+    # a damaged file raises nearly anything in pydicom: struct.error, RecursionError, NotImplementedError …
+    except Exception as error:
+        raise DamagedFileError(type(error).__name__) from error
+    offset, length = found
+    return _Header(dataset, offset, None if length == _UNDEFINED else length, offset > 0, deflated)
+
+
+def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
+    dataset = header.dataset
+    if "Rows" not in dataset and "Columns" not in dataset:
+        return ()
+    count = int(dataset.get("NumberOfFrames") or 1)
+    if not 1 <= count <= _MOST_FRAMES:
+        raise DamagedFileError(f"it says {count} frames")
+    place = PixelPlace(entry, header.offset, header.length, header.deflated, 0, count) if header.has_pixels else None
+    first = Frame(
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        series=_series(dataset),
+        plane=_plane(dataset.get),
+        pixels=_pixel_format(dataset),
+        rescale=_rescale(dataset, dataset.get),
+        place=place,
+    )
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        return _enhanced(dataset, first)
+    if count > 1:  # one position for many frames is none
+        first = replace(first, plane=None)
+    return tuple(replace(first, place=place and replace(place, frame=i)) for i in range(count))
+
+
+def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
+    """Frames of an enhanced multi-frame object, each with its own place and rescale."""
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    count = first.place.frames if first.place else len(groups)
+    if len(groups) != count:
+        raise DamagedFileError(f"it says {count} frames and describes {len(groups)}")
+    frames = []
+    for index, group in enumerate(groups):
+        value = _looked_up(group, shared)
+        kind = value("FrameType")
+        series = first.series if not kind else replace(first.series, image_type=_upper(kind))
+        kernel = value("ConvolutionKernel")
+        frames.append(
+            replace(
+                first,
+                series=replace(series, kernel=_joined(kernel) or series.kernel),
+                plane=_plane(value),
+                rescale=_rescale(dataset, value),
+                place=first.place and replace(first.place, frame=index),
+            )
+        )
+    return tuple(frames)
+
+
+_GROUPS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "FrameType": "CTImageFrameTypeSequence",
+    "ConvolutionKernel": "CTReconstructionSequence",
+}
+
+
+def _looked_up(group: Dataset, shared: Dataset) -> Callable[[str], object]:
+    def value(keyword: str) -> object:
+        for functional in (group, shared):
+            items = functional.get(_GROUPS[keyword])
+            if items and keyword in items[0]:
+                return items[0].get(keyword)
+        return None
+
+    return value
+
+
+def _series(dataset: Dataset) -> SeriesFacts:
+    words = ("SeriesDescription", "ProtocolName", "BodyPartExamined", "StudyDescription")
+    return SeriesFacts(
+        study_uid=_text(dataset, "StudyInstanceUID"),
+        series_uid=_text(dataset, "SeriesInstanceUID"),
+        sop_class_uid=_text(dataset, "SOPClassUID"),
+        modality=_text(dataset, "Modality").upper(),
+        image_type=_upper(dataset.get("ImageType")),
+        kernel=_joined(dataset.get("ConvolutionKernel")),
+        words=" ".join(_text(dataset, word) for word in words).upper(),
+        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID") or None,
+    )
+
+
+def _plane(value: Callable[[str], object]) -> Plane | None:
+    position = _numbers(value("ImagePositionPatient"), 3)
+    directions = _numbers(value("ImageOrientationPatient"), 6)
+    pixel_mm = _numbers(value("PixelSpacing"), 2)
+    if position is None or directions is None or pixel_mm is None:
+        return None
+    return Plane(_vector(position), _vector(directions[:3]), _vector(directions[3:]), (pixel_mm[0], pixel_mm[1]))
+
+
+def _pixel_format(dataset: Dataset) -> PixelFormat:
+    allocated = int(dataset.get("BitsAllocated") or 0)
+    stored = int(dataset.get("BitsStored") or allocated)
+    meta = getattr(dataset, "file_meta", Dataset())
+    _, little = dataset.original_encoding
+    return PixelFormat(
+        rows=int(dataset.get("Rows") or 0),
+        columns=int(dataset.get("Columns") or 0),
+        samples=int(dataset.get("SamplesPerPixel") or 1),
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=int(dataset.get("HighBit", stored - 1)),
+        signed=bool(dataset.get("PixelRepresentation")),
+        transfer_syntax=_text(meta, "TransferSyntaxUID"),
+        big_endian=not little,
+    )
+
+
+def _rescale(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
+    slope, intercept = _numbers(value("RescaleSlope"), 1), _numbers(value("RescaleIntercept"), 1)
+    padding = dataset.get("PixelPaddingValue")
+    limit = dataset.get("PixelPaddingRangeLimit", padding)
+    first_last = None
+    if isinstance(padding, int) and isinstance(limit, int):
+        first_last = min(padding, limit), max(padding, limit)
+    return Rescale(slope[0] if slope else 1.0, intercept[0] if intercept else 0.0, bool(slope or intercept), first_last)
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    return str(dataset.get(keyword) or "").strip()
+
+
+def _joined(value: object) -> str:
+    return "\\".join(_upper(value))
+
+
+def _upper(value: object) -> tuple[str, ...]:
+    if not value:
+        return ()
+    values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+    return tuple(str(v).strip().upper() for v in values)
+
+
+def _numbers(value: object, count: int) -> tuple[float, ...] | None:
+    """``count`` finite numbers, or ``None`` where the value is absent.
+
+    Raises:
+        DamagedFileError: There is a value, but it is something else.
+    """
+    values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if value is None or value == "" or not values:
+        return None
+    numbers = tuple(float(str(v)) for v in values)
+    if count == 1:
+        numbers = numbers[:1]
+    if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
+        raise DamagedFileError("a number is missing or infinite")
+    return numbers
+
+
+def _vector(numbers: Sequence[float]) -> Vector:
+    return numbers[0], numbers[1], numbers[2]

@@ -1,0 +1,130 @@
+"""Every reason to refuse a scan and everything reading warns about, each with its words."""
+
+from enum import Enum
+
+from cspine.errors import PixelError, StudyError
+from cspine.study import ReadingWarning
+
+_MOST_CHARACTERS = 800
+
+
+class Refusal(Enum):
+    """Why something is not read. ``docs/reading.md`` has a line for each."""
+
+    NOT_FOUND = "Nothing can be opened at {place} ({cause}). Give a folder, a zip or a NIfTI file."
+    NO_IMAGES = "No DICOM image in {place}: {found}. Give the folder of one CT study, a zip of it or a NIfTI file."
+    SEVERAL_STUDIES = "One study is needed; {place} holds {count}. Give one of {choices}."
+    DAMAGED_FILE = "{name} begins like DICOM but cannot be parsed ({cause}). Copy it again from where it came."
+    NOT_A_FILE = "{place} is neither a folder nor a file. Give a folder, a zip or a NIfTI file."
+    TOO_MANY_FILES = "At most {limit} files are searched for one study; {place} holds more. Give the folder of one study."
+    TOO_DEEP = "Folders are searched {limit} levels deep; {place} goes deeper. Give the folder of one study."
+    FILE_TOO_BIG = "A file may have {limit} bytes; {name} has {size}. Give one CT series."
+    DAMAGED_ZIP = "{name} cannot be unpacked ({cause}). Copy it again, or unpack it yourself and give the folder."
+    ZIP_TOO_BIG = "A zip may unpack to {limit} bytes; {place} says {size}. Unpack it yourself and give the folder."
+    NO_SUCH_SERIES = "No series {uid} in {place}. Give one of: {choices}."
+    AMBIGUOUS_SERIES = "Several series in {place} are equally good: {choices}. Choose one with --series UID."
+    NOTHING_USABLE = "No series in {place} can be used: {reasons}. Give a CT series of the neck."
+    NOT_CT = "A CT series is needed; series {uid} is {kind}."
+    NOT_ANATOMY = "Cross-sections are needed; series {uid} is {kind}."
+    COLOUR = "Grey images are needed; series {uid} has {samples} values per pixel."
+    NO_POSITIONS = "Image Position, Orientation and Pixel Spacing are needed; series {uid} lacks at least one. Export it again."
+    BAD_GEOMETRY = (
+        "Two perpendicular unit directions, a position and a positive pixel spacing are needed; series {uid} has {found}."
+    )
+    BAD_SIZE = "Images of 2 to {limit} rows and columns are needed; series {uid} says {rows} x {columns}."
+    TOO_LARGE = "A volume may have {limit} voxels; series {uid} says {slices} x {rows} x {columns}. Give one CT series."
+    SINGLE_SLICE = "A stack of slices is needed; series {uid} has one image. Give the folder of the whole series."
+    WIDE_GAP = "Slices may lie {limit:g} mm apart; in series {uid} nothing lies between {low} and {high} mm. Give the whole series."
+    TOO_MIXED = "A series may mix {limit} sizes and directions of images; series {uid} mixes more. Give one acquisition."
+    CROOKED_STACK = "Slices must lie on a straight line; in series {uid} one is {offset:.2f} mm beside it. Give one acquisition."
+    STEEP_SHEAR = (
+        "Slices may be sheared by {limit:g} degrees, as by a tilted gantry; those of series {uid} are by {degrees:.0f}. "
+        "Export it again."
+    )
+    DIFFERENT_DUPLICATES = "Each position may be there once; series {uid} has different images at {where} mm. Give one acquisition."
+    RETIRED_COMPRESSION = "The retired compression {syntax} is not read. Have the archive send series {uid} uncompressed."
+    UNSUPPORTED_COMPRESSION = "Transfer syntax {syntax} is not read. Have the archive send series {uid} uncompressed."
+    BAD_PIXEL_FORMAT = "Pixels of 8, 16 or 32 bits are needed; {name} says {found}. Export it again."
+    BAD_RESCALE = (
+        "A Rescale Slope other than 0 and an Intercept, of Hounsfield size, are needed; {name} has {found}. Export it again."
+    )
+    NO_PIXELS = "{name} has no pixel data. Export it again with its images."
+    TRUNCATED_PIXELS = "{name} should have {wanted} bytes of pixels and has {found}. Copy it again from where it came."
+    DAMAGED_PIXELS = "The compressed image in {name} cannot be decoded ({cause}). Copy it again from where it came."
+    CODESTREAM_DISAGREES = "The compressed image in {name} is {found}, its header says {wanted}. Export it again."
+    NOT_ALLOWED = "{name} cannot be opened ({cause}). Allow it to be read, or copy it to where it can be."
+    CHANGED_WHILE_READ = "{name} changed or vanished while it was read. Wait until nothing writes there any more, and try again."
+    NOT_HU = (
+        "Hounsfield units are needed; the values of {place} cannot be: {found}. Give the CT before it was windowed or normalised."
+    )
+    NIFTI_DAMAGED = "{name} cannot be read as NIfTI ({cause}). Convert the scan again, or give its DICOM folder."
+    NIFTI_DIMENSIONS = "A NIfTI of three dimensions is needed; {name} has the shape {shape}. Give one volume."
+    NIFTI_COLOUR = "A NIfTI of numbers is needed; {name} holds {kind}. Give the CT itself, not a coloured map."
+    NIFTI_NO_PLACE = "A NIfTI must say where its voxels lie; {name} has neither sform nor qform. Convert the scan again from DICOM."
+    NIFTI_TRUNCATED = "{name} should have {wanted} bytes of voxels and has {found}. Copy it again from where it came."
+
+    @property
+    def code(self) -> str:
+        """A stable short name."""
+        return self.name.lower()
+
+    def error(self, **facts: object) -> StudyError:
+        """The refusal as an error, one line."""
+        kind = PixelError if self in _PIXELS else StudyError
+        return kind(self.value.format(**{name: _plain(fact) for name, fact in facts.items()}))
+
+
+class Notice(Enum):
+    """What reading warns about. ``docs/reading.md`` has a line for each."""
+
+    GANTRY_TILT = "The stack is sheared by {degrees:.1f} degrees, as a tilted gantry does; voxels are placed accordingly."
+    UNEVEN_SPACING = (
+        "Slice distances vary from {least:.2f} to {most:.2f} mm, the widest is between {low} and {high} mm; "
+        "interpolated to every {step:.2f} mm."
+    )
+    MISSING_SLICES = "{count} slices are missing, the widest gap is between {low} and {high} mm; interpolated."
+    DUPLICATES = "{count} images lie where another one does; used once if they are the same pixel for pixel, else refused."
+    STACKS_LEFT_OUT = "The series mixes orientations, sizes or kinds of image; {count} of its images are left out."
+    DAMAGED_FILES = "{count} files begin like DICOM but cannot be parsed, and are left out."
+    LINKS_IGNORED = "{count} links are not followed."
+    NO_RESCALE = "The images do not say how to turn pixels into Hounsfield units; taken as they are."
+    PADDING_IN_TISSUE = "The padding value {hu:g} HU would be tissue; left as it is."
+    SIGN_MISMATCH = "Header and compressed image disagree whether pixels have a sign; read with a sign."
+    LOSSY = "The images were compressed with loss; small fractures may be blurred."
+    NIFTI_FORMS_DISAGREE = (
+        "The two places that the file gives for its voxels (sform, qform) differ by {distance:.1f} mm; sform is used."
+    )
+    NOT_FINITE = "{count} voxels were no finite numbers; read as air."
+
+    @property
+    def code(self) -> str:
+        """A stable short name."""
+        return self.name.lower()
+
+    def warning(self, **facts: object) -> ReadingWarning:
+        """The notice with its facts."""
+        return ReadingWarning(self.code, self.value.format(**{name: _plain(fact) for name, fact in facts.items()}))
+
+
+_PIXELS = {
+    Refusal.COLOUR,
+    Refusal.RETIRED_COMPRESSION,
+    Refusal.UNSUPPORTED_COMPRESSION,
+    Refusal.BAD_PIXEL_FORMAT,
+    Refusal.BAD_RESCALE,
+    Refusal.NO_PIXELS,
+    Refusal.TRUNCATED_PIXELS,
+    Refusal.DAMAGED_PIXELS,
+    Refusal.CODESTREAM_DISAGREES,
+    Refusal.NOT_HU,
+    Refusal.NIFTI_COLOUR,
+    Refusal.NIFTI_TRUNCATED,
+}
+
+
+def _plain(fact: object) -> object:
+    """Text of a file in one short printable line; numbers as they are."""
+    if isinstance(fact, int | float):
+        return fact
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(fact).split()))
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + " …"

@@ -1,0 +1,215 @@
+"""A NIfTI file as a volume, slice by slice."""
+
+import gzip
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import StudyError
+from cspine.geometry import Grid, Shape
+from cspine.reading import limits
+from cspine.reading.choosing import SeriesSummary, orientation_of_grid, refused
+from cspine.reading.hounsfield import check_hounsfield
+from cspine.reading.messages import Notice, Refusal
+from cspine.reading.quiet import quiet
+from cspine.study import ReadingWarning, Study
+from cspine.volume import AIR_HU, Volume
+
+_HEADER_BYTES = 540
+_MOST_EXTENSIONS = 1 << 20
+_RAS_TO_LPS = np.diag((-1.0, -1.0, 1.0, 1.0))
+_MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the header says.
+
+    Attributes:
+        grid: Where the voxels lie.
+        dtype: Type of a stored value.
+        offset: First byte of the voxels.
+        slope: Factor from stored to meant.
+        intercept: Summand.
+        notices: What is unusual.
+    """
+
+    grid: Grid
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float
+    intercept: float
+    notices: tuple[ReadingWarning, ...]
+
+
+def is_nifti(name: str) -> bool:
+    """Whether a file is called like a NIfTI file."""
+    return name.lower().endswith((".nii", ".nii.gz"))
+
+
+def name_of(name: str) -> str:
+    """What to call a study: the file without its endings."""
+    base = Path(name).name
+    return base.removesuffix(".gz").removesuffix(".nii") or base
+
+
+def read(file: BinaryIO, name: str) -> Study:
+    """The volume of a NIfTI file, packed with gzip or not.
+
+    Args:
+        file: Open at its beginning.
+        name: What to call it.
+
+    Raises:
+        StudyError: It cannot be read, has no place, or is no single grey volume.
+        PixelError: Its values cannot be Hounsfield units.
+    """
+    file = _unpacked(file)
+    with quiet("nibabel.global"):
+        head = _head(file, name)
+    hu, bad = _voxels(file, head, name)
+    check_hounsfield(hu, name)
+    notices = (*head.notices, *((Notice.NOT_FINITE.warning(count=bad),) if bad else ()))
+    return Study(name_of(name), Volume(hu, head.grid), None, None, orientation_of_grid(head.grid), (), notices)
+
+
+def summary(file: BinaryIO, name: str, place: Path) -> SeriesSummary:
+    """A NIfTI file in a few words; where it is refused, the reason."""
+    try:
+        study = read(file, name)
+    except StudyError as error:
+        return refused(place, error, "NIfTI")
+    grid = study.volume.grid
+    return SeriesSummary(
+        place=place,
+        series_uid=None,
+        study_uid=None,
+        modality="",
+        orientation=study.orientation,
+        shape=grid.shape,
+        spacing_mm=grid.spacing_mm,
+        extent_mm=grid.extent_mm,
+        images=grid.shape[0],
+        kernel="",
+        storage="NIfTI",
+        problems=study.warnings,
+        chosen=True,
+        reason="used",
+    )
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+
+
+def _bytes(file: BinaryIO, count: int, name: str) -> bytes:
+    try:
+        return file.read(count)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise Refusal.NIFTI_DAMAGED.error(name=name, cause=error) from error
+
+
+def _head(file: BinaryIO, name: str) -> _Head:
+    start = _bytes(file, _HEADER_BYTES, name)
+    try:
+        header = _parsed(start)
+        shape = tuple(int(n) for n in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        slope, intercept = header.get_slope_inter()
+        offset = int(header.get_data_offset())
+    # nibabel raises many kinds on a damaged header
+    except Exception as error:
+        raise Refusal.NIFTI_DAMAGED.error(name=name, cause=type(error).__name__) from error
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 2:
+        raise Refusal.NIFTI_DIMENSIONS.error(name=name, shape=" x ".join(map(str, shape)))
+    if dtype.kind not in "iuf":
+        raise Refusal.NIFTI_COLOUR.error(name=name, kind="colours" if dtype.kind == "V" else dtype.name)
+    if max(shape) > limits.MAX_SIDE or shape[0] * shape[1] * shape[2] > limits.MAX_VOXELS:
+        raise Refusal.TOO_LARGE.error(limit=limits.MAX_VOXELS, uid=name, slices=shape[2], rows=shape[1], columns=shape[0])
+    least = int(header.sizeof_hdr) if hasattr(header, "sizeof_hdr") else len(header.binaryblock)
+    if not least <= offset <= _MOST_EXTENSIONS:
+        raise Refusal.NIFTI_DAMAGED.error(name=name, cause=f"its voxels begin at byte {offset}")
+    affine, notices = _affine(header, name)
+    grid = _grid((shape[2], shape[1], shape[0]), affine, name)
+    scale = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
+    return _Head(grid, dtype, offset, *scale, notices)
+
+
+def _parsed(start: bytes) -> Any:
+    """The header, NIfTI-1 or NIfTI-2, of either byte order."""
+    kind = (
+        nibabel.Nifti2Header
+        if 540 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big"))
+        else nibabel.Nifti1Header
+    )
+    size = 540 if kind is nibabel.Nifti2Header else 348
+    if len(start) < size or start[4 if size == 540 else 344 :][:2] not in (b"n+", b"ni"):
+        raise ValueError
+    return kind(start[:size])
+
+
+def _affine(header: Any, name: str) -> tuple[NDArray[np.float64], tuple[ReadingWarning, ...]]:
+    """Voxel ``(i, j, k)`` to RAS millimetres: the sform where there is one, else the qform."""
+    try:
+        sform, s_code = header.get_sform(coded=True)
+        qform, q_code = header.get_qform(coded=True)
+        unit = _MILLIMETRES[header.get_xyzt_units()[0]]
+    # a damaged quaternion or an unknown unit raises in many ways
+    except Exception as error:
+        raise Refusal.NIFTI_DAMAGED.error(name=name, cause=type(error).__name__) from error
+    if sform is None and qform is None:
+        raise Refusal.NIFTI_NO_PLACE.error(name=name)
+    notices: tuple[ReadingWarning, ...] = ()
+    if sform is not None and qform is not None and s_code and q_code:
+        far = np.append(np.array(header.get_data_shape()[:3]) - 1, 1)
+        distance = max(float(np.linalg.norm((sform - qform) @ corner)) for corner in (far, (0, 0, 0, 1))) * unit
+        if not distance <= 1.0:
+            notices = (Notice.NIFTI_FORMS_DISAGREE.warning(distance=distance),)
+    affine = np.array(qform if sform is None else sform, dtype=np.float64)
+    affine[:3] *= unit
+    return affine, notices
+
+
+def _grid(shape: Shape, affine: NDArray[np.float64], name: str) -> Grid:
+    world = _RAS_TO_LPS @ affine
+    spacing = np.linalg.norm(world[:3, :3], axis=0)
+    if (
+        not np.all(np.isfinite(world))
+        or spacing.min() < 0.01
+        or spacing.max() > 20
+        or np.abs(np.linalg.det(world[:3, :3] / spacing)) < 0.1
+    ):
+        raise Refusal.BAD_GEOMETRY.error(uid=name, found=f"an affine with steps of {spacing.round(4).tolist()} mm")
+    world[:3, :3] = world[:3, 2::-1]
+    return Grid(shape, world)
+
+
+def _voxels(file: BinaryIO, head: _Head, name: str) -> tuple[NDArray[np.float32], int]:
+    """Hounsfield units ``(z, y, x)`` and how many were no numbers."""
+    shape = head.grid.shape
+    size = shape[1] * shape[2] * head.dtype.itemsize
+    _bytes(file, head.offset - file.tell(), name) if head.offset > file.tell() else file.seek(head.offset)
+    hu, bad = np.empty(shape, dtype=np.float32), 0
+    for index in range(shape[0]):
+        data = _bytes(file, size, name)
+        if len(data) < size:
+            raise Refusal.NIFTI_TRUNCATED.error(name=name, wanted=size * shape[0], found=size * index + len(data))
+        stored = np.frombuffer(data, head.dtype).reshape(shape[1:])
+        with np.errstate(over="ignore", invalid="ignore"):
+            hu[index] = stored.astype(np.float64) * head.slope + head.intercept
+        wrong = ~np.isfinite(hu[index])
+        if wrong.any():
+            bad += int(np.count_nonzero(wrong))
+            hu[index][wrong] = AIR_HU
+        np.putmask(hu[index], hu[index] < limits.AIR_BELOW_HU, AIR_HU)
+    return hu, bad

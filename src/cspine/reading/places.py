@@ -1,0 +1,182 @@
+"""Where the bytes of a study lie: a folder, a zip or a file; read in memory, within limits, never outside."""
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+from cspine.reading import limits
+from cspine.reading.messages import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of a place.
+
+    Attributes:
+        name: Its path inside the place.
+        size: Bytes, unpacked.
+        stamp: Changes when the file does.
+    """
+
+    name: str
+    size: int
+    stamp: int
+
+
+class Place(Protocol):
+    """Something with files in it."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+    links: int
+
+    def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
+        """Bytes of a file from ``start``, to its end or at most ``count``.
+
+        Raises:
+            StudyError: The file is damaged, or no longer what it was when the place was opened.
+        """
+        ...
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """A file to read piece by piece.
+
+        Raises:
+            StudyError: It cannot be opened.
+        """
+        ...
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Place]:
+    """The folder, zip or single file at ``path``.
+
+    Raises:
+        StudyError: It is not there, cannot be opened or exceeds the limits.
+    """
+    with ExitStack() as resources:
+        yield _open(path, resources)
+
+
+def _open(path: Path, resources: ExitStack) -> Place:
+    try:
+        if path.is_dir():
+            return Folder(path)
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Refusal.NOT_A_FILE.error(place=path)
+        if is_zip(path):
+            return Archive(path, resources.enter_context(zipfile.ZipFile(path)))
+        return Folder(path.parent, only=path)
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        raise Refusal.DAMAGED_ZIP.error(name=path.name, cause=error) from error
+    except OSError as error:
+        raise Refusal.NOT_FOUND.error(place=path, cause=error.strerror) from error
+    except ValueError as error:  # a name that no file can have
+        raise Refusal.NOT_FOUND.error(place=path, cause=error) from error
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a regular file is a zip from its first byte on (a DICOM file may end like one)."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06") and zipfile.is_zipfile(path)
+
+
+class Folder:
+    """A folder and what is below it, or one file of it. Links are counted, not followed."""
+
+    def __init__(self, path: Path, only: Path | None = None) -> None:
+        self.path = only or path
+        self._root = path
+        self.links = 0
+        self._found = 0
+        self.entries = (_entry(only.name, only.stat()),) if only else tuple(sorted(self._walk(path, 0), key=lambda e: e.name))
+
+    def _walk(self, folder: Path, depth: int) -> Iterator[Entry]:
+        if depth > limits.MAX_DEPTH:
+            raise Refusal.TOO_DEEP.error(place=self._root, limit=limits.MAX_DEPTH)
+        with os.scandir(folder) as children:
+            for child in children:
+                if child.is_symlink():
+                    self.links += 1
+                elif child.is_dir(follow_symlinks=False):
+                    yield from self._walk(Path(child.path), depth + 1)
+                elif child.is_file(follow_symlinks=False):
+                    self._found += 1
+                    if self._found > limits.MAX_FILES:
+                        raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=self._root)
+                    yield _entry(os.path.relpath(child.path, self._root), child.stat(follow_symlinks=False))
+
+    def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
+        """See :meth:`Place.read`."""
+        if entry.size > limits.MAX_FILE_BYTES:
+            raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
+        wanted = max(0, min(entry.size - start, entry.size if count is None else count))
+        try:
+            with (self._root / entry.name).open("rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                file.seek(start)
+                data = file.read(wanted)
+        except FileNotFoundError as error:
+            raise Refusal.CHANGED_WHILE_READ.error(name=entry.name) from error
+        except OSError as error:
+            raise Refusal.NOT_ALLOWED.error(name=entry.name, cause=error.strerror) from error
+        if _entry(entry.name, status) != entry or len(data) != wanted:
+            raise Refusal.CHANGED_WHILE_READ.error(name=entry.name)
+        return data
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """See :meth:`Place.open`."""
+        try:
+            return (self._root / entry.name).open("rb")
+        except OSError as error:
+            raise Refusal.NOT_ALLOWED.error(name=entry.name, cause=error.strerror) from error
+
+
+class Archive:
+    """A zip. Nothing is unpacked to disk, so names that point outside do no harm."""
+
+    links = 0
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path = path
+        self._archive = archive
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        if len(members) > limits.MAX_FILES:
+            raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
+        size = sum(member.file_size for member in members)
+        if size > limits.MAX_ARCHIVE_BYTES:
+            raise Refusal.ZIP_TOO_BIG.error(limit=limits.MAX_ARCHIVE_BYTES, place=path, size=size)
+        self._members = {member.filename: member for member in members}
+        self.entries = tuple(Entry(name, member.file_size, member.CRC) for name, member in sorted(self._members.items()))
+
+    def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
+        """See :meth:`Place.read`."""
+        if entry.size > limits.MAX_FILE_BYTES:
+            raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
+        end = entry.size if count is None else min(entry.size, start + count)
+        try:
+            with self._archive.open(self._members[entry.name]) as file:
+                data = file.read(end)  # never more than the zip says, however much is packed
+        # zipfile says "encrypted" with RuntimeError and "unknown packing" with NotImplementedError
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+            raise Refusal.DAMAGED_ZIP.error(name=f"{entry.name} in {self.path.name}", cause=error) from error
+        if len(data) != end:
+            raise Refusal.DAMAGED_ZIP.error(name=f"{entry.name} in {self.path.name}", cause="it ends too early")
+        return data[start:]
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """See :meth:`Place.open`."""
+        try:
+            return cast(BinaryIO, self._archive.open(self._members[entry.name]))
+        except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+            raise Refusal.DAMAGED_ZIP.error(name=f"{entry.name} in {self.path.name}", cause=error) from error
+
+
+def _entry(name: str, status: os.stat_result) -> Entry:
+    return Entry(name, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,33 @@
+"""Experiments we stand by: one short file each, whose docstring states command, device, hours and score."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cspine.errors import UsageError
+
+if TYPE_CHECKING:
+    from cspine.training.recipe import Recipe
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of all recipes."""
+    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
+
+
+def load_recipe(name: str) -> "Recipe":
+    """The recipe of a name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in recipe_names():
+        raise UsageError(f"There is no recipe {name}. Known: {', '.join(recipe_names())}.")
+    recipe: Recipe = import_module(f"cspine.recipes.{name}").RECIPE
+    return recipe
+
+
+def describe_recipe(name: str) -> str:
+    """The docstring of a recipe."""
+    load_recipe(name)
+    return (import_module(f"cspine.recipes.{name}").__doc__ or "").strip()

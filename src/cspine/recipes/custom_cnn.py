@@ -1,0 +1,25 @@
+"""A convolutional network from scratch on single slices: the first family.
+
+It learns from parts of slices around the spine, 128 x 128 pixels of 0.7 mm, and serves on 192 x 192.
+
+Command: ``cspine train custom_cnn --data DIR -o RUN``
+Device: two processor cores, shared with other work.
+Time: 130 to 330 s per epoch; stopped by hand after 11.
+Score: none that we stand by. On 300 small phantoms, 60 of them held out, AUROC of patient_overall moved between 0.31 and 0.61 while
+the training loss kept falling: it learns them by heart.
+Data: any folder in the RSNA 2022 layout.
+"""
+
+from cspine.networks.settings import CustomCNNSettings
+from cspine.specs import SliceSpec
+from cspine.training.recipe import AugmentationSettings, FitSettings, Recipe, SamplingSettings
+
+NETWORK = CustomCNNSettings()
+RECIPE = Recipe(
+    name="custom_cnn",
+    network=NETWORK,
+    input=SliceSpec(spacing_mm=(1.5, 0.7, 0.7), size=(192, 192), neighbours=1, window_hu=(-200.0, 1300.0)),
+    sampling=SamplingSettings(batch=16, batches=600, crop=(128, 128)),
+    augmentation=AugmentationSettings(shift_mm=6.0),
+    fit=FitSettings(epochs=20, learning_rate=1e-3, patience=10),
+)

@@ -1,0 +1,17 @@
+"""As custom_cnn, with studies without masks: a network that has learnt from those with masks marks their vertebrae.
+
+The teacher is a finished run on the same data set and split, of any family that sees the same input.
+
+Command: ``cspine train custom_cnn_pseudo --data DIR -o RUN --teacher RUN_OF_TEACHER``
+Device: not trained yet.
+Time: not measured.
+Score: none yet.
+Data: any folder in the RSNA 2022 layout.
+"""
+
+from dataclasses import replace
+
+from cspine.recipes.custom_cnn import RECIPE as PARENT
+from cspine.training.recipe import MaskUse
+
+RECIPE = replace(PARENT, name="custom_cnn_pseudo", labels=replace(PARENT.labels, masks=MaskUse.TAUGHT))

@@ -1,0 +1,24 @@
+"""InceptionResNetV2 (Szegedy et al., 2017), trained on photographs, fine-tuned on slices: the largest of the three backbones.
+
+Without ImageNet's weights at hand: ``--weights PATH``, or ``--weights none`` to train it from scratch, all at once.
+
+Command: ``cspine train inception_resnet_v2 --data DIR -o RUN``
+Device: not trained yet.
+Time: not measured.
+Score: none yet.
+Data: any folder in the RSNA 2022 layout.
+"""
+
+from cspine.networks.settings import BackboneName, TransferSettings
+from cspine.specs import SliceSpec
+from cspine.training.recipe import AugmentationSettings, FitSettings, Recipe, SamplingSettings
+
+NETWORK = TransferSettings(backbone=BackboneName.INCEPTION_RESNET_V2)
+RECIPE = Recipe(
+    name="inception_resnet_v2",
+    network=NETWORK,
+    input=SliceSpec(spacing_mm=(1.5, 0.7, 0.7), size=(192, 192), neighbours=1, window_hu=(-200.0, 1300.0)),
+    sampling=SamplingSettings(batch=16, batches=600, crop=(128, 128)),
+    augmentation=AugmentationSettings(shift_mm=6.0),
+    fit=FitSettings(epochs=20, learning_rate=1e-3),
+)

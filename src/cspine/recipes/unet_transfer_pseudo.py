@@ -1,0 +1,17 @@
+"""As unet_transfer, with studies without masks: a network that has learnt from those with masks marks their vertebrae.
+
+The teacher is a finished run on the same data set and split, of any family that sees the same input.
+
+Command: ``cspine train unet_transfer_pseudo --data DIR -o RUN --teacher RUN_OF_TEACHER``
+Device: not trained yet.
+Time: not measured.
+Score: none yet.
+Data: any folder in the RSNA 2022 layout.
+"""
+
+from dataclasses import replace
+
+from cspine.recipes.unet_transfer import RECIPE as PARENT
+from cspine.training.recipe import MaskUse
+
+RECIPE = replace(PARENT, name="unet_transfer_pseudo", labels=replace(PARENT.labels, masks=MaskUse.TAUGHT))

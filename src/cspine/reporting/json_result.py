@@ -1,0 +1,91 @@
+"""``result.json``: a result for machines, as its published schema says."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cspine.reporting.words import disclaimer
+from cspine.results import Box, Judgement, KeySlice, LevelFinding, Reason, StudyFacts, StudyResult
+from cspine.study import Study
+
+FILE = "result.json"
+
+SCHEMA_VERSION = "1.0"
+
+
+def write(result: StudyResult, study: Study, path: Path) -> None:  # noqa: ARG001  # every format is given the scan
+    """Writes ``result.json``."""
+    path.write_text(json.dumps(as_json(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def as_json(result: StudyResult) -> dict[str, Any]:
+    """A result as plain JSON data; see ``result.schema.json``."""
+    model = result.model
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": result.status.value,
+        "reasons": _reasons(result.reasons),
+        "study": _study(result.study),
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256, "trained_on": model.trained_on},
+        "patient_overall": _judgement(result.overall),
+        "levels": [_level(finding) for finding in result.levels],
+        "operating_point": result.operating_point,
+        "timings_s": result.timings_s,
+        "disclaimer": disclaimer(result),
+        "created": result.created,
+    }
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) that every ``result.json`` follows."""
+    text = files("cspine.reporting").joinpath("result.schema.json").read_text(encoding="utf-8")
+    published: dict[str, Any] = json.loads(text)
+    return published
+
+
+def _reasons(reasons: tuple[Reason, ...]) -> list[dict[str, str]]:
+    return [{"code": reason.code, "text": reason.text} for reason in reasons]
+
+
+def _study(study: StudyFacts) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "study_uid": study.study_uid,
+        "series_uid": study.series_uid,
+        "slices": study.slices,
+        "spacing_mm": [round(step, 6) for step in study.spacing_mm],
+        "orientation": study.orientation,
+        "warnings": _reasons(study.warnings),
+    }
+
+
+def _judgement(judgement: Judgement | None) -> dict[str, Any]:
+    if judgement is None:
+        return {"probability": None, "positive": None, "threshold": None}
+    return {"probability": judgement.probability, "positive": judgement.positive, "threshold": judgement.threshold}
+
+
+def _level(finding: LevelFinding) -> dict[str, Any]:
+    return {
+        "level": finding.level.name,
+        "status": finding.status.value,
+        **_judgement(finding.judgement),
+        "centre_mm": None if finding.centre_mm is None else _point(finding.centre_mm),
+        "key_slice": _key_slice(finding.key_slice),
+        "box_mm": _box(finding.box_mm),
+    }
+
+
+def _key_slice(key_slice: KeySlice | None) -> dict[str, Any] | None:
+    return None if key_slice is None else {"index": key_slice.index, "sop_uid": key_slice.sop_uid}
+
+
+def _box(box: Box | None) -> dict[str, list[float]] | None:
+    return None if box is None else {"low": _point(box.low_mm), "high": _point(box.high_mm)}
+
+
+def _point(point_mm: tuple[float, float, float]) -> list[float]:
+    return [round(coordinate, 2) for coordinate in point_mm]

@@ -1,0 +1,156 @@
+"""``result.png``: one page with the spine from the side, the most suspicious slices and the seven probabilities."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from cspine.reporting.strip import draw_strip
+from cspine.reporting.style import BACKGROUND, INK, MARK, QUIET, shade, shade_of_level
+from cspine.reporting.views import BONE_WINDOW_HU, View, axial_view, key_height_mm, sagittal_view
+from cspine.reporting.words import disclaimer, headline, notes, percent, short_name
+from cspine.results import LevelFinding, StudyResult
+from cspine.study import Study
+
+FILE = "result.png"
+
+_MOST_SUSPICIOUS = 2
+_RULER_MM = 20.0
+_NARROW = 0.55
+"""Width by height below which a title is short."""
+
+_OUTLINE = [withStroke(linewidth=2.2, foreground="black")]
+_LABEL: dict[str, Any] = {"fontsize": 10.5, "weight": "bold", "path_effects": _OUTLINE}
+
+# Inches of the page.
+_WIDTH, _MARGIN, _BETWEEN = 13.0, 0.6, 0.22
+_HEAD, _GAP, _STRIP, _FOOT, _NOTE = 1.2, 0.7, 1.75, 0.95, 0.18
+_LOWEST_ROW, _HIGHEST_ROW = 2.5, 6.0
+
+
+def write(result: StudyResult, study: Study, path: Path) -> None:
+    """Writes ``result.png``."""
+    figure = draw(result, study)
+    figure.savefig(path, dpi=120, facecolor=BACKGROUND, metadata={"Software": "cspine"})
+
+
+def draw(result: StudyResult, study: Study) -> Figure:
+    """The page as a figure of its own, without any global state."""
+    shown = most_suspicious(result)
+    sagittal = sagittal_view(study, result)
+    axials = [axial_view(study, finding) for finding in shown] or [axial_view(study)]
+    shapes = [view.shape for view in (sagittal, *axials)]
+    row = min(max((_WIDTH - 2 * _MARGIN - _BETWEEN * len(axials)) / sum(shapes), _LOWEST_ROW), _HIGHEST_ROW)
+    page = _Page(_HEAD + row + _GAP + _STRIP + _FOOT + _NOTE * len(notes(result)))
+    left = _MARGIN
+    frames = []
+    for shape in shapes:
+        frames.append(page.frame(left, _HEAD, min(shape * row, _WIDTH - 2 * _MARGIN), row))
+        left += shape * row + _BETWEEN
+    _draw_sagittal(frames[0], sagittal, study, result, shown)
+    for place, (frame, view) in enumerate(zip(frames[1:], axials, strict=True)):
+        _draw_axial(frame, view, shown[place] if shown else None, study.orientation)
+    draw_strip(page.frame(_MARGIN, _HEAD + row + _GAP, _WIDTH - 2 * _MARGIN, _STRIP), result)
+    _draw_words(page, result)
+    return page.figure
+
+
+class _Page:
+    """A figure measured in inches from its upper left corner."""
+
+    def __init__(self, height: float) -> None:
+        self.figure = Figure(figsize=(_WIDTH, height), facecolor=BACKGROUND)
+        FigureCanvasAgg(self.figure)
+        self._height = height
+
+    def frame(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Axes at a place."""
+        place = (left / _WIDTH, 1 - (top + height) / self._height, width / _WIDTH, height / self._height)
+        return self.figure.add_axes(place)
+
+    def write(self, top: float, text: str, **how: Any) -> None:
+        """A line of text that begins at the left margin."""
+        self.figure.text(_MARGIN / _WIDTH, 1 - top / self._height, text, va="top", **how)
+
+    def write_below(self, bottom: float, text: str, **how: Any) -> None:
+        """Text whose last line stands this far above the lower edge."""
+        self.figure.text(_MARGIN / _WIDTH, bottom / self._height, text, va="bottom", **how)
+
+
+def most_suspicious(result: StudyResult) -> list[LevelFinding]:
+    """Levels to look at first: those that exceed their thresholds most, the most suspicious one first."""
+    judged = [finding for finding in result.levels if finding.judgement is not None and finding.centre_mm is not None]
+    return sorted(judged, key=_excess, reverse=True)[:_MOST_SUSPICIOUS]
+
+
+def _excess(finding: LevelFinding) -> float:
+    judgement = finding.judgement
+    return judgement.probability - judgement.threshold if judgement else -1.0
+
+
+def _draw_sagittal(axes: Axes, view: View, study: Study, result: StudyResult, shown: list[LevelFinding]) -> None:
+    where = "middle of the spine" if shown else "middle of the scan"
+    _draw_view(axes, view, f"Sagittal, {where}" if view.shape > _NARROW else "Sagittal", "APHF")
+    left, right, _, _ = view.extent_mm
+    for finding in result.levels:
+        if finding.centre_mm is not None:
+            axes.text(
+                right - 0.1 * (right - left), finding.centre_mm[2], finding.level.name, color=shade_of_level(finding), **_LABEL
+            )
+    for finding in shown:
+        height = key_height_mm(study, finding)
+        axes.plot((left, right), (height, height), color=shade_of_level(finding), linewidth=1.0, linestyle=(0, (5, 4)), alpha=0.9)
+    axes.set_xlim(*view.extent_mm[:2])
+    axes.set_ylim(*view.extent_mm[2:])
+
+
+def _draw_axial(axes: Axes, view: View, finding: LevelFinding | None, orientation: str) -> None:
+    if finding is None or finding.judgement is None:
+        _draw_view(axes, view, "Axial, middle of the scan", "RLAP")
+        return
+    title = f"{finding.level.name}  {percent(finding.judgement.probability)}"
+    if finding.key_slice is not None:
+        title += f", {'' if orientation == 'axial' else orientation + ' '}image {finding.key_slice.index + 1}"
+    _draw_view(axes, view, title, "RLAP", shade(finding.judgement))
+    if finding.box_mm is not None:
+        (x0, y0, _), (x1, y1, _) = finding.box_mm.low_mm, finding.box_mm.high_mm
+        axes.add_patch(
+            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=shade(finding.judgement), linewidth=0.9, alpha=0.8)
+        )
+
+
+def _draw_view(axes: Axes, view: View, title: str, letters: str, colour: str = INK) -> None:
+    """A slice with its title, a ruler and the letters for left, right, top and bottom."""
+    low, high = BONE_WINDOW_HU
+    axes.imshow(view.hu, cmap="gray", vmin=low, vmax=high, extent=view.extent_mm, origin="upper", interpolation="bilinear")
+    axes.set_title(title, color=colour, fontsize=11.5, loc="left", pad=6)
+    axes.set_axis_off()
+    places = ((0.02, 0.5), (0.98, 0.5), (0.5, 0.98), (0.5, 0.02))
+    aligned = (("left", "center"), ("right", "center"), ("center", "top"), ("center", "bottom"))
+    for letter, (x, y), (horizontal, vertical) in zip(letters, places, aligned, strict=True):
+        axes.text(x, y, letter, transform=axes.transAxes, color=MARK, ha=horizontal, va=vertical, **_LABEL)
+    left, right, bottom, top = view.extent_mm
+    start, height = left + 0.04 * (right - left), bottom + 0.045 * (top - bottom)
+    axes.plot((start, start + _RULER_MM), (height, height), color=MARK, linewidth=2, solid_capstyle="butt")
+    axes.text(
+        start,
+        height + 0.012 * (top - bottom),
+        f"{_RULER_MM / 10:g} cm",
+        color=MARK,
+        fontsize=8.5,
+        va="bottom",
+        path_effects=_OUTLINE,
+    )
+
+
+def _draw_words(page: _Page, result: StudyResult) -> None:
+    study, model = result.study, result.model
+    facts = (short_name(result), f"{study.slices} slices", f"{model.name} {model.version}", result.created)
+    page.write(0.28, headline(result), color=INK if result.overall is None else shade(result.overall), fontsize=17, weight="bold")
+    page.write(0.66, "   ·   ".join(facts), color=QUIET, fontsize=9.5)
+    page.write_below(0.5, "\n".join(notes(result)), color=QUIET, fontsize=9, linespacing=1.45)
+    page.write_below(0.2, disclaimer(result), color=INK, fontsize=9.5, weight="bold")

@@ -1,0 +1,50 @@
+"""The probabilities of a study as a strip of bars, C1 to C7."""
+
+from matplotlib.axes import Axes
+
+from cspine.reporting.style import BACKGROUND, FAINT, INK, MARK, QUIET, shade
+from cspine.reporting.words import STATUS_WORDS, percent
+from cspine.results import Judgement, LevelStatus, StudyResult
+
+_WIDTH = 0.62
+_OVERALL_AT = -1.5
+
+
+def draw_strip(axes: Axes, result: StudyResult) -> None:
+    """Draws one bar per level, the whole study left of them; a short line marks each threshold."""
+    _draw_frame(axes)
+    _draw_bar(axes, _OVERALL_AT, result.overall, "" if result.overall else "not judged")
+    for place, finding in enumerate(result.levels):
+        status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]
+        _draw_bar(axes, place, finding.judgement, status)
+    axes.set_xticks([_OVERALL_AT, *range(len(result.levels))], ["any", *(finding.level.name for finding in result.levels)])
+    axes.tick_params(axis="x", colors=INK, labelsize=12, length=0, pad=5)
+
+
+def _draw_frame(axes: Axes) -> None:
+    axes.set_facecolor(BACKGROUND)
+    axes.set_xlim(-2.1, 6.6)
+    axes.set_ylim(0, 1.18)
+    axes.set_yticks([0, 0.5, 1], ["0", "50", "100 %"])
+    axes.tick_params(axis="y", colors=QUIET, labelsize=9, length=0)
+    axes.grid(axis="y", color=FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title("Probability of a fracture; the short line is the threshold", color=INK, fontsize=11.5, loc="left", pad=4)
+
+
+def _draw_bar(axes: Axes, place: float, judgement: Judgement | None, status: str) -> None:
+    half = _WIDTH / 2
+    if judgement is None:
+        axes.text(place, 0.06, status.replace(" ", "\n", 1), color=QUIET, fontsize=9.5, ha="center", va="bottom", style="italic")
+        return
+    partly = "////" if status else None
+    height = max(judgement.probability, 0.006)
+    axes.bar(place, height, _WIDTH, color=shade(judgement), hatch=partly, edgecolor=BACKGROUND, linewidth=0)
+    axes.plot((place - half - 0.08, place + half + 0.08), (judgement.threshold,) * 2, color=MARK, linewidth=1.6)
+    text = f"{percent(judgement.probability)}\n{status}" if status else percent(judgement.probability)
+    above = height + 0.03
+    if abs(judgement.threshold - above - 0.05) < 0.09:
+        above = judgement.threshold + 0.04
+    axes.text(place, min(above, 1.03), text, color=INK, fontsize=10.5, ha="center", va="bottom", linespacing=1.0)

@@ -1,0 +1,23 @@
+"""Colours of pictures: legible for people who do not tell red from green, on the dark ground of a reading room."""
+
+from cspine.results import Judgement, LevelFinding
+
+BACKGROUND = "#0f1316"
+INK = "#eef1f3"
+QUIET = "#9aa5ad"
+FAINT = "#39434b"
+MARK = "#f2d16b"
+SUSPICIOUS = "#ff8a5c"
+CALM = "#62b0e8"
+
+
+def shade(judgement: Judgement | None) -> str:
+    """The colour of a positive, a negative or a missing judgement."""
+    if judgement is None:
+        return QUIET
+    return SUSPICIOUS if judgement.positive else CALM
+
+
+def shade_of_level(finding: LevelFinding) -> str:
+    """The colour of a level."""
+    return shade(finding.judgement)

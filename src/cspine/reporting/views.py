@@ -1,0 +1,98 @@
+"""Upright slices of a scan for people: a bone window, patient's right on the left, square millimetres however it was stored."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.geometry import Grid, Vector
+from cspine.imaging import sample
+from cspine.results import LevelFinding, StudyResult
+from cspine.study import Study
+from cspine.volume import Volume
+
+BONE_WINDOW_HU = (-500.0, 1300.0)
+
+_FINEST_MM = 0.4
+_ABOVE_AND_BELOW_MM = 25.0
+_DEPTH_MM = 150.0
+_AXIAL_MM = 130.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A slice as it is shown.
+
+    Attributes:
+        hu: Rows and columns, the first row on top.
+        extent_mm: World coordinates of the outer edges: left, right, bottom, top.
+    """
+
+    hu: NDArray[np.float32]
+    extent_mm: tuple[float, float, float, float]
+
+    @property
+    def shape(self) -> float:
+        """Width by height."""
+        left, right, bottom, top = self.extent_mm
+        return abs(right - left) / abs(top - bottom)
+
+
+def sagittal_view(study: Study, result: StudyResult) -> View:
+    """The middle of the spine from the side, front on the left: the part around the levels in view, or the whole scan."""
+    centres = [finding.centre_mm for finding in result.levels if finding.centre_mm is not None]
+    box = study.volume.grid.corners_mm()
+    low, high = box.min(axis=0), box.max(axis=0)
+    if centres:
+        x, y, _ = np.median(np.asarray(centres), axis=0)
+        bottom, top = _heights(result)
+        low = np.maximum(low, (x, y - _DEPTH_MM / 2, bottom - _ABOVE_AND_BELOW_MM))
+        high = np.minimum(high, (x, y + _DEPTH_MM / 2, top + _ABOVE_AND_BELOW_MM))
+    else:
+        x = (low[0] + high[0]) / 2
+    hu = _slab(study.volume, (x, low[1], low[2]), (x, high[1], high[2]))[:, :, 0]
+    return View(hu[::-1], (float(low[1]), float(high[1]), float(low[2]), float(high[2])))
+
+
+def axial_view(study: Study, finding: LevelFinding | None = None) -> View:
+    """The key slice of a level from below, patient's right on the left; without a level the middle of the whole scan."""
+    box = study.volume.grid.corners_mm()
+    low, high = box.min(axis=0), box.max(axis=0)
+    z = (low[2] + high[2]) / 2
+    if finding is not None and finding.centre_mm is not None:
+        x, y, _ = finding.centre_mm
+        z = key_height_mm(study, finding)
+        low = np.maximum(low, (x - _AXIAL_MM / 2, y - _AXIAL_MM / 2, z))
+        high = np.minimum(high, (x + _AXIAL_MM / 2, y + _AXIAL_MM / 2, z))
+    hu = _slab(study.volume, (low[0], low[1], z), (high[0], high[1], z))[0]
+    return View(hu, (float(low[0]), float(high[0]), float(high[1]), float(low[1])))
+
+
+def key_height_mm(study: Study, finding: LevelFinding) -> float:
+    """World z at which the key slice of a level passes its centre; the centre's own where slices do not run across the neck."""
+    if finding.centre_mm is None:
+        raise ValueError(f"A height needs a level with a centre. Received: {finding}")
+    x, y, z = finding.centre_mm
+    grid = study.volume.grid
+    normal = np.cross(grid.directions[:, 1], grid.directions[:, 2])
+    if finding.key_slice is None or abs(normal[2]) < 0.7:
+        return z
+    index = finding.key_slice.index
+    point = study.sources[index].position_mm if study.sources else grid.world((index, 0, 0))
+    return float(point[2] - (normal[0] * (x - point[0]) + normal[1] * (y - point[1])) / normal[2])
+
+
+def _heights(result: StudyResult) -> tuple[float, float]:
+    boxes = [finding.box_mm for finding in result.levels if finding.box_mm is not None]
+    centres = [finding.centre_mm[2] for finding in result.levels if finding.centre_mm is not None]
+    return min([box.low_mm[2] for box in boxes] + centres), max([box.high_mm[2] for box in boxes] + centres)
+
+
+def _slab(volume: Volume, low_mm: Vector, high_mm: Vector) -> NDArray[np.float32]:
+    """Upright voxels between two corners; a direction without length gets one voxel."""
+    step = max(_FINEST_MM, min(volume.grid.spacing_mm))
+    extent = np.asarray(high_mm) - np.asarray(low_mm)
+    x, y, z = (max(1, round(float(length) / step)) for length in extent)
+    steps = [float(e) / n if n > 1 else step for e, n in zip(extent, (x, y, z), strict=True)]
+    grid = Grid.upright((np.asarray(low_mm) + np.asarray(high_mm)) / 2, (z, y, x), (steps[2], steps[1], steps[0]))
+    return sample(volume, grid).hu

@@ -1,0 +1,49 @@
+"""What a page says in words."""
+
+import textwrap
+
+from cspine.results import DISCLAIMER, LevelStatus, StudyResult, StudyStatus
+
+STATUS_WORDS = {
+    LevelStatus.ASSESSED: "assessed",
+    LevelStatus.PARTLY_IN_VIEW: "partly in view",
+    LevelStatus.NOT_IN_VIEW: "not in view",
+    LevelStatus.UNCERTAIN: "uncertain",
+}
+
+_PHANTOMS = "trained_on_phantoms"
+_LINE = 165
+_LONGEST_NAME = 70
+
+
+def percent(probability: float) -> str:
+    """A probability for people; never 0 or 100, which nothing justifies."""
+    if probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+def headline(result: StudyResult) -> str:
+    """The result in one line."""
+    if result.status is StudyStatus.REJECTED or result.overall is None:
+        return "Not judged: " + "; ".join(reason.code.replace("_", " ") for reason in result.reasons if reason.code != _PHANTOMS)
+    verdict = "suspected" if result.overall.positive else "not suspected"
+    probability, threshold = percent(result.overall.probability), percent(result.overall.threshold)
+    return f"Fracture {verdict}: {probability} (threshold {threshold}, {result.operating_point})"
+
+
+def short_name(result: StudyResult) -> str:
+    """The name of the study, cut where it would not fit on a line."""
+    name = result.study.name
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
+def notes(result: StudyResult) -> list[str]:
+    """Reasons and warnings, each on lines of its own."""
+    texts = [reason.text for reason in (*result.reasons, *result.study.warnings) if reason.code != _PHANTOMS]
+    return [line for text in texts for line in textwrap.wrap(text, _LINE)]
+
+
+def disclaimer(result: StudyResult) -> str:
+    """What must stand on every result."""
+    return " ".join([DISCLAIMER, *(reason.text for reason in result.reasons if reason.code == _PHANTOMS)])

@@ -1,0 +1,178 @@
+"""What cspine says about a study: no arrays, no file formats."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cspine.anatomy import Level
+from cspine.geometry import Vector
+
+DISCLAIMER = "Research software, not a medical device. Not for diagnosis."
+
+
+class LevelStatus(StrEnum):
+    """How much of a vertebra could be judged."""
+
+    ASSESSED = "assessed"
+    PARTLY_IN_VIEW = "partly_in_view"
+    NOT_IN_VIEW = "not_in_view"
+    UNCERTAIN = "uncertain"
+
+
+class StudyStatus(StrEnum):
+    """Whether a study was judged at all."""
+
+    OK = "ok"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a study was rejected, or what to mind when reading its result.
+
+    Attributes:
+        code: A stable short name, for instance ``no_cervical_spine``.
+        text: One sentence for people.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeySlice:
+    """The stored image to open first.
+
+    Attributes:
+        index: Counted from 0 along the stack.
+        sop_uid: The DICOM object, or ``None``.
+    """
+
+    index: int
+    sop_uid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box along the patient's axes, LPS millimetres ``(x, y, z)``."""
+
+    low_mm: Vector
+    high_mm: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A probability and what follows from it.
+
+    Attributes:
+        probability: Calibrated, 0..1.
+        threshold: From here on it counts as positive, at the operating point of the result.
+    """
+
+    probability: float
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.probability <= 1 and 0 <= self.threshold <= 1):
+            raise ValueError(f"A probability and its threshold must lie in 0..1. Received: {self}")
+
+    @property
+    def positive(self) -> bool:
+        """Whether the threshold is reached."""
+        return self.probability >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class LevelFinding:
+    """What is said about one vertebra.
+
+    Attributes:
+        level: Which one.
+        status: How much of it could be judged.
+        judgement: Present if and only if it was assessed, at least in part.
+        centre_mm: Where it is, LPS ``(x, y, z)``; ``None`` where that is not known.
+        key_slice: The stored image to look at first.
+        box_mm: The region to look at first.
+    """
+
+    level: Level
+    status: LevelStatus
+    judgement: Judgement | None = None
+    centre_mm: Vector | None = None
+    key_slice: KeySlice | None = None
+    box_mm: Box | None = None
+
+    def __post_init__(self) -> None:
+        judged = self.status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
+        if (self.judgement is not None) != judged:
+            raise ValueError(f"A level has a probability if and only if it was assessed. Received: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """The scan that a result is about.
+
+    Attributes:
+        name: What the user calls it; never a patient's name.
+        study_uid: DICOM Study Instance UID, or ``None``.
+        series_uid: DICOM Series Instance UID, or ``None``.
+        slices: Number of slices along the stack.
+        spacing_mm: Voxel distances, ``(z, y, x)`` of the stored array.
+        orientation: ``axial``, ``sagittal``, ``coronal`` or ``oblique``.
+        warnings: What reading noticed.
+    """
+
+    name: str
+    study_uid: str | None
+    series_uid: str | None
+    slices: int
+    spacing_mm: Vector
+    orientation: str
+    warnings: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The package that judged.
+
+    Attributes:
+        name: Name of the package.
+        version: Its version.
+        sha256: Digest of its manifest, which holds the digests of its files.
+        trained_on: What it has seen, in words that belong beside every result.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    trained_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """The result for one study.
+
+    Attributes:
+        status: Whether it was judged.
+        reasons: Why not, or what to mind.
+        study: The scan.
+        model: The package.
+        operating_point: Which thresholds were used, for instance ``balanced``.
+        overall: Any of the assessed levels is fractured; ``None`` where the study was rejected.
+        levels: C1..C7, in this order.
+        timings_s: Seconds by stage.
+        created: Moment of writing, ISO 8601 in UTC.
+    """
+
+    status: StudyStatus
+    reasons: tuple[Reason, ...]
+    study: StudyFacts
+    model: ModelFacts
+    operating_point: str
+    overall: Judgement | None
+    levels: tuple[LevelFinding, ...]
+    timings_s: dict[str, float] = field(default_factory=dict)
+    created: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.overall is None) != (self.status is StudyStatus.REJECTED):
+            raise ValueError("A study has an overall probability if and only if it was not rejected.")

@@ -1,0 +1,66 @@
+"""The second engine: ONNX Runtime, where the extra ``onnx`` is installed."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import PackageError
+from cspine.runtime.session import Demand, Device, Engine
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise PackageError("A network in ONNX needs ONNX Runtime. Install it: pip install 'cspine[onnx]'") from error
+
+ort.disable_telemetry_events()
+
+_PROVIDERS = {
+    Device.AUTO: ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    Device.CPU: ("CPUExecutionProvider",),
+    Device.GPU: ("CUDAExecutionProvider",),
+}
+
+
+class OnnxSession:
+    """An ONNX Runtime network."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        """Loads and optimises.
+
+        Raises:
+            PackageError: The network is damaged, or the device is not there.
+        """
+        there = [name for name in _PROVIDERS[engine.device] if name in ort.get_available_providers()]
+        if not there:
+            raise PackageError(f"ONNX Runtime finds no device {engine.device} here. Choose --device cpu.")
+        try:
+            self._network = ort.InferenceSession(path, _options(engine), providers=there)
+        except Exception as error:  # its own exceptions share no base class but this one
+            raise PackageError(f"ONNX Runtime cannot load {path.name}. Export the package again.") from error
+        self._input = self._network.get_inputs()[0]
+        self._names = [output.name for output in self._network.get_outputs()]
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """See :class:`cspine.runtime.Session`."""
+        try:
+            outputs = self._network.run(self._names, {self._input.name: np.ascontiguousarray(batch, dtype=np.float32)})
+        except Exception as error:  # its own exceptions share no base class but this one
+            raise PackageError(f"The network takes inputs of shape {self._input.shape}. Received: {batch.shape}.") from error
+        return {name: np.asarray(output, dtype=np.float32) for name, output in zip(self._names, outputs, strict=True)}
+
+
+def open_network(path: Path, engine: Engine) -> OnnxSession:
+    """Loads ONNX."""
+    return OnnxSession(path, engine)
+
+
+def _options(engine: Engine) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if engine.threads is not None:
+        options.intra_op_num_threads = engine.threads
+        options.inter_op_num_threads = 1
+    if engine.demand is Demand.THROUGHPUT:
+        options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+    return options

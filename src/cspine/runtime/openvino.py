@@ -1,0 +1,78 @@
+"""The default engine: OpenVINO.
+
+Whoever else needs OpenVINO takes ``ov`` from here, where it was imported without its telemetry.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import PackageError
+from cspine.runtime.session import Demand, Device, Engine
+
+# Importing OpenVINO would report the import to its makers; where this package cannot be found, OpenVINO reports nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is Python's sign for "not importable"
+
+import openvino as ov  # noqa: E402
+
+__all__ = ["OpenVinoSession", "open_network", "ov"]
+
+_DEVICES = {Device.AUTO: "AUTO", Device.CPU: "CPU", Device.GPU: "GPU"}
+_DEMANDS = {Demand.LATENCY: "LATENCY", Demand.THROUGHPUT: "THROUGHPUT"}
+
+
+class OpenVinoSession:
+    """A compiled OpenVINO network."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        """Loads and compiles.
+
+        Raises:
+            PackageError: The network is damaged, or the device is not there.
+        """
+        core = ov.Core()
+        try:
+            self._network = core.compile_model(core.read_model(path), _device(core, engine.device), _properties(engine))
+        except RuntimeError as error:
+            remedy = "Export the package again, or choose --device cpu."
+            raise PackageError(f"OpenVINO cannot load {path.name} on {engine.device}: {_last_line(error)} {remedy}") from error
+        self._names = [sorted(output.get_names() or {f"output_{i}"}) for i, output in enumerate(self._network.outputs)]
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """See :class:`cspine.runtime.Session`."""
+        try:
+            outputs = self._network([np.ascontiguousarray(batch, dtype=np.float32)])
+        except RuntimeError as error:
+            wanted = self._network.inputs[0].get_partial_shape()
+            raise PackageError(f"The network takes inputs of shape {wanted}. Received: {batch.shape}.") from error
+        return {name: np.array(outputs[i], dtype=np.float32) for i, names in enumerate(self._names) for name in names}
+
+
+def open_network(path: Path, engine: Engine) -> OpenVinoSession:
+    """Loads OpenVINO IR."""
+    return OpenVinoSession(path, engine)
+
+
+def _device(core: Any, device: Device) -> str:
+    """``auto`` is the processor where there is nothing else, without the detour over OpenVINO's own choice."""
+    if device is Device.AUTO and not any(name.startswith("GPU") for name in core.available_devices):
+        return "CPU"
+    return _DEVICES[device]
+
+
+def _properties(engine: Engine) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "PERFORMANCE_HINT": _DEMANDS[engine.demand],
+        "INFERENCE_PRECISION_HINT": engine.precision,
+    }
+    if engine.threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = engine.threads
+    return properties
+
+
+def _last_line(error: RuntimeError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else "unknown reason").rstrip(".") + "."

@@ -1,0 +1,55 @@
+"""What every engine promises."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Device(StrEnum):
+    """Where a network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class Demand(StrEnum):
+    """What matters more: the next answer, or the number of answers per minute."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How a network shall be run.
+
+    Attributes:
+        device: Where; ``auto`` leaves the choice to the engine.
+        demand: What to be quick at.
+        threads: Processor threads at most; the engine's own choice if ``None``.
+        precision: ``f32``, ``bf16`` or ``f16``: how the engine may calculate. A device without the narrow type stays at ``f32``.
+    """
+
+    device: Device = Device.AUTO
+    demand: Demand = Demand.LATENCY
+    threads: int | None = None
+    precision: str = "f32"
+
+
+class Session(Protocol):
+    """A network that is loaded and ready."""
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Outputs by name, each with one entry per entry of ``batch``.
+
+        Args:
+            batch: Input of the network, ``(n, ...)``; ``n`` may change from call to call.
+
+        Raises:
+            PackageError: The network does not take this shape.
+        """
+        ...

@@ -1,0 +1,33 @@
+"""What a network wants to see, as a model package records it."""
+
+from dataclasses import dataclass
+
+from cspine.errors import GeometryError
+from cspine.geometry import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSpec:
+    """How a slice network sees a scan: upright axial slices around the middle of the neck.
+
+    Attributes:
+        spacing_mm: Distance of slices and of pixels, ``(z, y, x)``.
+        size: Rows and columns of a slice.
+        neighbours: Slices above and below that are fed as further channels.
+        window_hu: Hounsfield units that become 0 and 1; what lies outside is clipped.
+    """
+
+    spacing_mm: Vector
+    size: tuple[int, int]
+    neighbours: int
+    window_hu: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        low, high = self.window_hu
+        if min(self.spacing_mm) <= 0 or min(self.size) < 1 or self.neighbours < 0 or low >= high:
+            raise GeometryError(f"A slice specification needs positive spacing and size and a rising window. Received: {self}")
+
+    @property
+    def channels(self) -> int:
+        """Number of slices in one input: the slice and its neighbours, feet to head."""
+        return 2 * self.neighbours + 1

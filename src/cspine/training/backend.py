@@ -1,0 +1,69 @@
+"""The one file that knows which framework Keras runs on."""
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it while it is imported
+
+import keras
+
+
+def prepare_backend(threads: int) -> None:
+    """Makes training repeatable, on no more than ``threads`` processor threads (0: as many as there are).
+
+    Threads can only be set before the framework has run anything; later calls leave them as they are.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:  # already running
+            return
+    elif keras.backend.backend() == "torch":
+        import torch  # type: ignore[import-not-found,unused-ignore]  # installed by those who train on it
+
+        torch.use_deterministic_algorithms(True)
+        if threads:
+            torch.set_num_threads(threads)
+
+
+@contextmanager
+def calculating_in(precision: str) -> Iterator[None]:
+    """Networks that are built within calculate in ``precision``, a dtype policy of Keras; their weights stay in float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def compiles() -> bool:
+    """Whether a network is worth compiling: JAX is slow without; TensorFlow would lose its repeatability, and minutes."""
+    return bool(keras.backend.backend() == "jax")
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, numpy and the framework."""
+    keras.utils.set_random_seed(seed)
+
+
+def software() -> str:
+    """Versions of what trains, for instance ``keras 3.15.1, tensorflow 2.21.0``."""
+    backend = keras.backend.backend()
+    names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}[backend]
+    return f"keras {keras.__version__}, {backend} {_version(names)}"
+
+
+def _version(names: tuple[str, ...]) -> str:
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "of unknown version"

@@ -1,0 +1,64 @@
+"""The model card: what a package is, in a page of Markdown for people."""
+
+from cspine.modelpack import Manifest, TrainingData
+from cspine.results import DISCLAIMER
+
+_PHANTOMS = """**This network has only ever seen synthetic necks.** What it says about a patient is unproven: it may miss every
+fracture and see fractures where there are none. It is there so that the software can be tried and tested."""
+
+_PATIENTS = "What this network says about patients of another hospital, scanner or protocol than it was trained on is unproven."
+
+
+def card(manifest: Manifest, held_out: int, difference: float) -> str:
+    """The card of a package.
+
+    Args:
+        manifest: What the package says about itself.
+        held_out: Number of patients that calibration and thresholds come from.
+        difference: How far the exported network is from the trained one, on the stored samples.
+    """
+    spec, training = manifest.spec, manifest.training
+    (z, y, x), (low, high) = spec.spacing_mm, spec.window_hu
+    warning = _PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else _PATIENTS
+    figures = "\n".join(f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in training.figures)
+    points = "\n".join(f"| {p.name} | {p.thresholds[0]:.3f} | {p.thresholds[1]:.3f} |" for p in manifest.operating_points)
+    return f"""# {manifest.name} {manifest.version}
+
+{DISCLAIMER}
+
+{warning}
+
+## What it is
+
+A `{training.recipe}` network that judges one axial slice at a time: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm,
+every {z:g} mm, with {spec.neighbours} neighbour(s) above and below, {low:g} to {high:g} HU. For each of C1 to C7 it says
+how much of the vertebra is in the slice and whether it looks broken there. Slices become vertebrae by the pooling
+`{manifest.pooling}`; the score of the study is the noisy-OR of its vertebrae. Scores become
+probabilities by a line through their logits (Platt, 1999).
+
+## Intended use
+
+{manifest.intended_use}
+
+## Training
+
+- Data: {training.data}. {training.patients} studies were learnt from, {held_out} others were held out.
+- Seed {training.seed}, {training.software}.
+- Labels: the label of the study for a level times how much of the level is in the slice; where a study has boxes, slices of
+  a fractured level count as fractured where a box is on the level.
+
+## How good it is
+
+| measured | value | 95 % interval |
+|---|---|---|
+{figures}
+
+Intervals are bootstraps over patients. Held-out studies also chose the epoch, the calibration and the thresholds, which
+flatters a little; unseen studies did not.
+
+| operating point | threshold of the study | threshold of a level |
+|---|---|---|
+{points}
+
+The exported network differs from the trained one by {difference:.1e} at most, on the stored samples.
+"""

@@ -1,0 +1,199 @@
+"""From a trained run to a model package: the network as OpenVINO IR, checked against the trained one, with its calibration."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import TrainingError
+from cspine.evaluation import StudyScores
+from cspine.evaluation.calibrating import choose_points, fit_calibration
+from cspine.evaluation.metrics import Evaluation, evaluate
+from cspine.modelpack import (
+    Calibration,
+    Figure,
+    Manifest,
+    NetworkFile,
+    OperatingPoint,
+    Package,
+    Samples,
+    TrainingData,
+    TrainingFacts,
+    load_package,
+    write_package,
+)
+from cspine.networks.loading import load_network
+from cspine.runtime import Engine, open_session
+from cspine.specs import SliceSpec
+from cspine.training.card import card
+from cspine.training.conversion import write_ir
+from cspine.training.fitting import BEST, HELD_OUT
+from cspine.training.recipe import Recipe
+from cspine.training.runs import Run
+from cspine.training.stacks import Stack
+
+TOLERANCE = 1e-3
+"""By how much a probability may change by export."""
+
+SERVED = ("fracture", "visible", "fracture_map")
+"""Outputs that a package has, where the network has them: the service needs the first two."""
+
+_WHOM = {
+    TrainingData.PHANTOMS: "Synthetic necks only, never a patient",
+    TrainingData.PATIENTS: "Patients",
+    TrainingData.BOTH: "Patients and synthetic necks",
+}
+_FILE = "slices.xml"
+_SAMPLES = 8
+_STEPS = 255
+
+
+INTENDED_USE = (
+    "Research on finding fractures of the cervical spine (C1 to C7) on CT. Not a medical device, not for diagnosis, not for any "
+    "decision about a patient."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRequest:
+    """What a package shall be called and say.
+
+    Attributes:
+        name: Of the package.
+        version: Of the package.
+        fold: Which network of the run.
+        data: The data set in words.
+        training_data: Whom the network has seen.
+        figures: What was measured on patients that had no part in the run; on its held-out patients if empty.
+    """
+
+    name: str
+    version: str
+    fold: int
+    data: str
+    training_data: TrainingData
+    figures: tuple[Figure, ...] = ()
+
+
+def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack], folder: Path) -> Package:
+    """Writes the package of one network.
+
+    Args:
+        run: The run.
+        recipe: What it was started with.
+        request: What the package shall be called.
+        stacks: Some studies, of which sample slices are stored.
+        folder: Where the package shall stand.
+
+    Raises:
+        TrainingError: The fold is not trained, or the exported network does not agree with the trained one.
+        OutputError: ``folder`` cannot be written.
+    """
+    held_out = held_out_scores(run, request.fold)
+    calibration = fit_calibration(held_out)
+    probabilities = replace(held_out, scores=calibration.apply(held_out.scores))
+    points = choose_points(probabilities.truth, probabilities.scores)
+    if not request.figures:
+        request = replace(request, figures=_figures(evaluate(probabilities, points[0].thresholds), len(held_out)))
+    trained = load_network(run.fold(request.fold) / BEST)
+    network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED if name in trained.output})
+    samples = _samples(network, stacks, recipe.input)
+    manifest = _manifest(run, recipe, request, calibration, points)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / _FILE
+        write_ir(network, path)
+        difference = check_parity(path, samples)
+        files = {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
+        write_package(folder, manifest, files, samples, card(manifest, len(held_out), difference))
+    return load_package(folder)
+
+
+def check_parity(path: Path, samples: Samples) -> float:
+    """Runs the exported network on the samples, one by one and all at once.
+
+    Returns:
+        The largest difference from what the trained one said.
+
+    Raises:
+        TrainingError: It is more than :data:`TOLERANCE`.
+    """
+    session = open_session(path, Engine(precision="f32"))
+    worst = 0.0
+    for size in (1, len(samples.inputs)):
+        for begin in range(0, len(samples.inputs), size):
+            part = slice(begin, begin + size)
+            got = session.run(samples.inputs[part])
+            worst = max(worst, *(float(np.max(np.abs(got[name] - said[part]))) for name, said in samples.outputs.items()))
+    if not worst <= TOLERANCE:
+        raise TrainingError(
+            f"The exported network must agree with the trained one within {TOLERANCE:g}. They differ by {worst:g}; "
+            "no package was written."
+        )
+    return worst
+
+
+def held_out_scores(run: Run, fold: int) -> StudyScores:
+    """Scores of the patients that a network has not seen.
+
+    Raises:
+        TrainingError: Its training has not ended.
+    """
+    if fold not in run.trained_folds():
+        done = ", ".join(str(n) for n in run.trained_folds()) or "none"
+        raise TrainingError(
+            f"Fold {fold} of {run.folder} must be trained to its end. Trained: {done}. Run `cspine train --resume`."
+        )
+    return StudyScores.from_csv(run.fold(fold) / HELD_OUT)
+
+
+def _samples(network: keras.Model, stacks: list[Stack], spec: SliceSpec) -> Samples:
+    """Slices from the middle of some studies, in steps that compress well, and what the trained network says about them."""
+    slices = []
+    for i in range(_SAMPLES):
+        stack = stacks[i * len(stacks) // _SAMPLES]
+        number = len(stack.hu) * (2 + i % 5) // 8
+        slices.append(stack.input(spec, number, number + 1)[0])
+    inputs = (np.rint(np.stack(slices) * _STEPS) / _STEPS).astype(np.float32)
+    outputs = network.predict_on_batch(inputs)
+    return Samples(inputs, {name: _float32(output) for name, output in outputs.items()})
+
+
+def _float32(value: object) -> NDArray[np.float32]:
+    return np.asarray(value, dtype=np.float32)
+
+
+def _figures(evaluation: Evaluation, patients: int) -> tuple[Figure, ...]:
+    overall, levels = evaluation.outputs[0].estimates["auroc"], evaluation.mean_level_auroc
+    return (
+        Figure(f"AUROC patient_overall, {patients} held-out studies", overall.value, overall.low, overall.high),
+        Figure(f"AUROC of a level, mean of C1..C7, {patients} held-out studies", levels.value, levels.low, levels.high),
+    )
+
+
+def _manifest(
+    run: Run, recipe: Recipe, request: PackageRequest, calibration: Calibration, points: tuple[OperatingPoint, ...]
+) -> Manifest:
+    return Manifest(
+        name=request.name,
+        version=request.version,
+        kind="slices",
+        spec=recipe.input,
+        networks=(NetworkFile("slices", _FILE, tuple(n for n in SERVED if n in recipe.network.outputs), "f32", TOLERANCE),),
+        calibration=calibration,
+        operating_points=points,
+        default_point=points[0].name,
+        training_data=request.training_data,
+        trained_on=f"{_WHOM[request.training_data]}: {request.data}",
+        intended_use=INTENDED_USE,
+        training=TrainingFacts(
+            recipe=recipe.name,
+            data=request.data,
+            patients=sum(part != request.fold for part in run.facts.folds.values()),
+            seed=recipe.seed,
+            software=f"cspine {run.facts.cspine_version}, {run.facts.software}",
+            figures=request.figures,
+        ),
+    )

@@ -1,0 +1,77 @@
+"""Judging a run: on the patients that its networks have not seen."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cspine.datasets import Case, read_dataset
+from cspine.errors import TrainingError
+from cspine.evaluation import StudyScores
+from cspine.evaluation.calibrating import choose_points, cross_calibrated, fit_calibration
+from cspine.networks.loading import load_network
+from cspine.training.export import held_out_scores
+from cspine.training.fitting import BEST, Reporter
+from cspine.training.prediction import all_slice_outputs, study_scores
+from cspine.training.recipe import Recipe
+from cspine.training.runs import Run, data_digest
+from cspine.training.stacks import prepare
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What a run says about patients it has not seen.
+
+    Attributes:
+        probabilities: Calibrated, with the truth.
+        thresholds: Of the balanced operating point.
+        how: Which patients, in words.
+    """
+
+    probabilities: StudyScores
+    thresholds: tuple[float, ...]
+    how: str
+
+
+def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter) -> Judged:
+    """Judges a run on its own data set, out of fold, or on another that shares no study with it.
+
+    Raises:
+        TrainingError: No fold is trained, or some but not all studies had a part in the run.
+        DatasetError: The data set cannot be read.
+    """
+    trained = run.trained_folds()
+    if not trained:
+        raise TrainingError(
+            f"A run can be judged when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
+        )
+    cases = read_dataset(data).cases
+    if data_digest(cases) == run.facts.digest:
+        return _out_of_fold(run, trained)
+    seen = sorted({case.study_uid for case in cases} & set(run.facts.folds))
+    if seen:
+        raise TrainingError(
+            "The data must be those of the run, or share no study with them. "
+            f"{data} shares {len(seen)} of {len(cases)}, for instance {seen[0]}; take them out."
+        )
+    return _unseen(run, recipe, cases, cache, reporter)
+
+
+def _out_of_fold(run: Run, trained: tuple[int, ...]) -> Judged:
+    parts = [held_out_scores(run, fold) for fold in trained]
+    probabilities = StudyScores.joined([cross_calibrated(part) for part in parts])
+    points = choose_points(probabilities.truth, probabilities.scores)
+    return Judged(probabilities, points[0].thresholds, f"out of fold, fold {', '.join(map(str, trained))}")
+
+
+def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], cache: Path, reporter: Reporter) -> Judged:
+    """The network of the first trained fold, with the calibration and thresholds that `export` would give it."""
+    fold = run.trained_folds()[0]
+    held_out = held_out_scores(run, fold)
+    calibration = fit_calibration(held_out)
+    points = choose_points(held_out.truth, calibration.apply(held_out.scores))
+    model = load_network(run.fold(fold) / BEST)
+    stacks = prepare(cases, recipe.input, cache, reporter.say)
+    scores = study_scores(stacks, all_slice_outputs(model, stacks, recipe.input, reporter.say))
+    probabilities = replace(scores, scores=np.asarray(calibration.apply(scores.scores)))
+    return Judged(probabilities, points[0].thresholds, f"unseen studies, network of fold {fold}")

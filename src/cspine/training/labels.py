@@ -1,0 +1,86 @@
+"""From what is known about a study to what each of its slices shows: the honest protocol.
+
+The label of a slice for a level is the label of the study for that level, times how much of the level is visible in the
+slice. Where the study has boxes, a slice of a fractured level counts as fractured where a box is on the level, and only there.
+What is not known stays unknown: a study without boxes is not a study without fractures, and a fractured level of a study
+without a mask has no slices that could be named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL
+from cspine.training.recipe import BoxUse, LabelSettings
+
+UNKNOWN = -1.0
+"""A target that no loss counts."""
+
+BOX_BIT = 16
+"""Added to the level of a pixel that lies in a box."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceTargets:
+    """What the slices of a study show.
+
+    Attributes:
+        fracture: How far C1..C7 are seen broken, 0..1 or :data:`UNKNOWN`, ``(n, 7)``.
+        visible: How much of C1..C7 is in the slice, 0..1 or :data:`UNKNOWN`, ``(n, 7)``.
+    """
+
+    fracture: NDArray[np.float32]
+    visible: NDArray[np.float32]
+
+
+def visible_share(levels: NDArray[np.uint8], full_from: float) -> NDArray[np.float32]:
+    """How much of C1..C7 is in each slice, ``(n, 7)``: its area over its largest, 1 from ``full_from`` on.
+
+    Args:
+        levels: Level of each pixel, ``(n, rows, columns)``.
+        full_from: Share of the largest area that counts as all.
+    """
+    flat = levels.reshape(len(levels), -1)
+    area = np.stack([np.count_nonzero(flat == level, axis=1) for level in CERVICAL], axis=1)
+    largest = np.maximum(area.max(axis=0), 1)
+    return np.minimum(area / (full_from * largest), 1).astype(np.float32)
+
+
+def slice_targets(
+    fractured: Sequence[bool], marks: NDArray[np.uint8], *, has_mask: bool, has_boxes: bool, settings: LabelSettings
+) -> SliceTargets:
+    """What the slices of a study show.
+
+    Args:
+        fractured: C1..C7, the label of the study.
+        marks: Level of each pixel, plus :data:`BOX_BIT` in a box, ``(n, rows, columns)``.
+        has_mask: Whether the levels are known.
+        has_boxes: Whether the boxes are known.
+        settings: The protocol.
+    """
+    broken = np.asarray(fractured, dtype=bool)
+    boxes_count = has_boxes and settings.boxes is BoxUse.LABEL
+    levels: NDArray[np.uint8] = marks % BOX_BIT
+    boxed: NDArray[np.bool_] = marks >= BOX_BIT
+    if not has_mask:
+        unknown = np.full((len(marks), len(broken)), UNKNOWN, dtype=np.float32)
+        on_box = np.array([slice_.any() for slice_ in boxed]) if boxes_count else None
+        return SliceTargets(_without_mask(broken, on_box, len(marks)), unknown)
+    visible = visible_share(levels, settings.full_from)
+    if boxes_count:
+        hit = np.stack([np.any((levels == level) & boxed, axis=(1, 2)) for level in CERVICAL], axis=1)
+        return SliceTargets((hit & broken).astype(np.float32), visible)
+    return SliceTargets(np.where(broken, visible, 0).astype(np.float32), visible)
+
+
+def _without_mask(broken: NDArray[np.bool_], boxed: NDArray[np.bool_] | None, count: int) -> NDArray[np.float32]:
+    """Whole levels are whole in every slice; a broken one is known only where boxes tell, and where it is the only one."""
+    fracture = np.zeros((count, len(broken)), dtype=np.float32)
+    fracture[:, broken] = UNKNOWN
+    if boxed is not None:
+        fracture[np.ix_(~boxed, broken)] = 0
+        if np.count_nonzero(broken) == 1:
+            fracture[np.ix_(boxed, broken)] = 1
+    return fracture

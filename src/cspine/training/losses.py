@@ -1,0 +1,89 @@
+"""Losses that leave out what is not known: targets below 0."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_SMALLEST = 1e-6
+
+
+@keras.saving.register_keras_serializable(package="cspine")
+class KnownBinaryCrossentropy(keras.losses.Loss):
+    """Binary cross-entropy with soft targets, over the outputs whose target is known.
+
+    Args:
+        positive_weight: Factor of the part that a positive target has.
+    """
+
+    def __init__(self, positive_weight: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.positive_weight = positive_weight
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """One loss per sample, ``(n,)``, of targets and probabilities ``(n, outputs)``."""
+        known = ops.cast(y_true >= 0, y_pred.dtype)
+        target = ops.cast(ops.maximum(y_true, 0), y_pred.dtype)
+        p = ops.clip(y_pred, _SMALLEST, 1 - _SMALLEST)
+        loss = -(self.positive_weight * target * ops.log(p) + (1 - target) * ops.log(1 - p))
+        return ops.mean(known * loss, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument."""
+        return {**super().get_config(), "positive_weight": self.positive_weight}
+
+
+@keras.saving.register_keras_serializable(package="cspine")
+class KnownCellCrossentropy(keras.losses.Loss):
+    """Cross-entropy of a map of cells, over the slices whose map is known.
+
+    Args:
+        level_weight: How much more a cell of a level counts than one of the background, which fills most of a slice.
+    """
+
+    def __init__(self, level_weight: float = 5.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.level_weight = level_weight
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """One loss per sample, ``(n,)``, of shares and probabilities ``(n, rows, columns, classes)``, background first."""
+        target = ops.cast(ops.maximum(y_true, 0), y_pred.dtype)
+        loss = -ops.sum(target * ops.log(ops.clip(y_pred, _SMALLEST, 1)), axis=-1)
+        weight = 1 + (self.level_weight - 1) * ops.sum(target[..., 1:], axis=-1)
+        return ops.mean(weight * loss, axis=(1, 2))
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument."""
+        return {**super().get_config(), "level_weight": self.level_weight}
+
+
+@keras.saving.register_keras_serializable(package="cspine")
+class KnownDiceCrossentropy(keras.losses.Loss):
+    """Soft Dice loss (Milletari, Navab and Ahmadi, 2016) and cross-entropy of a map of pixels, over the slices whose map is known.
+
+    Dice is taken for each level that a slice shows, and averaged over these.
+
+    Args:
+        smooth: Pixels that are added above and below, so that a level of few pixels does not decide alone.
+    """
+
+    def __init__(self, smooth: float = 10.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.smooth = smooth
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """One loss per sample, ``(n,)``, of levels ``(n, rows, columns)`` and probabilities ``(n, rows, columns, classes)``."""
+        known = ops.cast(y_true[:, 0, 0] >= 0, y_pred.dtype)
+        target = ops.one_hot(ops.cast(ops.maximum(y_true, 0), "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+        entropy = -ops.mean(ops.sum(target * ops.log(ops.clip(y_pred, _SMALLEST, 1)), axis=-1), axis=(1, 2))
+        there, said = target[..., 1:], y_pred[..., 1:]
+        area = ops.sum(there, axis=(1, 2))
+        both = ops.sum(there * said, axis=(1, 2))
+        dice = (2 * both + self.smooth) / (area + ops.sum(said, axis=(1, 2)) + self.smooth)
+        shown = ops.cast(area > 0, y_pred.dtype)
+        missed = ops.sum(shown * (1 - dice), axis=-1) / ops.maximum(ops.sum(shown, axis=-1), 1)
+        return known * (entropy + missed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument."""
+        return {**super().get_config(), "smooth": self.smooth}

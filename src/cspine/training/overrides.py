@@ -1,0 +1,104 @@
+"""Settings of a recipe as flat ``key=value`` text, and back, checked against the types of its dataclasses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from typing import Any, get_args, get_origin, get_type_hints
+
+from cspine.errors import CspineError, UsageError
+from cspine.training.recipe import Recipe
+
+_FIXED = "name"
+"""The name of a recipe is no setting."""
+
+_TRUTHS = {"true": True, "false": False}
+
+
+def settings(recipe: Recipe) -> dict[str, str]:
+    """Every setting by its dotted name, as text that :func:`with_settings` takes."""
+    return {key: _text(value) for key, value in _leaves(recipe).items()}
+
+
+def with_settings(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    """The recipe with some settings changed.
+
+    Args:
+        recipe: The recipe as it stands in its file.
+        changes: Text by dotted name, for instance ``{"fit.epochs": "3"}``.
+
+    Raises:
+        UsageError: A name is unknown, or a text is not of the setting's type.
+    """
+    known = _leaves(recipe)
+    for key, text in changes.items():
+        if key not in known:
+            raise UsageError(f"{recipe.name} has no setting {key}. Known: {', '.join(sorted(known))}.")
+        try:
+            recipe = _changed(recipe, key.split("."), text)
+        except UsageError:
+            raise
+        except (ValueError, CspineError) as error:
+            raise UsageError(f"{key} of {recipe.name} cannot be {text!r}: {error}") from error
+    return recipe
+
+
+def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
+    """``["fit.epochs=3"]`` as a dictionary.
+
+    Raises:
+        UsageError: A text has no ``=``.
+    """
+    parts = [text.partition("=") for text in texts]
+    wrong = [text for text, (key, equals, _) in zip(texts, parts, strict=True) if not key or not equals]
+    if wrong:
+        raise UsageError(f"A setting must be given as key=value. Received: {', '.join(wrong)}")
+    return {key.strip(): value.strip() for key, _, value in parts}
+
+
+def _leaves(noun: Any, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in fields(noun):
+        value = getattr(noun, item.name)
+        if is_dataclass(value):
+            found |= _leaves(value, f"{prefix}{item.name}.")
+        elif prefix or item.name != _FIXED:
+            found[prefix + item.name] = value
+    return found
+
+
+def _changed(noun: Any, path: list[str], text: str) -> Any:
+    name, *rest = path
+    if rest:
+        return replace(noun, **{name: _changed(getattr(noun, name), rest, text)})
+    return replace(noun, **{name: _parsed(get_type_hints(type(noun))[name], text)})
+
+
+def _parsed(kind: Any, text: str) -> Any:
+    """Text as a value of a type.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if get_origin(kind) is tuple:
+        parts, texts = get_args(kind), [part for part in text.split(",") if part.strip()]
+        kinds = [parts[0]] * len(texts) if parts[-1] is Ellipsis else list(parts)
+        if len(kinds) != len(texts) or not texts:
+            raise ValueError(f"{len(kinds) or 'some'} values with commas between them are needed")
+        return tuple(_parsed(k, t.strip()) for k, t in zip(kinds, texts, strict=True))
+    if kind is bool:
+        if text.lower() not in _TRUTHS:
+            raise ValueError("true or false is needed")
+        return _TRUTHS[text.lower()]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        if text not in [member.value for member in kind]:
+            raise ValueError(f"one of {', '.join(str(member.value) for member in kind)} is needed")
+        return kind(text)
+    return {int: int, float: float, str: str}[kind](text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(_text(part) for part in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value.value) if isinstance(value, Enum) else str(value)

@@ -1,0 +1,73 @@
+"""What a trained network says about whole studies, pooled as the service pools it."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.evaluation import StudyScores
+from cspine.evaluation.metrics import auroc
+from cspine.modelpack import pool_slices
+from cspine.specs import SliceSpec
+from cspine.training.labels import SliceTargets
+from cspine.training.stacks import Stack
+
+SliceOutputs = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Fracture and visibility of C1..C7 by slice, ``(n, 7)`` each."""
+
+_BATCH = 32
+_SHOWN, _BROKEN = 0.25, 0.5
+"""From which target on a slice shows a level, and a fracture of it."""
+
+
+def slice_outputs(model: keras.Model, stack: Stack, spec: SliceSpec) -> SliceOutputs:
+    """Fracture and visibility of C1..C7 by slice, ``(n, 7)`` each."""
+    found = padded_outputs(model, stack, spec, ("fracture", "visible"))
+    return found["fracture"], found["visible"]
+
+
+def padded_outputs(model: keras.Model, stack: Stack, spec: SliceSpec, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Some outputs for all slices of a study, by name, one entry per slice."""
+    count = len(stack.hu)
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+    for begin in range(0, count, _BATCH):
+        end = min(begin + _BATCH, count)
+        images = stack.input(spec, begin, end)
+        padded = np.pad(images, ((0, _BATCH - len(images)), (0, 0), (0, 0), (0, 0)))  # one shape, one trace of the network
+        output = model.predict_on_batch(padded)
+        for name in names:
+            found[name].append(np.asarray(output[name])[: end - begin])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def all_slice_outputs(
+    model: keras.Model, stacks: Sequence[Stack], spec: SliceSpec, tell: Callable[[str], None] = lambda _: None
+) -> list[SliceOutputs]:
+    """What :func:`slice_outputs` gives, for some studies."""
+    found = []
+    for number, stack in enumerate(stacks, 1):
+        tell(f"judging study {number} of {len(stacks)}")
+        found.append(slice_outputs(model, stack, spec))
+    return found
+
+
+def study_scores(stacks: Sequence[Stack], outputs: Sequence[SliceOutputs]) -> StudyScores:
+    """Scores of labelled studies, overall and C1..C7, pooled from the outputs of their slices."""
+    return StudyScores(
+        study_uids=tuple(stack.case.study_uid for stack in stacks),
+        truth=np.array([[any(stack.case.fractured or ()), *(stack.case.fractured or ())] for stack in stacks], dtype=bool),
+        scores=np.array([pool_slices(*one).outputs for one in outputs]),
+    )
+
+
+def slice_auroc(targets: Sequence[SliceTargets], outputs: Sequence[SliceOutputs]) -> float:
+    """AUROC of fractures over all slices that show a level, each level by itself; NaN where that is not known.
+
+    There are hundreds of slices to a study, so it is a steadier guide than what few held-out studies say.
+    """
+    wanted = np.concatenate([target.fracture for target in targets])
+    shown = np.concatenate([target.visible for target in targets]) >= _SHOWN
+    said = np.concatenate([fracture for fracture, _ in outputs])
+    counted = shown & (wanted >= 0)
+    return auroc(wanted[counted] >= _BROKEN, said[counted].astype(np.float64))

@@ -1,0 +1,100 @@
+"""From a recipe and a data set to trained networks, one for each fold."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cspine.datasets import Case, folds, read_dataset
+from cspine.errors import TrainingError
+from cspine.training.backend import software
+from cspine.training.batches import Sample
+from cspine.training.fitting import FoldData, Reporter, fit
+from cspine.training.overrides import settings
+from cspine.training.recipe import Recipe
+from cspine.training.runs import Run, RunFacts, create_run, data_digest
+from cspine.training.stacks import prepare
+from cspine.training.teaching import taught, teacher_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlace:
+    """Where training reads and writes.
+
+    Attributes:
+        data: The data set folder.
+        run: The folder of the run.
+        cache: Where prepared studies are kept; runs may share it.
+    """
+
+    data: Path
+    run: Path
+    cache: Path
+
+
+def start_run(recipe: Recipe, place: TrainingPlace) -> Run:
+    """A new run of a recipe on a data set, not yet trained.
+
+    Raises:
+        DatasetError: The data set cannot be read or parted.
+        OutputError: The folder of the run holds something.
+        UsageError: The network cannot see such slices, or its weights are not there.
+        TrainingError: The recipe needs a teacher, and has none or one that does not fit.
+    """
+    recipe.network.check(recipe.input)
+    teacher_of(recipe)
+    cases = read_dataset(place.data).cases
+    parts = folds(cases, recipe.split.folds, recipe.split.seed)
+    facts = RunFacts(
+        recipe=recipe.name,
+        settings=settings(recipe),
+        data=place.data.resolve().name,
+        studies=len(cases),
+        digest=data_digest(cases),
+        folds={case.study_uid: part for case, part in zip(cases, parts, strict=True)},
+        software=software(),
+    )
+    return create_run(place.run, facts)
+
+
+def train(recipe: Recipe, run: Run, place: TrainingPlace, chosen: Sequence[int], reporter: Reporter) -> None:
+    """Trains the networks of some folds, each from its checkpoint on where there is one.
+
+    Args:
+        recipe: What the run was started with.
+        run: The run.
+        place: Where its data lie.
+        chosen: Which folds.
+        reporter: Who wants to know.
+
+    Raises:
+        TrainingError: The data set is not that of the run, or a fold does not exist.
+        InputError: A study cannot be read.
+    """
+    wrong = sorted(set(chosen) - set(run.facts.folds.values()))
+    if wrong:
+        raise TrainingError(f"The folds of this run are 0..{max(run.facts.folds.values())}. Received: {wrong[0]}")
+    stacks = prepare(same_cases(run, place.data), recipe.input, place.cache, reporter.say)
+    for number in chosen:
+        reporter.say(f"fold {number}")
+        rest = [stack for stack in stacks if run.facts.folds[stack.case.study_uid] != number]
+        held_out = [stack for stack in stacks if run.facts.folds[stack.case.study_uid] == number]
+        rest = list(taught(rest, {stack.case.study_uid for stack in held_out}, recipe, place.cache, reporter))
+        fit(recipe, FoldData(number, [Sample.of(stack, recipe) for stack in rest], held_out), run.fold(number), reporter)
+
+
+def same_cases(run: Run, data: Path) -> tuple[Case, ...]:
+    """The cases of the data set that the run was started with.
+
+    Raises:
+        TrainingError: ``data`` holds other studies or other labels.
+    """
+    cases = read_dataset(data).cases
+    if data_digest(cases) != run.facts.digest:
+        raise TrainingError(
+            f"{run.folder} was started on {run.facts.studies} studies of {run.facts.data}. "
+            f"{data} holds others, or other labels; give the same data set or start a new run."
+        )
+    return cases

@@ -1,0 +1,50 @@
+"""Images that know where they lie."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import GeometryError
+from cspine.geometry import Grid
+
+AIR_HU = -1000.0
+"""What lies outside a scan."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """A CT image.
+
+    Attributes:
+        hu: Hounsfield units, ``(z, y, x)``.
+        grid: Where the voxels lie.
+    """
+
+    hu: NDArray[np.float32]
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        _check(self.hu, np.float32, self.grid)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelMap:
+    """Which structure each voxel belongs to.
+
+    Attributes:
+        labels: Values of :class:`cspine.anatomy.Level`, 0 elsewhere, ``(z, y, x)``.
+        grid: Where the voxels lie.
+    """
+
+    labels: NDArray[np.uint8]
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        _check(self.labels, np.uint8, self.grid)
+
+
+def _check(array: NDArray[np.generic], dtype: type[np.generic], grid: Grid) -> None:
+    if array.shape != grid.shape or array.dtype != dtype:
+        wanted = f"{np.dtype(dtype).name} of shape {grid.shape}"
+        raise GeometryError(f"An array must be {wanted}, as its grid says. Received: {array.dtype.name} of shape {array.shape}.")

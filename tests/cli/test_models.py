@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from cspine.cli import Exit, main
+
+
+def test_a_package_is_told_in_facts(coded_package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", str(coded_package)]) == Exit.DONE
+
+    said = capsys.readouterr().out
+    assert said.startswith("coded 3\n")
+    assert "AUROC on blocks: 1.000 (0.900 to 1.000)" in said
+    assert "balanced (default), rule_out" in said
+    assert "necks of blocks" in said
+
+
+def test_the_card_is_printed_on_request(coded_package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--card", str(coded_package)]) == Exit.DONE
+
+    assert "Knows blocks only." in capsys.readouterr().out
+
+
+def test_without_a_name_the_shipped_packages_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == Exit.DONE
+
+    said = capsys.readouterr().out
+    assert "No model package ships" in said or "phantoms" in said
+
+
+def test_a_missing_package_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "nowhere"]) == Exit.WRONG_INPUT
+
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert "Received: nowhere" in said.err

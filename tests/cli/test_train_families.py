@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cspine.cli import main
+from tests.cli.conftest import SETTINGS, TinyRun
+from tests.training.folders import write_data_set
+from tests.training.synthetic import stack
+
+
+def train(recipe: str, data: Path, run: Path, *more: str) -> int:
+    settings = SETTINGS | {"fit.epochs": "1", "sampling.batches": "2"}
+    return main(
+        [
+            "train",
+            recipe,
+            "--data",
+            str(data),
+            "-o",
+            str(run),
+            *(part for item in settings.items() for part in ("--set", "=".join(item))),
+            *more,
+        ]
+    )
+
+
+def test_a_pseudo_variant_learns_from_what_its_teacher_marks_and_a_boxes_variant_from_boxes(tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "data", [stack(i, i % 7 if i % 2 else None, mask=i % 3 == 0) for i in range(12)])
+
+    taught = [
+        train("custom_cnn_boxes", data, tmp_path / "teacher"),
+        train("custom_cnn_pseudo", data, tmp_path / "run", "--teacher", str(tmp_path / "teacher")),
+    ]
+
+    assert taught == [0, 0]
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["settings"]["labels.teacher"] == str(tmp_path / "teacher")
+    learnt_from = {name for name, fold in facts["folds"].items() if fold != 0}
+    without = {name for name in learnt_from if not (data / "segmentations" / f"{name}.nii").exists()}
+    assert len(list((tmp_path / "cache" / "taught").rglob("*.npy"))) == len(without) > 0
+    header, losses = ((tmp_path / "teacher" / "fold-0" / "log.csv").read_text().splitlines()[i].split(",") for i in (0, 1))
+    assert float(dict(zip(header, losses, strict=True))["fracture_map_loss"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["custom_cnn", "--weights", "none"], "custom_cnn has no setting network.weights. Known: "),
+        (["custom_cnn_pseudo"], "custom_cnn_pseudo needs a trained run whose network marks the studies without masks"),
+        (["densenet121", "--weights", "nowhere.h5"], "nowhere.h5; give another --weights"),
+        (["densenet121", "--backbone", "vgg"], "one of densenet121, inception_v3, inception_resnet_v2 is needed"),
+        (["unet_transfer", "--set", "input.size=100,100"], "multiples of 32"),
+    ],
+)
+def test_a_call_that_cannot_be_trained_is_told_in_one_line_before_a_run_is_begun(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    code = main(["train", *arguments, "--data", str(tiny_run.data), "-o", str(tmp_path / "run")])
+
+    assert code == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,33 @@
+"""Trains a small network on whatever framework ``KERAS_BACKEND`` names, and says what it says: run by a test in another process."""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cspine.training.backend import prepare_backend, seed_everything
+from cspine.training.batches import SliceBatches
+from cspine.training.fitting import compiled
+from tests.training.synthetic import SPEC, fold_data, recipe
+
+
+def main(folder: Path) -> None:
+    """Writes ``network.keras``, and ``told.npz`` with its losses and its answers to some slices."""
+    settings = recipe(learning_rate=0.02)
+    prepare_backend(1)
+    seed_everything(settings.seed)
+    network = compiled(settings, 0)
+    images, targets = SliceBatches(fold_data(settings).learnt_from, settings, epoch=0)[0]
+    losses = []
+    for _ in range(8):
+        network.reset_metrics()
+        losses.append(float(network.train_on_batch(images, targets, return_dict=True)["loss"]))
+    slices = np.random.default_rng(0).random((2, *SPEC.size, SPEC.channels), dtype=np.float32)
+    answers = {name: keras.ops.convert_to_numpy(answer) for name, answer in network.predict_on_batch(slices).items()}
+    network.save(folder / "network.keras", include_optimizer=False)
+    np.savez(folder / "told.npz", backend=keras.backend.backend(), losses=losses, slices=slices, **answers)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,181 @@
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cspine.datasets.cache import Cache
+from cspine.errors import OutputError
+
+HOW = {"version": 1, "spacing_mm": [1.0, 1.0, 1.0]}
+
+
+class Maker:
+    """Makes arrays and counts how often."""
+
+    def __init__(self, value: int = 7) -> None:
+        self.value, self.count = value, 0
+
+    def __call__(self) -> Mapping[str, NDArray[np.int16]]:
+        self.count += 1
+        return {"hu": np.full((20, 30, 40), self.value, np.int16), "marks": np.arange(5, dtype=np.int16)}
+
+
+def test_what_was_made_once_is_found_again(tmp_path: Path) -> None:
+    make = Maker()
+    first = Cache(tmp_path).arrays("a", HOW, make)
+    again = Cache(tmp_path).arrays("a", HOW, make)
+
+    assert make.count == 1
+    assert sorted(again) == ["hu", "marks"]
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+    assert isinstance(again["hu"], np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        again["hu"][0, 0, 0] = 1
+
+
+def test_another_content_or_preparation_is_another_entry(tmp_path: Path) -> None:
+    cache, make = Cache(tmp_path), Maker()
+    for source, how in (("a", HOW), ("b", HOW), ("a", {**HOW, "version": 2}), ("a", dict(reversed(HOW.items())))):
+        cache.arrays(source, how, make)
+
+    assert make.count == 3
+    assert cache.use().entries == 3
+
+
+def test_content_follows_the_bytes_and_not_the_place_or_the_time(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    for folder, text in (("one", "pixels"), ("two", "pixels"), ("three", "pixelz")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.dcm").write_text(text)
+    os.utime(tmp_path / "two" / "1.dcm", (1, 1))
+    one, two, three = (cache.content((tmp_path / folder).iterdir()) for folder in ("one", "two", "three"))
+
+    assert one == two != three
+    (tmp_path / "one" / "1.dcm").write_text("others")
+    assert cache.content((tmp_path / "one").iterdir()) != one
+
+
+def test_unchanged_files_are_not_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, file = Cache(tmp_path / "cache"), tmp_path / "1.dcm"
+    file.write_text("pixels")
+    digest = cache.content([file])
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: pytest.fail(str(self)) if self == file else opened(self, *a, **k))
+
+    assert cache.content([file]) == digest
+
+
+@pytest.mark.parametrize("damage", ["cut", "no facts", "bad facts", "no array"])
+def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
+    cache, make = Cache(tmp_path), Maker()
+    cache.arrays("a", HOW, make)
+    (home,) = (tmp_path / "entries").iterdir()
+    if damage == "cut":
+        (home / "hu.npy").write_bytes((home / "hu.npy").read_bytes()[:-1])
+    elif damage == "bad facts":
+        (home / "facts.json").write_text("[]")
+    else:
+        (home / {"no facts": "facts.json", "no array": "marks.npy"}[damage]).unlink()
+    found = cache.arrays("a", HOW, make)
+
+    assert make.count == 2
+    assert (found["hu"] == 7).all()
+    assert Cache(tmp_path).arrays("a", HOW, make)["marks"].tolist() == [0, 1, 2, 3, 4]
+    assert make.count == 2
+
+
+def test_the_least_recently_used_goes_when_the_limit_is_reached(tmp_path: Path) -> None:
+    one = 20 * 30 * 40 * 2
+    cache = Cache(tmp_path, limit_bytes=int(2.5 * one))
+    for age, source in enumerate("abc"):
+        cache.arrays(source, HOW, Maker())
+        for home in (tmp_path / "entries").iterdir():
+            os.utime(home, (home.stat().st_mtime - 100,) * 2)
+        if age == 1:
+            cache.arrays("a", HOW, Maker())  # a is used again, so b is the oldest
+    again = {source: Maker() for source in "ac"}
+    for source, make in again.items():
+        cache.arrays(source, HOW, make)
+
+    assert cache.use().entries == 2
+    assert cache.use().size_bytes <= cache.limit_bytes
+    assert [make.count for make in again.values()] == [0, 0]
+
+
+def test_an_entry_that_is_removed_stays_readable_for_those_who_read_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    found = cache.arrays("a", HOW, Maker())
+
+    assert cache.clean(0) == 1
+    assert cache.use().entries == 0
+    assert (found["hu"] == 7).all()
+
+
+def write_many(folder: Path, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(12)
+    for n in (*order, *order):
+        found = Cache(folder, limit_bytes=6 * 48_000).arrays(str(n), HOW, Maker(int(n)))
+        if not (found["hu"] == n).all():
+            os._exit(3)
+
+
+def test_parallel_writers_and_cleaners_never_see_half_an_entry(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=write_many, args=(tmp_path, seed)) for seed in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert Cache(tmp_path).use().size_bytes <= 7 * 49_000
+    assert list((tmp_path / "making").iterdir()) == []
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+import numpy as np
+from cspine.datasets.cache import Cache
+
+n = 0
+while True:
+    n += 1
+    Cache(Path(sys.argv[1])).arrays(str(n), {}, lambda: {"hu": np.full((60, 100, 100), n, np.int16)})
+"""
+
+
+def test_sudden_death_leaves_whole_entries_and_rubbish_that_is_cleaned(tmp_path: Path) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("entries/*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    made = sum(1 for _ in tmp_path.glob("entries/*"))
+    for n in range(1, made + 1):
+        found = Cache(tmp_path).arrays(str(n), {}, lambda: pytest.fail("an entry is damaged"))
+        assert (found["hu"] == n).all()
+
+    assert made >= 3
+    for left in (tmp_path / "making").iterdir():
+        os.utime(left, (0, 0))
+    Cache(tmp_path).clean()
+    assert list((tmp_path / "making").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="The cache needs a folder that can be written"):
+        Cache(tmp_path / "file").arrays("a", HOW, Maker())
+    shutil.rmtree(tmp_path)

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from scipy import ndimage
+
+from cspine.datasets import load_mask, mask_on, read_dataset, read_mask
+from cspine.errors import DatasetError
+from cspine.geometry import Grid
+from cspine.volume import LabelMap
+
+
+def stored_grid(images: Path) -> Grid:
+    """The grid of a folder of upright slices, in the order of their file numbers; written by hand, apart from our reader."""
+    numbers = sorted(int(path.stem) for path in images.iterdir())
+    first, second = (pydicom.dcmread(images / f"{n}.dcm") for n in numbers[:2])
+    affine = np.eye(4)
+    affine[:3, 3] = first.ImagePositionPatient
+    affine[:3, 0] = np.subtract(second.ImagePositionPatient, first.ImagePositionPatient)
+    affine[1, 1], affine[0, 2] = first.PixelSpacing
+    affine[0, 0] = affine[2, 2] = 0
+    affine[2, 0] = second.ImagePositionPatient[2] - first.ImagePositionPatient[2]
+    return Grid((len(numbers), first.Rows, first.Columns), affine)
+
+
+@pytest.mark.parametrize("study", [0, 1])
+def test_a_mask_comes_to_lie_on_its_bones_in_either_slice_direction(folder: Path, study: int) -> None:
+    case = read_dataset(folder).cases[study]
+    files = sorted(case.images.iterdir(), key=lambda path: int(path.stem))
+    hu = np.stack([pydicom.dcmread(path).pixel_array for path in files]) - 1024
+    mask = read_mask(case, stored_grid(case.images))
+
+    np.testing.assert_array_equal(mask.labels > 0, hu == 400)
+    heights = [mask.grid.world(np.argwhere(mask.labels == level).mean(axis=0))[2] for level in range(1, 8)]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_a_mask_on_another_grid_keeps_its_place_in_the_world(folder: Path) -> None:
+    case = read_dataset(folder).cases[0]
+    assert case.mask is not None
+    stored = load_mask(case.mask)
+    fine = mask_on(stored.grid.with_spacing((1.0, 0.5, 0.5)), case.mask)
+
+    for level in range(1, 8):
+        centres = [m.grid.world(np.argwhere(m.labels == level).mean(axis=0)) for m in (stored, fine)]
+        assert np.abs(centres[0] - centres[1]).max() < 0.5
+
+
+def test_islands_of_noise_are_removed_and_vertebrae_stay(folder: Path) -> None:
+    case = read_dataset(folder).cases[0]
+    assert case.mask is not None
+    clean = load_mask(case.mask)
+    image = nibabel.load(case.mask)
+    noisy = np.asarray(image.dataobj).copy()
+    noisy[30:32, 30, 2] = 3
+    nibabel.save(nibabel.Nifti1Image(noisy, image.affine), case.mask)
+
+    assert not np.array_equal(load_mask(case.mask).labels, clean.labels)
+    np.testing.assert_array_equal(read_mask(case, clean.grid).labels, clean.labels)
+    assert ndimage.label(read_mask(case, clean.grid).labels == 3)[1] == 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_masks_of_any_number_type_are_read(tmp_path: Path, dtype: type) -> None:
+    labels: np.ndarray = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([-1, 1, 2, 1])), tmp_path / "m.nii")
+    mask = load_mask(tmp_path / "m.nii")
+
+    assert isinstance(mask, LabelMap)
+    np.testing.assert_array_equal(mask.labels, np.arange(24).reshape(2, 3, 4).T)
+    np.testing.assert_array_equal(mask.grid.world((1, 1, 1)), (1, -1, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((2, 2, 2), 0.5, np.float32), "needs whole labels"),
+        (np.full((2, 2, 2), -1, np.int16), r"needs labels 0\.\.255"),
+        (np.full((2, 2, 2), 256, np.int16), r"needs labels 0\.\.255"),
+        (np.full((2, 2), 1, np.int16), "needs three axes"),
+    ],
+)
+def test_what_is_no_mask_is_refused(tmp_path: Path, values: np.ndarray, message: str) -> None:
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "m.nii")
+    with pytest.raises(DatasetError, match=message):
+        load_mask(tmp_path / "m.nii")
+
+
+def test_a_file_that_is_no_nifti_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.nii").write_bytes(b"nothing")
+    with pytest.raises(DatasetError, match="cannot be read as a mask"):
+        load_mask(tmp_path / "m.nii")
+
+
+def test_a_case_without_a_mask_says_so(folder: Path) -> None:
+    case = read_dataset(folder).cases[2]
+    with pytest.raises(DatasetError, match="needs a mask in segmentations"):
+        read_mask(case, stored_grid(case.images))

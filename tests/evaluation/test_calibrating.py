@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cspine.errors import TrainingError
+from cspine.evaluation import StudyScores
+from cspine.evaluation.calibrating import choose_points, cross_calibrated, fit_calibration
+from cspine.evaluation.metrics import expected_calibration_error
+
+
+def overconfident(studies: int = 600, seed: int = 0) -> StudyScores:
+    """Logits three times as large as they should be, and shifted."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(-1, 1.5, (studies, 8))
+    truth = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    return StudyScores(tuple(f"1.{i}" for i in range(studies)), truth, 1 / (1 + np.exp(-(3 * logits + 2))))
+
+
+def test_calibration_finds_the_line_that_was_bent() -> None:
+    fitted = fit_calibration(overconfident(4000))
+
+    assert fitted.slopes == pytest.approx([1 / 3] * 8, abs=0.05)
+    assert fitted.intercepts == pytest.approx([-2 / 3] * 8, abs=0.2)
+
+
+def test_calibrated_scores_of_other_patients_are_probabilities() -> None:
+    calibration, fresh = fit_calibration(overconfident(seed=1)), overconfident(seed=2)
+
+    for i in range(8):
+        error = expected_calibration_error(fresh.truth[:, i], calibration.apply(fresh.scores)[:, i])
+        assert error < 0.5 * expected_calibration_error(fresh.truth[:, i], fresh.scores[:, i])
+
+
+def test_scores_that_say_the_reverse_keep_their_order() -> None:
+    given = overconfident()
+
+    fitted = fit_calibration(replace(given, scores=1 - given.scores))
+
+    assert all(0 < slope < 0.1 for slope in fitted.slopes)
+
+
+def test_calibration_needs_patients_of_both_kinds() -> None:
+    given = overconfident(20)
+
+    with pytest.raises(TrainingError, match=r"with and without fractures. Received 0 of 20"):
+        fit_calibration(replace(given, truth=np.zeros_like(given.truth)))
+
+
+def test_nobody_is_judged_by_a_calibration_that_saw_him() -> None:
+    given = overconfident(60)
+    flipped = given.truth.copy()
+    flipped[0] = ~flipped[0]
+
+    before, after = cross_calibrated(given), cross_calibrated(replace(given, truth=flipped))
+
+    assert before.study_uids == given.study_uids
+    assert not np.array_equal(before.scores, after.scores)
+    alone = replace(given, truth=np.vstack([given.truth[:1], given.truth[1:]]))
+    np.testing.assert_array_equal(cross_calibrated(alone).scores, before.scores)
+
+
+def test_operating_points_do_on_held_out_patients_what_their_names_say() -> None:
+    given = overconfident(800)
+    points = {point.name: point.thresholds for point in choose_points(given.truth, given.scores)}
+    truth, p = given.truth[:, 0], given.scores[:, 0]
+
+    assert np.mean(p[truth] >= points["rule_out"][0]) >= 0.95
+    assert np.mean(p[~truth] < points["rule_in"][0]) >= 0.95
+    assert points["rule_out"][0] < points["balanced"][0] < points["rule_in"][0]
+    assert len({*points["balanced"][1:]}) == 1

@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
+
+from cspine.evaluation import StudyScores
+from cspine.evaluation.metrics import auroc, average_precision, evaluate, expected_calibration_error, mean_level_auroc
+
+
+def scores(studies: int = 80, seed: int = 0, signal: float = 2.0) -> StudyScores:
+    rng = np.random.default_rng(seed)
+    levels = rng.random((studies, 7)) < 0.2
+    truth = np.column_stack([levels.any(axis=1), levels])
+    p = 1 / (1 + np.exp(-(signal * (truth - 0.5) + rng.normal(size=truth.shape))))
+    return StudyScores(tuple(f"1.{i}" for i in range(studies)), truth, p)
+
+
+def test_every_metric_agrees_with_scikit_learn() -> None:
+    given = scores()
+    thresholds = tuple(np.linspace(0.3, 0.7, 8))
+
+    found = evaluate(given, thresholds, resamples=20)
+
+    for i, output in enumerate(found.outputs):
+        truth, p = given.truth[:, i], given.scores[:, i]
+        values = {name: estimate.value for name, estimate in output.estimates.items()}
+        assert values["auroc"] == pytest.approx(roc_auc_score(truth, p))
+        assert values["average_precision"] == pytest.approx(average_precision_score(truth, p))
+        assert values["sensitivity"] == pytest.approx(recall_score(truth, p >= thresholds[i]))
+        assert values["specificity"] == pytest.approx(recall_score(~truth, p < thresholds[i]))
+        assert output.fractured == truth.sum()
+    assert found.mean_level_auroc.value == pytest.approx(np.mean([o.estimates["auroc"].value for o in found.outputs[1:]]))
+
+
+def test_the_calibration_error_is_the_weighted_gap_of_the_reliability_curve() -> None:
+    given = scores(500)
+    truth, p = given.truth[:, 0], given.scores[:, 0]
+    frequency, said = calibration_curve(truth, p, n_bins=10)
+    counts = np.histogram(p, bins=10, range=(0, 1))[0]
+
+    expected = np.sum(np.abs(frequency - said) * counts[counts > 0]) / len(p)
+
+    assert expected_calibration_error(truth, p) == pytest.approx(expected)
+
+
+@given(st.integers(0, 2**31))
+def test_a_probability_that_is_the_frequency_has_no_calibration_error(seed: int) -> None:
+    truth = np.random.default_rng(seed).random(40) < 0.5
+
+    assert expected_calibration_error(truth, np.full(40, truth.mean())) == pytest.approx(0, abs=1e-9)
+
+
+def test_an_interval_holds_the_value_and_narrows_with_the_number_of_patients() -> None:
+    few, many = (evaluate(scores(n, signal=1.0), (0.5,) * 8, resamples=200).outputs[0].estimates["auroc"] for n in (60, 600))
+
+    assert few.low < few.value < few.high
+    assert many.high - many.low < 0.6 * (few.high - few.low)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    one, other = (evaluate(scores(), (0.5,) * 8, resamples=50, seed=3) for _ in range(2))
+
+    assert one == other
+
+
+def test_what_cannot_be_judged_has_no_number() -> None:
+    truth = np.zeros(5, dtype=bool)
+    p = np.linspace(0, 1, 5)
+
+    assert math.isnan(auroc(truth, p))
+    assert math.isnan(average_precision(truth, p))
+    assert math.isnan(mean_level_auroc(np.zeros((5, 8), dtype=bool), np.zeros((5, 8))))
+
+
+def test_levels_without_a_fracture_are_left_out_of_the_mean() -> None:
+    given = scores()
+    truth = given.truth.copy()
+    truth[:, 3] = False
+
+    mean = mean_level_auroc(truth, given.scores)
+
+    rest = [i for i in range(1, 8) if i != 3]
+    assert mean == pytest.approx(np.mean([roc_auc_score(truth[:, i], given.scores[:, i]) for i in rest]))

@@ -1,0 +1,177 @@
+"""The one way to sample."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from cspine.geometry import Grid, Shape, Vector
+from cspine.imaging import sample
+from cspine.volume import AIR_HU, LabelMap, Volume
+from tests.grids import grids
+
+
+def _linear_field(grid: Grid) -> Volume:
+    """HU that grow linearly in the world: any right resampling keeps them."""
+    index = np.moveaxis(np.indices(grid.shape), 0, -1)
+    return Volume((grid.world(index) @ (3.0, -2.0, 5.0) + 40).astype(np.float32), grid)
+
+
+def _noise(grid: Grid, seed: int = 0) -> Volume:
+    return Volume(np.random.default_rng(seed).normal(0, 100, grid.shape).astype(np.float32), grid)
+
+
+def _around(centre_mm: ArrayLike, matrix: NDArray[np.float64], shape: Shape) -> Grid:
+    """The grid with these steps whose middle is at ``centre_mm``."""
+    affine = np.eye(4)
+    affine[:3, :3] = matrix
+    affine[:3, 3] = np.asarray(centre_mm) - matrix @ ((np.asarray(shape) - 1) / 2)
+    return Grid(shape, affine)
+
+
+def _inside(grid: Grid, source: Grid, margin: float) -> NDArray[np.bool_]:
+    """Voxels of ``grid`` that lie in ``source`` by ``margin`` voxels of the source at least."""
+    index = source.index(grid.world(np.moveaxis(np.indices(grid.shape), 0, -1)))
+    inside: NDArray[np.bool_] = np.all((index >= margin) & (index <= np.asarray(source.shape) - 1 - margin), axis=-1)
+    return inside
+
+
+@given(grids(shape=(12, 13, 14)), grids(shape=(6, 7, 8)))
+@settings(max_examples=60, deadline=None)
+def test_a_linear_field_survives_any_pair_of_grids(source: Grid, target: Grid) -> None:
+    target = _around(source.centre_mm, target.affine[:3, :3], target.shape)
+    step = np.abs(np.linalg.inv(source.affine[:3, :3]) @ target.affine[:3, :3]).sum(axis=1).max()
+
+    out = sample(_linear_field(source), target)
+
+    inside = _inside(target, source, margin=2 + 2 * step)
+    np.testing.assert_allclose(out.hu[inside], _linear_field(target).hu[inside], atol=0.05)
+
+
+@given(grids(shape=(5, 6, 7)))
+@settings(max_examples=40, deadline=None)
+def test_the_way_back_from_the_canonical_grid_is_exact(grid: Grid) -> None:
+    volume = _noise(grid)
+
+    there = sample(volume, grid.canonical())
+    back = sample(there, grid)
+
+    np.testing.assert_array_equal(back.hu, volume.hu)
+    np.testing.assert_allclose(np.sort(there.hu.ravel()), np.sort(volume.hu.ravel()))
+
+
+@given(grids(shape=(16, 17, 18), shear=False), st.tuples(*[st.floats(0.35, 1.0)] * 3))
+@settings(max_examples=30, deadline=None)
+def test_smooth_images_come_back_from_any_finer_grid(grid: Grid, fraction: Vector) -> None:
+    smooth = ndimage.gaussian_filter(_noise(grid).hu, 3) * 30
+    volume = Volume(smooth, grid)
+    z, y, x = (s * f for s, f in zip(grid.spacing_mm, fraction, strict=True))
+
+    back = sample(sample(volume, grid.with_spacing((z, y, x))), grid)
+
+    middle = (slice(2, -2),) * 3
+    assert np.abs(back.hu - smooth)[middle].max() < 0.08 * np.ptp(smooth)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 20.0])
+def test_a_spot_stays_where_it_is_in_the_patient(degrees: float) -> None:
+    grid = Grid.upright((10, -20, 30), (21, 31, 41), (2.0, 1.0, 0.7))
+    spot = grid.world((8, 20, 11))
+    away = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1)) - spot
+    volume = Volume((1000 * np.exp(-np.sum(away**2, axis=-1) / 8) - 1000).astype(np.float32), grid)
+    straight = Grid.upright((0, 0, 0), (30, 30, 30), (1, 1, 1)).affine[:3, :3]
+    turned = Rotation.from_euler("x", degrees, degrees=True).as_matrix() @ straight
+    target = _around((4, -14, 25), turned, (30, 30, 30))
+
+    out = sample(volume, target)
+
+    weight = out.hu + 1000
+    found = target.world([float((weight * axis).sum() / weight.sum()) for axis in np.indices(target.shape)])
+    np.testing.assert_allclose(found, spot, atol=0.05)
+
+
+def test_outside_is_air_and_a_border_voxel_fades_into_it_linearly() -> None:
+    grid = Grid.upright((0, 0, 0), (3, 3, 3), (1, 1, 1))
+    volume = Volume(np.zeros(grid.shape, dtype=np.float32), grid)
+
+    out = sample(volume, Grid.upright((0, 0, 2.25), (1, 1, 1), (0.5, 0.5, 0.5)))
+    half = sample(volume, Grid.upright((0, 0, 1.5), (1, 1, 1), (0.5, 0.5, 0.5)))
+
+    assert out.hu.item() == AIR_HU
+    assert half.hu.item() == pytest.approx(AIR_HU / 2)
+
+
+def test_the_separable_and_the_oblique_way_agree() -> None:
+    volume = _noise(Grid.upright((0, 0, 0), (12, 14, 16), (1.5, 1, 1)))
+    target = Grid.upright((0.3, -0.4, 0.7), (12, 12, 12), (0.9, 0.8, 0.7))
+    turned = target.affine.copy()
+    turned[0, 0] += 1e-3  # more than the tolerance of the separable way, less than it matters
+
+    ours = sample(volume, target)
+    other = sample(volume, Grid(target.shape, turned))
+
+    np.testing.assert_allclose(ours.hu, other.hu, atol=3)
+
+
+def test_a_plate_thinner_than_the_new_voxels_is_averaged_and_not_skipped() -> None:
+    grid = Grid.upright((0, 0, 0), (60, 8, 8), (0.5, 1, 1))
+    hu = np.zeros(grid.shape, dtype=np.float32)
+    hu[31] = 1000
+
+    sums = [sample(Volume(hu, grid), Grid.upright((0, 0, shift), (9, 4, 4), (3, 1, 1)), fill=0).hu.sum() for shift in (0, 0.7, 1.4)]
+
+    np.testing.assert_allclose(sums, 1000 * 16 * 0.5 / 3, rtol=0.1)
+
+
+def test_labels_take_the_nearest_voxel_and_never_mix() -> None:
+    grid = Grid.upright((0, 0, 0), (4, 4, 4), (2, 2, 2))
+    labels = np.zeros(grid.shape, dtype=np.uint8)
+    labels[1:3, 1:3, 1:3] = 7
+
+    fine = sample(LabelMap(labels, grid), grid.with_spacing((0.5, 0.5, 0.5)))
+    back = sample(fine, grid)
+
+    assert set(np.unique(fine.labels)) == {0, 7}
+    assert (fine.labels == 7).sum() == 8 * 4**3
+    np.testing.assert_array_equal(back.labels, labels)
+
+
+@given(grids(shape=(6, 7, 8)), grids(shape=(9, 9, 9)))
+@settings(max_examples=40, deadline=None)
+def test_labels_lie_where_a_search_by_hand_finds_them(source: Grid, target: Grid) -> None:
+    target = _around(source.centre_mm, target.affine[:3, :3], target.shape)
+    labels = np.random.default_rng(1).integers(1, 20, source.shape).astype(np.uint8)
+
+    out = sample(LabelMap(labels, source), target).labels
+
+    index = source.index(target.world(np.moveaxis(np.indices(target.shape), 0, -1)))
+    clear = np.all(np.abs(index - np.floor(index) - 0.5) > 0.02, axis=-1)
+    nearest = np.round(index).astype(int)
+    inside = np.all((nearest >= 0) & (nearest < source.shape), axis=-1)
+    by_hand = np.where(inside, labels[tuple(np.clip(nearest, 0, np.asarray(source.shape) - 1)[..., a] for a in range(3))], 0)
+    np.testing.assert_array_equal(out[clear], by_hand[clear])
+
+
+def test_sampling_far_away_gives_fill_only() -> None:
+    volume = _noise(Grid.upright((0, 0, 0), (4, 4, 4), (1, 1, 1)))
+
+    out = sample(volume, Grid.upright((500, 0, 0), (3, 3, 3), (0.7, 0.7, 0.7)), fill=-5)
+
+    assert np.all(out.hu == -5)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_grid_much_wider_than_the_scan_gives_fill_around_it(axis: int) -> None:
+    source = _noise(Grid.upright((0, 0, 0), (8, 8, 8), (1, 1, 1)))
+    shape = [8, 8, 8]
+    shape[axis] = 400
+
+    wide = sample(source, Grid.upright((0.0, 0.0, 0.0), (shape[0], shape[1], shape[2]), (0.8, 0.8, 0.8)))
+
+    outside = np.moveaxis(wide.hu, axis, 0)
+    assert np.all(outside[:190] == AIR_HU)
+    assert np.all(outside[210:] == AIR_HU)
+    assert np.all(outside[198:202] > AIR_HU / 2)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cspine.errors import PackageError
+from cspine.modelpack import OUTPUTS, Calibration
+
+_SCORES = arrays(np.float64, (5, len(OUTPUTS)), elements=st.floats(0, 1))
+
+
+@given(_SCORES)
+def test_the_identity_changes_no_score(scores: np.ndarray) -> None:
+    np.testing.assert_allclose(Calibration.identity().apply(scores), scores, atol=2e-6)
+
+
+@given(_SCORES, st.floats(0.2, 5), st.floats(-3, 3))
+def test_calibration_keeps_the_order_of_scores_and_stays_a_probability(scores: np.ndarray, slope: float, intercept: float) -> None:
+    calibration = Calibration((slope,) * len(OUTPUTS), (intercept,) * len(OUTPUTS))
+
+    probabilities = calibration.apply(np.sort(scores, axis=0))
+
+    assert np.all((probabilities >= 0) & (probabilities <= 1))
+    assert np.all(np.diff(probabilities, axis=0) >= -1e-12)
+
+
+def test_each_output_has_its_own_line() -> None:
+    slopes, intercepts = (1.0,) * 7 + (2.0,), (0.0,) * 7 + (1.0,)
+
+    probabilities = Calibration(slopes, intercepts).apply(np.full(8, 0.75))
+
+    np.testing.assert_allclose(probabilities[:7], 0.75)
+    assert probabilities[7] == pytest.approx(1 / (1 + np.exp(-(2 * np.log(3) + 1))))
+
+
+@pytest.mark.parametrize("lines", [((1.0,) * 7, (0.0,) * 8), ((0.0,) * 8, (0.0,) * 8), ((1.0,) * 8, (float("nan"),) * 8)])
+def test_a_calibration_needs_eight_rising_lines(lines: tuple[tuple[float, ...], tuple[float, ...]]) -> None:
+    with pytest.raises(PackageError, match="needs 8 slopes above 0 and as many intercepts"):
+        Calibration(*lines)

@@ -1,0 +1,77 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cspine.errors import PackageError
+from cspine.modelpack import Manifest, OperatingPoint
+from tests.coded import coded_manifest
+
+
+def test_a_manifest_survives_the_way_to_json_and_back() -> None:
+    manifest = replace(coded_manifest(), checksums={"a.xml": "00"})
+
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_an_unknown_and_a_missing_key_are_named() -> None:
+    data = json.loads(coded_manifest().to_json())
+    data["colour"] = data.pop("version")
+
+    with pytest.raises(PackageError, match="unknown: colour; missing: version"):
+        Manifest.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("version", 3, r"manifest\.version must be str. Received: 3"),
+        ("networks", [{"role": "slices"}], r"manifest\.networks\[0\] must have exactly these keys"),
+        ("training_data", "rumours", r"manifest\.training_data must be TrainingData"),
+        ("calibration", [1, 2], r"manifest\.calibration must be a JSON object"),
+        ("schema_version", "99", "schema 1 and kind slices. Received: schema 99"),
+        ("kind", "dreams", "kind dreams. Use the cspine that wrote the package"),
+        ("name", "My Model", "lower-case letters, digits, _ and - only. Received: 'My Model'"),
+        ("default_point", "bold", "coded has the operating points balanced, rule_out. Received: bold"),
+        ("pooling", "by_eye", "pools slices by .* Received: by_eye"),
+        ("networks", [], "has one network, in the role slices"),
+    ],
+)
+def test_a_wrong_value_is_named(key: str, value: Any, message: str) -> None:
+    data = json.loads(coded_manifest().to_json()) | {key: value}
+
+    with pytest.raises(PackageError, match=message):
+        Manifest.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "value", "message"),
+    [
+        ("spec", "window_hu", [1, 2, 3], r"manifest\.spec\.window_hu must be tuple"),
+        ("spec", "window_hu", [9, 1], "needs positive spacing and size and a rising window"),
+        ("spec", "neighbours", True, r"manifest\.spec\.neighbours must be int. Received: True"),
+        ("quality", "thickest_mm", "5", r"manifest\.quality\.thickest_mm must be float"),
+    ],
+)
+def test_a_wrong_value_deep_inside_is_named(where: str, key: str, value: Any, message: str) -> None:
+    data = json.loads(coded_manifest().to_json())
+    data[where][key] = value
+
+    with pytest.raises(PackageError, match=message):
+        Manifest.from_json(json.dumps(data))
+
+
+def test_text_that_is_no_json_is_refused() -> None:
+    with pytest.raises(PackageError, match=r"manifest\.json must describe a model package"):
+        Manifest.from_json("hello")
+
+
+def test_thresholds_are_eight_probabilities() -> None:
+    with pytest.raises(PackageError, match="needs 8 thresholds in"):
+        OperatingPoint("bold", (0.5,) * 7)
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(PackageError, match=r"must be f32, bf16 or f16\. Received: f64"):
+        replace(coded_manifest().networks[0], precision="f64")

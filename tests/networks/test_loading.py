@@ -1,0 +1,32 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cspine.errors import TrainingError
+from cspine.networks.custom_cnn import CustomCNN
+from cspine.networks.loading import load_network
+
+
+def test_a_process_that_has_never_heard_of_the_network_can_load_it(tmp_path: Path) -> None:
+    path = tmp_path / "network.keras"
+    CustomCNN(input_shape=(32, 32, 3), widths=(4, 4, 4), head_width=4).save(path)
+    code = (
+        f"import cspine.networks.loading, pathlib; print(*cspine.networks.loading.load_network(pathlib.Path({str(path)!r})).output)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stdout.split() == ["fracture", "visible", "where"], done.stderr
+
+
+@pytest.mark.parametrize("content", [None, b"half a file"])
+def test_a_file_that_is_no_network_is_refused_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "best.keras").write_bytes(content)
+
+    with pytest.raises(TrainingError, match=r"best\.keras cannot be read \(.*train it again") as told:
+        load_network(tmp_path / "best.keras")
+
+    assert "\n" not in str(told.value)

@@ -1,0 +1,43 @@
+import numpy as np
+
+from cspine.phantoms.prevalence import PATTERNS, draw_levels, pattern_probabilities
+
+STUDIES = 2019
+PAIRS = np.array(
+    [
+        [146, 56, 8, 6, 16, 15, 21],
+        [56, 285, 24, 15, 15, 25, 34],
+        [8, 24, 73, 29, 22, 18, 14],
+        [6, 15, 29, 108, 51, 31, 23],
+        [16, 15, 22, 51, 162, 90, 44],
+        [15, 25, 18, 31, 90, 277, 130],
+        [21, 34, 14, 23, 44, 130, 393],
+    ]
+)
+NUMBERS = [1058, 623, 239, 64, 26, 7, 2, 0]
+
+
+def test_the_model_repeats_the_published_counts() -> None:
+    probabilities = pattern_probabilities() * STUDIES
+    pairs = np.einsum("n,ni,nj->ij", probabilities, PATTERNS, PATTERNS)
+    numbers = [probabilities[PATTERNS.sum(axis=1) == n].sum() for n in range(8)]
+
+    np.testing.assert_allclose(pairs, PAIRS, atol=0.1)
+    np.testing.assert_allclose(numbers, NUMBERS, atol=0.1)
+
+
+def test_levels_are_drawn_as_often_as_the_model_says() -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_levels(rng) for _ in range(20_000)])
+    expected = PAIRS.diagonal() / STUDIES
+
+    # five standard errors: fails once in a million seeds
+    assert np.all(np.abs(drawn.mean(axis=0) - expected) < 5 * np.sqrt(expected * (1 - expected) / len(drawn)))
+    assert drawn.sum(axis=1).max() <= 6
+
+
+def test_the_same_seed_draws_the_same_levels() -> None:
+    first, second = ([draw_levels(np.random.default_rng(seed)) for seed in range(50)] for _ in range(2))
+
+    assert first == second
+    assert len(set(first)) > 3

@@ -1,0 +1,42 @@
+import pytest
+
+from cspine.errors import UsageError
+from cspine.recipes import describe_recipe, load_recipe, recipe_names
+from cspine.training.overrides import settings
+
+FAMILIES = [name for name in recipe_names() if not name.endswith(("_boxes", "_pseudo"))]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_is_called_what_its_file_is_called_and_states_its_command_device_and_score(name: str) -> None:
+    text = describe_recipe(name)
+
+    assert load_recipe(name).name == name
+    for word in ("Command:", "Device:", "Time:", "Score:", "Data:"):
+        assert word in text
+    assert f"cspine train {name} " in text
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_input_of_a_recipe_fits_its_network(name: str) -> None:
+    recipe = load_recipe(name)
+
+    network = recipe.network.build(recipe.input, seed=0)
+
+    assert network.input_shape == (None, *recipe.input.size, recipe.input.channels)
+    assert set(network.output) == set(recipe.network.outputs) >= {"fracture", "visible", "where"}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_variant_differs_from_its_parent_in_one_thing(name: str) -> None:
+    before = settings(load_recipe(name))
+
+    changes = {kind: set(settings(load_recipe(f"{name}_{kind}")).items()) - set(before.items()) for kind in ("boxes", "pseudo")}
+
+    assert changes == {"boxes": {("network.fracture_map", "true")}, "pseudo": {("labels.masks", "taught")}}
+    assert "fracture_map" in load_recipe(f"{name}_boxes").network.outputs
+
+
+def test_an_unknown_recipe_is_told_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"no recipe vgg\. Known: .*custom_cnn"):
+        load_recipe("vgg")

@@ -1,0 +1,78 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from cspine.reporting import write_result
+from cspine.reporting.json_result import as_json, schema
+from cspine.results import StudyResult
+from cspine.study import Study
+
+_VALIDATOR = jsonschema.Draft202012Validator
+
+
+def test_the_published_schema_is_a_schema() -> None:
+    _VALIDATOR.check_schema(schema())
+
+
+@pytest.mark.parametrize("which", ["broken_result", "rejected_result"])
+def test_every_result_follows_the_published_schema(which: str, request: pytest.FixtureRequest) -> None:
+    _VALIDATOR(schema(), format_checker=jsonschema.FormatChecker()).validate(as_json(request.getfixturevalue(which)))
+
+
+def test_the_file_holds_the_result(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
+    (path,) = write_result(broken_result, broken_neck, tmp_path, ["json"])
+
+    data = json.loads(path.read_text(encoding="utf-8"))
+
+    assert path.name == "result.json"
+    assert data == as_json(broken_result)
+    assert [level["level"] for level in data["levels"]] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
+    assert [level["positive"] for level in data["levels"]] == [None, False, False, True, False, False, False]
+    assert data["levels"][0]["status"] == "not_in_view"
+    assert data["patient_overall"]["positive"] is True
+
+
+def test_every_result_says_what_it_is_not(broken_result: StudyResult, rejected_result: StudyResult) -> None:
+    for result in (broken_result, rejected_result):
+        assert "not a medical device" in as_json(result)["disclaimer"]
+        assert "trained on synthetic phantoms only" in as_json(result)["disclaimer"]
+
+
+def test_a_rejected_result_says_why_and_judges_nothing(rejected_result: StudyResult) -> None:
+    data = as_json(rejected_result)
+
+    assert data["status"] == "rejected"
+    assert data["reasons"][0]["code"] == "not_hounsfield"
+    assert data["patient_overall"] == {"probability": None, "positive": None, "threshold": None}
+
+
+def _without_sha(data: dict[str, Any]) -> None:
+    del data["model"]["sha256"]
+
+
+def _with_guess(data: dict[str, Any]) -> None:
+    data["levels"][0]["probability"] = 0.3
+
+
+def _without_reason(data: dict[str, Any]) -> None:
+    data["status"], data["reasons"] = "rejected", []
+
+
+def _with_extra(data: dict[str, Any]) -> None:
+    data["patient_name"] = "Doe"
+
+
+def _above_one(data: dict[str, Any]) -> None:
+    data["patient_overall"]["probability"] = 1.2
+
+
+@pytest.mark.parametrize("spoil", [_without_sha, _with_guess, _without_reason, _with_extra, _above_one])
+def test_the_schema_refuses_what_must_not_be(spoil: Callable[[dict[str, Any]], None], broken_result: StudyResult) -> None:
+    data = as_json(broken_result)
+    spoil(data)
+
+    assert not _VALIDATOR(schema()).is_valid(data)

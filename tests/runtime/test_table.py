@@ -1,0 +1,44 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cspine.errors import PackageError
+from cspine.runtime import Device, Engine, open_session
+from tests.coded import coded_network
+
+
+def test_a_file_that_no_engine_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=r"must be one of \.xml, \.onnx. Received: weights\.h5"):
+        open_session(tmp_path / "weights.h5")
+
+
+def test_a_missing_network_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match="There is no network at"):
+        open_session(tmp_path / "network.xml")
+
+
+def test_a_missing_device_is_said(tmp_path: Path) -> None:
+    from cspine.runtime.openvino import ov
+
+    if any(name.startswith("GPU") for name in ov.Core().available_devices):
+        pytest.skip("this machine has a GPU that OpenVINO knows")
+    with pytest.raises(PackageError, match=r"OpenVINO cannot load coded\.xml on gpu: .*choose --device cpu"):
+        open_session(coded_network(tmp_path), Engine(Device.GPU))
+
+
+def test_openvino_is_loaded_without_its_telemetry() -> None:
+    code = "import sys, cspine.runtime.openvino as o; print(sys.modules['openvino_telemetry'], hasattr(o.ov, 'convert_model'))"
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout.split() == ["None", "True"]
+
+
+def test_naming_an_engine_loads_none() -> None:
+    code = "import sys, cspine.runtime; print([name for name in ('openvino', 'onnxruntime') if name in sys.modules])"
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "[]"

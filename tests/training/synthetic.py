@@ -1,0 +1,82 @@
+"""Studies small enough to train on in a second: a bright square is a vertebra, a dark gap in it a fracture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cspine.datasets import Case, SliceBox
+from cspine.geometry import Grid
+from cspine.networks.settings import CustomCNNSettings
+from cspine.specs import SliceSpec
+from cspine.training.batches import Sample
+from cspine.training.fitting import FoldData
+from cspine.training.labels import BOX_BIT
+from cspine.training.recipe import AugmentationSettings, FitSettings, Recipe, SamplingSettings
+from cspine.training.stacks import Stack
+
+SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(32, 32), neighbours=1, window_hu=(-200.0, 1300.0))
+
+
+def recipe(**fit: float | int) -> Recipe:
+    """A tiny network and few steps."""
+    settings = {"epochs": 2, "learning_rate": 0.01, "patience": 5, "checkpoint_minutes": 60.0, "threads": 1} | fit
+    return Recipe(
+        name="custom_cnn",
+        network=CustomCNNSettings(widths=(4, 4, 4, 4), head_width=6, dropout=0.1),
+        input=SPEC,
+        sampling=SamplingSettings(batch=4, batches=5),
+        augmentation=AugmentationSettings(),
+        fit=FitSettings(**settings),  # type: ignore[arg-type]
+        seed=3,
+    )
+
+
+def stack(number: int, broken: int | None, *, mask: bool = True, boxes: bool = True) -> Stack:
+    """Seven levels of four slices each; ``broken`` (0..6) has a gap in its second slice."""
+    rng = np.random.default_rng(number)
+    hu = rng.normal(40, 20, (28, 32, 32))
+    hu[:, :, [0, 1, -2, -1]] = -1000
+    marks = np.zeros(hu.shape, dtype=np.uint8)
+    for level in range(7):
+        z = slice(24 - 4 * level, 28 - 4 * level)
+        marks[z, 10:22, 10:22] = level + 1
+        hu[z, 10:22, 10:22] = 600
+        if level == broken:
+            hu[z.start + 1, 14:17, 8:24] = -100
+            if boxes:
+                marks[z.start + 1, 12:19, 8:24] |= BOX_BIT
+    if not mask:
+        marks &= BOX_BIT
+    case = Case(
+        study_uid=f"1.2.{number}",
+        images=Path(f"images/{number}"),
+        fractured=tuple(level == broken for level in range(7)),
+        boxes=(SliceBox(1, 8, 12, 16, 7),) if boxes and broken is not None else (),
+        mask=Path(f"masks/{number}.nii") if mask else None,
+    )
+    grid = Grid.upright((0, 0, 0), (28, 32, 32), SPEC.spacing_mm)
+    return Stack(case, np.rint(hu).astype(np.int16), marks, grid)
+
+
+def fold_data(settings: Recipe) -> FoldData:
+    """Six studies to learn from, four held out, half of them broken."""
+    stacks = [stack(i, i % 7 if i % 2 else None) for i in range(10)]
+    return FoldData(0, [Sample.of(one, settings) for one in stacks[:6]], stacks[6:])
+
+
+@dataclass
+class Silent:
+    """A reporter that remembers."""
+
+    epochs: int = 0
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        """Nothing."""
+
+    def epoch(self, record: object, of: int) -> None:
+        """Counts."""
+        self.epochs += 1

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine.datasets import read_dataset
+from cspine.errors import OutputError
+from cspine.training.labels import BOX_BIT, slice_targets
+from cspine.training.recipe import LabelSettings
+from cspine.training.stacks import prepare
+from tests.training.folders import write_data_set
+from tests.training.synthetic import SPEC, stack
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data_set(tmp_path_factory.mktemp("data"), [stack(1, 2), stack(2, None), stack(3, 4, mask=False)])
+
+
+def test_image_mask_and_boxes_come_to_lie_on_each_other(folder: Path, tmp_path: Path) -> None:
+    given, found = stack(1, 2), prepare(read_dataset(folder).cases, SPEC, tmp_path)[0]
+
+    broken = found.marks == 3 + BOX_BIT
+    assert abs(int(np.count_nonzero(found.marks % BOX_BIT)) - np.count_nonzero(given.marks % BOX_BIT)) < 0.1 * broken[0].size
+    assert found.hu[(found.marks % BOX_BIT > 0) & (found.marks < BOX_BIT)].mean() > 500
+    assert found.hu[broken].min() < 0
+    assert found.hu[broken].mean() < 400
+    known = slice_targets(
+        found.case.fractured or (), np.asarray(found.marks), has_mask=True, has_boxes=True, settings=LabelSettings()
+    )
+    assert known.fracture.sum() == known.fracture[:, 2].sum() == 1
+
+
+def test_a_study_without_a_mask_has_its_boxes_and_no_levels(folder: Path, tmp_path: Path) -> None:
+    found = prepare(read_dataset(folder).cases, SPEC, tmp_path)[2]
+
+    assert set(np.unique(found.marks)) == {0, BOX_BIT}
+
+
+def test_what_was_prepared_is_taken_again_until_its_source_changes(folder: Path, tmp_path: Path) -> None:
+    cases = read_dataset(folder).cases[:1]
+    first = prepare(cases, SPEC, tmp_path)[0]
+    (place,) = tmp_path.glob("*/*/hu.npy")
+    made = place.stat().st_mtime_ns
+
+    again = prepare(cases, SPEC, tmp_path)[0]
+    assert place.stat().st_mtime_ns == made
+    np.testing.assert_array_equal(first.hu, again.hu)
+    assert again.grid.agrees(first.grid)
+
+    (cases[0].images / "1.dcm").touch()
+    prepare(cases, SPEC, tmp_path)
+    assert place.stat().st_mtime_ns != made
+
+
+def test_a_cache_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(OutputError, match="need a folder that can be written"):
+        prepare(read_dataset(folder).cases, SPEC, tmp_path / "file")
