@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-studies", type=int, default=0, metavar="N", help="studies without labels (default: 0)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="everything is drawn from it (default: 0)")
     parser.add_argument(
-        "--size", choices=["full", "small"], default="full", help="512 x 512 or 256 x 256 with thick slices (default: full)"
+        "--size", choices=["full", "small"], default="full", help="512 x 512 or 288 x 288 with thick slices (default: full)"
     )
     parser.add_argument(
         "--masks", type=float, metavar="SHARE", help="share of studies with a mask (default: 87 of 2019, as in the RSNA data)"
