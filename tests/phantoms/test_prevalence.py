@@ -41,3 +41,21 @@ def test_the_same_seed_draws_the_same_levels() -> None:
 
     assert first == second
     assert len(set(first)) > 3
+
+
+def test_a_crowded_study_has_each_level_fractured_half_of_the_time() -> None:
+    rng = np.random.default_rng(2)
+
+    drawn = np.array([draw_levels(rng, crowded=1.0) for _ in range(4000)])
+
+    np.testing.assert_allclose(drawn.mean(axis=0), 0.5, atol=4 * 0.5 / np.sqrt(4000))
+    np.testing.assert_allclose(np.corrcoef(drawn.T) - np.eye(7), 0, atol=0.08)
+
+
+def test_the_share_of_crowded_studies_leaves_the_others_as_they_were() -> None:
+    ordinary = [draw_levels(np.random.default_rng(seed)) for seed in range(300)]
+    mixed = [draw_levels(np.random.default_rng(seed), crowded=0.5) for seed in range(300)]
+
+    same = np.mean([a == b for a, b in zip(ordinary, mixed, strict=True)])
+
+    assert 0.4 < same < 0.65

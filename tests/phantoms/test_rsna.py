@@ -64,7 +64,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def made(layout: Layout) -> tuple[Case, Places]:
         monkeypatch.setattr(rsna, "draw_layout", lambda *_: layout)
         monkeypatch.setattr(rsna, "draw_scanner", lambda *_: QUIET)
-        monkeypatch.setattr(rsna, "draw_levels", lambda _: (False, False, True, False, False, True, False))
+        monkeypatch.setattr(rsna, "draw_levels", lambda *_: (False, False, True, False, False, True, False))
         places = Places(tmp_path, UID)
         truth = make_study(places, np.random.SeedSequence(5), draw_toy, Size.SMALL, Shares())
         boxes = tuple(SliceBox(**asdict(box)) for box in truth.boxes)

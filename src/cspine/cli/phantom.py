@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--masks", type=float, metavar="SHARE", help="share of studies with a mask (default: 87 of 2019, as in the RSNA data)"
     )
     parser.add_argument("--boxes", type=float, metavar="SHARE", help="share of positive studies with boxes (default: 235 of 961)")
+    parser.add_argument(
+        "--crowded",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of studies in which each level is fractured with a chance of one half, for training (default: 0)",
+    )
     parser.add_argument("--jobs", type=int, default=0, metavar="J", help="processes (default: one for each core)")
     parser.add_argument(
         "--anatomy", type=Path, metavar="FILE", help="an anatomy that `cspine anatomy build` made (default: those shipped)"
@@ -42,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     shares = Shares(
         masks=RSNA_MASK_SHARE if options.masks is None else options.masks,
         boxes=RSNA_BOX_SHARE if options.boxes is None else options.boxes,
+        crowded=options.crowded,
     )
     plan = Plan(
         root=options.out,
@@ -65,7 +73,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--seed needs a whole number from 0. Received: {options.seed}.")
     if options.jobs < 0:
         raise UsageError(f"--jobs needs a positive number. Received: {options.jobs}.")
-    for name in ("masks", "boxes"):
+    for name in ("masks", "boxes", "crowded"):
         share = getattr(options, name)
         if share is not None and not 0 <= share <= 1:
             raise UsageError(f"--{name} needs a share between 0 and 1. Received: {share}.")

@@ -46,15 +46,17 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many studies come with more than labels.
+    """How many studies come with more than labels, or with more fractures than in life.
 
     Attributes:
         masks: Share of studies with a vertebra mask.
         boxes: Share of positive studies with boxes.
+        crowded: Share of studies with many fractures, of which a network learns more than of an ordinary one.
     """
 
     masks: float = RSNA_MASK_SHARE
     boxes: float = RSNA_BOX_SHARE
+    crowded: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 MOST_LEVELS = 6
 
+CROWDED = 0.5
+"""How likely a level of a crowded study is fractured, whatever the others are."""
+
 _SINGLE = np.array([-2.803, -1.823, -3.994, -3.442, -3.369, -2.573, -1.582])
 _PAIR = np.array(
     [
@@ -40,7 +43,15 @@ def pattern_probabilities() -> NDArray[np.float64]:
     return probabilities
 
 
-def draw_levels(rng: np.random.Generator) -> tuple[bool, ...]:
-    """Whether each of C1..C7 is fractured in one study."""
+def draw_levels(rng: np.random.Generator, crowded: float = 0.0) -> tuple[bool, ...]:
+    """Whether each of C1..C7 is fractured in one study.
+
+    Args:
+        rng: Draws it.
+        crowded: How likely the study is not as in life: each of its levels is then fractured with a chance of :data:`CROWDED`.
+    """
     chosen = int(np.searchsorted(np.cumsum(pattern_probabilities()), rng.random()))
-    return tuple(bool(level) for level in PATTERNS[min(chosen, len(PATTERNS) - 1)])
+    levels = PATTERNS[min(chosen, len(PATTERNS) - 1)]
+    if rng.random() < crowded:
+        levels = rng.random(len(levels)) < CROWDED
+    return tuple(bool(level) for level in levels)

@@ -111,7 +111,7 @@ def make_study(places: Places, seed: np.random.SeedSequence, draw: Draw, size: S
 
 def outline(seed: np.random.SeedSequence, size: Size, shares: Shares) -> tuple[tuple[bool, ...], Layout]:
     """What a study of this seed will be like: which of C1..C7 are fractured, and how it is stored."""
-    return draw_levels(_stream(seed, 0)), draw_layout(_stream(seed, 1), size, shares)
+    return draw_levels(_stream(seed, 0), shares.crowded), draw_layout(_stream(seed, 1), size, shares)
 
 
 def _stream(seed: np.random.SeedSequence, number: int) -> np.random.Generator:
