@@ -23,6 +23,7 @@ COMMANDS = {
     "cache": "show or clean a cache of prepared studies",
     "train": "train a recipe on a data set",
     "evaluate": "judge a trained run on the patients it has not seen",
+    "calibrate": "take a run's probabilities from another data set",
     "export": "turn a trained run into a model package",
     "models": "list the model packages at hand",
     "recipes": "list what can be trained",

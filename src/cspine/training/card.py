@@ -9,12 +9,13 @@ fracture and see fractures where there are none. It is there so that the softwar
 _PATIENTS = "What this network says about patients of another hospital, scanner or protocol than it was trained on is unproven."
 
 
-def card(manifest: Manifest, held_out: int, difference: float) -> str:
+def card(manifest: Manifest, held_out: int, calibrated: int, difference: float) -> str:
     """The card of a package.
 
     Args:
         manifest: What the package says about itself.
-        held_out: Number of patients that calibration and thresholds come from.
+        held_out: Number of patients that chose the epoch.
+        calibrated: Number of patients that calibration and thresholds come from.
         difference: How far the exported network is from the trained one, on the stored samples.
     """
     spec, training = manifest.spec, manifest.training
@@ -42,7 +43,8 @@ probabilities by a line through their logits (Platt, 1999).
 
 ## Training
 
-- Data: {training.data}. {training.patients} studies were learnt from, {held_out} others were held out.
+- Data: {training.data}. {training.patients} studies were learnt from, {held_out} others were held out and chose the epoch.
+- Calibration and thresholds: {calibrated} studies that the network did not learn from.
 - Seed {training.seed}, {training.software}.
 - Labels: the label of the study for a level times how much of the level is in the slice; where a study has boxes, slices of
   a fractured level count as fractured where a box is on the level.
@@ -53,7 +55,7 @@ probabilities by a line through their logits (Platt, 1999).
 |---|---|---|
 {figures}
 
-Intervals are bootstraps over patients. Held-out studies also chose the epoch, the calibration and the thresholds, which
+Intervals are bootstraps over patients. Held-out studies also chose the epoch, or the calibration and the thresholds, which
 flatters a little; unseen studies did not.
 
 | operating point | threshold of the study | threshold of a level |

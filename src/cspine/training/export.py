@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
-from cspine.evaluation import StudyScores
 from cspine.evaluation.calibrating import choose_points, fit_calibration
 from cspine.evaluation.metrics import Evaluation, evaluate
 from cspine.modelpack import (
@@ -28,9 +27,10 @@ from cspine.modelpack import (
 from cspine.networks.loading import load_network
 from cspine.runtime import Engine, open_session
 from cspine.specs import SliceSpec
+from cspine.training.calibration import calibration_scores, held_out_scores
 from cspine.training.card import card
 from cspine.training.conversion import write_ir
-from cspine.training.fitting import BEST, HELD_OUT
+from cspine.training.fitting import BEST
 from cspine.training.recipe import Recipe
 from cspine.training.runs import Run
 from cspine.training.stacks import Stack
@@ -92,12 +92,12 @@ def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack
         TrainingError: The fold is not trained, or the exported network does not agree with the trained one.
         OutputError: ``folder`` cannot be written.
     """
-    held_out = held_out_scores(run, request.fold)
-    calibration = fit_calibration(held_out)
-    probabilities = replace(held_out, scores=calibration.apply(held_out.scores))
+    fitted = calibration_scores(run, request.fold)
+    calibration = fit_calibration(fitted)
+    probabilities = replace(fitted, scores=calibration.apply(fitted.scores))
     points = choose_points(probabilities.truth, probabilities.scores)
     if not request.figures:
-        request = replace(request, figures=_figures(evaluate(probabilities, points[0].thresholds), len(held_out)))
+        request = replace(request, figures=_figures(evaluate(probabilities, points[0].thresholds), len(fitted)))
     trained = load_network(run.fold(request.fold) / BEST)
     network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED if name in trained.output})
     samples = _samples(network, stacks, recipe.input)
@@ -107,7 +107,8 @@ def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack
         write_ir(network, path)
         difference = check_parity(path, samples)
         files = {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
-        write_package(folder, manifest, files, samples, card(manifest, len(held_out), difference))
+        held_out = len(held_out_scores(run, request.fold))
+        write_package(folder, manifest, files, samples, card(manifest, held_out, len(fitted), difference))
     return load_package(folder)
 
 
@@ -133,20 +134,6 @@ def check_parity(path: Path, samples: Samples) -> float:
             "no package was written."
         )
     return worst
-
-
-def held_out_scores(run: Run, fold: int) -> StudyScores:
-    """Scores of the patients that a network has not seen.
-
-    Raises:
-        TrainingError: Its training has not ended.
-    """
-    if fold not in run.trained_folds():
-        done = ", ".join(str(n) for n in run.trained_folds()) or "none"
-        raise TrainingError(
-            f"Fold {fold} of {run.folder} must be trained to its end. Trained: {done}. Run `cspine train --resume`."
-        )
-    return StudyScores.from_csv(run.fold(fold) / HELD_OUT)
 
 
 def _samples(network: keras.Model, stacks: list[Stack], spec: SliceSpec) -> Samples:

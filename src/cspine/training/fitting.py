@@ -74,7 +74,7 @@ def fit(recipe: Recipe, data: FoldData, home: Path, reporter: Reporter) -> None:
     _write_log(home / LOG, progress)
     if not (home / HELD_OUT).exists():
         best = keras.saving.load_model(home / BEST, compile=False)
-        _write(
+        write_whole(
             home / HELD_OUT,
             study_scores(data.held_out, all_slice_outputs(best, data.held_out, recipe.input, reporter.say)).to_csv(),
         )
@@ -188,10 +188,11 @@ def _save_model(path: Path, model: keras.Model) -> None:
 def _write_log(path: Path, progress: Progress) -> None:
     names = [item.name for item in fields(EpochRecord)]
     rows: list[dict[str, Any]] = [asdict(record) for record in progress.records]
-    _write(path, "\n".join([",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in rows)]) + "\n")
+    write_whole(path, "\n".join([",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in rows)]) + "\n")
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all."""
     partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

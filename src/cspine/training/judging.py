@@ -10,7 +10,7 @@ from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.calibrating import choose_points, cross_calibrated, fit_calibration
 from cspine.networks.loading import load_network
-from cspine.training.export import held_out_scores
+from cspine.training.calibration import calibrated_on, calibration_scores, held_out_scores, refuse_seen
 from cspine.training.fitting import BEST, Reporter
 from cspine.training.prediction import all_slice_outputs, study_scores
 from cspine.training.recipe import Recipe
@@ -48,12 +48,7 @@ def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter)
     cases = read_dataset(data).cases
     if data_digest(cases) == run.facts.digest:
         return _out_of_fold(run, trained)
-    seen = sorted({case.study_uid for case in cases} & set(run.facts.folds))
-    if seen:
-        raise TrainingError(
-            "The data must be those of the run, or share no study with them. "
-            f"{data} shares {len(seen)} of {len(cases)}, for instance {seen[0]}; take them out."
-        )
+    refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
     return _unseen(run, recipe, cases, cache, reporter)
 
 
@@ -67,9 +62,9 @@ def _out_of_fold(run: Run, trained: tuple[int, ...]) -> Judged:
 def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], cache: Path, reporter: Reporter) -> Judged:
     """The network of the first trained fold, with the calibration and thresholds that `export` would give it."""
     fold = run.trained_folds()[0]
-    held_out = held_out_scores(run, fold)
-    calibration = fit_calibration(held_out)
-    points = choose_points(held_out.truth, calibration.apply(held_out.scores))
+    fitted = calibration_scores(run, fold)
+    calibration = fit_calibration(fitted)
+    points = choose_points(fitted.truth, calibration.apply(fitted.scores))
     model = load_network(run.fold(fold) / BEST)
     stacks = prepare(cases, recipe.input, cache, reporter.say)
     scores = study_scores(stacks, all_slice_outputs(model, stacks, recipe.input, reporter.say))

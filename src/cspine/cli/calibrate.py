@@ -1,0 +1,36 @@
+"""Takes the probabilities and thresholds of a trained run from another data set than its own.
+
+The studies of DIR must have had no part in the run. `cspine evaluate` on unseen studies and `cspine export` then use them
+instead of the run's held-out patients: a run that learnt from crowded phantoms needs it, and one that shall serve where
+fractures are as frequent as in DIR.
+"""
+
+import argparse
+from pathlib import Path
+
+from cspine.cli.screen import Screen
+from cspine.recipes import load_recipe
+from cspine.training.overrides import with_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set folder that had no part in the run")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    from cspine.training.backend import prepare_backend
+    from cspine.training.calibration import calibrate
+    from cspine.training.runs import open_run
+
+    current = open_run(options.run_folder)
+    recipe = with_settings(load_recipe(current.facts.recipe), current.facts.settings)
+    cache = options.cache or options.run_folder.absolute().parent / "cache"
+    prepare_backend(recipe.fit.threads)
+    with Screen() as screen:
+        studies = calibrate(current, recipe, options.data, cache, screen)
+    print(f"calibrated on {studies} studies: {options.run_folder}")  # noqa: T201
+    return 0

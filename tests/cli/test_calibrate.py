@@ -1,0 +1,60 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cspine.cli import main
+from cspine.modelpack import load_package
+from tests.cli.conftest import TinyRun
+from tests.training.folders import write_data_set
+from tests.training.synthetic import stack
+
+
+@pytest.fixture
+def own_run(tiny_run: TinyRun, tmp_path: Path) -> Path:
+    """A copy, as calibrating changes a run."""
+    return Path(shutil.copytree(tiny_run.run, tmp_path / "run"))
+
+
+def calibrate(run: Path, data: Path) -> int:
+    return main(["calibrate", str(run), "--data", str(data)])
+
+
+def test_probabilities_follow_how_often_fractures_are_where_a_run_was_calibrated(
+    tiny_run: TinyRun, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rare = write_data_set(tmp_path / "rare", [stack(i, 2 if i % 8 == 0 else None) for i in range(200, 216)])
+    command = ["export", str(own_run), "--data", str(tiny_run.data), "-o"]
+    assert main([*command, str(tmp_path / "before")]) == 0
+
+    assert calibrate(own_run, rare) == 0
+    assert main([*command, str(tmp_path / "after")]) == 0
+
+    before, after = (load_package(tmp_path / name) for name in ("before", "after"))
+    assert "calibrated on 16 studies" in capsys.readouterr().out
+    assert "Calibration and thresholds: 16 studies" in after.card
+    scores = [[0.3] * 8]
+    assert after.manifest.calibration.apply(scores)[0, 0] < before.manifest.calibration.apply(scores)[0, 0]
+
+
+def test_who_had_a_part_in_a_run_neither_calibrates_nor_judges_it(
+    tiny_run: TinyRun, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert calibrate(own_run, tiny_run.unseen) == 0
+
+    assert calibrate(own_run, tiny_run.data) == 2
+    assert main(["evaluate", str(own_run), "--data", str(tiny_run.unseen), "-o", str(tmp_path / "out")]) == 2
+
+    assert [line.split("shares ")[1][:8] for line in capsys.readouterr().err.splitlines() if "shares" in line] == [
+        "20 of 20",
+        "10 of 10",
+    ]
+
+
+def test_a_run_that_is_not_trained_cannot_be_calibrated(
+    tiny_run: TinyRun, own_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(own_run / "fold-0")
+
+    assert calibrate(own_run, tiny_run.unseen) == 2
+    assert "can be calibrated when a fold is trained" in capsys.readouterr().err
