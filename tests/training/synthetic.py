@@ -71,6 +71,9 @@ class Silent:
 
     epochs: int = 0
 
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
     def say(self, text: str) -> None:
         """Nothing."""
 

@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set folder that had no part in the run")
+    parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
@@ -31,6 +32,6 @@ def run(options: argparse.Namespace) -> int:
     cache = options.cache or options.run_folder.absolute().parent / "cache"
     prepare_backend(recipe.fit.threads)
     with Screen() as screen:
-        studies = calibrate(current, recipe, options.data, cache, screen)
+        studies = calibrate(current, recipe, options.data, cache, screen, skip_broken=options.skip_broken)
     print(f"calibrated on {studies} studies: {options.run_folder}")  # noqa: T201
     return 0

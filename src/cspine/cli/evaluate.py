@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the numbers")
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap samples of patients (default: 1000)")
+    parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     cache = options.cache or options.run_folder.absolute().parent / "cache"
     prepare_backend(recipe.fit.threads)
     with Screen() as screen:
-        judged = judge(current, recipe, options.data, cache, screen)
+        judged = judge(current, recipe, options.data, cache, screen, skip_broken=options.skip_broken)
         screen.say("bootstrap")
         evaluation = evaluate(judged.probabilities, judged.thresholds, resamples=options.resamples)
     about = {

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from cspine.training.export import PackageRequest, export
     from cspine.training.runs import open_run
     from cspine.training.stacks import prepare
-    from cspine.training.training import same_cases
+    from cspine.training.usable import same_cases
 
     current = open_run(options.run_folder)
     recipe = with_settings(load_recipe(current.facts.recipe), current.facts.settings)

@@ -27,6 +27,12 @@ class Screen:
         """What is being done."""
         self._line(text)
 
+    def warn(self, text: str) -> None:
+        """What is left out."""
+        self._clear()
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
         """A batch of the epoch under way was done."""
         self._line(f"batch {done}/{of}  " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items()), last=done == of)

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", metavar="NAME", help="densenet121, inception_v3 or inception_resnet_v2")
     parser.add_argument("--teacher", type=Path, metavar="RUN", help="a run whose network marks the studies without masks")
     parser.add_argument("--resume", action="store_true", help="go on with a run where it was killed, or with further folds")
+    parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
@@ -43,12 +44,14 @@ def run(options: argparse.Namespace) -> int:
     place = TrainingPlace(options.data, options.out, cache)
     if options.resume:
         current = open_run(options.out)
+        if options.skip_broken and current.facts.broken is None:
+            raise UsageError("--resume goes on with the data as the run was started; give --skip-broken when it is started.")
         if changes or current.facts.recipe != options.recipe:
             raise UsageError(f"--resume goes on with {current.facts.recipe} as it was started; give no other recipe and no --set.")
         recipe = with_settings(recipe, current.facts.settings)
-    else:
-        current = start_run(recipe, place)
     with Screen() as screen:
+        if not options.resume:
+            current = start_run(recipe, place, screen, skip_broken=options.skip_broken)
         train(recipe, current, place, _folds(options.fold, recipe.split.folds), screen)
     print(f"trained {options.recipe}: {options.out}")  # noqa: T201
     return 0

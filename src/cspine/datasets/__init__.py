@@ -7,6 +7,7 @@ from cspine.datasets.case import Problem as Problem
 from cspine.datasets.case import SliceBox as SliceBox
 from cspine.datasets.checking import check_case as check_case
 from cspine.datasets.checking import verified as verified
+from cspine.datasets.checking import without as without
 from cspine.datasets.dataset import KNOWN_BAD as KNOWN_BAD
 from cspine.datasets.dataset import Dataset as Dataset
 from cspine.datasets.dataset import read_dataset as read_dataset

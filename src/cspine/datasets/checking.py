@@ -1,6 +1,6 @@
 """Do the pixels bear out what the tables, the masks and the boxes say?"""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,15 +88,26 @@ def verified(
     problems = tuple(problem for case_problems in found for problem in case_problems)
     if not skip_broken:
         refuse(data.root, problems)
+    codes = {case.study_uid: [problem.code for problem in found] for case, found in zip(data.cases, found, strict=True) if found}
+    return without(replace(data, problems=data.problems + problems), codes)
+
+
+def without(data: Dataset, codes: Mapping[str, Collection[str]]) -> Dataset:
+    """The data set without what the problems of :func:`check_case` concern: whole studies, or their masks or boxes.
+
+    Args:
+        data: As :func:`read_dataset` gives it.
+        codes: Codes of problems, by study; studies without any may be absent.
+    """
     kept, excluded = [], dict(data.excluded)
-    for case, case_problems in zip(data.cases, found, strict=True):
-        codes = {problem.code for problem in case_problems}
-        if "bad_images" in codes:
+    for case in data.cases:
+        wrong = codes.get(case.study_uid, ())
+        if "bad_images" in wrong:
             excluded[case.study_uid] = "bad_images"
             continue
-        mask = None if any("mask" in code for code in codes) else case.mask
-        kept.append(replace(case, mask=mask, boxes=() if "box_off_vertebra" in codes else case.boxes))
-    return replace(data, cases=tuple(kept), problems=data.problems + problems, excluded=excluded)
+        mask = None if any("mask" in code for code in wrong) else case.mask
+        kept.append(replace(case, mask=mask, boxes=() if "box_off_vertebra" in wrong else case.boxes))
+    return replace(data, cases=tuple(kept), excluded=excluded)
 
 
 def fit_mask(study: Study, stored: LabelMap) -> tuple[LabelMap, MaskFit]:

@@ -1,6 +1,6 @@
 """A convolutional network from scratch on single slices: the first family.
 
-It learns from parts of slices around the spine, 128 x 128 pixels of 0.7 mm, and serves on 192 x 192.
+It learns from parts of slices around the spine, 128 x 128 pixels of 0.5 mm, and serves on 224 x 224.
 
 Command: ``cspine train custom_cnn --data DIR -o RUN``
 Device: two processor cores, shared with other work.
@@ -18,8 +18,8 @@ NETWORK = CustomCNNSettings()
 RECIPE = Recipe(
     name="custom_cnn",
     network=NETWORK,
-    input=SliceSpec(spacing_mm=(1.5, 0.7, 0.7), size=(192, 192), neighbours=1, window_hu=(-200.0, 1300.0)),
-    sampling=SamplingSettings(batch=16, batches=600, crop=(128, 128)),
+    input=SliceSpec(spacing_mm=(1.2, 0.5, 0.5), size=(224, 224), neighbours=1, window_hu=(-200.0, 1300.0)),
+    sampling=SamplingSettings(batch=16, batches=1200, crop=(128, 128)),
     augmentation=AugmentationSettings(shift_mm=6.0),
-    fit=FitSettings(epochs=20, learning_rate=1e-3, patience=10),
+    fit=FitSettings(epochs=12, learning_rate=1e-3, patience=6),
 )

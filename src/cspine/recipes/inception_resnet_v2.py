@@ -17,7 +17,7 @@ NETWORK = TransferSettings(backbone=BackboneName.INCEPTION_RESNET_V2)
 RECIPE = Recipe(
     name="inception_resnet_v2",
     network=NETWORK,
-    input=SliceSpec(spacing_mm=(1.5, 0.7, 0.7), size=(192, 192), neighbours=1, window_hu=(-200.0, 1300.0)),
+    input=SliceSpec(spacing_mm=(1.2, 0.5, 0.5), size=(224, 224), neighbours=1, window_hu=(-200.0, 1300.0)),
     sampling=SamplingSettings(batch=16, batches=600, crop=(128, 128)),
     augmentation=AugmentationSettings(shift_mm=6.0),
     fit=FitSettings(epochs=20, learning_rate=1e-3),

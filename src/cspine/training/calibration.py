@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cspine.datasets import Case, read_dataset
+from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
 from cspine.networks.loading import load_network
@@ -12,6 +12,7 @@ from cspine.training.prediction import all_slice_outputs, study_scores
 from cspine.training.recipe import Recipe
 from cspine.training.runs import Run
 from cspine.training.stacks import prepare
+from cspine.training.usable import usable
 
 CALIBRATION = "calibration.csv"
 """Scores of patients that had no part in the run, where it was calibrated on such."""
@@ -42,7 +43,7 @@ def calibration_scores(run: Run, fold: int) -> StudyScores:
     return StudyScores.from_csv(path) if path.is_file() else held_out
 
 
-def calibrate(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter) -> int:
+def calibrate(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
     """Scores a data set with every trained network of a run, for its calibration.
 
     A run may have learnt from studies that are not as in life, for instance with more fractures. Probabilities are right only for
@@ -58,7 +59,7 @@ def calibrate(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Repor
     trained = run.trained_folds()
     if not trained:
         raise TrainingError(f"A run can be calibrated when a fold is trained to its end. {run.folder} has none; train it first.")
-    cases = read_dataset(data).cases
+    cases = usable(data, skip_broken, reporter).cases
     refuse_seen(cases, run.facts.folds, data)
     stacks = prepare(cases, recipe.input, cache, reporter.say)
     for fold in trained:

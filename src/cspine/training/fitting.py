@@ -31,6 +31,10 @@ class Reporter(Protocol):
         """What is being done."""
         ...
 
+    def warn(self, text: str) -> None:
+        """What is left out."""
+        ...
+
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
         """A batch of the epoch under way was done."""
         ...

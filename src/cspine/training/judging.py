@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine.datasets import Case, read_dataset
+from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.calibrating import choose_points, cross_calibrated, fit_calibration
@@ -16,6 +16,7 @@ from cspine.training.prediction import all_slice_outputs, study_scores
 from cspine.training.recipe import Recipe
 from cspine.training.runs import Run, data_digest
 from cspine.training.stacks import prepare
+from cspine.training.usable import own_cases, usable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,19 +34,22 @@ class Judged:
     how: str
 
 
-def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter) -> Judged:
+def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> Judged:
     """Judges a run on its own data set, out of fold, or on another that shares no study with it.
 
     Raises:
         TrainingError: No fold is trained, or some but not all studies had a part in the run.
-        DatasetError: The data set cannot be read.
+        DatasetError: The data set cannot be read, or something in it is broken and not to be skipped.
     """
     trained = run.trained_folds()
     if not trained:
         raise TrainingError(
             f"A run can be judged when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
         )
-    cases = read_dataset(data).cases
+    knows_what_is_broken = run.facts.broken is not None or not skip_broken
+    if knows_what_is_broken and own_cases(run, data) is not None:
+        return _out_of_fold(run, trained)
+    cases = usable(data, skip_broken, reporter).cases
     if data_digest(cases) == run.facts.digest:
         return _out_of_fold(run, trained)
     refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)

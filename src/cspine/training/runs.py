@@ -27,6 +27,8 @@ class RunFacts:
         digest: Of their names and labels: the same digest, the same data.
         folds: Fold of each study.
         software: What trained it.
+        broken: Codes of what is wrong with studies of the folder, by study, where the run goes on without it; ``None`` where
+            nothing may be wrong.
         cspine_version: Version of this package.
         schema: Version of this file.
     """
@@ -38,6 +40,7 @@ class RunFacts:
     digest: str
     folds: dict[str, int]
     software: str
+    broken: dict[str, list[str]] | None = None
     cspine_version: str = cspine.__version__
     schema: int = _SCHEMA
 

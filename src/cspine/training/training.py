@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.datasets import Case, folds, read_dataset
+from cspine.datasets import folds
 from cspine.errors import TrainingError
 from cspine.training.backend import software
 from cspine.training.batches import Sample
@@ -15,6 +15,7 @@ from cspine.training.recipe import Recipe
 from cspine.training.runs import Run, RunFacts, create_run, data_digest
 from cspine.training.stacks import prepare
 from cspine.training.teaching import taught, teacher_of
+from cspine.training.usable import codes_of, same_cases, usable
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,14 @@ class TrainingPlace:
     cache: Path
 
 
-def start_run(recipe: Recipe, place: TrainingPlace) -> Run:
+def start_run(recipe: Recipe, place: TrainingPlace, reporter: Reporter, *, skip_broken: bool = False) -> Run:
     """A new run of a recipe on a data set, not yet trained.
+
+    Args:
+        recipe: What shall be trained.
+        place: Where its data lie.
+        reporter: Who wants to know what is wrong with them.
+        skip_broken: Go on without what is.
 
     Raises:
         DatasetError: The data set cannot be read or parted.
@@ -45,7 +52,8 @@ def start_run(recipe: Recipe, place: TrainingPlace) -> Run:
     """
     recipe.network.check(recipe.input)
     teacher_of(recipe)
-    cases = read_dataset(place.data).cases
+    found = usable(place.data, skip_broken, reporter)
+    cases = found.cases
     parts = folds(cases, recipe.split.folds, recipe.split.seed)
     facts = RunFacts(
         recipe=recipe.name,
@@ -55,6 +63,7 @@ def start_run(recipe: Recipe, place: TrainingPlace) -> Run:
         digest=data_digest(cases),
         folds={case.study_uid: part for case, part in zip(cases, parts, strict=True)},
         software=software(),
+        broken=codes_of(found) if skip_broken else None,
     )
     return create_run(place.run, facts)
 
@@ -83,18 +92,3 @@ def train(recipe: Recipe, run: Run, place: TrainingPlace, chosen: Sequence[int],
         held_out = [stack for stack in stacks if run.facts.folds[stack.case.study_uid] == number]
         rest = list(taught(rest, {stack.case.study_uid for stack in held_out}, recipe, place.cache, reporter))
         fit(recipe, FoldData(number, [Sample.of(stack, recipe) for stack in rest], held_out), run.fold(number), reporter)
-
-
-def same_cases(run: Run, data: Path) -> tuple[Case, ...]:
-    """The cases of the data set that the run was started with.
-
-    Raises:
-        TrainingError: ``data`` holds other studies or other labels.
-    """
-    cases = read_dataset(data).cases
-    if data_digest(cases) != run.facts.digest:
-        raise TrainingError(
-            f"{run.folder} was started on {run.facts.studies} studies of {run.facts.data}. "
-            f"{data} holds others, or other labels; give the same data set or start a new run."
-        )
-    return cases

@@ -1,0 +1,59 @@
+"""The cases of a data set that a run may use, with everything told that is left out."""
+
+from pathlib import Path
+
+from cspine.datasets import Case, Dataset, read_dataset, verified, without
+from cspine.errors import TrainingError
+from cspine.training.fitting import Reporter
+from cspine.training.runs import Run, data_digest
+
+
+def usable(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+    """The data set; with ``skip_broken`` every pixel is looked at, every problem told, and only what is sound is kept.
+
+    Raises:
+        DatasetError: It cannot be read, or, without ``skip_broken``, anything is wrong with its tables and folders.
+    """
+    if not skip_broken:
+        return read_dataset(data)
+    reporter.say("checking every study")
+    found = verified(read_dataset(data, skip_broken=True), skip_broken=True)
+    for problem in found.problems:
+        reporter.warn(f"{problem.code}: {problem.text}")
+    return found
+
+
+def codes_of(data: Dataset) -> dict[str, list[str]]:
+    """Codes of all problems by study, for :func:`cspine.datasets.without`."""
+    codes: dict[str, list[str]] = {}
+    for problem in data.problems:
+        if problem.study_uid is not None:
+            codes.setdefault(problem.study_uid, []).append(problem.code)
+    return codes
+
+
+def own_cases(run: Run, data: Path) -> tuple[Case, ...] | None:
+    """The cases that the run was started with, if ``data`` is their folder.
+
+    Raises:
+        DatasetError: It cannot be read, or something is wrong that the run does not know of.
+    """
+    broken = run.facts.broken
+    cases = without(read_dataset(data, skip_broken=broken is not None), broken or {}).cases
+    return cases if data_digest(cases) == run.facts.digest else None
+
+
+def same_cases(run: Run, data: Path) -> tuple[Case, ...]:
+    """The cases of the data set that the run was started with.
+
+    Raises:
+        TrainingError: ``data`` holds other studies or other labels.
+        DatasetError: As :func:`own_cases`.
+    """
+    cases = own_cases(run, data)
+    if cases is None:
+        raise TrainingError(
+            f"{run.folder} was started on {run.facts.studies} studies of {run.facts.data}. "
+            f"{data} holds others, or other labels; give the same data set or start a new run."
+        )
+    return cases
