@@ -5,8 +5,8 @@ import pytest
 
 from cspine.errors import TrainingError
 from cspine.networks.settings import BackboneName, UNetTransferSettings
-from cspine.training.batches import Sample, SliceBatches, SliceSampler, boxed_cells, cells, levels_of
-from cspine.training.labels import BOX_BIT, UNKNOWN
+from cspine.training.batches import Sample, SliceBatches, SliceSampler, boxed_cells, cells, cracked_cells, levels_of
+from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
 from cspine.training.recipe import SamplingSettings
 from cspine.training.stacks import Stack
 from tests.training.synthetic import SPEC, recipe, stack
@@ -100,6 +100,15 @@ def test_cells_say_how_much_of_them_is_boxed() -> None:
     marks[0:8] = 5
 
     np.testing.assert_array_equal(boxed_cells(marks), [[[0.0]], [[0.5]]])
+
+
+def test_cells_say_whether_a_fracture_is_in_them() -> None:
+    marks = np.zeros((24, 8), dtype=np.uint8)
+    marks[8:16, 0] = CRACK_BIT + 2
+    marks[16, :2] = CRACK_BIT + BOX_BIT
+    marks[0:8] = BOX_BIT + 5
+
+    np.testing.assert_allclose(cracked_cells(marks)[..., 0], [[0.0], [1.0], [2 / 64 / 0.1]], rtol=1e-6)
 
 
 def test_a_map_of_boxes_is_known_in_boxed_studies_only() -> None:

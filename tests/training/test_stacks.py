@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 
 from cspine.datasets import read_dataset
 from cspine.errors import OutputError
-from cspine.training.labels import BOX_BIT, slice_targets
+from cspine.phantoms.writing import write_labels
+from cspine.training.labels import BOX_BIT, CRACK_BIT, slice_targets
 from cspine.training.recipe import LabelSettings
 from cspine.training.stacks import prepare
 from tests.training.folders import write_data_set
@@ -35,6 +37,23 @@ def test_a_study_without_a_mask_has_its_boxes_and_no_levels(folder: Path, tmp_pa
     found = prepare(read_dataset(folder).cases, SPEC, tmp_path)[2]
 
     assert set(np.unique(found.marks)) == {0, BOX_BIT}
+
+
+def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(folder, tmp_path / "data"))
+    given = stack(1, 2)
+    cracked = np.where(given.hu == -100, 3, 0).astype(np.uint8)
+    uid = read_dataset(data).cases[0].study_uid
+    (data / "truth" / uid).mkdir(parents=True)
+    write_labels(data / "truth" / uid / "fractures.nii.gz", cracked, given.grid)
+
+    found = prepare(read_dataset(data).cases, SPEC, tmp_path / "cache")[0]
+
+    at = np.argwhere(np.asarray(found.marks) & CRACK_BIT)
+    low, high = found.grid.world(at.min(axis=0)), found.grid.world(at.max(axis=0))
+    wanted = np.argwhere(cracked)
+    np.testing.assert_allclose(low, given.grid.world(wanted.min(axis=0)), atol=1.01)
+    np.testing.assert_allclose(high, given.grid.world(wanted.max(axis=0)), atol=1.01)
 
 
 def test_what_was_prepared_is_taken_again_until_its_source_changes(folder: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_studies_without_masks_get_some_and_keep_their_boxes_and_others_stay_as_
 
     truth = shaded(0, 3, mask=True).marks
     assert np.mean(np.asarray(found[0].marks) == truth) > 0.99
-    assert ((np.asarray(found[0].marks) >= BOX_BIT) == (truth >= BOX_BIT)).all()
+    assert ((np.asarray(found[0].marks) & BOX_BIT) == (truth & BOX_BIT)).all()
     assert found[0].case.mask is not None
     assert found[1] is studies[1]
 

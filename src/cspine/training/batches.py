@@ -11,11 +11,14 @@ from cspine.anatomy import CERVICAL
 from cspine.errors import TrainingError
 from cspine.networks.settings import WHERE_STRIDE
 from cspine.training.augmentation import changed, draw_change
-from cspine.training.labels import BOX_BIT, UNKNOWN, SliceTargets, slice_targets
-from cspine.training.recipe import Recipe, SamplingSettings
-from cspine.training.stacks import Stack
+from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN, SliceTargets, slice_targets
+from cspine.training.recipe import CrackUse, Recipe, SamplingSettings
+from cspine.training.stacks import Stack, crack_mask
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]
+
+_CRACKED = 0.1
+"""Share of a cell on a fracture from which on the cell counts as broken."""
 
 _SHOWN = 0.25
 """From this visibility of any level on a slice belongs to the neck."""
@@ -23,10 +26,17 @@ _SHOWN = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A study to learn from."""
+    """A study to learn from.
+
+    Attributes:
+        stack: Its slices, with what is marked on them.
+        targets: What its slices show.
+        cracks_known: Whether its fractures are marked, as of a phantom.
+    """
 
     stack: Stack
     targets: SliceTargets
+    cracks_known: bool = False
 
     @classmethod
     def of(cls, stack: Stack, recipe: Recipe) -> "Sample":
@@ -35,7 +45,7 @@ class Sample:
         Raises:
             TrainingError: Its label is not known.
         """
-        case = stack.case
+        case, cracks_known = stack.case, crack_mask(stack.case) is not None
         if case.fractured is None:
             raise TrainingError(f"Training needs labelled studies. {case.study_uid} has no label; take it out of the data set.")
         return cls(
@@ -46,7 +56,9 @@ class Sample:
                 has_mask=case.mask is not None,
                 has_boxes=bool(case.boxes),
                 settings=recipe.labels,
+                has_cracks=cracks_known,
             ),
+            cracks_known,
         )
 
     @property
@@ -117,9 +129,10 @@ class SliceBatches(keras.utils.PyDataset):
         image, marks = changed(image, sample.stack.marks[number], draw_change(rng, self._recipe.augmentation, spec), crop)
         targets = {"fracture": sample.targets.fracture[number], "visible": sample.targets.visible[number]}
         case = sample.stack.case
-        known = {"where": case.mask is not None, "maps": case.mask is not None, "fracture_map": bool(case.boxes)}
+        cracked = self._recipe.labels.cracks is CrackUse.LABEL and sample.cracks_known
+        known = {"where": case.mask is not None, "maps": case.mask is not None, "fracture_map": cracked or bool(case.boxes)}
         for name in (name for name in self._recipe.network.outputs if name in _MAPS):
-            found = _MAPS[name](marks)
+            found = cracked_cells(marks) if cracked and name == "fracture_map" else _MAPS[name](marks)
             targets[name] = found if known[name] else np.full_like(found, UNKNOWN)
         return image, targets
 
@@ -140,8 +153,17 @@ def levels_of(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def boxed_cells(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How much of each cell lies in a box, ``(rows / 8, columns / 8, 1)``, of marks ``(rows, columns)``."""
-    rows, columns = (n // WHERE_STRIDE for n in marks.shape)
-    tiles = (marks >= BOX_BIT).reshape(rows, WHERE_STRIDE, columns, WHERE_STRIDE)
+    return _share_of_cells((marks & BOX_BIT) > 0)
+
+
+def cracked_cells(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Whether a fracture is in each cell, 0..1, ``(rows / 8, columns / 8, 1)``, of marks ``(rows, columns)``."""
+    return np.minimum(_share_of_cells((marks & CRACK_BIT) > 0) / _CRACKED, 1)
+
+
+def _share_of_cells(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    rows, columns = (n // WHERE_STRIDE for n in marked.shape)
+    tiles = marked.reshape(rows, WHERE_STRIDE, columns, WHERE_STRIDE)
     return tiles.mean(axis=(1, 3), dtype=np.float32)[..., None]
 
 

@@ -47,7 +47,7 @@ probabilities by a line through their logits (Platt, 1999).
 - Calibration and thresholds: {calibrated} studies that the network did not learn from.
 - Seed {training.seed}, {training.software}.
 - Labels: the label of the study for a level times how much of the level is in the slice; where a study has boxes, slices of
-  a fractured level count as fractured where a box is on the level.
+  a fractured level count as fractured where a box is on the level; in a phantom, where its fracture is.
 
 ## How good it is
 

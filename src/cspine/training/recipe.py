@@ -23,6 +23,13 @@ class Precision(StrEnum):
     MIXED_BFLOAT16 = "mixed_bfloat16"
 
 
+class CrackUse(StrEnum):
+    """What the known fractures of a phantom are for."""
+
+    LABEL = "label"
+    IGNORE = "ignore"
+
+
 class MaskUse(StrEnum):
     """Whose masks say where the levels are."""
 
@@ -36,12 +43,14 @@ class LabelSettings:
 
     Attributes:
         boxes: In a study with boxes, whether a slice of a fractured level counts as fractured where a box is on it, and only there.
+        cracks: In a phantom, whose fractures are known voxel by voxel, whether they take the place of boxes. Patients have none.
         full_from: Share of its largest cross-section from which on a level counts as wholly visible in a slice.
         masks: Whether studies without masks stay without, or a teacher marks them.
         teacher: The folder of a run whose network does.
     """
 
     boxes: BoxUse = BoxUse.LABEL
+    cracks: CrackUse = CrackUse.LABEL
     full_from: float = 0.25
     masks: MaskUse = MaskUse.OWN
     teacher: str = ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.datasets import Case, box_in_world, read_mask
+from cspine.datasets import Case, box_in_world, load_mask, read_mask
 from cspine.errors import OutputError
 from cspine.geometry import Grid
 from cspine.imaging import sample
@@ -20,10 +20,10 @@ from cspine.imaging.slices import network_input, slice_grid
 from cspine.reading import read_study
 from cspine.specs import SliceSpec
 from cspine.study import Study
-from cspine.training.labels import BOX_BIT
+from cspine.training.labels import BOX_BIT, CRACK_BIT
 from cspine.volume import Volume
 
-_FORMAT = 1
+_FORMAT = 2
 _FACTS, _HU, _MARKS = "facts.json", "hu.npy", "marks.npy"
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ class Stack:
     Attributes:
         case: The study.
         hu: Hounsfield units, rounded, ``(n, rows, columns)``; read from disk as they are needed.
-        marks: Level of each pixel, plus :data:`cspine.training.labels.BOX_BIT` in a box, ``(n, rows, columns)``.
+        marks: Level of each pixel, plus :data:`cspine.training.labels.BOX_BIT` in a box and
+            :data:`cspine.training.labels.CRACK_BIT` on a known fracture, ``(n, rows, columns)``.
         grid: Where the voxels lie.
     """
 
@@ -72,6 +73,12 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
     return stacks
 
 
+def crack_mask(case: Case) -> Path | None:
+    """The file of a phantom that tells where it is fractured; ``None`` for a patient."""
+    path = case.truth / "fractures.nii.gz" if case.truth is not None else None
+    return path if path is not None and path.is_file() else None
+
+
 def _load(case: Case, home: Path) -> Stack:
     hu = np.load(home / _HU, mmap_mode="r")
     marks = np.load(home / _MARKS, mmap_mode="r")
@@ -89,6 +96,9 @@ def _prepare(case: Case, spec: SliceSpec, home: Path, facts: dict[str, object]) 
         marks[:] = np.where(labels < BOX_BIT, labels, 0)
     for box in case.boxes:
         _mark(marks, box_in_world(study, case, box).corners_mm, study, grid)
+    cracks = crack_mask(case)
+    if cracks is not None:
+        marks[sample(load_mask(cracks), grid).labels > 0] |= CRACK_BIT
     partial = home.with_name(f".{home.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
         partial.mkdir(parents=True)
