@@ -24,7 +24,7 @@ from cspine.phantoms.layout import Shares, Size
 from cspine.phantoms.rsna import Draw, Places, make_study
 from cspine.phantoms.truth import StudyTruth, box_rows, label_rows, read_truth, submission_rows, task_rows
 
-GENERATION = 1
+GENERATION = 2
 """Grows whenever the same seed would give other bytes."""
 
 UID_ROOT = "1.2.826.0.1.3680043."
