@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from cspine.datasets import read_dataset
 from cspine.errors import OutputError
 from cspine.phantoms.writing import write_labels
+from cspine.training import stacks
 from cspine.training.labels import BOX_BIT, CRACK_BIT, slice_targets
 from cspine.training.recipe import LabelSettings
 from cspine.training.stacks import prepare
@@ -57,23 +59,48 @@ def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp
 
 
 def test_what_was_prepared_is_taken_again_until_its_source_changes(folder: Path, tmp_path: Path) -> None:
-    cases = read_dataset(folder).cases[:1]
-    first = prepare(cases, SPEC, tmp_path)[0]
-    (place,) = tmp_path.glob("*/*/hu.npy")
-    made = place.stat().st_mtime_ns
+    data, cache = Path(shutil.copytree(folder, tmp_path / "data")), tmp_path / "cache"
+    cases = read_dataset(data).cases[:1]
+    first = prepare(cases, SPEC, cache)[0]
+    assert len(list(cache.glob("entries/*"))) == 1
 
-    again = prepare(cases, SPEC, tmp_path)[0]
-    assert place.stat().st_mtime_ns == made
+    again = prepare(cases, SPEC, cache)[0]
+    assert len(list(cache.glob("entries/*"))) == 1
     np.testing.assert_array_equal(first.hu, again.hu)
     assert again.grid.agrees(first.grid)
 
-    (cases[0].images / "1.dcm").touch()
-    prepare(cases, SPEC, tmp_path)
-    assert place.stat().st_mtime_ns != made
+    image = cases[0].images / "1.dcm"
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(bytes(content))
+    prepare(cases, SPEC, cache)
+    assert len(list(cache.glob("entries/*"))) == 2
+
+
+def test_boxes_and_slices_have_entries_of_their_own(folder: Path, tmp_path: Path) -> None:
+    case = read_dataset(folder).cases[0]
+    others = [(replace(case, boxes=()), SPEC), (case, replace(SPEC, size=(16, 16)))]
+
+    first = prepare([case], SPEC, tmp_path)[0]
+
+    for number, (other, spec) in enumerate(others, 2):
+        assert not np.array_equal(prepare([other], spec, tmp_path)[0].marks, first.marks)
+        assert len(list(tmp_path.glob("entries/*"))) == number
 
 
 def test_a_cache_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(OutputError, match="need a folder that can be written"):
+    with pytest.raises(OutputError, match="needs a folder that can be written"):
         prepare(read_dataset(folder).cases, SPEC, tmp_path / "file")
+
+
+def test_a_data_set_that_the_cache_cannot_hold_is_refused_at_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "LIMIT_BYTES", 200_000)
+
+    with pytest.raises(OutputError, match=r"3 prepared studies need .* set a smaller input\.size"):
+        prepare(read_dataset(folder).cases, SPEC, tmp_path)
+
+    assert len(list(tmp_path.glob("entries/*"))) == 1

@@ -1,18 +1,16 @@
 """Studies as a slice network sees them, prepared once and kept on disk."""
 
-import hashlib
-import json
 import logging
-import shutil
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.datasets import Case, box_in_world, load_mask, read_mask
+from cspine.datasets.cache import Cache
 from cspine.errors import OutputError
 from cspine.geometry import Grid
 from cspine.imaging import sample
@@ -24,7 +22,9 @@ from cspine.training.labels import BOX_BIT, CRACK_BIT
 from cspine.volume import Volume
 
 _FORMAT = 2
-_FACTS, _HU, _MARKS = "facts.json", "hu.npy", "marks.npy"
+
+LIMIT_BYTES = 200 << 30
+"""What a cache of training may hold: the 2019 studies of the RSNA data take 50 GiB with the slices of our recipes."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +59,27 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
 
     Raises:
         InputError: A study, mask or box cannot be read.
-        OutputError: ``cache`` cannot be written.
+        OutputError: ``cache`` cannot be written, or is too small for all.
     """
-    folder = cache / _digest({"format": _FORMAT, **asdict(spec)})
-    stacks = []
-    for number, case in enumerate(cases, 1):
-        tell(f"preparing study {number}")
-        home = folder / case.study_uid
-        facts = _facts(case)
-        if not _is_fresh(home, facts):
-            _prepare(case, spec, home, facts)
-        stacks.append(_load(case, home))
+    kept, given, stacks = Cache(cache, LIMIT_BYTES), list(cases), []
+    for number, case in enumerate(given, 1):
+        tell(f"preparing study {number} of {len(given)}")
+        stacks.append(_stack(case, spec, kept))
+        needed = len(given) * sum(stack.hu.nbytes + stack.marks.nbytes for stack in stacks) // number
+        if needed > LIMIT_BYTES:
+            raise OutputError(
+                f"{len(given)} prepared studies need {needed / 2**30:.0f} GiB. A cache holds {LIMIT_BYTES / 2**30:.0f} GiB; "
+                "set a smaller input.size or a larger input.spacing_mm."
+            )
     return stacks
+
+
+def _stack(case: Case, spec: SliceSpec, cache: Cache) -> Stack:
+    images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
+    source = cache.content([*images, *(path for path in (case.mask, crack_mask(case)) if path is not None)])
+    made = {"format": _FORMAT, "slices": asdict(spec), "boxes": [asdict(box) for box in case.boxes]}
+    found = cache.arrays(source, made, lambda: _prepared(case, spec))
+    return Stack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
 
 
 def crack_mask(case: Case) -> Path | None:
@@ -79,14 +88,7 @@ def crack_mask(case: Case) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def _load(case: Case, home: Path) -> Stack:
-    hu = np.load(home / _HU, mmap_mode="r")
-    marks = np.load(home / _MARKS, mmap_mode="r")
-    affine = np.asarray(json.loads((home / _FACTS).read_text(encoding="utf-8"))["affine"])
-    return Stack(case, hu, marks, Grid(hu.shape, affine))
-
-
-def _prepare(case: Case, spec: SliceSpec, home: Path, facts: dict[str, object]) -> None:
+def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     study = read_study(case.images)
     grid = slice_grid(study.volume, spec)
     hu = np.clip(np.rint(sample(study.volume, grid).hu), -32768, 32767).astype(np.int16)
@@ -99,18 +101,7 @@ def _prepare(case: Case, spec: SliceSpec, home: Path, facts: dict[str, object]) 
     cracks = crack_mask(case)
     if cracks is not None:
         marks[sample(load_mask(cracks), grid).labels > 0] |= CRACK_BIT
-    partial = home.with_name(f".{home.name}.partial-{uuid.uuid4().hex[:8]}")
-    try:
-        partial.mkdir(parents=True)
-        np.save(partial / _HU, hu)
-        np.save(partial / _MARKS, marks)
-        (partial / _FACTS).write_text(json.dumps({**facts, "affine": grid.affine.tolist()}), encoding="utf-8")
-        shutil.rmtree(home, ignore_errors=True)
-        partial.replace(home)
-    except OSError as error:
-        raise OutputError(f"Prepared studies need a folder that can be written. {home.parent}: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return {"hu": hu, "marks": marks, "affine": grid.affine}
 
 
 def _mark(marks: NDArray[np.uint8], corners_mm: NDArray[np.float64], study: Study, grid: Grid) -> None:
@@ -122,23 +113,3 @@ def _mark(marks: NDArray[np.uint8], corners_mm: NDArray[np.float64], study: Stud
     first = np.clip(np.ceil(low - 1e-6), 0, grid.shape).astype(int)
     last = np.clip(np.floor(high + 1e-6) + 1, 0, grid.shape).astype(int)
     marks[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] |= BOX_BIT
-
-
-def _facts(case: Case) -> dict[str, object]:
-    """What a prepared study was made of; where that has changed it is made again."""
-    boxes = [asdict(box) for box in case.boxes]
-    files = [case.images, *sorted(case.images.iterdir())] if case.images.is_dir() else [case.images]
-    seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in [*files, *([case.mask] if case.mask else [])]]
-    return {"source": _digest({"files": seen, "boxes": boxes})}
-
-
-def _is_fresh(home: Path, facts: dict[str, object]) -> bool:
-    try:
-        stored = json.loads((home / _FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(stored.get("source") == facts["source"])
-
-
-def _digest(facts: object) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
