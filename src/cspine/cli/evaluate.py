@@ -2,8 +2,8 @@
 
 With the data set that the run was trained on: each patient is judged by the network that held him out, with a calibration
 that has not seen him either. With another data set: by the network of the first trained fold, with the calibration and
-thresholds that `cspine export` gives it. OUT gets evaluation.json, evaluation.csv and scores.csv; every number has a
-bootstrap interval over patients.
+thresholds that `cspine export` gives it. OUT gets evaluation.json, evaluation.csv and scores.csv, and of phantoms fractures.csv:
+how the levels fared by severity and kind of fracture. Every number has a bootstrap interval over patients.
 """
 
 import argparse
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    from cspine.evaluation.fractures import by_fracture, fractures_csv, read_level_truths
     from cspine.evaluation.metrics import evaluate
     from cspine.evaluation.report import to_csv, to_json, to_table
     from cspine.training.backend import prepare_backend
@@ -55,6 +56,11 @@ def run(options: argparse.Namespace) -> int:
     _write(options.out, "evaluation.csv", to_csv(evaluation))
     _write(options.out, "evaluation.json", to_json(evaluation, about))
     print(f"{current.facts.recipe}, {judged.how}\n\n{to_table(evaluation)}")  # noqa: T201
+    truths = read_level_truths([case.truth for case in judged.cases])
+    if truths is not None:
+        threshold = judged.thresholds[1]
+        groups = by_fracture(judged.probabilities, truths, threshold, resamples=options.resamples)
+        _write(options.out, "fractures.csv", fractures_csv(groups))
     return 0
 
 

@@ -27,11 +27,13 @@ class Judged:
         probabilities: Calibrated, with the truth.
         thresholds: Of the balanced operating point.
         how: Which patients, in words.
+        cases: The patients, in the order of the probabilities.
     """
 
     probabilities: StudyScores
     thresholds: tuple[float, ...]
     how: str
+    cases: tuple[Case, ...]
 
 
 def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> Judged:
@@ -47,20 +49,23 @@ def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter,
             f"A run can be judged when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
         )
     knows_what_is_broken = run.facts.broken is not None or not skip_broken
-    if knows_what_is_broken and own_cases(run, data) is not None:
-        return _out_of_fold(run, trained)
+    own = own_cases(run, data) if knows_what_is_broken else None
+    if own is not None:
+        return _out_of_fold(run, own, trained)
     cases = usable(data, skip_broken, reporter).cases
     if data_digest(cases) == run.facts.digest:
-        return _out_of_fold(run, trained)
+        return _out_of_fold(run, cases, trained)
     refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
     return _unseen(run, recipe, cases, cache, reporter)
 
 
-def _out_of_fold(run: Run, trained: tuple[int, ...]) -> Judged:
+def _out_of_fold(run: Run, cases: tuple[Case, ...], trained: tuple[int, ...]) -> Judged:
     parts = [held_out_scores(run, fold) for fold in trained]
     probabilities = StudyScores.joined([cross_calibrated(part) for part in parts])
     points = choose_points(probabilities.truth, probabilities.scores)
-    return Judged(probabilities, points[0].thresholds, f"out of fold, fold {', '.join(map(str, trained))}")
+    by_uid = {case.study_uid: case for case in cases}
+    judged = tuple(by_uid[uid] for uid in probabilities.study_uids)
+    return Judged(probabilities, points[0].thresholds, f"out of fold, fold {', '.join(map(str, trained))}", judged)
 
 
 def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], cache: Path, reporter: Reporter) -> Judged:
@@ -73,4 +78,4 @@ def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], cache: Path, repo
     stacks = prepare(cases, recipe.input, cache, reporter.say)
     scores = study_scores(stacks, all_slice_outputs(model, stacks, recipe.input, reporter.say))
     probabilities = replace(scores, scores=np.asarray(calibration.apply(scores.scores)))
-    return Judged(probabilities, points[0].thresholds, f"unseen studies, network of fold {fold}")
+    return Judged(probabilities, points[0].thresholds, f"unseen studies, network of fold {fold}", cases)

@@ -1,0 +1,169 @@
+"""How a model does by severity and kind of fracture, and on look-alikes: on phantoms, whose truth tells."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL
+from cspine.errors import DatasetError
+from cspine.evaluation.metrics import RESAMPLES, Estimate, auroc
+from cspine.evaluation.scores import StudyScores
+
+_STEPS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
+"""Of severity; see :mod:`cspine.phantoms.injuries.severity`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelTruth:
+    """What is known of one level of one phantom.
+
+    Attributes:
+        patient: Place of the study among the scores.
+        level: 1 for C1 to 7 for C7: its place among the outputs.
+        severity: Of its worst fracture, 0..1; ``None`` where it is whole.
+        kind: Of that fracture; empty where it is whole.
+        lookalike: Whether it has something that may be taken for a fracture.
+    """
+
+    patient: int
+    level: int
+    severity: float | None
+    kind: str
+    lookalike: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMetrics:
+    """How a model does on some levels.
+
+    Attributes:
+        group: Which levels, in words.
+        levels: How many.
+        patients: Of how many.
+        called: Share that is called fractured at the operating point: sensitivity, or false alarms for whole levels.
+        auroc: Against all whole levels; NaN for whole ones.
+    """
+
+    group: str
+    levels: int
+    patients: int
+    called: Estimate
+    auroc: Estimate
+
+
+def read_level_truths(folders: Sequence[Path | None]) -> list[LevelTruth] | None:
+    """What phantoms tell of each of their levels; ``None`` where one is a patient, of whom nothing is told.
+
+    Args:
+        folders: What each case was made of: :attr:`cspine.datasets.Case.truth`.
+
+    Raises:
+        DatasetError: A phantom's truth cannot be read.
+    """
+    truths: list[LevelTruth] = []
+    for patient, folder in enumerate(folders):
+        if folder is None or not (folder / "truth.json").is_file():
+            return None
+        truths += _levels_of(patient, folder / "truth.json")
+    return truths
+
+
+def by_fracture(
+    scores: StudyScores, truths: Sequence[LevelTruth], threshold: float, *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[GroupMetrics]:
+    """Groups of levels by severity, by kind, and whole ones with and without look-alikes.
+
+    Args:
+        scores: Truth and probabilities.
+        truths: Of the same studies, in the same order.
+        threshold: From which probability on a level counts as fractured.
+        resamples: Bootstrap samples of patients.
+        seed: Of the bootstrap.
+    """
+    judge = _Judge(
+        scores, list(truths), threshold, np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
+    )
+    kinds = sorted({truth.kind for truth in truths if truth.kind})
+    groups: list[tuple[str, Callable[[LevelTruth], bool]]] = [
+        *((f"severity {low:g} to {high:g}", _within(low, high)) for low, high in _STEPS),
+        *((kind.replace("_", " "), _of_kind(kind)) for kind in kinds),
+        ("whole, with a look-alike", lambda t: t.severity is None and t.lookalike),
+        ("whole, without", lambda t: t.severity is None and not t.lookalike),
+    ]
+    return [judge.group(name, np.array([chosen(truth) for truth in truths])) for name, chosen in groups]
+
+
+def fractures_csv(groups: Sequence[GroupMetrics]) -> str:
+    """A row for each group."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["group", "levels", "patients", "called", "called_low", "called_high", "auroc", "auroc_low", "auroc_high"])
+    for group in groups:
+        numbers = (group.called.value, group.called.low, group.called.high, group.auroc.value, group.auroc.low, group.auroc.high)
+        writer.writerow([group.group, group.levels, group.patients, *("" if math.isnan(n) else f"{n:.6f}" for n in numbers)])
+    return text.getvalue()
+
+
+class _Judge:
+    """Bootstraps groups of levels over patients."""
+
+    def __init__(self, scores: StudyScores, truths: list[LevelTruth], threshold: float, samples: NDArray[np.intp]) -> None:
+        self._said = np.array([scores.scores[truth.patient, truth.level] for truth in truths])
+        self._patients = np.array([truth.patient for truth in truths])
+        self._whole = np.array([truth.severity is None for truth in truths])
+        self._threshold = threshold
+        self._counts = np.stack([np.bincount(sample, minlength=len(scores)) for sample in samples])
+
+    def group(self, name: str, chosen: NDArray[np.bool_]) -> GroupMetrics:
+        called = self._estimate(lambda times: self._called(chosen, times))
+        against = chosen | self._whole
+        of_whole = not np.any(chosen & ~self._whole)
+        nothing = Estimate(math.nan, math.nan, math.nan)
+        area = nothing if of_whole else self._estimate(lambda times: self._area(chosen[against], against, times))
+        return GroupMetrics(name, int(chosen.sum()), len(np.unique(self._patients[chosen])), called, area)
+
+    def _called(self, chosen: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
+        weight = times[self._patients[chosen]]
+        return float(np.average(self._said[chosen] >= self._threshold, weights=weight)) if weight.sum() else math.nan
+
+    def _area(self, broken: NDArray[np.bool_], against: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
+        repeats = times[self._patients[against]]
+        return auroc(np.repeat(broken, repeats), np.repeat(self._said[against], repeats))
+
+    def _estimate(self, metric: Callable[[NDArray[np.intp]], float]) -> Estimate:
+        value = metric(np.ones(self._counts.shape[1], dtype=np.intp))
+        if math.isnan(value):
+            return Estimate(value, value, value)
+        drawn = np.array([metric(times) for times in self._counts])
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        return Estimate(value, float(low), float(high))
+
+
+def _levels_of(patient: int, path: Path) -> list[LevelTruth]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        injuries = [(str(i["level"]), float(i["severity"]), str(i["kind"])) for i in told["injuries"]]
+        alike = {str(one["level"]) for one in told["lookalikes"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} must tell injuries and lookalikes as `cspine phantom` writes them: {error}") from error
+    found = []
+    for level in CERVICAL:
+        worst = max(((severity, kind) for name, severity, kind in injuries if name == level.name), default=None)
+        severity, kind = worst if worst is not None else (None, "")
+        found.append(LevelTruth(patient, int(level), severity, kind, level.name in alike))
+    return found
+
+
+def _within(low: float, high: float) -> Callable[[LevelTruth], bool]:
+    return lambda t: t.severity is not None and (low <= t.severity < high or t.severity == high == 1)
+
+
+def _of_kind(kind: str) -> Callable[[LevelTruth], bool]:
+    return lambda t: t.kind == kind

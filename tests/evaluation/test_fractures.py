@@ -1,0 +1,87 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine.errors import DatasetError
+from cspine.evaluation import StudyScores
+from cspine.evaluation.fractures import by_fracture, fractures_csv, read_level_truths
+from cspine.evaluation.metrics import auroc
+
+STUDIES = 40
+
+
+def phantoms(folder: Path) -> list[Path]:
+    """Forty phantoms; C2 of each second is fractured, ever more severely; C5 of each fourth has a look-alike."""
+    found: list[Path] = []
+    for n in range(STUDIES):
+        home = folder / f"1.2.{n}"
+        home.mkdir()
+        broken = n % 2 == 1
+        slight = {"level": "C2", "severity": n / STUDIES / 2, "kind": "lamina"}
+        worst = {"level": "C2", "severity": n / STUDIES, "kind": "pars" if n < 20 else "body"}
+        told = {"injuries": [slight, worst] if broken else [], "lookalikes": [{"level": "C5"}] if n % 4 == 0 else []}
+        (home / "truth.json").write_text(json.dumps(told))
+        found.append(home)
+    return found
+
+
+def scores() -> StudyScores:
+    """The more severe, the surer, between 0.3 and 0.6; look-alikes are taken for fractures, everything else is 0.1 or 0.2."""
+    said = np.full((STUDIES, 8), 0.1) + 0.1 * (np.arange(STUDIES) % 3 == 0)[:, None]
+    for n in range(STUDIES):
+        if n % 2:
+            said[n, 2] = 0.3 + 0.3 * n / STUDIES
+        if n % 4 == 0:
+            said[n, 5] = 0.9
+    broken = np.arange(STUDIES) % 2 == 1
+    truth = np.stack([broken, np.zeros(STUDIES, bool), broken, *[np.zeros(STUDIES, bool)] * 5], axis=1)
+    return StudyScores(tuple(f"1.2.{n}" for n in range(STUDIES)), truth, said)
+
+
+def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_levels(tmp_path: Path) -> None:
+    given = phantoms(tmp_path)
+    truths = read_level_truths(given)
+    assert truths is not None
+
+    found = {group.group: group for group in by_fracture(scores(), truths, 0.45, resamples=200)}
+
+    assert found["severity 0 to 0.2"].called.value == 0
+    assert found["severity 0.8 to 1"].called.value == 1
+    assert found["severity 0.4 to 0.6"].called.value == 0.5  # above severity 0.5
+    assert (found["pars"].levels, found["body"].levels) == (10, 10)
+    assert "lamina" not in found
+    assert (found["whole, with a look-alike"].levels, found["whole, with a look-alike"].called.value) == (10, 1.0)
+    assert (found["whole, without"].levels, found["whole, without"].called.value) == (7 * STUDIES - 20 - 10, 0.0)
+    assert found["body"].called.low <= found["body"].called.value <= found["body"].called.high
+    whole = [scores().scores[t.patient, t.level] for t in truths if t.severity is None]
+    body = [scores().scores[t.patient, t.level] for t in truths if t.kind == "body"]
+    known = np.array([False] * len(whole) + [True] * len(body))
+    assert found["body"].auroc.value == pytest.approx(auroc(known, np.array(whole + body)))
+
+
+def test_the_table_has_a_row_for_each_group_and_leaves_empty_what_is_not_defined(tmp_path: Path) -> None:
+    given = phantoms(tmp_path)
+
+    rows = list(
+        csv.DictReader(io.StringIO(fractures_csv(by_fracture(scores(), read_level_truths(given) or [], 0.5, resamples=10))))
+    )
+
+    assert [row["group"] for row in rows][-2:] == ["whole, with a look-alike", "whole, without"]
+    assert rows[-1]["auroc"] == ""
+    assert float(rows[-2]["called"]) == 1
+
+
+def test_patients_have_no_such_truth(tmp_path: Path) -> None:
+    assert read_level_truths([*phantoms(tmp_path), None]) is None
+
+
+def test_a_truth_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    given = phantoms(tmp_path)
+    (tmp_path / "1.2.3" / "truth.json").write_text("{}")
+
+    with pytest.raises(DatasetError, match="must tell injuries and lookalikes"):
+        read_level_truths(given)
