@@ -17,17 +17,28 @@ def overconfident(studies: int = 600, seed: int = 0) -> StudyScores:
     return StudyScores(tuple(f"1.{i}" for i in range(studies)), truth, 1 / (1 + np.exp(-(3 * logits + 2))))
 
 
-def test_calibration_finds_the_line_that_was_bent() -> None:
-    fitted = fit_calibration(overconfident(4000))
+def necks(studies: int = 600, seed: int = 0) -> StudyScores:
+    """The same, with a fracture overall where a level has one."""
+    given = overconfident(studies, seed)
+    truth = given.truth.copy()
+    truth[:, 0] = truth[:, 1:].any(axis=1)
+    return replace(given, truth=truth)
 
-    assert fitted.slopes == pytest.approx([1 / 3] * 8, abs=0.05)
-    assert fitted.intercepts == pytest.approx([-2 / 3] * 8, abs=0.2)
+
+def test_calibration_finds_the_line_that_was_bent() -> None:
+    fitted = fit_calibration(necks(4000))
+
+    assert fitted.slopes[1:] == pytest.approx([1 / 3] * 7, abs=0.05)
+    assert fitted.intercepts[1:] == pytest.approx([-2 / 3] * 7, abs=0.25)
+    assert fitted.slopes[0] == pytest.approx(1, abs=0.2)
+    assert fitted.intercepts[0] == pytest.approx(0, abs=0.4)
 
 
 def test_calibrated_scores_of_other_patients_are_probabilities() -> None:
-    calibration, fresh = fit_calibration(overconfident(seed=1)), overconfident(seed=2)
+    calibration, fresh = fit_calibration(necks(seed=1)), necks(seed=2)
 
-    for i in range(8):
+    assert expected_calibration_error(fresh.truth[:, 0], calibration.apply(fresh.scores)[:, 0]) < 0.1
+    for i in range(1, 8):
         error = expected_calibration_error(fresh.truth[:, i], calibration.apply(fresh.scores)[:, i])
         assert error < 0.5 * expected_calibration_error(fresh.truth[:, i], fresh.scores[:, i])
 
@@ -37,7 +48,8 @@ def test_scores_that_say_the_reverse_keep_their_order() -> None:
 
     fitted = fit_calibration(replace(given, scores=1 - given.scores))
 
-    assert all(0 < slope < 0.1 for slope in fitted.slopes)
+    assert fitted.slopes[0] > 0
+    assert all(0 < slope < 0.1 for slope in fitted.slopes[1:])
 
 
 def test_calibration_needs_patients_of_both_kinds() -> None:

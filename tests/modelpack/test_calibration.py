@@ -11,8 +11,19 @@ _SCORES = arrays(np.float64, (5, len(OUTPUTS)), elements=st.floats(0, 1))
 
 
 @given(_SCORES)
-def test_the_identity_changes_no_score(scores: np.ndarray) -> None:
-    np.testing.assert_allclose(Calibration.identity().apply(scores), scores, atol=2e-6)
+def test_the_identity_changes_no_score_of_a_level(scores: np.ndarray) -> None:
+    np.testing.assert_allclose(Calibration.identity().apply(scores)[:, 1:], scores[:, 1:], atol=2e-6)
+
+
+def test_any_fracture_is_as_likely_as_the_calibrated_levels_say() -> None:
+    slopes, intercepts = (2.0, *([1.0] * 7)), (0.5, -3.0, *([0.0] * 6))
+    scores = np.array([0.99, 0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
+
+    found = Calibration(slopes, intercepts).apply(scores)
+
+    first = 1 / (1 + np.exp(3 - np.log(1.5)))
+    either = 1 - (1 - first) * 0.8
+    assert found[0] == pytest.approx(1 / (1 + np.exp(-0.5 - 2 * np.log(either / (1 - either)))), abs=1e-4)
 
 
 @given(_SCORES, st.floats(0.2, 5), st.floats(-3, 3))
@@ -30,7 +41,7 @@ def test_each_output_has_its_own_line() -> None:
 
     probabilities = Calibration(slopes, intercepts).apply(np.full(8, 0.75))
 
-    np.testing.assert_allclose(probabilities[:7], 0.75)
+    np.testing.assert_allclose(probabilities[1:7], 0.75)
     assert probabilities[7] == pytest.approx(1 / (1 + np.exp(-(2 * np.log(3) + 1))))
 
 

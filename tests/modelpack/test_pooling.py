@@ -40,7 +40,7 @@ def test_the_overall_score_is_the_noisy_or_of_the_levels_in_view() -> None:
 
     assert pooled.in_view.tolist() == [True] * 4 + [False] * 3
     assert pooled.overall == pytest.approx(1 - np.prod(1 - pooled.scores[:4]))
-    assert pooled.outputs.tolist() == [pooled.overall, *pooled.scores]
+    assert pooled.outputs.tolist() == [pooled.overall, *pooled.scores[:4], 0, 0, 0]
 
 
 def test_a_level_out_of_order_is_not_in_view_however_visible() -> None:

@@ -10,8 +10,8 @@ from sklearn.model_selection import StratifiedKFold
 from cspine.errors import TrainingError
 from cspine.evaluation.scores import StudyScores
 from cspine.modelpack import OUTPUTS, Calibration, OperatingPoint
+from cspine.modelpack.calibration import logits
 
-_SMALLEST = 1e-6
 _LEAST_SLOPE = 0.05
 """A score that says nothing, or the reverse, gets nearly the same probability everywhere, but keeps its order."""
 
@@ -21,8 +21,8 @@ _LEVELS = len(OUTPUTS) - 1
 def fit_calibration(held_out: StudyScores) -> Calibration:
     """Lines through the logits (Platt, 1999) that make scores of held-out patients probabilities.
 
-    The overall score has a line of its own. The levels share their slope, and each has its intercept, drawn towards the common one:
-    fractures of single levels are too rare for more.
+    The overall score is made of the levels' probabilities and has a line of its own. The levels share their slope, and each has
+    its intercept, drawn towards the common one: fractures of single levels are too rare for more.
 
     Raises:
         TrainingError: No patient, or every patient, has a fracture.
@@ -33,9 +33,9 @@ def fit_calibration(held_out: StudyScores) -> Calibration:
             "Calibration needs held-out patients with and without fractures. "
             f"Received {np.count_nonzero(overall)} of {len(overall)} with one. Train on more studies."
         )
-    logits = _logits(held_out.scores)
-    slope, intercept = _line(logits[:, :1], overall)
-    level_slope, level_intercepts = _shared_line(logits[:, 1:], held_out.truth[:, 1:])
+    level_slope, level_intercepts = _shared_line(logits(held_out.scores[:, 1:]), held_out.truth[:, 1:])
+    by_level = Calibration((1.0, *([level_slope] * _LEVELS)), (0.0, *level_intercepts)).apply(held_out.scores)
+    slope, intercept = _line(logits(by_level[:, :1]), overall)
     return Calibration((slope, *([level_slope] * _LEVELS)), (intercept, *level_intercepts))
 
 
@@ -80,12 +80,6 @@ def _shared_line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple
     fitted = LogisticRegression(C=1.0, max_iter=1000).fit(np.column_stack([logits.ravel(), which]), truth.ravel())
     slope, own = float(fitted.coef_[0, 0]), fitted.coef_[0, 1:]
     return max(slope, _LEAST_SLOPE), tuple(float(fitted.intercept_[0] + part) for part in own)
-
-
-def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    clipped = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
-    logits: NDArray[np.float64] = np.log(clipped / (1 - clipped))
-    return logits
 
 
 def cross_calibrated(held_out: StudyScores, parts: int = 5, seed: int = 0) -> StudyScores:

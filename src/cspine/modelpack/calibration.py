@@ -19,7 +19,9 @@ _SMALLEST = 1e-6
 class Calibration:
     """A line through the logits of each output (Platt, 1999).
 
-    ``probability = sigmoid(slope * logit(score) + intercept)``
+    ``probability = sigmoid(slope * logit(score) + intercept)``. The score of a level is what a network says. The score of any
+    fracture is the noisy-OR of the levels' probabilities, ``1 - product(1 - probability)``: a level at which a network always finds
+    a little then counts for as little as it should.
 
     Attributes:
         slopes: One per output, in the order of :data:`OUTPUTS`; above 0, so that the order of scores stays.
@@ -41,8 +43,26 @@ class Calibration:
         return cls((1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
 
     def apply(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities ``(..., 8)`` of scores ``(..., 8)`` in 0..1, in the order of :data:`OUTPUTS`."""
-        clipped = np.clip(np.asarray(scores, dtype=np.float64), _SMALLEST, 1 - _SMALLEST)
-        logits = np.log(clipped / (1 - clipped))
-        probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-(logits * self.slopes + self.intercepts)))
+        """Probabilities ``(..., 8)`` of scores ``(..., 8)`` in 0..1, in the order of :data:`OUTPUTS`; the first score is unused."""
+        levels = self._on_line(np.asarray(scores, dtype=np.float64)[..., 1:], slice(1, None))
+        overall = self._on_line(noisy_or(levels)[..., None], slice(0, 1))
+        return np.concatenate([overall, levels], axis=-1)
+
+    def _on_line(self, scores: NDArray[np.float64], which: slice) -> NDArray[np.float64]:
+        probabilities: NDArray[np.float64] = 1 / (
+            1 + np.exp(-(logits(scores) * self.slopes[which] + np.asarray(self.intercepts[which])))
+        )
         return probabilities
+
+
+def logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``log(p / (1 - p))`` of scores in 0..1, kept finite."""
+    clipped = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
+    found: NDArray[np.float64] = np.log(clipped / (1 - clipped))
+    return found
+
+
+def noisy_or(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability of any, from those of each ``(..., n)``, were they independent."""
+    either: NDArray[np.float64] = 1 - np.prod(1 - levels, axis=-1)
+    return either

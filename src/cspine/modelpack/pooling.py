@@ -3,7 +3,8 @@
 Each level is looked for in its place along the stack (:mod:`cspine.modelpack.ordering`); it is *visible* in those slices there
 whose visibility is at least half of the level's peak. Its score is the generalised mean (exponent 4) of the fracture outputs of
 those slices, weighted by visibility: near the largest, but one noisy slice alone does not decide. The overall score is the noisy-OR
-of the levels that are in view: ``1 - product(1 - score)``.
+of the levels that are in view: ``1 - product(1 - score)``; for people it is made of their calibrated probabilities instead
+(:class:`cspine.modelpack.Calibration`).
 
 Training's evaluation and the service both call this, so that what is measured is what is served.
 """
@@ -17,7 +18,7 @@ from cspine.anatomy import CERVICAL
 from cspine.errors import PackageError
 from cspine.modelpack.ordering import order_of
 
-POOLING = "ordered_visible_generalised_mean_4"
+POOLING = "ordered_visible_generalised_mean_4_noisy_or"
 """The name of this pooling, which a package records."""
 
 IN_VIEW = 0.5
@@ -57,8 +58,8 @@ class PooledScores:
 
     @property
     def outputs(self) -> NDArray[np.float64]:
-        """Overall score and C1..C7, ``(8,)``: what :class:`cspine.modelpack.Calibration` takes."""
-        return np.concatenate([[self.overall], self.scores])
+        """Overall score and C1..C7, 0 where a level is not in view, ``(8,)``: what :class:`cspine.modelpack.Calibration` takes."""
+        return np.concatenate([[self.overall], np.where(self.in_view, self.scores, 0.0)])
 
 
 def pool_slices(fracture: NDArray[np.floating], visible: NDArray[np.floating]) -> PooledScores:

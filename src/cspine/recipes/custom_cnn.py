@@ -19,7 +19,7 @@ RECIPE = Recipe(
     name="custom_cnn",
     network=NETWORK,
     input=SliceSpec(spacing_mm=(1.2, 0.5, 0.5), size=(224, 224), neighbours=1, window_hu=(-200.0, 1300.0)),
-    sampling=SamplingSettings(batch=16, batches=1000, crop=(128, 128)),
+    sampling=SamplingSettings(batch=16, batches=800, crop=(128, 128)),
     augmentation=AugmentationSettings(shift_mm=6.0),
-    fit=FitSettings(epochs=16, learning_rate=1e-3, patience=16, fracture_map_weight=1.0),
+    fit=FitSettings(epochs=12, learning_rate=2e-3, patience=12, fracture_map_weight=1.0),
 )

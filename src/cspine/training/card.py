@@ -34,8 +34,8 @@ def card(manifest: Manifest, held_out: int, calibrated: int, difference: float) 
 A `{training.recipe}` network that judges one axial slice at a time: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm,
 every {z:g} mm, with {spec.neighbours} neighbour(s) above and below, {low:g} to {high:g} HU. For each of C1 to C7 it says
 how much of the vertebra is in the slice and whether it looks broken there. Slices become vertebrae by the pooling
-`{manifest.pooling}`; the score of the study is the noisy-OR of its vertebrae. Scores become
-probabilities by a line through their logits (Platt, 1999).
+`{manifest.pooling}`; scores become probabilities by a line through their logits (Platt, 1999).
+The score of the study is the noisy-OR of the probabilities of its vertebrae, and becomes a probability in the same way.
 
 ## Intended use
 
