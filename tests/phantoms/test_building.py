@@ -1,5 +1,6 @@
 """Surfaces become signed distances with frames and landmarks."""
 
+import dataclasses
 from importlib import resources
 from pathlib import Path
 
@@ -192,8 +193,12 @@ def test_the_shipped_anatomy_is_what_its_surfaces_give(shared_data: Path) -> Non
     built = vertebra_shape(surface, Level.C4)
 
     assert built.steps.shape == shipped.steps.shape
-    assert np.abs(built.steps.astype(int) - shipped.steps).max() <= 1
-    assert built.body == shipped.body
+    # The last bit of a matrix product differs between processors. Where several triangles are equally near, it decides which of
+    # them are measured exactly: seen in 1 of 430,000 points, by 0.08 mm.
+    apart_mm = np.abs(built.steps.astype(int) - shipped.steps) * shipped.step_mm
+    assert (apart_mm > 1.5 * shipped.step_mm).mean() < 1e-5
+    assert apart_mm.max() < 0.2
+    assert np.hstack(dataclasses.astuple(built.body)) == pytest.approx(np.hstack(dataclasses.astuple(shipped.body)), abs=1e-9)
 
 
 def test_every_shipped_anatomy_carries_its_notice_and_fits_the_package() -> None:
