@@ -8,7 +8,11 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 
 from cspine.evaluation import StudyScores
+from cspine.evaluation.competition import competition_loss
 from cspine.evaluation.metrics import auroc, average_precision, evaluate, expected_calibration_error, mean_level_auroc
+from cspine.modelpack import OperatingPoint
+
+HALF = (OperatingPoint("half", (0.5,) * 8),)
 
 
 def scores(studies: int = 80, seed: int = 0, signal: float = 2.0) -> StudyScores:
@@ -22,16 +26,19 @@ def scores(studies: int = 80, seed: int = 0, signal: float = 2.0) -> StudyScores
 def test_every_metric_agrees_with_scikit_learn() -> None:
     given = scores()
     thresholds = tuple(np.linspace(0.3, 0.7, 8))
+    points = (OperatingPoint("low", thresholds), OperatingPoint("high", tuple(t + 0.2 for t in thresholds)))
 
-    found = evaluate(given, thresholds, resamples=20)
+    found = evaluate(given, points, resamples=20)
 
     for i, output in enumerate(found.outputs):
         truth, p = given.truth[:, i], given.scores[:, i]
         values = {name: estimate.value for name, estimate in output.estimates.items()}
         assert values["auroc"] == pytest.approx(roc_auc_score(truth, p))
         assert values["average_precision"] == pytest.approx(average_precision_score(truth, p))
-        assert values["sensitivity"] == pytest.approx(recall_score(truth, p >= thresholds[i]))
-        assert values["specificity"] == pytest.approx(recall_score(~truth, p < thresholds[i]))
+        for point in points:
+            called = p >= point.thresholds[i]
+            assert values[f"sensitivity_{point.name}"] == pytest.approx(recall_score(truth, called))
+            assert values[f"specificity_{point.name}"] == pytest.approx(recall_score(~truth, ~called))
         assert output.fractured == truth.sum()
     assert found.mean_level_auroc.value == pytest.approx(np.mean([o.estimates["auroc"].value for o in found.outputs[1:]]))
 
@@ -55,14 +62,14 @@ def test_a_probability_that_is_the_frequency_has_no_calibration_error(seed: int)
 
 
 def test_an_interval_holds_the_value_and_narrows_with_the_number_of_patients() -> None:
-    few, many = (evaluate(scores(n, signal=1.0), (0.5,) * 8, resamples=200).outputs[0].estimates["auroc"] for n in (60, 600))
+    few, many = (evaluate(scores(n, signal=1.0), HALF, resamples=200).outputs[0].estimates["auroc"] for n in (60, 600))
 
     assert few.low < few.value < few.high
     assert many.high - many.low < 0.6 * (few.high - few.low)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    one, other = (evaluate(scores(), (0.5,) * 8, resamples=50, seed=3) for _ in range(2))
+    one, other = (evaluate(scores(), HALF, resamples=50, seed=3) for _ in range(2))
 
     assert one == other
 
@@ -85,3 +92,23 @@ def test_levels_without_a_fracture_are_left_out_of_the_mean() -> None:
 
     rest = [i for i in range(1, 8) if i != 3]
     assert mean == pytest.approx(np.mean([roc_auc_score(truth[:, i], given.scores[:, i]) for i in rest]))
+
+
+def test_what_is_best_submitted_is_judged_beside_what_is_probable() -> None:
+    given = scores()
+
+    found = evaluate(given, HALF, resamples=5)
+
+    adjusted = 2 * given.scores / (1 + given.scores)
+    assert found.competition_b.value == pytest.approx(competition_loss(given.truth, given.scores).overall)
+    assert found.competition_b_adjusted.value == pytest.approx(competition_loss(given.truth, adjusted).overall)
+
+
+def test_a_fitted_overall_is_judged_beside_the_other() -> None:
+    given = scores()
+
+    found = evaluate(given, HALF, given.scores[:, 0] ** 2, resamples=5).fitted_overall
+
+    assert found is not None
+    assert found.estimates["auroc"].value == pytest.approx(roc_auc_score(given.truth[:, 0], given.scores[:, 0]))
+    assert evaluate(given, HALF, resamples=5).fitted_overall is None

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,46 +9,60 @@ import pytest
 
 from cspine.errors import DatasetError
 from cspine.evaluation import StudyScores
-from cspine.evaluation.metrics import Evaluation, evaluate
-from cspine.evaluation.report import to_csv, to_json, to_table
-
-
-def scores() -> StudyScores:
-    rng = np.random.default_rng(0)
-    levels = rng.random((30, 7)) < 0.3
-    levels[:, 2] = False
-    truth = np.column_stack([levels.any(axis=1), levels])
-    return StudyScores(tuple(f"1.{i}" for i in range(30)), truth, rng.random(truth.shape))
-
-
-def evaluation() -> Evaluation:
-    return evaluate(scores(), (0.5,) * 8, resamples=20)
+from cspine.evaluation.report import rows, to_csv, to_json, to_table
+from tests.evaluation.reports import report, scores
 
 
 def test_json_holds_every_number_and_null_where_there_is_none() -> None:
-    data = json.loads(to_json(evaluation(), {"run": "a"}))
+    data = json.loads(to_json(report()))
 
-    assert data["about"] == {"run": "a"}
+    assert data["about"]["run"] == "a"
     assert [output["output"] for output in data["outputs"]] == ["overall", *(f"C{i}" for i in range(1, 8))]
     assert data["outputs"][3]["estimates"]["auroc"] == {"value": None, "low": None, "high": None}
     assert set(data["competition_b"]) == {"value", "low", "high"}
+    assert data["points"][1]["name"] == "rule_out"
+    assert data["places"]["hit_rate"]["value"] == 0
+    assert data["leaky_protocol"]["accuracy"] == pytest.approx(6 / 7)
+    assert {"fitted_overall", "fractures", "shortcuts"} <= set(data)
 
 
 def test_the_table_of_numbers_has_a_row_for_each() -> None:
-    found = evaluation()
-    rows = list(csv.DictReader(io.StringIO(to_csv(found))))
+    found = report()
 
-    assert len(rows) == 8 * 5 + 3
-    assert float(rows[0]["value"]) == pytest.approx(found.outputs[0].estimates["auroc"].value, abs=1e-6)
-    assert rows[-1]["metric"] == "competition_loss_b"
+    read = list(csv.DictReader(io.StringIO(to_csv(found))))
+
+    parts = [row["part"] for row in read]
+    metrics = 3 + 2 * 3
+    assert parts.count("output") == 8 * metrics + 3
+    assert {part: parts.count(part) for part in ("all", "fractures", "places", "shortcuts", "leaky protocol")} == {
+        "all": 4,
+        "fractures": 2,
+        "places": 1 + 4 + 7,
+        "shortcuts": 2,
+        "leaky protocol": 2,
+    }
+    assert len(read) == len(list(rows(found)))
+    assert float(read[0]["value"]) == pytest.approx(found.evaluation.outputs[0].estimates["auroc"].value, abs=1e-6)
+    none = next(row for row in read if (row["of"], row["metric"]) == ("C3", "auroc"))
+    assert none["value"] == none["low"] == ""
 
 
 def test_people_see_every_output_and_a_dash_where_nothing_can_be_said() -> None:
-    lines = to_table(evaluation()).splitlines()
+    lines = to_table(report()).splitlines()
 
     assert lines[1].startswith("overall")
     assert lines[4].split()[:3] == ["C3", "0/30", "-"]
-    assert any(line.startswith("competition loss a: 0.") for line in lines)
+    assert lines[9].startswith("overall, fitted")
+    assert any(line.startswith("competition loss a: ") for line in lines)
+    assert lines[-1].startswith("leaky protocol: accuracy 0.857 on 7 slices")
+
+
+def test_what_nobody_asked_for_is_not_told() -> None:
+    bare = replace(report(), fractures=(), places=None, shortcuts=(), leaky=None)
+
+    assert {row.part for row in rows(bare)} == {"output", "all"}
+    assert "leaky" not in to_table(bare)
+    assert json.loads(to_json(bare))["places"] is None
 
 
 def test_scores_come_back_from_their_table_as_they_were(tmp_path: Path) -> None:

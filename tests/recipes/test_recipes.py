@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from cspine.errors import UsageError
 from cspine.recipes import describe_recipe, load_recipe, recipe_names
 from cspine.training.overrides import settings
+from cspine.training.recipe import Target
 
-FAMILIES = [name for name in recipe_names() if not name.endswith(("_boxes", "_pseudo"))]
+FAMILIES = [name for name in recipe_names() if not name.endswith(("_boxes", "_pseudo", "_protocol"))]
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -35,6 +38,13 @@ def test_a_variant_differs_from_its_parent_in_one_thing(name: str) -> None:
 
     assert changes == {"boxes": {("network.fracture_map", "true")}, "pseudo": {("labels.masks", "taught")}}
     assert "fracture_map" in load_recipe(f"{name}_boxes").network.outputs
+
+
+def test_the_leaky_protocol_changes_what_is_taught_and_who_is_kept_apart_and_nothing_of_the_network() -> None:
+    honest, leaky = (load_recipe(name) for name in ("custom_cnn", "leaky_protocol"))
+
+    assert (leaky.labels.target, leaky.split.slices_kept) == (Target.VISIBLE, 0.2)
+    assert replace(leaky, name=honest.name, labels=honest.labels, split=honest.split, fit=honest.fit) == honest
 
 
 def test_an_unknown_recipe_is_told_with_the_known_ones() -> None:

@@ -17,3 +17,5 @@ from cspine.datasets.folds import folds as folds
 from cspine.datasets.masks import load_mask as load_mask
 from cspine.datasets.masks import mask_on as mask_on
 from cspine.datasets.masks import read_mask as read_mask
+from cspine.datasets.traits import Traits as Traits
+from cspine.datasets.traits import traits as traits

@@ -88,12 +88,42 @@ def cross_calibrated(held_out: StudyScores, parts: int = 5, seed: int = 0) -> St
     Raises:
         TrainingError: As :func:`fit_calibration`, for the patients of all parts but one.
     """
+    split = parted(held_out, parts, seed)
+    if not split:
+        return replace(held_out, scores=fit_calibration(held_out).apply(held_out.scores))
+    probabilities = np.empty_like(held_out.scores)
+    for rest, part in split:
+        probabilities[part] = fit_calibration(held_out.some(rest)).apply(held_out.scores[part])
+    return replace(held_out, scores=probabilities)
+
+
+def fit_overall(held_out: StudyScores) -> LogisticRegression:
+    """A head for any fracture: logistic regression on the logits of the seven levels' probabilities.
+
+    It stands beside the noisy-OR, which a package uses: it may weigh levels, and must learn how from few patients.
+    """
+    return LogisticRegression(C=0.1).fit(logits(held_out.scores[:, 1:]), held_out.truth[:, 0])
+
+
+def apply_overall(head: LogisticRegression, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability of any fracture, ``(n,)``, from calibrated ones of overall and C1..C7, ``(n, 8)``."""
+    found: NDArray[np.float64] = head.predict_proba(logits(probabilities[:, 1:]))[:, 1]
+    return found
+
+
+def cross_fitted_overall(probabilities: StudyScores, parts: int = 5, seed: int = 0) -> NDArray[np.float64]:
+    """Probability of any fracture of each patient, ``(n,)``, from a head of :func:`fit_overall` that has not seen the patient."""
+    found = np.empty(len(probabilities))
+    every = np.arange(len(probabilities))
+    for rest, part in parted(probabilities, parts, seed) or [(every, every)]:
+        found[part] = apply_overall(fit_overall(probabilities.some(rest)), probabilities.scores[part])
+    return found
+
+
+def parted(held_out: StudyScores, parts: int, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Some ways to set a part of the patients aside, each once: the rest and the part; none where a part would lack a fracture."""
     overall = held_out.truth[:, 0]
     parts = min(parts, int(overall.sum()), int((~overall).sum()))
     if parts < 2:
-        return replace(held_out, scores=fit_calibration(held_out).apply(held_out.scores))
-    probabilities = np.empty_like(held_out.scores)
-    for rest, part in StratifiedKFold(parts, shuffle=True, random_state=seed).split(held_out.scores, overall):
-        some = StudyScores(tuple(held_out.study_uids[i] for i in rest), held_out.truth[rest], held_out.scores[rest])
-        probabilities[part] = fit_calibration(some).apply(held_out.scores[part])
-    return replace(held_out, scores=probabilities)
+        return []
+    return list(StratifiedKFold(parts, shuffle=True, random_state=seed).split(held_out.scores, overall))

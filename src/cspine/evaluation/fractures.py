@@ -1,7 +1,5 @@
 """How a model does by severity and kind of fracture, and on look-alikes: on phantoms, whose truth tells."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -98,17 +96,6 @@ def by_fracture(
         ("whole, without", lambda t: t.severity is None and not t.lookalike),
     ]
     return [judge.group(name, np.array([chosen(truth) for truth in truths])) for name, chosen in groups]
-
-
-def fractures_csv(groups: Sequence[GroupMetrics]) -> str:
-    """A row for each group."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["group", "levels", "patients", "called", "called_low", "called_high", "auroc", "auroc_low", "auroc_high"])
-    for group in groups:
-        numbers = (group.called.value, group.called.low, group.called.high, group.auroc.value, group.auroc.low, group.auroc.high)
-        writer.writerow([group.group, group.levels, group.patients, *("" if math.isnan(n) else f"{n:.6f}" for n in numbers)])
-    return text.getvalue()
 
 
 class _Judge:

@@ -1,16 +1,17 @@
 """How good scores are, with intervals over patients."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cspine.evaluation.competition import competition_loss
+from cspine.evaluation.competition import competition_loss, metric_adjusted
 from cspine.evaluation.scores import StudyScores
-from cspine.modelpack import OUTPUTS
+from cspine.modelpack import OUTPUTS, OperatingPoint
 
 Metric = Callable[[NDArray[np.bool_], NDArray[np.float64]], float]
 
@@ -43,7 +44,8 @@ class OutputMetrics:
         output: ``overall`` or a level.
         patients: How many were judged.
         fractured: How many of them have the fracture.
-        estimates: By name: ``auroc``, ``average_precision``, ``sensitivity``, ``specificity``, ``ece``.
+        estimates: By name: ``auroc``, ``average_precision``, ``ece``, and for each operating point ``sensitivity_NAME`` and
+            ``specificity_NAME``.
     """
 
     output: str
@@ -61,14 +63,28 @@ class Evaluation:
         mean_level_auroc: Over the levels that can be judged.
         competition_a: RSNA 2022 loss, normalised within each study.
         competition_b: The same, normalised over all studies.
-        thresholds: From which probability on an output counts as positive, in the order of the outputs.
+        competition_b_adjusted: B of what is best submitted where positives weigh double (:func:`.metric_adjusted`).
+        points: From which probability on an output counts as positive, by the name of the operating point.
+        fitted_overall: ``overall`` from a head that was fitted to the levels, beside the noisy-OR; ``None`` where there is none.
     """
 
     outputs: tuple[OutputMetrics, ...]
     mean_level_auroc: Estimate
     competition_a: Estimate
     competition_b: Estimate
-    thresholds: tuple[float, ...]
+    competition_b_adjusted: Estimate
+    points: tuple[OperatingPoint, ...]
+    fitted_overall: OutputMetrics | None = None
+
+    @property
+    def of_all(self) -> dict[str, Estimate]:
+        """What is said of all outputs together, by name."""
+        return {
+            "mean_level_auroc": self.mean_level_auroc,
+            "competition_loss_a": self.competition_a,
+            "competition_loss_b": self.competition_b,
+            "competition_loss_b_adjusted": self.competition_b_adjusted,
+        }
 
 
 def auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
@@ -96,46 +112,83 @@ def mean_level_auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> f
     return float(np.mean(known)) if known else math.nan
 
 
-def evaluate(scores: StudyScores, thresholds: tuple[float, ...], *, resamples: int = RESAMPLES, seed: int = 0) -> Evaluation:
+def evaluate(
+    scores: StudyScores,
+    points: Sequence[OperatingPoint],
+    fitted_overall: NDArray[np.float64] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation:
     """Judges calibrated probabilities.
 
     Args:
         scores: Truth and probabilities.
-        thresholds: From where on an output counts as positive.
+        points: From where on an output counts as positive.
+        fitted_overall: Probability of any fracture from a fitted head, ``(n,)``.
         resamples: Bootstrap samples of patients.
         seed: Of the bootstrap.
     """
-    samples = np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
+    draw = Bootstrap(len(scores), resamples, seed)
     truth, p = scores.truth, scores.scores
-    outputs = []
-    for i, name in enumerate(OUTPUTS):
-        known, said = truth[:, i], p[:, i]
-        estimates = {metric: _estimate(known, said, how, samples) for metric, how in _metrics(thresholds[i]).items()}
-        outputs.append(OutputMetrics(name, len(scores), int(known.sum()), estimates))
     return Evaluation(
-        tuple(outputs),
-        _estimate(truth, p, mean_level_auroc, samples),
-        _estimate(truth, p, lambda t, q: competition_loss(t, q).per_study, samples),
-        _estimate(truth, p, lambda t, q: competition_loss(t, q).overall, samples),
-        thresholds,
+        tuple(_output(name, truth[:, i], p[:, i], _metrics(points, i), draw) for i, name in enumerate(OUTPUTS)),
+        draw.estimate(truth, p, mean_level_auroc),
+        draw.estimate(truth, p, lambda t, q: competition_loss(t, q).per_study),
+        draw.estimate(truth, p, lambda t, q: competition_loss(t, q).overall),
+        draw.estimate(truth, p, lambda t, q: competition_loss(t, metric_adjusted(q)).overall),
+        tuple(points),
+        _output("overall, fitted", truth[:, 0], fitted_overall, _RANKING, draw) if fitted_overall is not None else None,
     )
 
 
-def _metrics(threshold: float) -> dict[str, Metric]:
-    return {
-        "auroc": auroc,
-        "average_precision": average_precision,
-        "sensitivity": lambda t, p: float(np.mean(p[t] >= threshold)) if t.any() else math.nan,
-        "specificity": lambda t, p: float(np.mean(p[~t] < threshold)) if not t.all() else math.nan,
-        "ece": expected_calibration_error,
-    }
+class Bootstrap:
+    """Samples of patients, with replacement; one set for all metrics, so that differences can be paired."""
+
+    def __init__(self, patients: int, resamples: int = RESAMPLES, seed: int = 0) -> None:
+        self.samples = np.random.default_rng(seed).integers(patients, size=(resamples, patients))
+
+    def estimate(self, truth: NDArray[np.bool_], p: NDArray[np.float64], metric: Metric) -> Estimate:
+        """A metric of all patients, and its interval."""
+        return interval(metric(truth, p), self.drawn(truth, p, metric))
+
+    def drawn(self, truth: NDArray[np.bool_], p: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
+        """The metric of every sample, ``(resamples,)``."""
+        return np.array([metric(truth[sample], p[sample]) for sample in self.samples])
 
 
-def _estimate(truth: NDArray[np.bool_], p: NDArray[np.float64], metric: Metric, samples: NDArray[np.intp]) -> Estimate:
-    value = metric(truth, p)
+def interval(value: float, drawn: NDArray[np.float64]) -> Estimate:
+    """A number with its 95 % interval, from what samples of patients gave; NaN among those is left out."""
     if math.isnan(value):
         return Estimate(value, value, value)
-    drawn = np.array([metric(truth[sample], p[sample]) for sample in samples])
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (value, value)
+    known = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (value, value)
     return Estimate(value, float(low), float(high))
+
+
+def sensitivity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float) -> float:
+    """Share of the fractured that reach a threshold; NaN without a fracture."""
+    return float(np.mean(p[truth] >= threshold)) if truth.any() else math.nan
+
+
+def specificity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float) -> float:
+    """Share of the whole that stay below a threshold; NaN where nothing is whole."""
+    return float(np.mean(p[~truth] < threshold)) if not truth.all() else math.nan
+
+
+_RANKING: dict[str, Metric] = {"auroc": auroc, "average_precision": average_precision, "ece": expected_calibration_error}
+
+
+def _metrics(points: Sequence[OperatingPoint], output: int) -> dict[str, Metric]:
+    found = dict(_RANKING)
+    for point in points:
+        found[f"sensitivity_{point.name}"] = partial(sensitivity, threshold=point.thresholds[output])
+        found[f"specificity_{point.name}"] = partial(specificity, threshold=point.thresholds[output])
+    return found
+
+
+def _output(
+    name: str, truth: NDArray[np.bool_], p: NDArray[np.float64], metrics: dict[str, Metric], draw: Bootstrap
+) -> OutputMetrics:
+    estimates = {metric: draw.estimate(truth, p, how) for metric, how in metrics.items()}
+    return OutputMetrics(name, len(truth), int(truth.sum()), estimates)

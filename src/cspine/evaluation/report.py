@@ -4,53 +4,141 @@ import csv
 import io
 import json
 import math
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
-from cspine.evaluation.metrics import Estimate, Evaluation
+from cspine.anatomy import CERVICAL
+from cspine.evaluation.fractures import GroupMetrics
+from cspine.evaluation.leaky import LeakyAccuracy
+from cspine.evaluation.metrics import Estimate, Evaluation, OutputMetrics
+from cspine.evaluation.places import FALSE_POSITIVES, PlaceMetrics
+from cspine.evaluation.scores import StudyScores
+from cspine.evaluation.shortcuts import Shortcut
 
-_COLUMNS = ("auroc", "average_precision", "sensitivity", "specificity", "ece")
+_COLUMNS = ("auroc", "average_precision", "sensitivity_balanced", "specificity_balanced", "ece")
 
 
-def to_json(evaluation: Evaluation, about: dict[str, Any]) -> str:
-    """Every number; what is not defined is ``null``.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that an evaluation says.
 
-    Args:
-        evaluation: The numbers.
-        about: What was evaluated, on whom; stands first.
+    Attributes:
+        about: What was evaluated, on whom.
+        evaluation: How good the probabilities are.
+        scores: The probabilities, with the truth.
+        fractures: How levels fared by severity and kind; empty for patients, of whom that is not known.
+        places: Whether the model looked at the fracture; ``None`` where nobody asked.
+        shortcuts: Traits of scans that must tell nothing.
+        leaky: What a protocol that is known to be wrong reports.
     """
-    return json.dumps(_without_nan({"about": about, **asdict(evaluation)}), indent=2) + "\n"
+
+    about: dict[str, Any]
+    evaluation: Evaluation
+    scores: StudyScores = field(repr=False)
+    fractures: Sequence[GroupMetrics] = ()
+    places: PlaceMetrics | None = None
+    shortcuts: Sequence[Shortcut] = ()
+    leaky: LeakyAccuracy | None = None
 
 
-def to_csv(evaluation: Evaluation) -> str:
-    """One row per number: output, metric, value, low, high, patients, fractured."""
+class Row(NamedTuple):
+    """One number of an evaluation.
+
+    Attributes:
+        part: Which part of the evaluation.
+        of: What it is about.
+        metric: Its name.
+        estimate: The number.
+        patients: How many it comes from.
+        count: Of what it counts, fractured patients or levels or slices, how many.
+    """
+
+    part: str
+    of: str
+    metric: str
+    estimate: Estimate
+    patients: int
+    count: int
+
+
+def to_json(report: Report) -> str:
+    """Every number; what is not defined is ``null``."""
+    numbers = asdict(report.evaluation) | {
+        "fractures": [asdict(group) for group in report.fractures],
+        "places": asdict(report.places) if report.places else None,
+        "shortcuts": [asdict(shortcut) for shortcut in report.shortcuts],
+        "leaky_protocol": asdict(report.leaky) if report.leaky else None,
+    }
+    return json.dumps(_without_nan({"about": report.about, **numbers}), indent=2) + "\n"
+
+
+def to_csv(report: Report) -> str:
+    """One row per number: part, of, metric, value, low, high, patients, count."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["output", "metric", "value", "low", "high", "patients", "fractured"])
-    for output in evaluation.outputs:
-        for name, estimate in output.estimates.items():
-            writer.writerow([output.output, name, *_cells(estimate), output.patients, output.fractured])
-    patients, fractured = evaluation.outputs[0].patients, evaluation.outputs[0].fractured
-    for name, estimate in _of_all(evaluation).items():
-        writer.writerow(["all", name, *_cells(estimate), patients, fractured])
+    writer.writerow(["part", "of", "metric", "value", "low", "high", "patients", "count"])
+    for row in rows(report):
+        writer.writerow([row.part, row.of, row.metric, *_cells(row.estimate), row.patients, row.count])
     return text.getvalue()
 
 
-def to_table(evaluation: Evaluation) -> str:
+def rows(report: Report) -> Iterator[Row]:
+    """Every number of an evaluation, one by one."""
+    evaluation = report.evaluation
+    fitted = (evaluation.fitted_overall,) if evaluation.fitted_overall else ()
+    for output in (*evaluation.outputs, *fitted):
+        for name, estimate in output.estimates.items():
+            yield Row("output", output.output, name, estimate, output.patients, output.fractured)
+    overall = evaluation.outputs[0]
+    for name, estimate in evaluation.of_all.items():
+        yield Row("all", "all", name, estimate, overall.patients, overall.fractured)
+    for group in report.fractures:
+        yield Row("fractures", group.group, "called", group.called, group.patients, group.levels)
+        yield Row("fractures", group.group, "auroc", group.auroc, group.patients, group.levels)
+    if report.places:
+        yield from _place_rows(report.places)
+    for shortcut in report.shortcuts:
+        yield Row("shortcuts", shortcut.trait, "auroc_of_trait", shortcut.tells, overall.patients, overall.fractured)
+        yield Row("shortcuts", shortcut.trait, "rank_correlation", shortcut.followed, overall.patients, overall.fractured)
+    if report.leaky:
+        for name in ("accuracy", "all_negative"):
+            value = float(getattr(report.leaky, name))
+            yield Row("leaky protocol", "slices", name, Estimate(value, math.nan, math.nan), overall.patients, report.leaky.slices)
+
+
+def _place_rows(places: PlaceMetrics) -> Iterator[Row]:
+    yield Row("places", "strongest", "hit_rate", places.hit_rate, places.studies, places.lesions)
+    for rate, found in zip(FALSE_POSITIVES, places.found, strict=True):
+        yield Row("places", f"{rate:g} false positives per study", "found", found, places.studies, places.lesions)
+    for level, dice in zip(CERVICAL, places.dice, strict=True):
+        yield Row("places", level.name, "dice", dice, places.masked, places.masked)
+
+
+def to_table(report: Report) -> str:
     """What a person reads, with 95 % intervals."""
-    titles = ("", "fractured", *(name.replace("_", " ") for name in _COLUMNS))
-    rows = [(o.output, f"{o.fractured}/{o.patients}", *(str(o.estimates[name]) for name in _COLUMNS)) for o in evaluation.outputs]
-    widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [titles, *rows]]
-    return "\n".join([*lines, "", *(f"{name.replace('_', ' ')}: {estimate}" for name, estimate in _of_all(evaluation).items())])
+    evaluation = report.evaluation
+    named = {name for output in evaluation.outputs for name in output.estimates}
+    columns = [name for name in _COLUMNS if name in named]
+    titles = ("", "fractured", *(name.replace("_", " ") for name in columns))
+    outputs = [*evaluation.outputs, *([evaluation.fitted_overall] if evaluation.fitted_overall else [])]
+    table = [_row(output, columns) for output in outputs]
+    widths = [max(len(row[i]) for row in [titles, *table]) for i in range(len(titles))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [titles, *table]]
+    more = [f"{name.replace('_', ' ')}: {estimate}" for name, estimate in evaluation.of_all.items()]
+    if report.places and not math.isnan(report.places.hit_rate.value):
+        more.append(f"strongest place on a fracture: {report.places.hit_rate} of fractured studies")
+    if report.leaky:
+        more.append(
+            f"leaky protocol: accuracy {report.leaky.accuracy:.3f} on {report.leaky.slices} slices of patients that were learnt "
+            f"from (saying that nothing is there: {report.leaky.all_negative:.3f})"
+        )
+    return "\n".join([*lines, "", *more])
 
 
-def _of_all(evaluation: Evaluation) -> dict[str, Estimate]:
-    return {
-        "mean_level_auroc": evaluation.mean_level_auroc,
-        "competition_loss_a": evaluation.competition_a,
-        "competition_loss_b": evaluation.competition_b,
-    }
+def _row(output: OutputMetrics, columns: Sequence[str]) -> tuple[str, ...]:
+    cells = (str(output.estimates[name]) if name in output.estimates else "" for name in columns)
+    return (output.output, f"{output.fractured}/{output.patients}", *cells)
 
 
 def _cells(estimate: Estimate) -> list[str]:

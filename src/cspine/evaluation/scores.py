@@ -34,6 +34,10 @@ class StudyScores:
     def __len__(self) -> int:
         return len(self.study_uids)
 
+    def some(self, which: NDArray[np.intp]) -> "StudyScores":
+        """Some of the studies, by their place."""
+        return StudyScores(tuple(self.study_uids[i] for i in which), self.truth[which], self.scores[which])
+
     def to_csv(self) -> str:
         """A table with a row for each study."""
         text = io.StringIO()

@@ -12,7 +12,7 @@ from cspine.errors import TrainingError
 from cspine.networks.settings import WHERE_STRIDE
 from cspine.training.augmentation import changed, draw_change
 from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN, SliceTargets, slice_targets
-from cspine.training.recipe import CrackUse, Recipe, SamplingSettings
+from cspine.training.recipe import CrackUse, Recipe, SamplingSettings, SplitSettings
 from cspine.training.stacks import Stack, crack_mask
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]
@@ -32,10 +32,12 @@ class Sample:
         stack: Its slices, with what is marked on them.
         targets: What its slices show.
         cracks_known: Whether its fractures are marked, as of a phantom.
+        kept: Slices that are not learnt from, ``(n,)``.
     """
 
     stack: Stack
     targets: SliceTargets
+    kept: NDArray[np.bool_]
     cracks_known: bool = False
 
     @classmethod
@@ -58,14 +60,22 @@ class Sample:
                 settings=recipe.labels,
                 has_cracks=cracks_known,
             ),
+            kept_slices(case.study_uid, len(stack.hu), recipe.split),
             cracks_known,
         )
 
     @property
     def neck(self) -> NDArray[np.intp]:
         """Slices that show a level; all of them where that is not known."""
-        shown = np.flatnonzero(np.any((self.targets.visible >= _SHOWN) | (self.targets.visible < 0), axis=1))
-        return shown if len(shown) else np.arange(len(self.targets.visible))
+        shown = np.any((self.targets.visible >= _SHOWN) | (self.targets.visible < 0), axis=1) & ~self.kept
+        return np.flatnonzero(shown if shown.any() else ~self.kept)
+
+
+def kept_slices(study_uid: str, count: int, split: SplitSettings) -> NDArray[np.bool_]:
+    """Slices of a study that are not learnt from, ``(count,)``: a share drawn at random, the same for the same split."""
+    rng = np.random.default_rng([split.seed, *study_uid.encode()])
+    kept = np.asarray(rng.random(count) < split.slices_kept)
+    return kept & ~kept.all()  # something is left to learn from
 
 
 class SliceSampler:
@@ -73,17 +83,17 @@ class SliceSampler:
 
     def __init__(self, samples: Sequence[Sample], settings: SamplingSettings) -> None:
         self._settings = settings
-        self._heights = [len(sample.targets.visible) for sample in samples]
+        self._anywhere = [np.flatnonzero(~sample.kept) for sample in samples]
         self._necks = [sample.neck for sample in samples]
         self._broken: list[tuple[int, NDArray[np.float64]]] = []
         self._beside: list[tuple[int, NDArray[np.intp]]] = []
         for study, sample in enumerate(samples):
             for fracture, visible in zip(sample.targets.fracture.T, sample.targets.visible.T, strict=True):
-                weights = np.maximum(fracture, 0).astype(np.float64)
+                weights = np.where(sample.kept, 0, np.maximum(fracture, 0)).astype(np.float64)
                 if not weights.any():
                     continue
                 self._broken.append((study, weights / weights.sum()))
-                beside = np.flatnonzero((fracture == 0) & (visible >= _SHOWN))
+                beside = np.flatnonzero((fracture == 0) & (visible >= _SHOWN) & ~sample.kept)
                 if len(beside):
                     self._beside.append((study, beside))
 
@@ -96,9 +106,9 @@ class SliceSampler:
         if settings.fractured_share <= lot < settings.fractured_share + settings.beside_share and self._beside:
             study, beside = self._beside[rng.integers(len(self._beside))]
             return study, int(rng.choice(beside))
-        study = int(rng.integers(len(self._heights)))
+        study = int(rng.integers(len(self._anywhere)))
         if lot > 1 - settings.anywhere_share:
-            return study, int(rng.integers(self._heights[study]))
+            return study, int(rng.choice(self._anywhere[study]))
         return study, int(rng.choice(self._necks[study]))
 
 

@@ -97,7 +97,7 @@ def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack
     probabilities = replace(fitted, scores=calibration.apply(fitted.scores))
     points = choose_points(probabilities.truth, probabilities.scores)
     if not request.figures:
-        request = replace(request, figures=_figures(evaluate(probabilities, points[0].thresholds), len(fitted)))
+        request = replace(request, figures=_figures(evaluate(probabilities, points), len(fitted)))
     trained = load_network(run.fold(request.fold) / BEST)
     network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED if name in trained.output})
     samples = _samples(network, stacks, recipe.input)

@@ -1,22 +1,52 @@
 """Judging a run: on the patients that its networks have not seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
-from cspine.evaluation.calibrating import choose_points, cross_calibrated, fit_calibration
+from cspine.evaluation.calibrating import (
+    apply_overall,
+    choose_points,
+    cross_calibrated,
+    cross_fitted_overall,
+    fit_calibration,
+    fit_overall,
+)
+from cspine.evaluation.leaky import LeakyAccuracy
+from cspine.evaluation.places import StudyPlaces
+from cspine.modelpack import OperatingPoint
 from cspine.networks.loading import load_network
 from cspine.training.calibration import calibrated_on, calibration_scores, held_out_scores, refuse_seen
 from cspine.training.fitting import BEST, Reporter
-from cspine.training.prediction import all_slice_outputs, study_scores
+from cspine.training.leaky import leaky_accuracy
+from cspine.training.placing import all_outputs, study_places
+from cspine.training.prediction import SliceOutputs, all_slice_outputs, study_scores
 from cspine.training.recipe import Recipe
 from cspine.training.runs import Run, data_digest
-from cspine.training.stacks import prepare
+from cspine.training.stacks import Stack, prepare
 from cspine.training.usable import own_cases, usable
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How to judge.
+
+    Attributes:
+        cache: Where prepared studies are kept.
+        skip_broken: Whether to go on without what is wrong with the data set.
+        places: Whether to look where the network suspects fractures; of held-out patients the scores are known without.
+    """
+
+    cache: Path
+    skip_broken: bool = False
+    places: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,18 +55,24 @@ class Judged:
 
     Attributes:
         probabilities: Calibrated, with the truth.
-        thresholds: Of the balanced operating point.
+        fitted_overall: Probability of any fracture from a head fitted to the levels, ``(n,)``.
+        points: Thresholds.
         how: Which patients, in words.
         cases: The patients, in the order of the probabilities.
+        places: Where fractures are suspected and are, in the same order; empty where nobody asked.
+        leaky: What a protocol that is known to be wrong reports, where the recipe was made for it.
     """
 
     probabilities: StudyScores
-    thresholds: tuple[float, ...]
+    fitted_overall: NDArray[np.float64]
+    points: tuple[OperatingPoint, ...]
     how: str
     cases: tuple[Case, ...]
+    places: tuple[StudyPlaces, ...] = ()
+    leaky: LeakyAccuracy | None = None
 
 
-def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> Judged:
+def judge(run: Run, recipe: Recipe, data: Path, judging: Judging, reporter: Reporter) -> Judged:
     """Judges a run on its own data set, out of fold, or on another that shares no study with it.
 
     Raises:
@@ -48,34 +84,90 @@ def judge(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter,
         raise TrainingError(
             f"A run can be judged when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
         )
-    knows_what_is_broken = run.facts.broken is not None or not skip_broken
+    knows_what_is_broken = run.facts.broken is not None or not judging.skip_broken
     own = own_cases(run, data) if knows_what_is_broken else None
-    if own is not None:
-        return _out_of_fold(run, own, trained)
-    cases = usable(data, skip_broken, reporter).cases
-    if data_digest(cases) == run.facts.digest:
-        return _out_of_fold(run, cases, trained)
-    refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
-    return _unseen(run, recipe, cases, cache, reporter)
+    if own is None:
+        cases = usable(data, judging.skip_broken, reporter).cases
+        if data_digest(cases) != run.facts.digest:
+            refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
+            return _unseen(run, recipe, cases, judging, reporter)
+        own = cases
+    judged = out_of_fold(run, own)
+    looked = _places_out_of_fold(run, recipe, judged.cases, judging, reporter) if judging.places else ()
+    return replace(judged, places=looked, leaky=_leaky(run, recipe, own, judging, reporter))
 
 
-def _out_of_fold(run: Run, cases: tuple[Case, ...], trained: tuple[int, ...]) -> Judged:
-    parts = [held_out_scores(run, fold) for fold in trained]
-    probabilities = StudyScores.joined([cross_calibrated(part) for part in parts])
+def out_of_fold(run: Run, cases: Sequence[Case]) -> Judged:
+    """Each patient of the trained folds by the network that held him out, with a calibration that has not seen him either.
+
+    Args:
+        run: With a trained fold at least.
+        cases: The studies of its data set.
+    """
+    trained = run.trained_folds()
+    parts = [cross_calibrated(held_out_scores(run, fold)) for fold in trained]
+    probabilities = StudyScores.joined(parts)
     points = choose_points(probabilities.truth, probabilities.scores)
+    fitted = np.concatenate([cross_fitted_overall(part) for part in parts])
     by_uid = {case.study_uid: case for case in cases}
     judged = tuple(by_uid[uid] for uid in probabilities.study_uids)
-    return Judged(probabilities, points[0].thresholds, f"out of fold, fold {', '.join(map(str, trained))}", judged)
+    return Judged(probabilities, fitted, points, f"out of fold, fold {', '.join(map(str, trained))}", judged)
 
 
-def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], cache: Path, reporter: Reporter) -> Judged:
+def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], judging: Judging, reporter: Reporter) -> Judged:
     """The network of the first trained fold, with the calibration and thresholds that `export` would give it."""
     fold = run.trained_folds()[0]
     fitted = calibration_scores(run, fold)
     calibration = fit_calibration(fitted)
-    points = choose_points(fitted.truth, calibration.apply(fitted.scores))
+    known = replace(fitted, scores=calibration.apply(fitted.scores))
     model = load_network(run.fold(fold) / BEST)
-    stacks = prepare(cases, recipe.input, cache, reporter.say)
-    scores = study_scores(stacks, all_slice_outputs(model, stacks, recipe.input, reporter.say))
+    stacks = prepare(cases, recipe.input, judging.cache, reporter.say)
+    outputs, places = _looked(model, stacks, recipe, judging, reporter)
+    scores = study_scores(stacks, outputs)
     probabilities = replace(scores, scores=np.asarray(calibration.apply(scores.scores)))
-    return Judged(probabilities, points[0].thresholds, f"unseen studies, network of fold {fold}", cases)
+    return Judged(
+        probabilities,
+        apply_overall(fit_overall(known), probabilities.scores),
+        choose_points(known.truth, known.scores),
+        f"unseen studies, network of fold {fold}",
+        cases,
+        places,
+    )
+
+
+def _looked(
+    model: keras.Model, stacks: Sequence[Stack], recipe: Recipe, judging: Judging, reporter: Reporter
+) -> tuple[list[SliceOutputs], tuple[StudyPlaces, ...]]:
+    """What a network says about studies, and where, in one pass."""
+    if not judging.places:
+        return all_slice_outputs(model, stacks, recipe.input, reporter.say), ()
+    found, places = [], []
+    for number, stack in enumerate(stacks, 1):
+        reporter.say(f"judging study {number} of {len(stacks)}")
+        outputs = all_outputs(model, stack, recipe.input)
+        found.append((outputs["fracture"], outputs["visible"]))
+        places.append(study_places(stack, outputs))
+    return found, tuple(places)
+
+
+def _places_out_of_fold(
+    run: Run, recipe: Recipe, cases: Sequence[Case], judging: Judging, reporter: Reporter
+) -> tuple[StudyPlaces, ...]:
+    """Where each patient's own network suspects fractures, in the order of the cases."""
+    found: dict[str, StudyPlaces] = {}
+    for fold in run.trained_folds():
+        uids = set(held_out_scores(run, fold).study_uids)
+        stacks = prepare([case for case in cases if case.study_uid in uids], recipe.input, judging.cache, reporter.say)
+        _, places = _looked(load_network(run.fold(fold) / BEST), stacks, recipe, judging, reporter)
+        found |= {stack.case.study_uid: place for stack, place in zip(stacks, places, strict=True)}
+    return tuple(found[case.study_uid] for case in cases)
+
+
+def _leaky(run: Run, recipe: Recipe, cases: Sequence[Case], judging: Judging, reporter: Reporter) -> LeakyAccuracy | None:
+    """Of the first trained network, on slices of the patients that it has learnt from."""
+    if not recipe.split.slices_kept:
+        return None
+    fold = run.trained_folds()[0]
+    learnt_from = [case for case in cases if run.facts.folds[case.study_uid] != fold]
+    stacks = prepare(learnt_from, recipe.input, judging.cache, reporter.say)
+    return leaky_accuracy(load_network(run.fold(fold) / BEST), stacks, recipe, reporter)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
-from cspine.training.recipe import BoxUse, CrackUse, LabelSettings
+from cspine.training.recipe import BoxUse, CrackUse, LabelSettings, Target
 
 UNKNOWN = -1.0
 """A target that no loss counts."""
@@ -78,6 +78,9 @@ def slice_targets(
     boxes_count = has_boxes and settings.boxes is BoxUse.LABEL
     levels: NDArray[np.uint8] = marks % BOX_BIT
     boxed = (marks & BOX_BIT) > 0
+    if settings.target is Target.VISIBLE:
+        seen = visible_share(levels, settings.full_from) if has_mask else np.full((len(marks), len(broken)), UNKNOWN, np.float32)
+        return SliceTargets(seen, seen)
     if not has_mask:
         unknown = np.full((len(marks), len(broken)), UNKNOWN, dtype=np.float32)
         on_box = np.array([slice_.any() for slice_ in boxed]) if boxes_count else None

@@ -1,11 +1,12 @@
 """What a trained network says about whole studies, pooled as the service pools it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import CERVICAL
 from cspine.evaluation import StudyScores
 from cspine.evaluation.metrics import auroc
 from cspine.modelpack import pool_slices
@@ -30,15 +31,41 @@ def slice_outputs(model: keras.Model, stack: Stack, spec: SliceSpec) -> SliceOut
 def padded_outputs(model: keras.Model, stack: Stack, spec: SliceSpec, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Some outputs for all slices of a study, by name, one entry per slice."""
     count = len(stack.hu)
-    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
-    for begin in range(0, count, _BATCH):
-        end = min(begin + _BATCH, count)
-        images = stack.input(spec, begin, end)
-        padded = np.pad(images, ((0, _BATCH - len(images)), (0, 0), (0, 0), (0, 0)))  # one shape, one trace of the network
-        output = model.predict_on_batch(padded)
-        for name in names:
-            found[name].append(np.asarray(output[name])[: end - begin])
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    parts = [_answer(model, stack.input(spec, begin, min(begin + _BATCH, count)), names) for begin in range(0, count, _BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def fracture_of(model: keras.Model, stack: Stack, spec: SliceSpec, numbers: Sequence[int]) -> NDArray[np.float32]:
+    """Fracture of C1..C7 in some slices of a study, ``(n, 7)``."""
+    parts = []
+    for begin in range(0, len(numbers), _BATCH):
+        images = [stack.input(spec, number, number + 1) for number in numbers[begin : begin + _BATCH]]
+        parts.append(_answer(model, np.concatenate(images), ("fracture",))["fracture"])
+    return np.concatenate(parts)
+
+
+def levels_output(model: keras.Model) -> str:
+    """Which output of a network says where the levels are: ``maps`` by pixel, else ``where`` by cell."""
+    return "maps" if "maps" in model.output else "where"
+
+
+def seen_levels(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """Level of each pixel or cell as a network sees it, ``(n, rows, columns)``, each level only in its place along the neck."""
+    levels = np.argmax(outputs["maps" if "maps" in outputs else "where"], axis=-1).astype(np.uint8)
+    pooled = pool_slices(outputs["fracture"], outputs["visible"])
+    height = np.arange(len(levels))
+    for level in CERVICAL:
+        i = level - 1
+        there = pooled.in_view[i] & (height >= pooled.first_slice[i]) & (height <= pooled.last_slice[i])
+        levels[(levels == level) & ~there[:, None, None]] = 0
+    return levels
+
+
+def _answer(model: keras.Model, images: NDArray[np.float32], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Some outputs for at most ``_BATCH`` slices."""
+    padded = np.pad(images, ((0, _BATCH - len(images)), (0, 0), (0, 0), (0, 0)))  # one shape, one trace of the network
+    output = model.predict_on_batch(padded)
+    return {name: np.asarray(output[name])[: len(images)] for name in names}
 
 
 def all_slice_outputs(

@@ -30,6 +30,13 @@ class CrackUse(StrEnum):
     IGNORE = "ignore"
 
 
+class Target(StrEnum):
+    """What the fracture output is taught."""
+
+    FRACTURE = "fracture"
+    VISIBLE = "visible"
+
+
 class MaskUse(StrEnum):
     """Whose masks say where the levels are."""
 
@@ -42,6 +49,8 @@ class LabelSettings:
     """How the labels of a study become labels of its slices.
 
     Attributes:
+        target: What the fracture output is taught: fractures, or, as in a protocol that is known to be wrong, which levels a slice
+            shows.
         boxes: In a study with boxes, whether a slice of a fractured level counts as fractured where a box is on it, and only there.
         cracks: In a phantom, whose fractures are known voxel by voxel, whether they take the place of boxes. Patients have none.
         full_from: Share of its largest cross-section from which on a level counts as wholly visible in a slice.
@@ -49,6 +58,7 @@ class LabelSettings:
         teacher: The folder of a run whose network does.
     """
 
+    target: Target = Target.FRACTURE
     boxes: BoxUse = BoxUse.LABEL
     cracks: CrackUse = CrackUse.LABEL
     full_from: float = 0.25
@@ -157,10 +167,17 @@ class SplitSettings:
     Attributes:
         folds: How many parts.
         seed: Of the partition; one for all recipes, so that they can be compared.
+        slices_kept: Share of the slices of the patients that are learnt from which are not, drawn at random. To test on these
+            is the mistake that :mod:`cspine.training.leaky` shows: their neighbours were learnt from.
     """
 
     folds: int = 5
     seed: int = 0
+    slices_kept: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or not 0 <= self.slices_kept < 1:
+            raise UsageError(f"split needs two folds at least, and slices_kept in 0..1. Received: {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import CERVICAL
 from cspine.errors import OutputError, TrainingError
-from cspine.modelpack import pool_slices
 from cspine.networks.loading import load_network
-from cspine.networks.settings import WHERE_STRIDE
 from cspine.specs import SliceSpec
 from cspine.training.fitting import BEST, Reporter
 from cspine.training.overrides import settings
-from cspine.training.prediction import padded_outputs
+from cspine.training.prediction import levels_output, padded_outputs, seen_levels
 from cspine.training.recipe import MaskUse, Recipe
 from cspine.training.runs import Run, open_run
 from cspine.training.stacks import Stack
@@ -110,15 +107,6 @@ def _marked(stack: Stack, network: keras.Model, spec: SliceSpec, folder: Path) -
 
 def levels_by(network: keras.Model, stack: Stack, spec: SliceSpec) -> NDArray[np.uint8]:
     """Level of each pixel as a network sees it, ``(n, rows, columns)``, each level only in its place along the neck."""
-    maps = "maps" if "maps" in network.output else "where"
-    outputs = padded_outputs(network, stack, spec, ("fracture", "visible", maps))
-    levels = np.argmax(outputs[maps], axis=-1).astype(np.uint8)
-    if maps == "where":
-        levels = levels.repeat(WHERE_STRIDE, axis=1).repeat(WHERE_STRIDE, axis=2)
-    pooled = pool_slices(outputs["fracture"], outputs["visible"])
-    height = np.arange(len(levels))
-    for level in CERVICAL:
-        i = level - 1
-        there = pooled.in_view[i] & (height >= pooled.first_slice[i]) & (height <= pooled.last_slice[i])
-        levels[(levels == level) & ~there[:, None, None]] = 0
-    return levels
+    levels = seen_levels(padded_outputs(network, stack, spec, ("fracture", "visible", levels_output(network))))
+    stride = spec.size[0] // levels.shape[1]
+    return levels.repeat(stride, axis=1).repeat(stride, axis=2)

@@ -1,0 +1,20 @@
+"""Files that a command leaves: there whole or not at all."""
+
+from pathlib import Path
+
+from cspine.errors import OutputError
+
+
+def write_result(folder: Path, name: str, text: str) -> None:
+    """Writes a file into a folder, which is made if it is not there.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    partial = folder / f".{name}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(folder / name)
+    except OSError as error:
+        raise OutputError(f"{name} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error

@@ -1,0 +1,26 @@
+"""What a protocol that is known to be wrong would report: accuracy of entries that are mostly 0."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyAccuracy:
+    """What the wrong protocol reports.
+
+    Attributes:
+        slices: How many test slices.
+        accuracy: Share of right entries of seven.
+        all_negative: The same for whoever says that nothing is ever there.
+    """
+
+    slices: int
+    accuracy: float
+    all_negative: float
+
+
+def entry_accuracy(wanted: NDArray[np.bool_], said: NDArray[np.bool_]) -> LeakyAccuracy:
+    """The accuracy of what is said of slices, ``(n, 7)`` each."""
+    return LeakyAccuracy(len(wanted), float(np.mean(wanted == said)), float(np.mean(~wanted)))

@@ -1,0 +1,88 @@
+"""An evaluation as one HTML page that needs nothing beside it."""
+
+import math
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cspine.anatomy import CERVICAL
+from cspine.evaluation import plots
+from cspine.evaluation.metrics import Estimate
+from cspine.evaluation.places import FALSE_POSITIVES
+from cspine.evaluation.report import Report
+
+DISCLAIMER = "Research software, not a medical device."
+SUBJECTS = {
+    "phantoms": "Measured on synthetic necks only. Nothing here says how good the model is on patients.",
+    "patients": "Measured on the patients of one data set. Other hospitals, scanners and protocols may give other numbers.",
+    "both": "Measured on patients and synthetic necks together. Nothing here says how good the model is on patients alone.",
+}
+"""What to mind, by whom it was measured on."""
+
+
+def to_html(report: Report) -> str:
+    """The page: tables, pictures, what each means."""
+    return template("evaluation.html").render(context(report))
+
+
+def context(report: Report) -> dict[str, Any]:
+    """What the page's template is given.
+
+    ``about``: what was evaluated, by name. ``warning``: what to mind. ``disclaimer``. ``outputs``: overall and C1..C7, and the
+    fitted overall where there is one. ``points``: operating points. ``of_all``: numbers of all outputs together, by name.
+    ``plots``: SVG by name. ``fractures``, ``shortcuts``, ``places``, ``leaky``: as in :class:`.Report`. ``found``: pairs of false
+    positives per study and the share of fractures found. ``dice``: pairs of level and overlap.
+    """
+    evaluation = report.evaluation
+    fitted = [evaluation.fitted_overall] if evaluation.fitted_overall else []
+    places = report.places
+    return {
+        "about": report.about,
+        "warning": SUBJECTS.get(str(report.about.get("subjects")), ""),
+        "disclaimer": DISCLAIMER,
+        "outputs": [*evaluation.outputs, *fitted],
+        "points": evaluation.points,
+        "of_all": evaluation.of_all,
+        "plots": _plots(report),
+        "fractures": report.fractures,
+        "places": places,
+        "found": list(zip(FALSE_POSITIVES, places.found, strict=True)) if places else [],
+        "dice": list(zip((level.name for level in CERVICAL), places.dice, strict=True)) if places else [],
+        "shortcuts": report.shortcuts,
+        "leaky": report.leaky,
+    }
+
+
+def template(name: str) -> Any:
+    """A page's template; what it names and is not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("cspine.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["estimate"] = _estimate
+    environment.filters["words"] = lambda name: name.replace("_", " ")
+    return environment.get_template(name)
+
+
+def _estimate(estimate: Estimate) -> Markup:
+    """A number with its interval."""
+    if math.isnan(estimate.value):
+        return Markup('<span class="none">-</span>')
+    if math.isnan(estimate.low):
+        return Markup("{:.3f}").format(estimate.value)
+    return Markup('{:.3f} <span class="interval">{:.3f}-{:.3f}</span>').format(estimate.value, estimate.low, estimate.high)
+
+
+def _plots(report: Report) -> dict[str, Markup]:
+    scores = report.scores
+    drawn = {
+        "roc": plots.roc(scores),
+        "precision_recall": plots.precision_recall(scores),
+        "reliability": plots.reliability(scores),
+        "confusion": plots.confusion(scores, report.evaluation.points),
+    }
+    if report.places and report.places.froc.found:
+        drawn["froc"] = plots.froc(report.places)
+    if report.fractures:
+        drawn["severity"] = plots.by_severity(report.fractures)
+    return {name: Markup(svg) for name, svg in drawn.items()}

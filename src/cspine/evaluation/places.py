@@ -1,0 +1,158 @@
+"""Whether a model looked at the fracture: hit rate, FROC, and overlap of the levels it saw with those that are there."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL
+from cspine.evaluation.metrics import RESAMPLES, Bootstrap, Estimate, interval
+
+FALSE_POSITIVES = (0.5, 1.0, 2.0, 4.0)
+"""False positives per study at which FROC is told."""
+
+NOT_A_LESION = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyPlaces:
+    """Where a model suspects fractures in a study, against where they are.
+
+    Attributes:
+        lesions: How many fractures are marked; ``None`` where it is not known where they are.
+        scores: How strongly each place is suspected, 0..1, ``(k,)``.
+        hits: Which fracture each place lies on, ``(k,)``; :data:`NOT_A_LESION` where on none.
+        dice: Overlap of C1..C7 as seen and as they are (Dice, 1945), ``(7,)``; NaN where that is not known.
+    """
+
+    lesions: int | None
+    scores: NDArray[np.float64] = field(repr=False)
+    hits: NDArray[np.intp] = field(repr=False)
+    dice: NDArray[np.float64] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Froc:
+    """Free-response ROC: share of fractures found against false positives per study (Bunch et al., 1977).
+
+    Attributes:
+        false_positives: Per study.
+        found: Share of fractures, one for each.
+    """
+
+    false_positives: tuple[float, ...]
+    found: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceMetrics:
+    """How well a model knows where.
+
+    Attributes:
+        studies: Of how many studies it is known where their fractures are, whole ones among them.
+        lesions: Fractures in these.
+        masked: Of how many studies it is known where their levels are.
+        hit_rate: Share of fractured studies whose most suspected place lies on a fracture (pointing game, Zhang et al., 2016).
+        found: Share of fractures found at each of :data:`FALSE_POSITIVES`.
+        froc: The whole curve.
+        dice: Mean overlap of C1..C7.
+    """
+
+    studies: int
+    lesions: int
+    masked: int
+    hit_rate: Estimate
+    found: tuple[Estimate, ...]
+    froc: Froc
+    dice: tuple[Estimate, ...]
+
+
+def place_metrics(places: Sequence[StudyPlaces], *, resamples: int = RESAMPLES, seed: int = 0) -> PlaceMetrics:
+    """How well places fit, with intervals over patients.
+
+    Args:
+        places: Of each study.
+        resamples: Bootstrap samples of patients.
+        seed: Of the bootstrap.
+    """
+    marked = [place for place in places if place.lesions is not None]
+    pooled = _Marked(marked)
+    masked = [place for place in places if np.any(np.isfinite(place.dice))]
+    dice = np.array([place.dice for place in masked]).reshape(-1, len(CERVICAL))
+    return PlaceMetrics(
+        studies=len(marked),
+        lesions=sum(place.lesions or 0 for place in marked),
+        masked=len(masked),
+        hit_rate=_over(len(marked), pooled.hit_rate, resamples, seed),
+        found=tuple(_over(len(marked), _at(pooled, rate), resamples, seed) for rate in FALSE_POSITIVES),
+        froc=pooled.curve(),
+        dice=tuple(_over(len(masked), _mean_of(dice[:, i]), resamples, seed) for i in range(len(CERVICAL))),
+    )
+
+
+class _Marked:
+    """Studies of which it is known where they are fractured; each may count several times."""
+
+    def __init__(self, places: Sequence[StudyPlaces]) -> None:
+        wrong = [place.scores[place.hits == NOT_A_LESION] for place in places]
+        best = [_best_of_each(place) for place in places]
+        self._wrong_study = np.repeat(np.arange(len(places)), [len(scores) for scores in wrong])
+        self._wrong = np.concatenate([*wrong, []])
+        order = np.argsort(-self._wrong, kind="stable")
+        self._wrong, self._wrong_study = self._wrong[order], self._wrong_study[order]
+        self._best_study = np.repeat(np.arange(len(places)), [len(scores) for scores in best])
+        self._best = np.concatenate([*best, []])
+        self._pointed = np.array([_points_at_a_lesion(place) if place.lesions else math.nan for place in places])
+
+    def hit_rate(self, times: NDArray[np.intp]) -> float:
+        fractured = np.isfinite(self._pointed) & (times > 0)
+        return float(np.average(self._pointed[fractured], weights=times[fractured])) if fractured.any() else math.nan
+
+    def found_at(self, rate: float, times: NDArray[np.intp]) -> float:
+        """Share of fractures whose score is above that of the first false positive too many."""
+        weight = times[self._best_study]
+        if not weight.sum():
+            return math.nan
+        alarms = np.cumsum(times[self._wrong_study])
+        beyond = np.flatnonzero(alarms > rate * times.sum())
+        limit = self._wrong[beyond[0]] if len(beyond) else 0.0
+        return float(np.average(self._best > limit, weights=weight))
+
+    def curve(self) -> Froc:
+        once = np.ones(len(self._pointed), dtype=np.intp)
+        most = len(self._wrong) / max(len(once), 1)
+        rates = np.unique(np.concatenate([np.linspace(0, most, 60), [rate for rate in FALSE_POSITIVES if rate <= most]]))
+        if not len(self._best):
+            return Froc((), ())
+        return Froc(tuple(rates.tolist()), tuple(self.found_at(rate, once) for rate in rates))
+
+
+def _best_of_each(place: StudyPlaces) -> NDArray[np.float64]:
+    """The strongest suspicion on each fracture; 0 where there is none."""
+    return np.array([place.scores[place.hits == lesion].max(initial=0.0) for lesion in range(place.lesions or 0)])
+
+
+def _points_at_a_lesion(place: StudyPlaces) -> float:
+    return float(len(place.scores) > 0 and place.hits[np.argmax(place.scores)] != NOT_A_LESION)
+
+
+def _at(marked: _Marked, rate: float) -> Callable[[NDArray[np.intp]], float]:
+    return lambda times: marked.found_at(rate, times)
+
+
+def _mean_of(values: NDArray[np.float64]) -> Callable[[NDArray[np.intp]], float]:
+    def mean(times: NDArray[np.intp]) -> float:
+        known = np.isfinite(values) & (times > 0)
+        return float(np.average(values[known], weights=times[known])) if known.any() else math.nan
+
+    return mean
+
+
+def _over(studies: int, metric: Callable[[NDArray[np.intp]], float], resamples: int, seed: int) -> Estimate:
+    if not studies:
+        return interval(math.nan, np.empty(0))
+    samples = Bootstrap(studies, resamples, seed).samples
+    drawn = np.array([metric(np.bincount(sample, minlength=studies)) for sample in samples])
+    return interval(metric(np.ones(studies, dtype=np.intp)), drawn)
