@@ -23,8 +23,10 @@ COMMANDS = {
     "cache": "show or clean a cache of prepared studies",
     "train": "train a recipe on a data set",
     "evaluate": "judge a trained run on the patients it has not seen",
+    "compare": "compare runs or evaluations on the same patients",
     "calibrate": "take a run's probabilities from another data set",
     "export": "turn a trained run into a model package",
+    "submit": "write the submission file for the test studies of a data set",
     "models": "list the model packages at hand",
     "recipes": "list what can be trained",
 }

@@ -17,5 +17,8 @@ from cspine.datasets.folds import folds as folds
 from cspine.datasets.masks import load_mask as load_mask
 from cspine.datasets.masks import mask_on as mask_on
 from cspine.datasets.masks import read_mask as read_mask
+from cspine.datasets.submission import SubmissionRow as SubmissionRow
+from cspine.datasets.submission import submission_csv as submission_csv
+from cspine.datasets.submission import submission_rows as submission_rows
 from cspine.datasets.traits import Traits as Traits
 from cspine.datasets.traits import traits as traits

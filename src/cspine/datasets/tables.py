@@ -65,7 +65,7 @@ def read_labels(path: Path) -> LabelTable:
         DatasetError: The file cannot be read or lacks a column.
     """
     table = LabelTable()
-    for number, row in _rows(path, LABEL_COLUMNS):
+    for number, row in read_rows(path, LABEL_COLUMNS):
         uid = row["StudyInstanceUID"].strip()
         if not uid:
             table.reject(Problem("bad_row", f"{path.name} line {number} has no StudyInstanceUID; it is left out."))
@@ -97,7 +97,7 @@ def read_boxes(path: Path) -> BoxTable:
         DatasetError: The file cannot be read or lacks a column.
     """
     table = BoxTable()
-    for number, row in _rows(path, BOX_COLUMNS):
+    for number, row in read_rows(path, BOX_COLUMNS):
         uid = row["StudyInstanceUID"].strip()
         x, y, width, height, slice_number = (_number(row[column]) for column in BOX_COLUMNS[1:])
         whole = slice_number == round(slice_number) if math.isfinite(slice_number) else False
@@ -118,11 +118,15 @@ def read_test_studies(path: Path) -> tuple[str, ...]:
     Raises:
         DatasetError: The file cannot be read or lacks a column.
     """
-    return tuple(dict.fromkeys(row["StudyInstanceUID"].strip() for _, row in _rows(path, TEST_COLUMNS)))
+    return tuple(dict.fromkeys(row["StudyInstanceUID"].strip() for _, row in read_rows(path, TEST_COLUMNS)))
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and rows; missing cells are empty."""
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line numbers and rows of a table; missing cells are empty.
+
+    Raises:
+        DatasetError: The file cannot be read or lacks a column.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 _LEVEL_WEIGHT, _OVERALL_WEIGHT, _POSITIVE = 1.0, 7.0, 2.0
 _SMALLEST = 1e-15
 
+PREVALENCE = np.array([961, 146, 285, 73, 108, 162, 277, 393]) / 2019
+"""How often any vertebra and C1..C7 are fractured in the 2019 published labels of RSNA 2022, ``(8,)``."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompetitionLoss:

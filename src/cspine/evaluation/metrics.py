@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from cspine.evaluation.competition import competition_loss, metric_adjusted
 from cspine.evaluation.scores import StudyScores
 from cspine.modelpack import OUTPUTS, OperatingPoint
 
-Metric = Callable[[NDArray[np.bool_], NDArray[np.float64]], float]
+Metric = Callable[[NDArray[Any], NDArray[np.float64]], float]
 
 RESAMPLES = 1000
 
@@ -148,11 +149,11 @@ class Bootstrap:
     def __init__(self, patients: int, resamples: int = RESAMPLES, seed: int = 0) -> None:
         self.samples = np.random.default_rng(seed).integers(patients, size=(resamples, patients))
 
-    def estimate(self, truth: NDArray[np.bool_], p: NDArray[np.float64], metric: Metric) -> Estimate:
+    def estimate(self, truth: NDArray[Any], p: NDArray[np.float64], metric: Metric) -> Estimate:
         """A metric of all patients, and its interval."""
         return interval(metric(truth, p), self.drawn(truth, p, metric))
 
-    def drawn(self, truth: NDArray[np.bool_], p: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
+    def drawn(self, truth: NDArray[Any], p: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
         """The metric of every sample, ``(resamples,)``."""
         return np.array([metric(truth[sample], p[sample]) for sample in self.samples])
 

@@ -23,7 +23,7 @@ SUBJECTS = {
 
 def to_html(report: Report) -> str:
     """The page: tables, pictures, what each means."""
-    return template("evaluation.html").render(context(report))
+    return str(template("evaluation.html").render(context(report)))
 
 
 def context(report: Report) -> dict[str, Any]:

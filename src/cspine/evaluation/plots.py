@@ -3,11 +3,11 @@
 import io
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
@@ -17,7 +17,7 @@ from cspine.evaluation.places import FALSE_POSITIVES, PlaceMetrics
 from cspine.evaluation.scores import StudyScores
 from cspine.modelpack import OUTPUTS, OperatingPoint
 
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -175,7 +175,7 @@ def _reliability(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64]) 
                 markersize=3 + 9 * math.sqrt(count / len(said)),
                 clip_on=False,
             )
-    ax.hist(said, bins=np.linspace(0, 1, _BINS + 1), weights=np.full(len(said), 0.25 / len(said)), color=QUIET, alpha=0.35)
+    ax.hist(said, bins=np.linspace(0, 1, _BINS + 1).tolist(), weights=np.full(len(said), 0.25 / len(said)), color=QUIET, alpha=0.35)
 
 
 def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
@@ -192,11 +192,10 @@ def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
 
 def _svg(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
     """The SVG element of a figure; the same input gives the same text, and no two names share an identifier."""
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context(_STYLE), mpl.rc_context({"svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
-        canvas = FigureCanvasSVG(figure)
         draw(figure)
         text = io.StringIO()
-        canvas.print_svg(text, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     whole = text.getvalue()
     return whole[whole.index("<svg") :]

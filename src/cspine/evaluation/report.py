@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from cspine.anatomy import CERVICAL
 from cspine.evaluation.fractures import GroupMetrics
@@ -42,7 +42,8 @@ class Report:
     leaky: LeakyAccuracy | None = None
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One number of an evaluation.
 
     Attributes:

@@ -79,11 +79,7 @@ def judge(run: Run, recipe: Recipe, data: Path, judging: Judging, reporter: Repo
         TrainingError: No fold is trained, or some but not all studies had a part in the run.
         DatasetError: The data set cannot be read, or something in it is broken and not to be skipped.
     """
-    trained = run.trained_folds()
-    if not trained:
-        raise TrainingError(
-            f"A run can be judged when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
-        )
+    _trained(run)
     knows_what_is_broken = run.facts.broken is not None or not judging.skip_broken
     own = own_cases(run, data) if knows_what_is_broken else None
     if own is None:
@@ -92,26 +88,41 @@ def judge(run: Run, recipe: Recipe, data: Path, judging: Judging, reporter: Repo
             refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
             return _unseen(run, recipe, cases, judging, reporter)
         own = cases
-    judged = out_of_fold(run, own)
+    judged = _out_of_fold(run, own)
     looked = _places_out_of_fold(run, recipe, judged.cases, judging, reporter) if judging.places else ()
     return replace(judged, places=looked, leaky=_leaky(run, recipe, own, judging, reporter))
 
 
-def out_of_fold(run: Run, cases: Sequence[Case]) -> Judged:
+def out_of_fold_probabilities(run: Run) -> StudyScores:
     """Each patient of the trained folds by the network that held him out, with a calibration that has not seen him either.
 
-    Args:
-        run: With a trained fold at least.
-        cases: The studies of its data set.
+    Raises:
+        TrainingError: No fold is trained.
     """
+    return StudyScores.joined(_parts(run))
+
+
+def _parts(run: Run) -> list[StudyScores]:
+    return [cross_calibrated(held_out_scores(run, fold)) for fold in _trained(run)]
+
+
+def _trained(run: Run) -> tuple[int, ...]:
     trained = run.trained_folds()
-    parts = [cross_calibrated(held_out_scores(run, fold)) for fold in trained]
+    if not trained:
+        raise TrainingError(
+            f"A run can be judged when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
+        )
+    return trained
+
+
+def _out_of_fold(run: Run, cases: Sequence[Case]) -> Judged:
+    parts = _parts(run)
     probabilities = StudyScores.joined(parts)
     points = choose_points(probabilities.truth, probabilities.scores)
     fitted = np.concatenate([cross_fitted_overall(part) for part in parts])
     by_uid = {case.study_uid: case for case in cases}
     judged = tuple(by_uid[uid] for uid in probabilities.study_uids)
-    return Judged(probabilities, fitted, points, f"out of fold, fold {', '.join(map(str, trained))}", judged)
+    return Judged(probabilities, fitted, points, f"out of fold, fold {', '.join(map(str, _trained(run)))}", judged)
 
 
 def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], judging: Judging, reporter: Reporter) -> Judged:

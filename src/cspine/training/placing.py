@@ -1,7 +1,7 @@
 """Where a network suspects fractures, against where boxes or the truth of a phantom say they are."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,11 +89,10 @@ def _marked(stack: Stack) -> NDArray[np.bool_] | None:
 def _tiles(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     n, rows, columns = marked.shape
     tiles = marked.reshape(n, rows // WHERE_STRIDE, WHERE_STRIDE, columns // WHERE_STRIDE, WHERE_STRIDE)
-    found: NDArray[np.bool_] = tiles.any(axis=(2, 4))
-    return found
+    return np.asarray(tiles.any(axis=(2, 4)))
 
 
-def _reached(lesions: NDArray[np.intp]) -> NDArray[np.intp]:
+def _reached(lesions: NDArray[np.integer]) -> NDArray[np.intp]:
     """The fracture at or beside each cell; :data:`NOT_A_LESION` where there is none."""
     beside = ndimage.grey_dilation(lesions, footprint=_EVERY_SIDE)
     number = np.where(lesions > 0, lesions, beside).astype(np.intp)
@@ -107,9 +106,9 @@ def _dice(stack: Stack, outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[n
     seen = seen_levels(outputs)
     by_cell = seen.shape[1:] != stack.marks.shape[1:]
     marks = np.asarray(stack.marks)
-    there = np.stack([np.argmax(cells(slice_), axis=-1) for slice_ in marks]) if by_cell else marks % BOX_BIT
+    there: NDArray[Any] = np.stack([np.argmax(cells(one), axis=-1) for one in marks]) if by_cell else marks % BOX_BIT
     found = []
     for level in CERVICAL:
-        one, other = seen == level, there == level
-        found.append(2 * np.count_nonzero(one & other) / (one.sum() + other.sum()) if other.any() else np.nan)
+        both, all_there = np.count_nonzero((seen == level) & (there == level)), np.count_nonzero(there == level)
+        found.append(2 * both / (np.count_nonzero(seen == level) + all_there) if all_there else np.nan)
     return np.array(found)

@@ -1,0 +1,129 @@
+"""Judges the test studies of a data set and writes the file to submit.
+
+DIR has test.csv and test_images; where it has sample_submission.csv too, the rows stand in its order. In the competition's loss a
+fracture weighs twice as much as its absence, so what is best submitted for a probability p is 2p / (1 + p): no probability any
+more. `--values calibrated` writes the probabilities themselves. Where a vertebra is not judged, because it is not in the picture or
+the scan was rejected, the published prevalence stands in. Studies that were judged are kept beside the file until it is whole;
+`--resume` takes them.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.cli.files import write_result
+from cspine.cli.screen import Screen
+from cspine.datasets import submission_csv, submission_rows
+from cspine.detection import Detector
+from cspine.errors import InputError, OutputError
+from cspine.reading import read_study
+
+_SMALLEST = 1e-4
+"""Results have four digits; a certainty that is none would cost without bound."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("package", metavar="PACKAGE", help="model package: a folder, or a name that `cspine models` lists")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set folder with test.csv and test_images")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the file to write, submission.csv")
+    parser.add_argument(
+        "--values",
+        choices=("adjusted", "calibrated"),
+        default="adjusted",
+        help="adjusted for the competition's loss (default), or probabilities",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier call was stopped")
+    parser.add_argument(
+        "--skip-broken", action="store_true", help="write the prevalence for studies that cannot be read, and say so"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    from cspine.evaluation.competition import metric_adjusted
+
+    rows = submission_rows(options.data)
+    detector = Detector(options.package)
+    kept = _Kept(options.out, detector.package.sha256, resume=options.resume)
+    studies = list(dict.fromkeys(row.study_uid for row in rows))
+    with Screen() as screen:
+        for number, uid in enumerate(studies, 1):
+            screen.say(f"judging study {number} of {len(studies)}")
+            if uid not in kept.judged:
+                kept.add(uid, _judged(detector, options.data / "test_images" / uid, options.skip_broken))
+    values = {uid: _filled(kept.judged[uid]) for uid in studies}
+    if options.values == "adjusted":
+        values = {uid: metric_adjusted(p) for uid, p in values.items()}
+    write_result(options.out.parent, options.out.name, submission_csv(rows, {uid: p.tolist() for uid, p in values.items()}))
+    kept.clear()
+    gaps = sum(None in kept.judged[uid] for uid in studies)
+    print(f"{len(rows)} rows of {len(studies)} studies, {options.values}; {gaps} with a vertebra not judged: {options.out}")  # noqa: T201
+    return 0
+
+
+def _judged(detector: Detector, images: Path, skip_broken: bool) -> list[float | None]:
+    """Probability of any fracture and of C1..C7; ``None`` where it was not judged."""
+    try:
+        result = detector(read_study(images))
+    except InputError as error:
+        if not skip_broken:
+            raise
+        print(f"{images.name}: {error}", file=sys.stderr)  # noqa: T201
+        return [None] * 8
+    judgements = (result.overall, *(finding.judgement for finding in result.levels))
+    return [None if judgement is None else judgement.probability for judgement in judgements]
+
+
+def _filled(judged: list[float | None]) -> NDArray[np.float64]:
+    from cspine.evaluation.competition import PREVALENCE
+
+    return np.array([p if q is None else min(max(q, _SMALLEST), 1 - _SMALLEST) for q, p in zip(judged, PREVALENCE, strict=True)])
+
+
+class _Kept:
+    """Judged studies, a line each, beside the file that they are for."""
+
+    def __init__(self, out: Path, model: str, *, resume: bool) -> None:
+        self._path = out.with_name(f".{out.name}.judged")
+        self.judged: dict[str, list[float | None]] = {}
+        if resume and self._path.is_file():
+            self.judged = {line["study"]: line["judged"] for line in self._lines() if line["model"] == model}
+        self._model = model
+        self._rewrite()
+
+    def add(self, study: str, judged: list[float | None]) -> None:
+        """Keeps one."""
+        self.judged[study] = judged
+        self._write("a", {study: judged})
+
+    def clear(self) -> None:
+        """Forgets all."""
+        self._path.unlink(missing_ok=True)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        lines = []
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:  # the line that was being written when it was stopped
+                break
+        return lines
+
+    def _rewrite(self) -> None:
+        self._write("w", self.judged)
+
+    def _write(self, mode: str, judged: Mapping[str, list[float | None]]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open(mode, encoding="utf-8") as file:
+                for study, one in judged.items():
+                    file.write(json.dumps({"study": study, "model": self._model, "judged": one}) + "\n")
+        except OSError as error:
+            raise OutputError(f"A submission needs a place that can be written. {self._path.parent}: {error.strerror}.") from error
