@@ -95,7 +95,10 @@ def _centroids(neck: Neck) -> list[NDArray[np.float64]]:
 
 
 def _speed() -> None:
-    """Seconds of the processor, over necks of which two in three are fractured at two levels; the first is not counted."""
+    """Seconds of the processor, over necks of which two in three are fractured at two levels; the first is not counted.
+
+    Set OPENBLAS_NUM_THREADS=1: a second thread that spins while it waits counts too.
+    """
     taken: dict[str, list[float]] = {}
     for seed in range(-1, 9):
         broken = (Level.C2, Level.C5) if seed % 3 else ()
