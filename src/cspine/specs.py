@@ -31,3 +31,23 @@ class SliceSpec:
     def channels(self) -> int:
         """Number of slices in one input: the slice and its neighbours, feet to head."""
         return 2 * self.neighbours + 1
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """How a network that sees space sees a scan: upright windows of one size in millimetres.
+
+    Attributes:
+        spacing_mm: Distance of voxels, ``(z, y, x)``.
+        size: Voxels of a window, ``(z, y, x)``.
+        window_hu: Hounsfield units that become 0 and 1; what lies outside is clipped.
+    """
+
+    spacing_mm: Vector
+    size: tuple[int, int, int]
+    window_hu: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        low, high = self.window_hu
+        if min(self.spacing_mm) <= 0 or min(self.size) < 1 or low >= high:
+            raise GeometryError(f"A volume specification needs positive spacing and size and a rising window. Received: {self}")

@@ -7,9 +7,10 @@ import keras
 from cspine.errors import TrainingError
 from cspine.networks.custom_cnn import CustomCNN
 from cspine.networks.transfer import TransferNetwork
+from cspine.networks.unet3d import UNet3D
 from cspine.networks.unet_transfer import UNetTransferNetwork
 
-_FAMILIES = {kind.__name__: kind for kind in (CustomCNN, TransferNetwork, UNetTransferNetwork)}
+_FAMILIES = {kind.__name__: kind for kind in (CustomCNN, TransferNetwork, UNetTransferNetwork, UNet3D)}
 
 
 def load_network(path: Path) -> keras.Model:

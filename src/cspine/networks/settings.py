@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cspine.errors import UsageError
-from cspine.specs import SliceSpec
+from cspine.specs import SliceSpec, VolumeSpec
 
 if TYPE_CHECKING:
     import keras
 
 WHERE_STRIDE = 8
 """Pixels of a slice per cell of the map that says where each level is."""
+
+OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS = 8, 9
+"""Classes of a localiser, after background and C1..C7."""
+
+LOCALISER_CLASSES = 10
 
 IMAGENET, NONE = "imagenet", "none"
 """What weights may be called instead of a path."""
@@ -285,3 +290,35 @@ class UNetTransferSettings(PretrainedSettings):
         )
         first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later
         return network
+
+
+@dataclass(frozen=True, slots=True)
+class UNet3DSettings:
+    """A U-Net in space: for each voxel of a window, which vertebra it belongs to.
+
+    Attributes:
+        widths: Filters, at full resolution and after each halving.
+    """
+
+    widths: tuple[int, ...] = (8, 16, 32, 64, 96)
+
+    def check(self, spec: VolumeSpec) -> None:
+        """Tells what can be told before anything is prepared.
+
+        Raises:
+            UsageError: The network cannot see such windows.
+        """
+        step = 2 ** (len(self.widths) - 1)
+        if any(side % step for side in spec.size) or min(self.widths, default=0) < 1:
+            raise UsageError(f"A U-Net of {len(self.widths)} widths needs sides that {step} divides. Received: {spec.size}")
+
+    def build(self, spec: VolumeSpec, seed: int) -> "keras.Model":
+        """The network, with fresh weights.
+
+        Raises:
+            UsageError: As :meth:`check`.
+        """
+        from cspine.networks.unet3d import UNet3D
+
+        self.check(spec)
+        return UNet3D(input_shape=(*spec.size, 1), widths=self.widths, classes=LOCALISER_CLASSES, seed=seed)

@@ -19,6 +19,7 @@ from cspine.phantoms.neck import Disc, Material, Neck, PlacedBone, Warp
 from cspine.phantoms.posture import CHAIN, Joint, Pose, stack
 from cspine.phantoms.shapes import Sampled
 from cspine.phantoms.skeleton import Skeleton, assemble
+from cspine.phantoms.spread import LIFE, Spread
 from cspine.phantoms.surroundings import NECK_JOINT_MM, draw_surroundings
 from cspine.phantoms.swelling import draw_swelling
 from cspine.phantoms.tissue import draw_tissue
@@ -33,25 +34,28 @@ _ADULT = 0.92
 """Width and depth of a mean adult's vertebrae against the shipped ones."""
 
 
-def draw_neck(rng: np.random.Generator, anatomy: Anatomy | None = None, *, fractured: Sequence[Level] = ()) -> Neck:
+def draw_neck(
+    rng: np.random.Generator, anatomy: Anatomy | None = None, *, fractured: Sequence[Level] = (), spread: Spread = LIFE
+) -> Neck:
     """Draws one neck.
 
     Args:
         rng: The only source of chance.
         anatomy: Whose shapes it has; one of the shipped ones if ``None``.
         fractured: Which levels are broken, once at least.
+        spread: How far necks differ.
     """
     chosen = draw_anatomy(rng) if anatomy is None else anatomy
     skeleton = assemble(chosen)
     wear = draw_wear(rng)
-    poses = _draw_posture(rng, skeleton, wear)
+    poses = _draw_posture(rng, skeleton, wear, spread)
     material = _draw_material(rng, wear)
     lift_mm = float(rng.normal(0, 9))
     placed = draw_surroundings(rng, skeleton, poses, material, lift_mm)
     spine = rng.normal((1.12, 0.0), (0.1, 0.1))
     for name in _VERTEBRAE:
         bone = skeleton.vertebrae[name]
-        warp = _draw_warp(rng, bone, spine)
+        warp = _draw_warp(rng, bone, spine, spread)
         made = PlacedBone(name, Sampled(bone), poses[name], _vary(rng, material, bone), warp)
         if name in _CERVICAL:
             sites = find_sites(Level[name], bone).moved(warp.back)
@@ -82,21 +86,21 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     return main if not others or rng.random() < _MAIN_SHARE else others[int(rng.integers(len(others)))]
 
 
-def _draw_posture(rng: np.random.Generator, skeleton: Skeleton, wear: Wear) -> dict[str, Pose]:
+def _draw_posture(rng: np.random.Generator, skeleton: Skeleton, wear: Wear, spread: Spread) -> dict[str, Pose]:
     """Lordosis, lean and turn of the whole, shared among the joints, and a little of each joint's own."""
-    size, slim, tall = rng.normal(1.0, 0.06), rng.normal(1.0, 0.035), rng.normal(1.0, 0.04)
-    flexion, lean, turn = rng.normal(-9, 11), rng.normal(0, 5), rng.normal(0, 9)
+    size, slim, tall = rng.normal(1.0, spread.person)
+    flexion, lean, turn = rng.normal((-9, 0, 0), (spread.flexion_deg, spread.lean_deg, spread.turn_deg))
     sizes, joints = {}, {}
     for name in CHAIN:
-        own = rng.normal(1.0, (0.025, 0.03, 0.05))
+        own = rng.normal(1.0, spread.vertebra)
         height = skeleton.heights.get(name, _ADULT)
         sizes[name] = size * own * np.array([slim * _ADULT, _ADULT, tall * height])
         share = {"skull": 0.0, "T1": 0.0, "T2": 0.0, "T3": 0.0}.get(name, 1 / 7)
-        angles = np.array([flexion, lean, turn * 0.3]) * share + rng.normal(0, (1.6, 1.0, 1.0))
+        angles = np.array([flexion, lean, turn * 0.3]) * share + rng.normal(0, spread.joint_deg)
         if name == "C1":
             angles[2] += turn * 0.7
-        stretch = float(rng.normal(1.0, 0.025)) * wear.stretch(name)
-        joints[name] = Joint(_vector(angles), stretch, _vector(rng.normal(0, (0.3, 0.5, 0.0))))
+        stretch = float(rng.normal(1.0, spread.stretch)) * wear.stretch(name)
+        joints[name] = Joint(_vector(angles), stretch, _vector(rng.normal(0, spread.slip_mm)))
     head = size * rng.normal(_ADULT, 0.03)
     sizes["skull"] = head * rng.normal(1.0, 0.02, 3)
     # who nods at the neck keeps the eyes level
@@ -112,13 +116,13 @@ def _on_top() -> NDArray[np.float64]:
     return step
 
 
-def _draw_warp(rng: np.random.Generator, bone: BoneShape, spine: NDArray[np.float64]) -> Warp:
+def _draw_warp(rng: np.random.Generator, bone: BoneShape, spine: NDArray[np.float64], spread: Spread) -> Warp:
     """A shape of its own; ``spine`` is the length and slope of this person's spinous processes."""
     count = 4
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     wave = direction * (2 * np.pi / rng.uniform(25, 60, (count, 1)))
-    size = rng.normal(0, 0.4, (count, 3))
+    size = rng.normal(0, spread.warp_mm, (count, 3))
     phase = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
     longer, lower = spine + rng.normal(0, (0.06, 0.06))
     tail_mm = bone.body.canal_mm + bone.body.canal_size_mm[1] / 2

@@ -5,6 +5,7 @@ import math
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import keras
@@ -83,11 +84,20 @@ def save_checkpoint(path: Path, model: keras.Model, progress: Progress) -> None:
     Raises:
         OutputError: ``path`` cannot be written.
     """
+    save_arrays(path, model, asdict(progress))
+
+
+def save_arrays(path: Path, model: keras.Model, progress: dict[str, Any]) -> None:
+    """Writes weights, optimiser, the state of dropout, and what is told of progress.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
     arrays = {f"model{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.optimizer.variables)}
     partial = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npz")
     try:
-        np.savez(partial, allow_pickle=False, progress=np.array(json.dumps(asdict(progress))), **arrays)
+        np.savez(partial, allow_pickle=False, progress=np.array(json.dumps(progress)), **arrays)
         partial.replace(path)
     except OSError as error:
         raise OutputError(
@@ -104,13 +114,35 @@ def load_checkpoint(path: Path, model: keras.Model) -> Progress:
         TrainingError: ``path`` is damaged or belongs to another network.
     """
     progress = stored_progress(path)
+    load_arrays(path, model)
+    return progress
+
+
+def load_arrays(path: Path, model: keras.Model) -> None:
+    """Puts the model and its optimiser where they were.
+
+    Raises:
+        TrainingError: ``path`` is damaged or belongs to another network.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
             _assign(model.variables, [stored[f"model{i}"] for i in range(len(model.variables))])
             _assign(model.optimizer.variables, [stored[f"optimizer{i}"] for i in range(len(model.optimizer.variables))])
     except _DAMAGES as error:
         raise TrainingError(_DAMAGED.format(path=path)) from error
-    return progress
+
+
+def stored_facts(path: Path) -> dict[str, Any]:
+    """What was told of progress.
+
+    Raises:
+        TrainingError: ``path`` is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(json.loads(str(stored["progress"])))
+    except _DAMAGES as error:
+        raise TrainingError(_DAMAGED.format(path=path)) from error
 
 
 def stored_progress(path: Path) -> Progress:
@@ -119,9 +151,8 @@ def stored_progress(path: Path) -> Progress:
     Raises:
         TrainingError: ``path`` is damaged.
     """
+    data = stored_facts(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            data = json.loads(str(stored["progress"]))
         return Progress(**data | {"records": tuple(EpochRecord(**record) for record in data["records"])})
     except _DAMAGES as error:
         raise TrainingError(_DAMAGED.format(path=path)) from error

@@ -167,7 +167,7 @@ def _epoch(trained: _Network, recipe: Recipe, data: FoldData, home: Path, progre
     stage = stage_at(recipe, progress.epoch)
     progress = advanced(progress, record, recipe)
     if progress.best is record:
-        _save_model(home / BEST, trained.server)
+        save_network(home / BEST, trained.server)
     if stage_at(recipe, progress.epoch) != stage:  # before the checkpoint, which holds the optimiser of the stage that follows
         enter_stage(model, recipe, stage_at(recipe, progress.epoch))
     save_checkpoint(home / CHECKPOINT, model, progress)
@@ -183,7 +183,8 @@ def advanced(progress: Progress, record: EpochRecord, recipe: Recipe) -> Progres
     return replace(later, done=later.epoch >= recipe.fit.epochs or record.epoch - best >= recipe.fit.patience)
 
 
-def _save_model(path: Path, model: keras.Model) -> None:
+def save_network(path: Path, model: keras.Model) -> None:
+    """Writes a network that is there whole or not at all."""
     partial = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.keras")
     keras.saving.save_model(model, partial, include_optimizer=False)
     partial.replace(path)

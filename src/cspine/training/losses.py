@@ -59,9 +59,9 @@ class KnownCellCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="cspine")
 class KnownDiceCrossentropy(keras.losses.Loss):
-    """Soft Dice loss (Milletari, Navab and Ahmadi, 2016) and cross-entropy of a map of pixels, over the slices whose map is known.
+    """Soft Dice loss (Milletari, Navab and Ahmadi, 2016) and cross-entropy of a map of pixels or voxels, where it is known.
 
-    Dice is taken for each level that a slice shows, and averaged over these.
+    Dice is taken for each level that a slice or window shows, and averaged over these.
 
     Args:
         smooth: Pixels that are added above and below, so that a level of few pixels does not decide alone.
@@ -72,14 +72,15 @@ class KnownDiceCrossentropy(keras.losses.Loss):
         self.smooth = smooth
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """One loss per sample, ``(n,)``, of levels ``(n, rows, columns)`` and probabilities ``(n, rows, columns, classes)``."""
-        known = ops.cast(y_true[:, 0, 0] >= 0, y_pred.dtype)
+        """One loss per sample, ``(n,)``, of levels ``(n, ...)`` and probabilities ``(n, ..., classes)``."""
+        space = tuple(range(1, len(y_pred.shape) - 1))
+        known = ops.cast(ops.min(y_true, axis=space) >= 0, y_pred.dtype)
         target = ops.one_hot(ops.cast(ops.maximum(y_true, 0), "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
-        entropy = -ops.mean(ops.sum(target * ops.log(ops.clip(y_pred, _SMALLEST, 1)), axis=-1), axis=(1, 2))
+        entropy = -ops.mean(ops.sum(target * ops.log(ops.clip(y_pred, _SMALLEST, 1)), axis=-1), axis=space)
         there, said = target[..., 1:], y_pred[..., 1:]
-        area = ops.sum(there, axis=(1, 2))
-        both = ops.sum(there * said, axis=(1, 2))
-        dice = (2 * both + self.smooth) / (area + ops.sum(said, axis=(1, 2)) + self.smooth)
+        area = ops.sum(there, axis=space)
+        both = ops.sum(there * said, axis=space)
+        dice = (2 * both + self.smooth) / (area + ops.sum(said, axis=space) + self.smooth)
         shown = ops.cast(area > 0, y_pred.dtype)
         missed = ops.sum(shown * (1 - dice), axis=-1) / ops.maximum(ops.sum(shown, axis=-1), 1)
         return known * (entropy + missed)

@@ -6,6 +6,7 @@ from cspine.networks.freezing import let_learn
 from cspine.training.backend import compiles
 from cspine.training.losses import KnownBinaryCrossentropy, KnownCellCrossentropy, KnownDiceCrossentropy
 from cspine.training.recipe import Recipe
+from cspine.training.schedule import optimizer_of
 
 _BOXED = 5.0
 """How much more a boxed cell counts than another: a box covers a few of hundreds of cells."""
@@ -29,16 +30,9 @@ def enter_stage(model: keras.Model, recipe: Recipe, number: int) -> None:
     let_learn(model, stage)
     begin = ends[number - 1] if number else 0
     steps = max(1, min(ends[number], settings.epochs) - begin) * recipe.sampling.batches
-    warm, rate = max(1, steps // 20), settings.learning_rate * stage.rate
-    optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(rate / 100, max(1, steps - warm), alpha=0.0, warmup_target=rate, warmup_steps=warm),
-        weight_decay=settings.weight_decay,
-        global_clipnorm=5.0,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     losses = _losses(recipe)
     model.compile(
-        optimizer,
+        optimizer_of(settings, steps, stage.rate),
         loss={name: loss for name, (loss, _) in losses.items()},
         loss_weights={name: weight for name, (_, weight) in losses.items()},
         jit_compile=compiles(),

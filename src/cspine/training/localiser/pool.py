@@ -1,0 +1,178 @@
+"""A pool of rendered necks on the localiser's grid, without noise: what training draws windows from."""
+
+import multiprocessing
+import os
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL, OTHER_BONE, Level
+from cspine.errors import OutputError, TrainingError
+from cspine.geometry import Grid
+from cspine.networks.settings import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS
+from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, draw_neck, render
+from cspine.specs import VolumeSpec
+from cspine.training.localiser.recipe import PoolSettings
+
+_HELD_OUT_SEED = 1 << 20
+_BENT = replace(BEYOND_LIFE, warp_mm=1.6)
+"""Shapes that no neck has that is learnt from."""
+
+_FRACTURED_SHARE = 0.3
+
+
+class Part(StrEnum):
+    """What a neck is for."""
+
+    LEARN = "learn"
+    CHOOSE = "choose"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolImage:
+    """A rendered neck.
+
+    Attributes:
+        hu: Without noise, ``(z, y, x)``.
+        classes: What each voxel is, as the network says it, ``(z, y, x)``.
+    """
+
+    hu: NDArray[np.int16]
+    classes: NDArray[np.uint8]
+
+
+def classes_of(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Classes of the localiser, of labels as in masks: C1..C7 stay, T1 and below are other vertebrae."""
+    table = np.full(256, OTHER_BONE_CLASS, np.uint8)
+    table[: len(CERVICAL) + 1] = np.arange(len(CERVICAL) + 1)
+    table[Level.T1 : OTHER_BONE] = OTHER_VERTEBRA_CLASS
+    return table[labels]
+
+
+def make_pool(
+    folder: Path, settings: PoolSettings, spec: VolumeSpec, jobs: int, tell: Callable[[str], None]
+) -> dict[Part, list[Path]]:
+    """The files of a pool; those that are there already are kept.
+
+    Args:
+        folder: Where they lie.
+        settings: How many, and which.
+        spec: The grid of the network.
+        jobs: Processes.
+        tell: Who wants to know.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    counts = {Part.LEARN: settings.necks, Part.CHOOSE: settings.held_out}
+    paths = {part: [folder / f"{part}-{number:05d}.npz" for number in range(count)] for part, count in counts.items()}
+    missing = [(part, number) for part, files in paths.items() for number, path in enumerate(files) if not path.is_file()]
+    if not missing:
+        return paths
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"A pool of necks needs a folder that can be written. {folder}: {error.strerror}.") from error
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as workers:
+        work = partial(_make, folder, settings, spec)
+        running = [workers.submit(work, part, number) for part, number in missing]
+        for done, future in enumerate(as_completed(running), 1):
+            future.result()
+            tell(f"neck {done} of {len(missing)}")
+    return paths
+
+
+def read_pool_image(path: Path) -> PoolImage:
+    """A neck of a pool.
+
+    Raises:
+        TrainingError: The file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return PoolImage(stored["hu"], stored["classes"])
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise TrainingError(f"A neck of the pool is damaged: {path}. Delete it; it is made anew.") from error
+
+
+def draw_pool_image(settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> PoolImage:
+    """One neck of a pool, the same for the same settings and number."""
+    held_out = part is Part.CHOOSE
+    rng = np.random.default_rng([settings.seed + _HELD_OUT_SEED * held_out, number])
+    neck = draw_neck(rng, fractured=_draw_fractured(rng), spread=_draw_spread(rng, settings, held_out=held_out))
+    if rng.random() < settings.trunks:
+        return _trunk(rng, neck, settings, spec)
+    found = render(neck, _draw_grid(rng, neck, settings, spec))
+    return PoolImage(_rounded(found.volume.hu), classes_of(found.labels.labels))
+
+
+def _draw_spread(rng: np.random.Generator, settings: PoolSettings, *, held_out: bool) -> Spread:
+    beyond = rng.random() < settings.beyond_life
+    if held_out:
+        return _BENT
+    return BEYOND_LIFE if beyond else LIFE
+
+
+def _draw_fractured(rng: np.random.Generator) -> list[Level]:
+    if rng.random() >= _FRACTURED_SHARE:
+        return []
+    return sorted(Level(int(level)) for level in rng.choice(7, int(rng.integers(1, 4)), replace=False) + 1)
+
+
+def _draw_grid(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> Grid:
+    """A box around a place somewhere between skull and chest."""
+    centres = neck.centres_mm
+    low, high = np.array(centres["T2"]), np.add(centres["C1"], (0, 0, 20))
+    middle = low + (high - low) * rng.random() + rng.normal(0, (12, 12, 5)) - (0, 10, 0)
+    x, y, z = (float(value) for value in middle)
+    return Grid.upright((x, y, z), _shape(settings, spec), spec.spacing_mm)
+
+
+def _trunk(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> PoolImage:
+    """What lies below C2, as large as chest and loin: seen on finer voxels, which are then taken for the network's own."""
+    larger = float(rng.uniform(1.5, 2.3))
+    without_head = tuple(bone for bone in neck.bones if bone.name not in ("skull", "jaw", "C1", "C2", "hyoid", "larynx"))
+    z, y, x = (side / larger for side in spec.spacing_mm)
+    centre = np.mean([neck.centres_mm["C6"], neck.centres_mm["T1"]], axis=0) + rng.normal(0, (6, 6, 10))
+    grid = Grid.upright((float(centre[0]), float(centre[1]), float(centre[2])), _shape(settings, spec), (z, y, x))
+    found = render(replace(neck, bones=without_head), grid)
+    classes = classes_of(found.labels.labels)
+    classes[(classes > 0) & (classes < OTHER_VERTEBRA_CLASS)] = OTHER_VERTEBRA_CLASS
+    return PoolImage(_rounded(found.volume.hu), classes)
+
+
+def _shape(settings: PoolSettings, spec: VolumeSpec) -> tuple[int, int, int]:
+    z, y, x = (size + more for size, more in zip(spec.size, settings.margin, strict=True))
+    return z, y, x
+
+
+def _rounded(hu: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.clip(np.rint(hu), -2048, 8000).astype(np.int16)
+
+
+def _make(folder: Path, settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> None:
+    image = draw_pool_image(settings, spec, part, number)
+    path = folder / f"{part}-{number:05d}.npz"
+    partial_path = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npz")
+    try:
+        np.savez_compressed(partial_path, hu=image.hu, classes=image.classes)
+        partial_path.replace(path)
+    except OSError as error:
+        raise OutputError(f"A pool of necks needs a folder that can be written. {folder}: {error.strerror}.") from error
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
+def _one_thread() -> None:
+    """Each process has one core; threads of the linear algebra would only spin."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
