@@ -17,7 +17,7 @@ from pathlib import Path
 import keras
 
 from cspine.datasets import read_dataset
-from cspine.recipes import load_recipe
+from cspine.recipes import load_slice_recipe
 from cspine.training.backend import prepare_backend, software
 from cspine.training.batches import Sample, SliceBatches
 from cspine.training.fitting import compiled
@@ -30,7 +30,7 @@ def main() -> None:
     """Prints one table."""
     options = _arguments()
     changes = parse_assignments([f"sampling.batches={options.steps}", *options.set])
-    recipe = with_settings(load_recipe(options.recipe), changes)
+    recipe = with_settings(load_slice_recipe(options.recipe), changes)
     prepare_backend(recipe.fit.threads)
     with tempfile.TemporaryDirectory() as folder:
         stacks = prepare(read_dataset(options.data).cases[: options.studies], recipe.input, options.cache or Path(folder))

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from cspine.errors import UsageError
-from cspine.recipes import describe_recipe, load_recipe, recipe_names
+from cspine.recipes import describe_recipe, load_recipe, load_slice_recipe, recipe_names
 from cspine.training.overrides import settings
 from cspine.training.recipe import Target
 
-FAMILIES = [name for name in recipe_names() if not name.endswith(("_boxes", "_pseudo", "_protocol"))]
+FAMILIES = ["custom_cnn", "densenet121", "inception_resnet_v2", "inception_v3", "unet_transfer"]
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -22,7 +22,7 @@ def test_a_recipe_is_called_what_its_file_is_called_and_states_its_command_devic
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_input_of_a_recipe_fits_its_network(name: str) -> None:
-    recipe = load_recipe(name)
+    recipe = load_slice_recipe(name)
 
     network = recipe.network.build(recipe.input, seed=0)
 
@@ -32,16 +32,18 @@ def test_the_input_of_a_recipe_fits_its_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_variant_differs_from_its_parent_in_one_thing(name: str) -> None:
-    before = settings(load_recipe(name))
+    before = settings(load_slice_recipe(name))
 
-    changes = {kind: set(settings(load_recipe(f"{name}_{kind}")).items()) - set(before.items()) for kind in ("boxes", "pseudo")}
+    changes = {
+        kind: set(settings(load_slice_recipe(f"{name}_{kind}")).items()) - set(before.items()) for kind in ("boxes", "pseudo")
+    }
 
     assert changes == {"boxes": {("network.fracture_map", "true")}, "pseudo": {("labels.masks", "taught")}}
-    assert "fracture_map" in load_recipe(f"{name}_boxes").network.outputs
+    assert "fracture_map" in load_slice_recipe(f"{name}_boxes").network.outputs
 
 
 def test_the_leaky_protocol_changes_what_is_taught_and_who_is_kept_apart_and_nothing_of_the_network() -> None:
-    honest, leaky = (load_recipe(name) for name in ("custom_cnn", "leaky_protocol"))
+    honest, leaky = (load_slice_recipe(name) for name in ("custom_cnn", "leaky_protocol"))
 
     assert (leaky.labels.target, leaky.split.slices_kept) == (Target.VISIBLE, 0.2)
     assert replace(leaky, name=honest.name, labels=honest.labels, split=honest.split, fit=honest.fit) == honest
@@ -49,4 +51,9 @@ def test_the_leaky_protocol_changes_what_is_taught_and_who_is_kept_apart_and_not
 
 def test_an_unknown_recipe_is_told_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"no recipe vgg\. Known: .*custom_cnn"):
-        load_recipe("vgg")
+        load_slice_recipe("vgg")
+
+
+def test_a_localiser_is_no_slice_network() -> None:
+    with pytest.raises(UsageError, match=r"A slice network is needed: custom_cnn, .*\. Received localiser"):
+        load_slice_recipe("localiser")

@@ -2,11 +2,11 @@ import pytest
 
 from cspine.errors import UsageError
 from cspine.networks.settings import CustomCNNSettings
-from cspine.recipes import load_recipe, recipe_names
+from cspine.recipes import load_recipe, load_slice_recipe, recipe_names
 from cspine.training.overrides import parse_assignments, settings, with_settings
 from cspine.training.recipe import BoxUse
 
-RECIPE = load_recipe("custom_cnn")
+RECIPE = load_slice_recipe("custom_cnn")
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from cspine.cli.screen import Screen
-from cspine.recipes import load_recipe
+from cspine.recipes import load_slice_recipe
 from cspine.training.overrides import with_settings
 
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from cspine.training.runs import open_run
 
     current = open_run(options.run_folder)
-    recipe = with_settings(load_recipe(current.facts.recipe), current.facts.settings)
+    recipe = with_settings(load_slice_recipe(current.facts.recipe), current.facts.settings)
     cache = options.cache or options.run_folder.absolute().parent / "cache"
     prepare_backend(recipe.fit.threads)
     with Screen() as screen:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
-from cspine.recipes import load_recipe
+from cspine.recipes import load_slice_recipe
 from cspine.training.overrides import with_settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from cspine.training.usable import same_cases
 
     current = open_run(options.run_folder)
-    recipe = with_settings(load_recipe(current.facts.recipe), current.facts.settings)
+    recipe = with_settings(load_slice_recipe(current.facts.recipe), current.facts.settings)
     cases = same_cases(current, options.data)
     phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
     request = PackageRequest(

@@ -1,4 +1,4 @@
-"""Trains a recipe on a data set in the RSNA 2022 layout.
+"""Trains a recipe: a slice network on a data set in the RSNA 2022 layout, or a localiser on necks that it makes.
 
 Patients are parted into folds; the network of a fold never sees its patients. RUN/fold-K holds the best network (best.keras),
 a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from which --resume goes on exactly where a
@@ -7,17 +7,25 @@ run was killed.
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
 from cspine.recipes import load_recipe
+from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import parse_assignments, with_settings
+from cspine.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from cspine.training.runs import RunFacts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("recipe", metavar="RECIPE", help="one that `cspine recipes` lists")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set folder, with train.csv and train_images")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="data set folder, with train.csv and train_images; a localiser needs none"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--fold", default="0", metavar="K|all", help="which patients are held out (default: 0)")
     parser.add_argument(
@@ -30,31 +38,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", type=Path, metavar="RUN", help="a run whose network marks the studies without masks")
     parser.add_argument("--resume", action="store_true", help="go on with a run where it was killed, or with further folds")
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make necks for a localiser (default: 1)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    changes = _changes(options)
-    recipe = with_settings(load_recipe(options.recipe), changes)
-    cache = options.cache or options.out.absolute().parent / "cache"
+    recipe, changes = load_recipe(options.recipe), _changes(options)
+    if isinstance(recipe, LocaliserRecipe):
+        _train_localiser(recipe, changes, options)
+    else:
+        _train_slices(recipe, changes, options)
+    print(f"trained {options.recipe}: {options.out}")  # noqa: T201
+    return 0
+
+
+def _train_slices(recipe: Recipe, changes: dict[str, str], options: argparse.Namespace) -> None:
+    if options.data is None:
+        raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
+    recipe = with_settings(recipe, changes)
     from cspine.training.runs import open_run
     from cspine.training.training import TrainingPlace, start_run, train
 
-    place = TrainingPlace(options.data, options.out, cache)
+    place = TrainingPlace(options.data, options.out, _cache(options))
     if options.resume:
         current = open_run(options.out)
         if options.skip_broken and current.facts.broken is None:
             raise UsageError("--resume goes on with the data as the run was started; give --skip-broken when it is started.")
-        if changes or current.facts.recipe != options.recipe:
-            raise UsageError(f"--resume goes on with {current.facts.recipe} as it was started; give no other recipe and no --set.")
-        recipe = with_settings(recipe, current.facts.settings)
+        recipe = with_settings(recipe, _as_started(current.facts, changes, options))
     with Screen() as screen:
         if not options.resume:
             current = start_run(recipe, place, screen, skip_broken=options.skip_broken)
         train(recipe, current, place, _folds(options.fold, recipe.split.folds), screen)
-    print(f"trained {options.recipe}: {options.out}")  # noqa: T201
-    return 0
+
+
+def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
+    if options.data is not None or options.fold != "0":
+        raise UsageError(f"{recipe.name} makes the necks that it learns from; give it neither --data nor --fold.")
+    recipe = with_settings(recipe, changes)
+    from cspine.training.localiser.training import start_localiser, train_localiser
+    from cspine.training.runs import open_run
+
+    if options.resume:
+        recipe = with_settings(recipe, _as_started(open_run(options.out).facts, changes, options))
+    else:
+        start_localiser(recipe, options.out)
+    with Screen() as screen:
+        train_localiser(recipe, options.out, _cache(options), options.jobs, screen)
+
+
+def _as_started(facts: "RunFacts", changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:
+    if changes or facts.recipe != options.recipe:
+        raise UsageError(f"--resume goes on with {facts.recipe} as it was started; give no other recipe and no --set.")
+    return facts.settings
+
+
+def _cache(options: argparse.Namespace) -> Path:
+    return Path(options.cache or options.out.absolute().parent / "cache")
 
 
 def _changes(options: argparse.Namespace) -> dict[str, str]:

@@ -2,12 +2,10 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cspine.errors import UsageError
-
-if TYPE_CHECKING:
-    from cspine.training.recipe import Recipe
+from cspine.training.localiser.recipe import LocaliserRecipe
+from cspine.training.recipe import Recipe
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -15,7 +13,7 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
 
 
-def load_recipe(name: str) -> "Recipe":
+def load_recipe(name: str) -> Recipe | LocaliserRecipe:
     """The recipe of a name.
 
     Raises:
@@ -23,7 +21,20 @@ def load_recipe(name: str) -> "Recipe":
     """
     if name not in recipe_names():
         raise UsageError(f"There is no recipe {name}. Known: {', '.join(recipe_names())}.")
-    recipe: Recipe = import_module(f"cspine.recipes.{name}").RECIPE
+    recipe: Recipe | LocaliserRecipe = import_module(f"cspine.recipes.{name}").RECIPE
+    return recipe
+
+
+def load_slice_recipe(name: str) -> Recipe:
+    """The recipe of a slice network.
+
+    Raises:
+        UsageError: There is none of that name, or it is of another kind.
+    """
+    recipe = load_recipe(name)
+    if not isinstance(recipe, Recipe):
+        known = ", ".join(other for other in recipe_names() if isinstance(load_recipe(other), Recipe))
+        raise UsageError(f"A slice network is needed: {known}. Received {name}, which finds vertebrae.")
     return recipe
 
 

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cspine.errors import CspineError, UsageError
+from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.recipe import Recipe
+
+R = TypeVar("R", bound=Recipe | LocaliserRecipe)
 
 _FIXED = "name"
 """The name of a recipe is no setting."""
@@ -14,12 +17,12 @@ _FIXED = "name"
 _TRUTHS = {"true": True, "false": False}
 
 
-def settings(recipe: Recipe) -> dict[str, str]:
+def settings(recipe: Recipe | LocaliserRecipe) -> dict[str, str]:
     """Every setting by its dotted name, as text that :func:`with_settings` takes."""
     return {key: _text(value) for key, value in _leaves(recipe).items()}
 
 
-def with_settings(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+def with_settings(recipe: R, changes: Mapping[str, str]) -> R:
     """The recipe with some settings changed.
 
     Args:
