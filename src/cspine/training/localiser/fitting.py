@@ -49,7 +49,8 @@ class LocaliserRecord:
     @property
     def score(self) -> float:
         """What the best epoch is chosen by."""
-        return self.dice + self.right - self.wrong
+        score = self.dice + self.right - self.wrong
+        return score if np.isfinite(score) else float("-inf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """How well a localiser sees windows of necks: overlap, and whether each level is where it is and called what it is."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +18,7 @@ _SEEN_VOXELS = 60
 
 @dataclass(frozen=True, slots=True)
 class WindowScore:
-    """What a network does on windows.
+    """What a network does on windows; NaN where they show no level.
 
     Attributes:
         dice: Mean overlap of C1..C7 that the windows show (Dice, 1945).
@@ -48,11 +50,12 @@ def judge_windows(
                 dices.append(2 * np.count_nonzero(there & (said == level)) / (there.sum() + np.count_nonzero(said == level)))
                 calls.append(_call(said[there], level))
     return WindowScore(
-        float(np.mean(dices)),
-        float(np.mean([call is True for call in calls])),
-        float(np.mean([call is False for call in calls])),
-        float(np.mean(invented)),
+        _mean(dices), _mean([call is True for call in calls]), _mean([call is False for call in calls]), _mean(invented)
     )
+
+
+def _mean(values: Sequence[Any]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
 
 
 def _call(said: NDArray[np.intp], level: int) -> bool | None:

@@ -1,0 +1,19 @@
+"""A localiser so small that it is trained in a second."""
+
+from cspine.networks.settings import UNet3DSettings
+from cspine.specs import VolumeSpec
+from cspine.training.localiser.recipe import ChanceSettings, LocaliserRecipe, PoolSettings
+from cspine.training.recipe import FitSettings
+
+SPEC = VolumeSpec(spacing_mm=(8.0, 8.0, 8.0), size=(16, 16, 16), window_hu=(-300.0, 1300.0))
+RECIPE = LocaliserRecipe(
+    name="localiser",
+    network=UNet3DSettings(widths=(4, 8)),
+    input=SPEC,
+    pool=PoolSettings(necks=3, held_out=2, margin=(6, 6, 6)),
+    chance=ChanceSettings(),
+    batch=1,
+    batches=4,
+    fit=FitSettings(epochs=2, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),
+    seed=3,
+)

@@ -1,0 +1,91 @@
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from cspine.errors import TrainingError
+from cspine.networks.loading import load_network
+from cspine.training.fitting import BEST, CHECKPOINT, LOG
+from cspine.training.localiser.fitting import fit_localiser
+from cspine.training.localiser.judging import judge_windows
+from cspine.training.localiser.pool import Part, make_pool
+from tests.training.localiser.small import RECIPE, SPEC
+from tests.training.synthetic import Silent
+
+Pool = dict[Part, list[Path]]
+
+
+class KilledError(Exception):
+    """The plug was pulled."""
+
+
+class Doomed(Silent):
+    """Dies at a batch."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise KilledError
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    return make_pool(tmp_path_factory.mktemp("necks"), RECIPE.pool, SPEC, 1, lambda _: None)
+
+
+@pytest.mark.parametrize("after", [2, 4, 6])
+def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(pool: Pool, tmp_path: Path, after: int) -> None:
+    recipe = replace(RECIPE, fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
+    fit_localiser(recipe, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path / "whole", Silent())
+
+    with pytest.raises(KilledError):
+        fit_localiser(recipe, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path / "cut", Doomed(after))
+    fit_localiser(recipe, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path / "cut", Silent())
+
+    with np.load(tmp_path / "whole" / CHECKPOINT) as one, np.load(tmp_path / "cut" / CHECKPOINT) as other:
+        for name in (name for name in one.files if name != "progress"):
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_it_leaves_a_network_and_a_log(pool: Pool, tmp_path: Path) -> None:
+    fit_localiser(RECIPE, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path, Silent())
+
+    header, *rows = (tmp_path / LOG).read_text().splitlines()
+    assert header.split(",")[:5] == ["epoch", "loss", "dice", "right", "wrong"]
+    assert len(rows) == RECIPE.fit.epochs
+    assert load_network(tmp_path / BEST).output["levels"].shape == (None, *SPEC.size, 10)
+
+
+def test_a_checkpoint_of_another_kind_is_refused(pool: Pool, tmp_path: Path) -> None:
+    np.savez(tmp_path / CHECKPOINT, progress=np.array("{}"))
+
+    with pytest.raises(TrainingError, match="does not fit"):
+        fit_localiser(RECIPE, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path, Silent())
+
+
+def says(classes: np.ndarray) -> keras.Model:
+    """A network that says the same whatever it sees."""
+    window = keras.Input((*SPEC.size, 1))
+    fixed = keras.ops.one_hot(classes.astype(int), 10)[None]
+    return keras.Model(window, {"levels": keras.layers.Lambda(lambda x: fixed + 0 * x)(window)})
+
+
+def test_who_says_what_is_there_is_right_and_who_is_one_off_is_wrong() -> None:
+    classes = np.zeros(SPEC.size, np.uint8)
+    for level in range(1, 7):
+        classes[2 * level : 2 * level + 2, 4:12, 4:12] = level
+    shifted = np.where(classes > 0, classes + 1, 0)
+    windows = [(np.zeros(SPEC.size, np.float32), classes)]
+
+    right, wrong, nothing = (judge_windows(says(said), windows, SPEC) for said in (classes, shifted, 0 * classes))
+
+    assert (right.dice, right.right, right.wrong, right.invented) == (1, 1, 0, 0)
+    assert (wrong.dice, wrong.right, wrong.wrong) == (0, 0, 1)
+    assert (nothing.right, nothing.wrong) == (0, 0)
+    assert judge_windows(says(classes), [(windows[0][0], 0 * classes), *windows], SPEC).invented > 0
