@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.geometry import Grid
+from cspine.imaging.windowing import windowed
 from cspine.specs import SliceSpec
 from cspine.volume import Volume
 
@@ -36,12 +37,11 @@ def network_input(stack: Volume, spec: SliceSpec, chosen: Sequence[int] | None =
     Returns:
         ``(n, rows, columns, channels)``, channels from feet to head.
     """
-    low, high = spec.window_hu
     count = stack.hu.shape[0]
     middle = np.arange(count) if chosen is None else np.asarray(chosen, dtype=np.intp)
     around = middle[:, None] + np.arange(-spec.neighbours, spec.neighbours + 1)
-    shown = np.clip((stack.hu[np.clip(around, 0, count - 1)] - low) / (high - low), 0, 1)
-    return np.ascontiguousarray(np.moveaxis(shown, 1, -1), dtype=np.float32)
+    shown = windowed(stack.hu[np.clip(around, 0, count - 1)], spec.window_hu)
+    return np.ascontiguousarray(np.moveaxis(shown, 1, -1))
 
 
 def _middle_of_tissue(volume: Volume) -> tuple[float, float]:

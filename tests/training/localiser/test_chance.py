@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cspine.imaging.windowing import windowed
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.chance import Chance, apply_chance, draw_chance, windowed
+from cspine.training.localiser.chance import Chance, apply_chance, draw_chance
 from cspine.training.localiser.pool import PoolImage
 from cspine.training.localiser.recipe import ChanceSettings
 
@@ -47,7 +48,7 @@ def test_without_chance_a_window_is_the_middle_of_the_neck() -> None:
 
     middle = np.s_[4:28, 4:36, 4:36]
     np.testing.assert_array_equal(classes, neck().classes[middle])
-    np.testing.assert_allclose(image, windowed(neck().hu[middle].astype(np.float32), SPEC), atol=1e-5)
+    np.testing.assert_allclose(image, windowed(neck().hu[middle].astype(np.float32), SPEC.window_hu), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from cspine.imaging.windowing import windowed
 from cspine.networks.settings import OTHER_BONE_CLASS
 from cspine.specs import VolumeSpec
 from cspine.training.localiser.pool import PoolImage
@@ -102,13 +103,7 @@ def apply_chance(chance: Chance, image: PoolImage, spec: VolumeSpec) -> tuple[ND
     hu = _scanned(rng, chance, hu, spec)
     outside = _outside(chance.keep, spec.size)
     hu[outside], classes[outside] = chance.outside_hu, 0
-    return windowed(hu, spec), classes
-
-
-def windowed(hu: NDArray[np.float32], spec: VolumeSpec) -> NDArray[np.float32]:
-    """Hounsfield units as the network takes them, 0..1."""
-    low, high = spec.window_hu
-    return np.asarray(np.clip((hu - np.float32(low)) / np.float32(high - low), 0, 1), dtype=np.float32)
+    return windowed(hu, spec.window_hu), classes
 
 
 def _draw_tones(rng: np.random.Generator, settings: ChanceSettings) -> NDArray[np.float64]:

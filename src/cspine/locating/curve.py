@@ -1,0 +1,124 @@
+"""The line along which the vertebrae are threaded, and how far along it every voxel lies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+REACH_MM = 22.0
+"""Bodies, canal and facets lie within this distance of the line; spinous processes of other heights mostly do not."""
+
+_LINK_MM = 18.0
+"""From one height to the next the spine moves less than this aside."""
+
+_SMOOTH_MM = 8.0
+_LEAST_ML = 0.04
+"""Vertebra at one height: less than this is none."""
+
+_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """A line from the lowest to the highest height at which there is a vertebra.
+
+    Attributes:
+        points_mm: On it, evenly along it, from the feet, ``(k, 3)`` in the order of the array's axes ``(z, y, x)``.
+        step_mm: Their distance.
+    """
+
+    points_mm: NDArray[np.float64]
+    step_mm: float
+
+    @property
+    def tangents(self) -> NDArray[np.float64]:
+        """Unit vectors towards the head, ``(k, 3)``."""
+        along = np.gradient(self.points_mm, axis=0) if len(self.points_mm) > 1 else np.array([[1.0, 0.0, 0.0]])
+        found: NDArray[np.float64] = along / np.linalg.norm(along, axis=1, keepdims=True)
+        return found
+
+    def along_mm(self, places_mm: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far along the line places ``(n, 3)`` lie, from its foot, and how far beside it, ``(n,)`` each."""
+        places = np.asarray(places_mm, dtype=np.float64)
+        tangents, last = self.tangents, len(self.points_mm) - 1
+        heights = self.points_mm[:, 0]
+        at = np.interp(places[:, 0], heights, np.arange(last + 1.0))
+        for _ in range(_STEPS):
+            nearest = np.clip(np.rint(at), 0, last).astype(np.intp)
+            ahead = np.einsum("ij,ij->i", places - self.points_mm[nearest], tangents[nearest]) / self.step_mm
+            at = nearest + np.clip(ahead, -3, 3)
+        nearest = np.clip(np.rint(at), 0, last).astype(np.intp)
+        apart = places - self.points_mm[nearest]
+        ahead = np.einsum("ij,ij->i", apart, tangents[nearest])
+        beside = np.linalg.norm(apart - ahead[:, None] * tangents[nearest], axis=1)
+        return (nearest * self.step_mm) + ahead, beside
+
+
+def find_curve(vertebra: NDArray[np.float32], spacing_mm: tuple[float, float, float], step_mm: float = 2.5) -> Curve | None:
+    """The line through the bodies and canals; ``None`` where there is no spine.
+
+    At every height the middle of the vertebra's mass is followed from the height at which there is most, to the head and to the
+    feet, so that a blob elsewhere does not draw it away.
+
+    Args:
+        vertebra: How likely each voxel is part of any vertebra, ``(z, y, x)``, from feet to head.
+        spacing_mm: Of the voxels, ``(z, y, x)``.
+        step_mm: Distance of points on the line.
+    """
+    dz, dy, dx = spacing_mm
+    mass_ml = vertebra.sum(axis=(1, 2)) * (dz * dy * dx) / 1000
+    if mass_ml.max(initial=0.0) < _LEAST_ML:
+        return None
+    smooth = ndimage.gaussian_filter1d(mass_ml, max(_SMOOTH_MM / dz / 2, 0.5))
+    start = int(np.argmax(smooth))
+    first = _peak(vertebra[max(start - 1, 0) : start + 2].sum(axis=0), spacing_mm)
+    centres: dict[int, NDArray[np.float64]] = {}
+    for heights in (range(start, len(vertebra)), range(start - 1, -1, -1)):
+        place, missed = first if not centres else centres[start], 0.0
+        for height in heights:
+            found = _centre(vertebra[height], place, spacing_mm)
+            if found is None:
+                missed += dz
+                if missed > 2 * _LINK_MM:
+                    break
+                continue
+            place, missed = found, 0.0
+            centres[height] = found
+    return _threaded(centres, dz, step_mm) if centres else None
+
+
+def _peak(slab: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Where most of the mass of a height lies, mm ``(y, x)``."""
+    _, dy, dx = spacing_mm
+    blurred = ndimage.gaussian_filter(slab, (_LINK_MM / 2 / dy, _LINK_MM / 2 / dx))
+    y, x = np.unravel_index(int(np.argmax(blurred)), slab.shape)
+    return np.array([y * dy, x * dx])
+
+
+def _centre(
+    slab: NDArray[np.float32], place: NDArray[np.float64], spacing_mm: tuple[float, float, float]
+) -> NDArray[np.float64] | None:
+    """The middle of the mass within reach of a place; ``None`` where there is too little."""
+    dz, dy, dx = spacing_mm
+    y, x = np.arange(slab.shape[0]) * dy, np.arange(slab.shape[1]) * dx
+    for _ in range(3):
+        near = np.hypot(y[:, None] - place[0], x[None, :] - place[1]) <= REACH_MM + _LINK_MM / 2
+        weight = np.where(near, slab, 0)
+        total = float(weight.sum())
+        if total * dz * dy * dx / 1000 < _LEAST_ML:
+            return None
+        place = np.array([(weight.sum(axis=1) * y).sum() / total, (weight.sum(axis=0) * x).sum() / total])
+    return place
+
+
+def _threaded(centres: dict[int, NDArray[np.float64]], dz: float, step_mm: float) -> Curve:
+    """A smooth line through the middles, with points evenly along it."""
+    heights = np.arange(min(centres), max(centres) + 1)
+    known = np.array(sorted(centres))
+    beside = np.stack([np.interp(heights, known, [centres[int(h)][axis] for h in known]) for axis in range(2)], axis=1)
+    beside = ndimage.gaussian_filter1d(beside, _SMOOTH_MM / dz, axis=0, mode="nearest")
+    line = np.column_stack([heights * dz, beside])
+    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    places = np.arange(0, lengths[-1] + step_mm / 2, step_mm)
+    return Curve(np.column_stack([np.interp(places, lengths, line[:, axis]) for axis in range(3)]), step_mm)

@@ -1,0 +1,267 @@
+"""From what a localiser says of each voxel to a label map, and where each vertebra lies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.anatomy import BACKGROUND, CERVICAL, OTHER_BONE, Level
+from cspine.geometry import Grid, Vector
+from cspine.locating.curve import REACH_MM, Curve, find_curve
+from cspine.locating.ordering import Order, find_order
+from cspine.results import Box, LevelStatus
+from cspine.volume import LabelMap
+
+SURE = 0.7
+"""A level whose name is less sure than this is uncertain."""
+
+_STEP_MM = 2.5
+_SLACK_MM, _SLACK_BESIDE = 3.0, 0.2
+"""How far beyond its stretch of the line a level may reach, at the line and more for each millimetre beside it: arches slope."""
+
+_DOUBT = 0.02
+"""No voxel is so sure that its place cannot rename it."""
+
+_FEWEST_VOTES, _MOSTLY, _HARDLY = 20, 0.6, 0.25
+"""Of voxels of a piece near the line: how many, and which share of them lies in a stretch, mostly or hardly."""
+
+_SCANTY = 0.35
+"""Of the usual size of a vertebra: a level of less lacks its voxels."""
+
+_BELOW = len(CERVICAL) + 1
+
+_CRUMB = 0.12
+"""Of a body's size: less than this, loose, belongs to what it touches. The masses and arches of C1 part, and are more."""
+
+_ARCH_MM = 45.0
+"""Farther from the middle of a vertebra's body there is nothing of it."""
+
+_EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
+
+_LEAST_ML = 0.6
+"""A vertebra of which less is seen is none."""
+
+_PRESENT = 0.25
+"""Share of the line's surroundings that is vertebra where there is one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vertebra:
+    """A vertebra in a scan.
+
+    Attributes:
+        level: Which one.
+        status: Whether it is seen whole, in part, or its name is uncertain.
+        confidence: How sure its name is, 0..1.
+        centre_mm: Centroid of what is seen of it, LPS ``(x, y, z)``.
+        box_mm: What holds it.
+        axis: Unit vector along the spine at its height, towards the head, LPS.
+    """
+
+    level: Level
+    status: LevelStatus
+    confidence: float
+    centre_mm: Vector
+    box_mm: Box
+    axis: Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """The cervical spine in a scan.
+
+    Attributes:
+        vertebrae: What is seen of C1..C7, head to chest.
+        labels: Value of the level at each voxel; T1 for any further vertebra, :data:`cspine.anatomy.OTHER_BONE` for other bone.
+        line_mm: The line through bodies and canal, from the feet, LPS ``(k, 3)``.
+    """
+
+    vertebrae: tuple[Vertebra, ...]
+    labels: LabelMap
+    line_mm: NDArray[np.float64]
+
+    def vertebra(self, level: Level) -> Vertebra | None:
+        """That one, if it is seen."""
+        return next((found for found in self.vertebrae if found.level is level), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where the voxels of bones lie along the order: in whose stretch, and how far beside the line, ``(n,)`` each."""
+
+    order: Order
+    stretch: NDArray[np.intp]
+    beside: NDArray[np.float64]
+
+
+def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[np.bool_]) -> Located:
+    """Names the vertebrae.
+
+    Args:
+        probabilities: Background, C1..C7, other vertebra, other bone, of each voxel, ``(z, y, x, 10)``.
+        grid: Upright, slices from feet to head.
+        seen: Which voxels the picture holds, ``(z, y, x)``.
+    """
+    other_bone = np.argmax(probabilities, axis=-1) == probabilities.shape[-1] - 1
+    labels = np.where(other_bone, OTHER_BONE, BACKGROUND).astype(np.uint8)
+    vertebra = probabilities[..., 1:-1].sum(axis=-1)
+    curve = find_curve(np.where(vertebra > 0.3, vertebra, 0).astype(np.float32), grid.spacing_mm, _STEP_MM)
+    if curve is None:
+        return Located((), LabelMap(labels, grid), np.empty((0, 3)))
+    bone = np.argwhere((vertebra > 0.5) & ~other_bone)
+    said = probabilities[tuple(bone.T)][:, 1:-1].astype(np.float64)
+    along, beside = curve.along_mm(bone * grid.spacing_mm)
+    order = _order(said, along, beside, curve, grid)
+    labels[tuple(bone.T)] = _named(said, along, beside, order, curve)
+    _rename_pieces(labels, bone, np.argmax(said, axis=1) + 1, _Place(order, _stretches(along, order, curve), beside))
+    _join_fragments(labels, grid.spacing_mm)
+    found = [one for level in CERVICAL if (one := _vertebra(level, labels, order, curve, grid, seen)) is not None]
+    return Located(tuple(found), LabelMap(labels, grid), _world(curve, grid) if found else np.empty((0, 3)))
+
+
+def _order(said: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], curve: Curve, grid: Grid) -> Order:
+    """What lies near the line says which stretch is which level."""
+    near = beside <= REACH_MM
+    count = len(curve.points_mm)
+    point = np.clip(np.rint(along[near] / curve.step_mm), 0, count - 1).astype(np.intp)
+    evidence = np.stack([np.bincount(point, said[near, i], count).astype(np.float64) for i in range(said.shape[1])], axis=1)
+    full = np.pi * (REACH_MM * 0.6) ** 2 * curve.step_mm / np.prod(grid.spacing_mm)
+    presence = np.clip(evidence.sum(axis=1) / full / _PRESENT, 0, 1)
+    return find_order(evidence[::-1], presence[::-1], curve.step_mm)
+
+
+def _stretches(along: NDArray[np.float64], order: Order, curve: Curve) -> NDArray[np.intp]:
+    """In whose stretch of the line each place lies: a level, or one more than C7 below them all; 0 above."""
+    point = len(curve.points_mm) - 1 - np.rint(along / curve.step_mm)
+    found = np.where(point > order.last.max(), _BELOW, 0)
+    for i, (first, last) in enumerate(zip(order.first, order.last, strict=True)):
+        if first >= 0:
+            found[(point >= first) & (point <= last)] = i + 1
+    return found.astype(np.intp)
+
+
+def _named(
+    said: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], order: Order, curve: Curve
+) -> NDArray[np.uint8]:
+    """The level of each voxel: what the network says of it, and where on the line it lies."""
+    from_head = (len(curve.points_mm) - 1) * curve.step_mm - along
+    slack = _SLACK_MM + _SLACK_BESIDE * beside
+    score = np.full((len(said), len(CERVICAL) + 1), -np.inf)
+    first, last = order.first.copy(), order.last.copy()
+    if min(first[:2]) >= 0:  # the dens stands within the ring: both share their heights
+        first[1], last[0] = first[0], last[1]
+    for i in range(len(CERVICAL)):
+        if first[i] >= 0:
+            beyond = np.maximum(first[i] * curve.step_mm - from_head, from_head - last[i] * curve.step_mm).clip(0)
+            score[:, i] = np.log(said[:, i] + _DOUBT) - (beyond / slack) ** 2
+    short = ((order.last.max() + 1) * curve.step_mm - from_head).clip(0)
+    score[:, -1] = np.log(said[:, -1] + _DOUBT) - (short / slack) ** 2
+    return np.asarray(np.argmax(score, axis=1) + 1, dtype=np.uint8)
+
+
+def _rename_pieces(labels: NDArray[np.uint8], bone: NDArray[np.intp], said: NDArray[np.intp], place: _Place) -> None:
+    """What the network calls by one name, and the order by another, has the order's name: as a whole, or in part. In place.
+
+    In part, where a level lacks its voxels because the network gave two vertebrae one name. Between C1 and C2, which share their
+    heights, the network decides.
+    """
+    stretch, spoken = (np.zeros(labels.shape, np.intp) for _ in range(2))
+    stretch[tuple(bone.T)], spoken[tuple(bone.T)] = place.stretch, said
+    near = np.zeros(labels.shape, bool)
+    near[tuple(bone.T)] = place.beside <= REACH_MM
+    lacking = _lacking(labels, place.order)
+    for level in np.unique(said):
+        pieces, _ = ndimage.label(spoken == level)
+        for number, box in enumerate(ndimage.find_objects(pieces), start=1):
+            piece = pieces[box] == number
+            votes = np.bincount(stretch[box][piece & near[box]], minlength=_BELOW + 1)
+            share = votes / max(votes.sum(), 1)
+            top = int(np.argmax(share[1:])) + 1
+            interlocked = {int(level), top} == {Level.C1, Level.C2} and top not in lacking
+            if votes.sum() >= _FEWEST_VOTES and share[level] < _HARDLY and share[top] >= _MOSTLY and not interlocked:
+                labels[box][piece] = top
+            elif votes.sum() >= _FEWEST_VOTES:
+                taken = piece & np.isin(stretch[box], [other for other in lacking if share[other] >= _HARDLY])
+                labels[box][taken] = stretch[box][taken]
+
+
+def _lacking(labels: NDArray[np.uint8], order: Order) -> list[int]:
+    """Levels that have a stretch and hardly any voxels."""
+    sizes = np.bincount(labels.ravel(), minlength=_BELOW + 1)
+    there = [level for level in CERVICAL if order.first[level - 1] >= 0]
+    usual = np.median([sizes[level] for level in there]) if there else 0
+    return [int(level) for level in there if sizes[level] < _SCANTY * usual]
+
+
+def _join_fragments(labels: NDArray[np.uint8], spacing_mm: Vector) -> None:
+    """What is loose takes the name of the vertebra that it touches; an arch that floats near its own body keeps it. In place."""
+    bodies, loose = np.zeros(labels.shape, np.uint8), np.zeros(labels.shape, bool)
+    for level in CERVICAL:
+        parts, count = ndimage.label(labels == level, structure=_EVERY_SIDE)
+        if count:
+            sizes = np.bincount(parts.ravel())
+            sizes[0] = 0
+            body = parts == np.argmax(sizes)
+            bodies[body] = level
+            loose |= (parts > 0) & ~body
+    bodies[labels == Level.T1] = Level.T1
+    pieces, _ = ndimage.label(loose, structure=_EVERY_SIDE)
+    for number, box in enumerate(ndimage.find_objects(pieces), start=1):
+        wider = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+        piece = pieces[wider] == number
+        around = bodies[wider][ndimage.binary_dilation(piece, _EVERY_SIDE) & ~piece]
+        touched = np.bincount(around[around > 0], minlength=1)
+        own = int(np.bincount(labels[wider][piece]).argmax())
+        if touched.any() and np.count_nonzero(piece) < _CRUMB * np.count_nonzero(bodies == own):
+            labels[wider][piece] = int(np.argmax(touched))
+        elif not _is_near(bodies == own, np.argwhere(piece) + [side.start for side in wider], spacing_mm):
+            labels[wider][piece] = BACKGROUND
+
+
+def _is_near(body: NDArray[np.bool_], piece: NDArray[np.intp], spacing_mm: Vector) -> bool:
+    """Whether a loose piece lies no farther from the middle of a body than its own parts do."""
+    index = np.argwhere(body) * spacing_mm
+    return bool(len(index)) and float(np.linalg.norm(piece.mean(axis=0) * spacing_mm - index.mean(axis=0))) <= _ARCH_MM
+
+
+def _vertebra(
+    level: Level, labels: NDArray[np.uint8], order: Order, curve: Curve, grid: Grid, seen: NDArray[np.bool_]
+) -> Vertebra | None:
+    index = np.argwhere(labels == level)
+    if order.first[level - 1] < 0 or len(index) * np.prod(grid.spacing_mm) / 1000 < _LEAST_ML:
+        return None
+    confidence = float(order.confidence[level - 1])
+    status = LevelStatus.PARTLY_IN_VIEW if _is_cut(index, labels.shape, seen) else LevelStatus.ASSESSED
+    low, high = grid.world(index.min(axis=0) - 0.5), grid.world(index.max(axis=0) + 0.5)
+    middle = len(curve.points_mm) - 1 - (order.first[level - 1] + order.last[level - 1]) // 2
+    return Vertebra(
+        level,
+        status if confidence >= SURE else LevelStatus.UNCERTAIN,
+        confidence,
+        _vector(grid.world(index.mean(axis=0))),
+        Box(_vector(np.minimum(low, high)), _vector(np.maximum(low, high))),
+        _vector(curve.tangents[middle][::-1]),
+    )
+
+
+def _is_cut(index: NDArray[np.intp], shape: tuple[int, ...], seen: NDArray[np.bool_]) -> bool:
+    """Whether more than a few of its voxels lie at the edge of what the picture holds."""
+    edge = np.zeros(len(index), dtype=bool)
+    for axis in range(3):
+        for side in (-1, 1):
+            beside = index.copy()
+            beside[:, axis] += side
+            inside = (beside[:, axis] >= 0) & (beside[:, axis] < shape[axis])
+            beside[:, axis] = np.clip(beside[:, axis], 0, shape[axis] - 1)
+            edge |= ~inside | ~seen[tuple(beside.T)]
+    return int(edge.sum()) >= max(4, len(index) // 100)
+
+
+def _world(curve: Curve, grid: Grid) -> NDArray[np.float64]:
+    return grid.world(curve.points_mm / grid.spacing_mm)
+
+
+def _vector(values: NDArray[np.float64]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

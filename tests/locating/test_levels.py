@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from cspine.anatomy import CERVICAL, Level
+from cspine.locating.levels import locate_levels
+from cspine.phantoms import BEYOND_LIFE, LIFE, Spread
+from cspine.results import LevelStatus
+from tests.locating.necks import neck, said
+
+RNG = np.random.default_rng
+
+
+def dice(found: np.ndarray, truth: np.ndarray, level: int) -> float:
+    return float(2 * np.count_nonzero((found == level) & (truth == level)) / ((found == level).sum() + (truth == level).sum()))
+
+
+@pytest.mark.parametrize(("seed", "spread"), [(1, LIFE), (2, LIFE), (3, BEYOND_LIFE), (4, BEYOND_LIFE), (5, BEYOND_LIFE)])
+def test_levels_that_are_seen_well_are_found_where_they_are(seed: int, spread: Spread) -> None:
+    _, grid, classes = neck(seed, spread)
+
+    found = locate_levels(said(classes, RNG(seed)), grid, np.ones(grid.shape, bool))
+
+    assert [one.level for one in found.vertebrae] == list(CERVICAL)
+    for one in found.vertebrae:
+        assert one.status is LevelStatus.ASSESSED
+        truth = grid.world(np.argwhere(classes == one.level).mean(axis=0))
+        assert np.linalg.norm(truth - one.centre_mm) < (3 if spread is LIFE else 5)
+        assert dice(found.labels.labels, classes, one.level) > (0.8 if spread is LIFE else 0.7)
+        assert one.axis[2] > 0.3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_vertebra_with_another_name_does_not_shift_its_neighbours(seed: int) -> None:
+    _, grid, classes = neck(seed)
+    odd = np.where(classes == 4, 5, classes)  # the network calls C4 another C5
+
+    found = locate_levels(said(odd, RNG(seed)), grid, np.ones(grid.shape, bool))
+
+    assert [one.level for one in found.vertebrae] == list(CERVICAL)
+    centre = grid.world(np.argwhere(classes == 4).mean(axis=0))
+    c4 = found.vertebra(Level.C4)
+    assert c4 is not None
+    assert np.linalg.norm(centre - c4.centre_mm) < 6
+
+
+def test_a_blob_far_from_the_spine_takes_part_in_nothing() -> None:
+    _, grid, classes = neck(1)
+    odd = classes.copy()
+    odd[20:26, 3:9, 3:9] = 2
+
+    found = locate_levels(said(odd, RNG(0)), grid, np.ones(grid.shape, bool))
+
+    centre = grid.world(np.argwhere(classes == 2).mean(axis=0))
+    c2 = found.vertebra(Level.C2)
+    assert c2 is not None
+    assert np.linalg.norm(centre - c2.centre_mm) < 3
+
+
+def test_a_level_that_the_picture_cuts_is_partly_in_view_and_what_lies_beyond_is_not_there() -> None:
+    made, grid, classes = neck(1)
+    cut = round(float(grid.index(np.array([made.centres_mm["C5"]]))[0][0]))
+    part = grid.part((cut, 0, 0), (grid.shape[0] - cut, *grid.shape[1:]))
+
+    found = locate_levels(said(classes[cut:], RNG(0)), part, np.ones(part.shape, bool))
+
+    statuses = {one.level: one.status for one in found.vertebrae}
+    assert statuses[Level.C5] is LevelStatus.PARTLY_IN_VIEW
+    assert statuses[Level.C3] is LevelStatus.ASSESSED
+    assert Level.C7 not in statuses
+
+
+def test_where_a_network_cannot_tell_levels_apart_they_are_uncertain() -> None:
+    _, grid, classes = neck(1)
+    top, bottom = (int(np.argwhere(classes == level)[:, 0].mean()) for level in (4, 6))
+    part = grid.part((bottom, 0, 0), (top - bottom, *grid.shape[1:]))
+    p = said(classes[bottom:top], RNG(0))
+    p[..., 1:9] = p[..., 1:9].mean(axis=-1, keepdims=True)
+
+    found = locate_levels(p, part, np.ones(part.shape, bool))
+
+    assert all(one.status is LevelStatus.UNCERTAIN for one in found.vertebrae)
+
+
+def test_without_a_spine_nothing_is_found() -> None:
+    _, grid, classes = neck(1)
+    found = locate_levels(said(np.where(classes == 9, 9, 0), RNG(0)), grid, np.ones(grid.shape, bool))
+
+    assert found.vertebrae == ()
+    assert len(found.line_mm) == 0
+
+
+def test_no_piece_of_a_level_lies_far_from_it() -> None:
+    _, grid, classes = neck(3, BEYOND_LIFE)
+    labels = locate_levels(said(classes, RNG(0), noise=0.8), grid, np.ones(grid.shape, bool)).labels.labels
+
+    for level in CERVICAL:
+        apart = [np.argwhere(one == level) * grid.spacing_mm for one in (labels, classes)]
+        reach = [np.linalg.norm(index - index.mean(axis=0), axis=1).max() for index in apart]
+        assert reach[0] < reach[1] + 15
