@@ -91,7 +91,7 @@ def test_without_a_spine_nothing_is_found() -> None:
 
 def test_no_piece_of_a_level_lies_far_from_it() -> None:
     _, grid, classes = neck(3, BEYOND_LIFE)
-    labels = locate_levels(said(classes, RNG(0), noise=0.8), grid, np.ones(grid.shape, bool)).labels.labels
+    labels = locate_levels(said(classes, RNG(0), noise=0.5), grid, np.ones(grid.shape, bool)).labels.labels
 
     for level in CERVICAL:
         apart = [np.argwhere(one == level) * grid.spacing_mm for one in (labels, classes)]

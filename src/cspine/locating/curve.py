@@ -16,6 +16,9 @@ _SMOOTH_MM = 8.0
 _LEAST_ML = 0.04
 """Vertebra at one height: less than this is none."""
 
+_CRUMB_ML = 2.0
+"""A body that hangs together and is smaller says nothing about where the spine is."""
+
 _STEPS = 4
 
 
@@ -67,6 +70,7 @@ def find_curve(vertebra: NDArray[np.float32], spacing_mm: tuple[float, float, fl
         step_mm: Distance of points on the line.
     """
     dz, dy, dx = spacing_mm
+    vertebra = _without_crumbs(vertebra, dz * dy * dx / 1000)
     mass_ml = vertebra.sum(axis=(1, 2)) * (dz * dy * dx) / 1000
     if mass_ml.max(initial=0.0) < _LEAST_ML:
         return None
@@ -86,6 +90,16 @@ def find_curve(vertebra: NDArray[np.float32], spacing_mm: tuple[float, float, fl
             place, missed = found, 0.0
             centres[height] = found
     return _threaded(centres, dz, step_mm) if centres else None
+
+
+def _without_crumbs(vertebra: NDArray[np.float32], voxel_ml: float) -> NDArray[np.float32]:
+    """What is more likely vertebra than not, and no crumb."""
+    parts, count = ndimage.label(vertebra > 0.5, structure=np.ones((3, 3, 3)))
+    if not count:
+        return np.zeros_like(vertebra)
+    sizes = np.bincount(parts.ravel()) * voxel_ml
+    sizes[0] = 0
+    return np.where(sizes[parts] >= _CRUMB_ML, vertebra, np.float32(0))
 
 
 def _peak(slab: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:

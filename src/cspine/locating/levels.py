@@ -106,7 +106,7 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
     other_bone = np.argmax(probabilities, axis=-1) == probabilities.shape[-1] - 1
     labels = np.where(other_bone, OTHER_BONE, BACKGROUND).astype(np.uint8)
     vertebra = probabilities[..., 1:-1].sum(axis=-1)
-    curve = find_curve(np.where(vertebra > 0.3, vertebra, 0).astype(np.float32), grid.spacing_mm, _STEP_MM)
+    curve = find_curve(vertebra, grid.spacing_mm, _STEP_MM)
     if curve is None:
         return Located((), LabelMap(labels, grid), np.empty((0, 3)))
     bone = np.argwhere((vertebra > 0.5) & ~other_bone)
