@@ -1,0 +1,100 @@
+"""A whole scan as a localiser sees it: windows over all of it, laid over one another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.geometry import Grid
+from cspine.imaging import sample
+from cspine.imaging.windowing import windowed
+from cspine.runtime import Session
+from cspine.specs import VolumeSpec
+from cspine.volume import Volume
+
+_BONE_HU = 150.0
+_LEAST_BONE_ML = 3.0
+"""A window of less bone than that is not looked at."""
+
+_OVERLAP = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What a localiser says about a scan.
+
+    Attributes:
+        probabilities: Background, C1..C7, other vertebra, other bone, of each voxel, ``(z, y, x, 10)``.
+        grid: Upright, slices from feet to head.
+        seen: Which voxels the scan holds, ``(z, y, x)``.
+    """
+
+    probabilities: NDArray[np.float32]
+    grid: Grid
+    seen: NDArray[np.bool_]
+
+
+def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
+    """Looks at all of a scan, however it is oriented and wherever the neck lies in it.
+
+    Args:
+        volume: The scan.
+        spec: What the network is fed.
+        session: The network; its output ``levels`` is ``(n, z, y, x, 10)``.
+
+    Raises:
+        PackageError: The network does not do what it should.
+    """
+    grid = covering_grid(volume.grid, spec)
+    hu = sample(volume, grid).hu
+    seen = _seen(volume.grid, grid)
+    weight = _weight(spec.size)
+    total, said = np.full(grid.shape, 1e-6, np.float32), None
+    for window in windows(grid.shape, spec.size):
+        if np.count_nonzero(hu[window] > _BONE_HU) * np.prod(spec.spacing_mm) / 1000 < _LEAST_BONE_ML:
+            continue
+        found = session.run(windowed(hu[window], spec.window_hu)[None, ..., None])["levels"][0]
+        said = np.zeros((*grid.shape, found.shape[-1]), np.float32) if said is None else said
+        said[window] += found * weight[..., None]
+        total[window] += weight
+    if said is None:
+        said = np.zeros((*grid.shape, 10), np.float32)
+    said /= total[..., None]
+    said[..., 0] += np.clip(1 - said.sum(axis=-1), 0, 1)  # where nobody looked there is nothing
+    said[~seen] = np.eye(said.shape[-1], dtype=np.float32)[0]
+    return Look(said, grid, seen)
+
+
+def covering_grid(scan: Grid, spec: VolumeSpec) -> Grid:
+    """An upright box of the network's voxels that holds a scan and at least one window."""
+    corners = scan.corners_mm()
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    sides = ((high - low)[::-1] / spec.spacing_mm).round(6)
+    z, y, x = (max(int(np.ceil(side)), size) for side, size in zip(sides, spec.size, strict=True))
+    return Grid.upright((low + high) / 2, (z, y, x), spec.spacing_mm)
+
+
+def windows(shape: tuple[int, int, int], size: tuple[int, int, int]) -> Iterator[tuple[slice, slice, slice]]:
+    """Boxes of one size that cover a larger one, each over half of the next, at most."""
+    starts = [_starts(whole, part) for whole, part in zip(shape, size, strict=True)]
+    for z in starts[0]:
+        for y in starts[1]:
+            for x in starts[2]:
+                yield slice(z, z + size[0]), slice(y, y + size[1]), slice(x, x + size[2])
+
+
+def _starts(whole: int, part: int) -> list[int]:
+    count = 1 + int(np.ceil(max(whole - part, 0) / (part * (1 - _OVERLAP))))
+    return [int(start) for start in np.unique(np.rint(np.linspace(0, whole - part, count)).astype(int))]
+
+
+def _weight(size: tuple[int, int, int]) -> NDArray[np.float32]:
+    """How much a window counts: most in its middle, where it sees all around."""
+    sides = [0.1 + np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 for n in size]
+    return np.asarray(np.einsum("z,y,x->zyx", *sides), dtype=np.float32)
+
+
+def _seen(scan: Grid, grid: Grid) -> NDArray[np.bool_]:
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
+    return scan.contains(grid.world(index))

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from cspine.anatomy import CERVICAL
+from cspine.geometry import Grid
+from cspine.imaging import sample
+from cspine.locating import locate, look
+from cspine.locating.looking import covering_grid, windows
+from cspine.phantoms import draw_neck, render
+from cspine.specs import VolumeSpec
+from cspine.volume import Volume
+
+SPEC = VolumeSpec(spacing_mm=(2.5, 2.5, 2.5), size=(32, 48, 48), window_hu=(0.0, 1000.0))
+
+
+class ByShade:
+    """A network to which the density of a bone tells its class: 100 HU a class, the densest nearby where a voxel is half bone."""
+
+    def __init__(self) -> None:
+        self.windows = 0
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        self.windows += len(batch)
+        densest = ndimage.maximum_filter(batch[..., 0], (1, 3, 3, 3))
+        classes = np.where(batch[..., 0] > densest / 2, np.rint(densest * 10), 0)
+        near = np.exp(-8 * np.abs(classes[..., None] - np.arange(10)))
+        return {"levels": (near / near.sum(axis=-1, keepdims=True)).astype(np.float32)}
+
+
+@pytest.fixture(scope="module")
+def scan() -> Volume:
+    """A neck whose bones are as dense as their class says."""
+    neck = draw_neck(np.random.default_rng(1))
+    grid = neck.scan_grid((2.0, 1.6, 1.6), 180.0, above_mm=25.0, below_mm=30.0)
+    labels = render(neck, grid).labels.labels
+    classes = np.where(labels <= 7, labels, np.where(labels < 20, 8, 9))
+    return Volume(np.where(labels > 0, classes * 100.0, 0.0).astype(np.float32), grid)
+
+
+def test_windows_cover_everything_and_reach_outside_nowhere() -> None:
+    for shape in ((32, 48, 48), (33, 100, 49), (80, 90, 200)):
+        seen = np.zeros(shape, int)
+        for window in windows(shape, SPEC.size):
+            assert seen[window].shape == SPEC.size
+            seen[window] += 1
+        assert seen.min() >= 1
+
+
+def test_a_scan_that_is_smaller_than_a_window_is_looked_at_once(scan: Volume) -> None:
+    start = [n // 2 - 8 for n in scan.grid.shape]
+    part = scan.grid.part(start, (16, 16, 16))
+    network = ByShade()
+
+    found = look(sample(scan, part), SPEC, network)
+
+    assert network.windows <= 1
+    assert found.probabilities.shape == (*SPEC.size, 10)
+    assert found.seen.sum() < found.seen.size / 4
+    assert (found.probabilities[~found.seen][:, 0] == 1).all()
+
+
+def test_where_there_is_no_bone_nobody_looks() -> None:
+    grid = Grid.upright((0, 0, 0), (80, 80, 80), (2.5, 2.5, 2.5))
+    network = ByShade()
+
+    found = locate(Volume(np.full(grid.shape, 40, np.float32), grid), SPEC, network)
+
+    assert network.windows == 0
+    assert found.vertebrae == ()
+
+
+def turned(scan: Volume, kind: str) -> Volume:
+    """The same scan, stored in another way."""
+    grid = scan.grid
+    if kind == "sagittal":
+        affine = grid.affine[:, [2, 0, 1, 3]]
+        return Volume(np.ascontiguousarray(scan.hu.transpose(2, 0, 1)), Grid((grid.shape[2], *grid.shape[:2]), affine))
+    if kind == "feet first":
+        affine = grid.affine.copy()
+        affine[:3, 3] += affine[:3, 0] * (grid.shape[0] - 1)
+        affine[:3, 0] *= -1
+        return Volume(np.ascontiguousarray(scan.hu[::-1]), Grid(grid.shape, affine))
+    affine = grid.affine.copy()
+    turn = Rotation.from_euler("x", 20, degrees=True).as_matrix()
+    affine[:3, :3] = turn @ affine[:3, :3]
+    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ ((np.array(grid.shape) - 1) / 2)
+    return sample(scan, Grid(grid.shape, affine), fill=0)
+
+
+@pytest.mark.parametrize("kind", ["sagittal", "feet first", "oblique"])
+def test_however_a_scan_is_stored_the_same_vertebrae_are_found_in_the_same_places(scan: Volume, kind: str) -> None:
+    plain, other = (locate(volume, SPEC, ByShade()) for volume in (scan, turned(scan, kind)))
+
+    assert [one.level for one in plain.vertebrae] == list(CERVICAL)
+    found = {one.level: one for one in other.vertebrae}
+    for one in plain.vertebrae[1:6]:
+        assert np.linalg.norm(np.subtract(one.centre_mm, found[one.level].centre_mm)) < 3
+
+
+def test_the_box_holds_the_scan_and_one_window_at_least(scan: Volume) -> None:
+    grid = covering_grid(scan.grid, SPEC)
+
+    assert grid.contains(scan.grid.corners_mm() * 0.999 + scan.grid.centre_mm * 0.001).all()
+    assert all(side >= size for side, size in zip(grid.shape, SPEC.size, strict=True))
