@@ -6,7 +6,6 @@ decide together; so one cluster of wrong voxels cannot shift the count, and wher
 about as likely.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +33,8 @@ _LEAST = 0.02
 _TRUST_PER_MM = 0.14
 """How much a millimetre of evidence counts: neighbouring voxels say the same thing, so they are not so many witnesses."""
 
-_SKIP = float(np.log(1e-3))
-"""A level that a neck lacks."""
+_STEPS = ((0, 0.0), (1, float(np.log(1e-3))))
+"""From a state to the next; over one that a neck lacks: states left out, and the log probability of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,102 +75,76 @@ def find_order(evidence: NDArray[np.float64], presence: NDArray[np.float64], ste
 
 
 class _Model:
-    """Scores of stretches, and sums and maxima over all ways to lay them one after the other."""
+    """Scores of stretches, and sums and maxima over all ways to lay them one after the other.
+
+    ``stretches[state][begin, end]`` is the log likelihood of a state from one point up to another, and of its length.
+    """
 
     def __init__(self, emission: NDArray[np.float64], lengths: list[NDArray[np.float64]]) -> None:
         self._count = len(emission)
-        self._total = np.vstack([np.zeros(_STATES), np.cumsum(emission, axis=0)])
-        self._lengths = lengths
-        self._cut = [np.logaddexp.accumulate(whole[::-1])[::-1] for whole in lengths]
+        total = np.vstack([np.zeros(_STATES), np.cumsum(emission, axis=0)])
+        begin, end = np.indices((self._count + 1, self._count + 1))
+        size, cut = end - begin, (begin == 0) | (end == self._count)
+        self._stretches = []
+        for state in range(_STATES):
+            scores = np.where(size > 0, total[end, state] - total[begin, state], -np.inf)
+            if 0 < state <= _LEVELS:
+                scores += _of_length(lengths[state - 1], size, cut)
+            self._stretches.append(scores)
 
     def likeliest(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First and last point of C1..C7 on the best way."""
-        best = np.full((self._count + 1, _STATES), -np.inf)
-        came: dict[tuple[int, int], tuple[int, int]] = {}
-        for state, end in self._ends():
-            begins = self._begins(state, end)
-            entries = [self._entries(best, state, begin) for begin in begins]
-            scores = np.array([max(entry.values(), default=-np.inf) for entry in entries]) + self._stretches(state, begins, end)
-            top = int(np.argmax(scores))
-            best[end, state] = scores[top]
-            if np.isfinite(scores[top]):
-                came[end, state] = begins[top], max(entries[top], key=entries[top].__getitem__)
+        done = np.full((self._count + 1, _STATES), -np.inf)
+        begins = np.zeros((self._count + 1, _STATES), np.intp)
+        for state, stretches in enumerate(self._stretches):
+            ways = self._entries(done, state).max(axis=0)[:, None] + stretches
+            begins[:, state], done[:, state] = np.argmax(ways, axis=0), ways.max(axis=0)
         first, last = (np.full(_LEVELS, -1, dtype=np.intp) for _ in range(2))
-        end, state = self._count, int(np.argmax(best[self._count]))
+        end, state = self._count, int(np.argmax(done[self._count]))
         while end:
-            begin, before = came[end, state]
+            begin = int(begins[end, state])
             if 0 < state <= _LEVELS:
                 first[state - 1], last[state - 1] = begin, end - 1
-            end, state = begin, before
+            end, state = begin, state - 1 - int(np.argmax(self._entries(done, state)[:, begin]))
         return first, last
 
     def probabilities(self) -> NDArray[np.float64]:
         """How likely each point is in each state, ``(k, 9)``."""
-        enter, done = self._forward()
-        after = self._backward()
-        whole = logsumexp(done[self._count])
-        steps = np.zeros((self._count + 1, _STATES))
-        for state, end in self._ends():
-            begins = self._begins(state, end)
-            scores = enter[begins, state] + self._stretches(state, begins, end) + after[end, state] - whole
-            share = np.exp(scores)
-            steps[begins, state] += share
-            steps[end, state] -= share.sum()
-        return np.asarray(np.clip(np.cumsum(steps, axis=0)[:-1], 0, 1))
-
-    def _forward(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Log sums over ways to a begin of each state, and to an end of it, ``(k + 1, 9)`` each."""
-        enter, done = (np.full((self._count + 1, _STATES), -np.inf) for _ in range(2))
-        for state, end in self._ends():
-            begins = self._begins(state, end)
-            for begin in begins:
-                if enter[begin, state] == -np.inf:
-                    enter[begin, state] = logsumexp([-np.inf, *self._entries(done, state, begin).values()])
-            done[end, state] = logsumexp(enter[begins, state] + self._stretches(state, begins, end))
-        return enter, done
-
-    def _backward(self) -> NDArray[np.float64]:
-        """Log sums over ways on from an end of each state, ``(k + 1, 9)``."""
-        after = np.full((self._count + 1, _STATES), -np.inf)
-        after[self._count] = 0.0
+        enter, done, after, ahead = (np.full((self._count + 1, _STATES), -np.inf) for _ in range(4))
+        for state, stretches in enumerate(self._stretches):
+            enter[:, state] = logsumexp(self._entries(done, state), axis=0)
+            done[:, state] = logsumexp(enter[:, state, None] + stretches, axis=0)
         for state in reversed(range(_STATES)):
-            for begin in reversed(range(1, self._count)):
-                ways = [-np.inf]
-                for further, cost in ((state + 1, 0.0), (state + 2, _SKIP)):
-                    if further < _STATES:
-                        ends = self._ends_from(further, begin)
-                        stretches = np.array([self._stretches(further, np.array([begin]), end)[0] for end in ends])
-                        ways.append(cost + logsumexp(stretches + after[ends, further]) if len(ends) else -np.inf)
-                after[begin, state] = logsumexp(ways)
-        return after
+            further = [ahead[:, state + 1 + skipped] + cost for skipped, cost in _STEPS if state + 1 + skipped < _STATES]
+            after[:, state] = logsumexp(further, axis=0) if further else -np.inf
+            after[self._count, state] = 0.0
+            ahead[:, state] = logsumexp(self._stretches[state] + after[None, :, state], axis=1)
+        whole = logsumexp(done[self._count])
+        changes = np.zeros((self._count + 1, _STATES))
+        for state, stretches in enumerate(self._stretches):
+            share = np.exp(enter[:, state, None] + stretches + after[None, :, state] - whole)
+            changes[:, state] = share.sum(axis=1) - share.sum(axis=0)
+        return np.asarray(np.clip(np.cumsum(changes, axis=0)[:-1], 0, 1))
 
-    def _ends(self) -> Iterator[tuple[int, int]]:
-        """Every state and where it may end; what a state is entered from comes before it."""
-        return ((state, end) for state in range(_STATES) for end in range(1, self._count + 1))
+    def _entries(self, done: NDArray[np.float64], state: int) -> NDArray[np.float64]:
+        """Scores of entering a state at each point from the one before and from the one before that, ``(2, k + 1)``.
 
-    def _longest(self, state: int) -> int:
-        return len(self._lengths[state - 1]) if 0 < state <= _LEVELS else self._count
+        A picture may begin with any state.
+        """
+        found = np.full((len(_STEPS), self._count + 1), -np.inf)
+        for skipped, cost in _STEPS:
+            if state - 1 - skipped >= 0:
+                found[skipped] = done[:, state - 1 - skipped] + cost
+        found[:, 0] = (0.0, -np.inf)
+        return found
 
-    def _begins(self, state: int, end: int) -> NDArray[np.intp]:
-        return np.arange(max(0, end - self._longest(state)), end)
 
-    def _ends_from(self, state: int, begin: int) -> NDArray[np.intp]:
-        return np.arange(begin + 1, min(self._count, begin + self._longest(state)) + 1)
-
-    def _entries(self, done: NDArray[np.float64], state: int, begin: int) -> dict[int, float]:
-        """Scores of entering a state at a point, by the state before; the picture may begin with any, -1."""
-        if begin == 0:
-            return {-1: 0.0}
-        return {before: float(done[begin, before]) + cost for before, cost in ((state - 1, 0.0), (state - 2, _SKIP)) if before >= 0}
-
-    def _stretches(self, state: int, begins: NDArray[np.intp], end: int) -> NDArray[np.float64]:
-        """Log likelihood of a state from each of some points up to another, and of its length."""
-        seen = self._total[end, state] - self._total[begins, state]
-        if not 0 < state <= _LEVELS:
-            return np.asarray(seen)
-        sizes = end - begins - 1
-        cut = (begins == 0) | (end == self._count)
-        return np.asarray(seen + np.where(cut, self._cut[state - 1][sizes], self._lengths[state - 1][sizes]))
+def _of_length(whole: NDArray[np.float64], size: NDArray[np.intp], cut: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Log probability that a level takes some points; where the picture cuts it, that it takes as many or more."""
+    more = np.logaddexp.accumulate(whole[::-1])[::-1]
+    known = (size > 0) & (size <= len(whole))
+    index = np.clip(size, 1, len(whole)) - 1
+    return np.where(known, np.where(cut, more[index], whole[index]), -np.inf)
 
 
 def _emissions(evidence: NDArray[np.float64], presence: NDArray[np.float64]) -> NDArray[np.float64]:
