@@ -31,7 +31,14 @@ COMMANDS = {
     "recipes": "list what can be trained",
 }
 
-_EXTRAS = {"keras": "train", "tensorflow": "train", "sklearn": "train", "highdicom": "dicom", "onnxruntime": "onnx"}
+_EXTRAS = {
+    "keras": "train",
+    "tensorflow": "train",
+    "sklearn": "train",
+    "tensorboardX": "train",
+    "highdicom": "dicom",
+    "onnxruntime": "onnx",
+}
 """Which extra brings a library that a command may lack."""
 
 _ABOUT = "Finds cervical spine fractures on CT. Research software, not a medical device."

@@ -15,6 +15,7 @@ from cspine.evaluation.metrics import auroc, mean_level_auroc
 from cspine.specs import SliceSpec
 from cspine.training.backend import calculating_in, prepare_backend, seed_everything
 from cspine.training.batches import Sample, SliceBatches
+from cspine.training.board import BOARD, Board
 from cspine.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, stored_progress
 from cspine.training.prediction import all_slice_outputs, slice_auroc, study_scores
 from cspine.training.recipe import Recipe
@@ -62,7 +63,7 @@ class FoldData:
 def fit(recipe: Recipe, data: FoldData, home: Path, reporter: Reporter) -> None:
     """Trains one network, from its checkpoint on where there is one.
 
-    Writes ``best.keras``, ``log.csv``, ``held_out.csv`` and ``checkpoint.npz`` into ``home``.
+    Writes ``best.keras``, ``log.csv``, ``tensorboard``, ``held_out.csv`` and ``checkpoint.npz`` into ``home``.
 
     Raises:
         TrainingError: The checkpoint does not fit, or the loss is no number any more.
@@ -73,8 +74,10 @@ def fit(recipe: Recipe, data: FoldData, home: Path, reporter: Reporter) -> None:
     home.mkdir(parents=True, exist_ok=True)
     model, progress = _begun(recipe, data, home / CHECKPOINT)
     trained = _Network(model, model if recipe.learnt_input == recipe.input else _fresh(recipe, data.number, recipe.input))
-    while not progress.done:
-        progress = _epoch(trained, recipe, data, home, progress, reporter)
+    with Board.in_folder(home / BOARD, progress.epoch) as board:
+        while not progress.done:
+            progress = _epoch(trained, recipe, data, home, progress, reporter)
+            board.add(progress.records[-1])
     _write_log(home / LOG, progress)
     if not (home / HELD_OUT).exists():
         best = keras.saving.load_model(home / BEST, compile=False)

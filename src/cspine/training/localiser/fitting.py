@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
 from cspine.training.backend import calculating_in, compiles, prepare_backend, seed_everything
+from cspine.training.board import BOARD, Board
 from cspine.training.checkpoint import load_arrays, save_arrays, stored_facts
 from cspine.training.fitting import BEST, CHECKPOINT, LOG, Reporter, save_network, write_whole
 from cspine.training.localiser.batches import WindowBatches, fixed_windows
@@ -67,7 +68,7 @@ class _Progress:
 def fit_localiser(recipe: LocaliserRecipe, necks: Sequence[Path], held_out: Sequence[Path], home: Path, reporter: Reporter) -> None:
     """Trains the network, from its checkpoint on where there is one.
 
-    Writes ``best.keras``, ``log.csv`` and ``checkpoint.npz`` into ``home``.
+    Writes ``best.keras``, ``log.csv``, ``tensorboard`` and ``checkpoint.npz`` into ``home``.
 
     Args:
         recipe: What to train.
@@ -93,8 +94,10 @@ def fit_localiser(recipe: LocaliserRecipe, necks: Sequence[Path], held_out: Sequ
         progress = _stored(path)
     reporter.say("windows to judge by")
     windows = fixed_windows(held_out, recipe)
-    while progress.epoch < recipe.fit.epochs:
-        progress = _epoch(model, recipe, necks, windows, home, progress, reporter)
+    with Board.in_folder(home / BOARD, progress.epoch) as board:
+        while progress.epoch < recipe.fit.epochs:
+            progress = _epoch(model, recipe, necks, windows, home, progress, reporter)
+            board.add(progress.records[-1])
 
 
 def _epoch(  # noqa: PLR0913,PLR0917  # one epoch touches all that a run has
