@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 
+from cspine.anatomy import CERVICAL
 from cspine.errors import GeometryError
 from cspine.geometry import Vector
+
+OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS = len(CERVICAL) + 1, len(CERVICAL) + 2
+"""What a localiser says of a voxel, after background and C1..C7."""
+
+VOXEL_CLASSES = OTHER_BONE_CLASS + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.runtime import Session
-from cspine.specs import VolumeSpec
+from cspine.specs import VOXEL_CLASSES, VolumeSpec
 from cspine.volume import Volume
 
 _BONE_HU = 150.0
@@ -50,19 +50,16 @@ def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
     hu = sample(volume, grid).hu
     seen = _seen(volume.grid, grid)
     weight = _weight(spec.size)
-    total, said = np.full(grid.shape, 1e-6, np.float32), None
+    total, said = np.full(grid.shape, 1e-6, np.float32), np.zeros((*grid.shape, VOXEL_CLASSES), np.float32)
     for window in windows(grid.shape, spec.size):
         if np.count_nonzero(hu[window] > _BONE_HU) * np.prod(spec.spacing_mm) / 1000 < _LEAST_BONE_ML:
             continue
         found = session.run(windowed(hu[window], spec.window_hu)[None, ..., None])["levels"][0]
-        said = np.zeros((*grid.shape, found.shape[-1]), np.float32) if said is None else said
         said[window] += found * weight[..., None]
         total[window] += weight
-    if said is None:
-        said = np.zeros((*grid.shape, 10), np.float32)
     said /= total[..., None]
     said[..., 0] += np.clip(1 - said.sum(axis=-1), 0, 1)  # where nobody looked there is nothing
-    said[~seen] = np.eye(said.shape[-1], dtype=np.float32)[0]
+    said[~seen] = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
     return Look(said, grid, seen)
 
 

@@ -6,18 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cspine.errors import UsageError
-from cspine.specs import SliceSpec, VolumeSpec
+from cspine.specs import VOXEL_CLASSES, SliceSpec, VolumeSpec
 
 if TYPE_CHECKING:
     import keras
 
 WHERE_STRIDE = 8
 """Pixels of a slice per cell of the map that says where each level is."""
-
-OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS = 8, 9
-"""Classes of a localiser, after background and C1..C7."""
-
-LOCALISER_CLASSES = 10
 
 IMAGENET, NONE = "imagenet", "none"
 """What weights may be called instead of a path."""
@@ -321,4 +316,4 @@ class UNet3DSettings:
         from cspine.networks.unet3d import UNet3D
 
         self.check(spec)
-        return UNet3D(input_shape=(*spec.size, 1), widths=self.widths, classes=LOCALISER_CLASSES, seed=seed)
+        return UNet3D(input_shape=(*spec.size, 1), widths=self.widths, classes=VOXEL_CLASSES, seed=seed)

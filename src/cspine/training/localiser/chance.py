@@ -8,8 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from cspine.imaging.windowing import windowed
-from cspine.networks.settings import OTHER_BONE_CLASS
-from cspine.specs import VolumeSpec
+from cspine.specs import OTHER_BONE_CLASS, VolumeSpec
 from cspine.training.localiser.pool import PoolImage
 from cspine.training.localiser.recipe import ChanceSettings
 

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
 from cspine.errors import OutputError, TrainingError
 from cspine.geometry import Grid
-from cspine.networks.settings import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS
 from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, draw_neck, render
-from cspine.specs import VolumeSpec
+from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VolumeSpec
 from cspine.training.localiser.recipe import PoolSettings
 
 _HELD_OUT_SEED = 1 << 20
