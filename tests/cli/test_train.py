@@ -21,7 +21,7 @@ def test_a_run_says_what_was_trained_on_whom_and_how(tiny_run: TinyRun) -> None:
 def test_training_leaves_the_network_its_log_and_its_checkpoint(tiny_run: TinyRun) -> None:
     left = {path.name for path in (tiny_run.run / "fold-0").iterdir()}
 
-    assert left == {"best.keras", "log.csv", "held_out.csv", "checkpoint.npz"}
+    assert left == {"best.keras", "log.csv", "held_out.csv", "checkpoint.npz", "tensorboard"}
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: TinyRun, tmp_path: Path) -> None:

@@ -192,3 +192,17 @@ def test_one_call_reads_and_judges(coded_package: Path, tmp_path: Path) -> None:
 def test_one_call_on_nothing_says_so(coded_package: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError):
         cspine.detect(tmp_path, coded_package)
+
+
+def test_an_examination_shows_where_the_network_sees_a_fracture(coded_package: Path) -> None:
+    study = study_of(coded_volume(fractured=[Level.C5]))
+    shipped = Detector(engine=Engine(Device.CPU, threads=1))
+
+    examination = shipped.examine(study)
+
+    heat = examination.evidence.heat
+    assert heat is not None
+    assert heat.values.shape == heat.grid.shape
+    np.testing.assert_allclose(heat.grid.spacing_mm, (1.2, 4.0, 4.0), rtol=1e-6)
+    assert 0 <= heat.values.min() <= heat.values.max() <= 1
+    assert Detector(coded_package).examine(study).evidence.heat is None

@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from cspine.evidence import Examination
 from cspine.reporting import write_result
 from cspine.reporting.json_result import as_json, schema
 from cspine.results import StudyResult
@@ -24,7 +25,7 @@ def test_every_result_follows_the_published_schema(which: str, request: pytest.F
 
 
 def test_the_file_holds_the_result(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
-    (path,) = write_result(broken_result, broken_neck, tmp_path, ["json"])
+    (path,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["json"])
 
     data = json.loads(path.read_text(encoding="utf-8"))
 

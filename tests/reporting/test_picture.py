@@ -8,6 +8,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from cspine.errors import OutputError
+from cspine.evidence import Examination
 from cspine.reporting import write_result
 from cspine.reporting.picture import draw, most_suspicious
 from cspine.reporting.words import headline, notes, percent
@@ -59,7 +60,7 @@ def test_the_most_suspicious_level_comes_first(broken_result: StudyResult) -> No
 
 
 def test_the_file_is_a_picture(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
-    (path,) = write_result(broken_result, broken_neck, tmp_path, ["png"])
+    (path,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["png"])
 
     height, width, _ = imread(path).shape
     assert path.name == "result.png"
@@ -69,7 +70,7 @@ def test_the_file_is_a_picture(broken_result: StudyResult, broken_neck: Study, t
 
 def test_a_folder_that_is_not_there_is_said(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"result\.png cannot be written to .*missing: No such file"):
-        write_result(broken_result, broken_neck, tmp_path / "missing", ["png"])
+        write_result(Examination(broken_result), broken_neck, tmp_path / "missing", ["png"])
 
 
 def test_drawing_leaves_no_trace_in_pyplot() -> None:

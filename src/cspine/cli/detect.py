@@ -21,6 +21,7 @@ from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
 from cspine.detection import Detector
 from cspine.errors import InputError, UsageError
+from cspine.evidence import Examination
 from cspine.reading import read_study
 from cspine.reporting import FORMATS, file_of, write_result
 from cspine.results import StudyResult
@@ -105,20 +106,26 @@ class _Batch:
         study = read_study(Path(case.source), series_uid=self._series_uid)
         study = replace(study, name=case.name)
         seconds = {"read": round(time.perf_counter() - begin, 4)}
-        result = self._detector(study)
-        result = replace(result, timings_s=seconds | result.timings_s)
-        put_case(self._out, case.name, lambda folder: self._write(result, study, folder))
-        return result
+        examination = _timed(self._detector.examine(study), seconds)
+        put_case(self._out, case.name, lambda folder: self._write(examination, study, folder))
+        return examination.result
 
-    def _write(self, result: StudyResult, study: Study, folder: Path) -> None:
+    def _write(self, examination: Examination, study: Study, folder: Path) -> None:
         """Pictures first, so that result.json can say how long they took."""
         begin = time.perf_counter()
-        write_result(result, study, folder, [name for name in self._formats if name != "json"])
+        write_result(examination, study, folder, [name for name in self._formats if name != "json"])
         seconds = {"write": round(time.perf_counter() - begin, 4)}
-        write_result(replace(result, timings_s=result.timings_s | seconds), study, folder, ["json"])
+        write_result(_timed(examination, seconds), study, folder, ["json"])
 
     def _files(self) -> tuple[str, ...]:
         return tuple(file_of(name) for name in self._formats)
+
+
+def _timed(examination: Examination, seconds: dict[str, float]) -> Examination:
+    """The same, with the seconds of further stages; reading comes first."""
+    result = examination.result
+    timings = result.timings_s | seconds if "read" in result.timings_s else seconds | result.timings_s
+    return replace(examination, result=replace(result, timings_s=timings))
 
 
 def _formats(text: str) -> tuple[str, ...]:

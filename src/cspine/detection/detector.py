@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL
 from cspine.detection.findings import judge, level_findings, what_to_mind
 from cspine.detection.quality import check_scan, check_view
+from cspine.evidence import Evidence, Examination, HeatMap
+from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.slices import network_input, slice_grid
 from cspine.modelpack import Package, load_package, pool_slices
@@ -24,6 +26,9 @@ from cspine.volume import Volume
 
 _BATCH = 32
 """Slices that the network sees at once: memory does not grow with the scan."""
+
+_HEAT = "fracture_map"
+"""The output that says where, of networks that have it: ``(n, rows, columns, 1)`` in cells of several pixels."""
 
 
 class Detector:
@@ -60,6 +65,14 @@ class Detector:
         Raises:
             PackageError: The network does not do what its manifest says.
         """
+        return self.examine(study).result
+
+    def examine(self, study: Study) -> Examination:
+        """The result for one study with what it rests on, for pictures and archives.
+
+        Raises:
+            PackageError: The network does not do what its manifest says.
+        """
         manifest, seconds = self.package.manifest, dict[str, float]()
         with _clock(seconds, "check"):
             reasons = check_scan(study.volume, manifest.quality)
@@ -68,14 +81,15 @@ class Detector:
         with _clock(seconds, "cut"):
             stack = sample(study.volume, slice_grid(study.volume, manifest.spec))
         with _clock(seconds, "classify"):
-            pooled = pool_slices(*self._look(stack))
+            fracture, visible, heat = self._look(stack)
+            pooled = pool_slices(fracture, visible)
         reasons = check_view(pooled)
         if reasons:
             return self._rejected(study, reasons, seconds, LevelStatus.NOT_IN_VIEW)
         with _clock(seconds, "judge"):
             probabilities = manifest.calibration.apply(pooled.outputs)
             levels = level_findings(study, stack, pooled, probabilities, self._point)
-        return StudyResult(
+        result = StudyResult(
             status=StudyStatus.OK,
             reasons=what_to_mind(manifest, levels),
             study=_facts(study),
@@ -86,17 +100,19 @@ class Detector:
             timings_s=seconds,
             created=_now(),
         )
+        return Examination(result, Evidence(heat=heat))
 
-    def _look(self, stack: Volume) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Fracture and visibility by slice, ``(n, 7)`` each."""
+    def _look(self, stack: Volume) -> tuple[NDArray[np.float32], NDArray[np.float32], HeatMap | None]:
+        """Fracture and visibility by slice, ``(n, 7)`` each, and where, if the network says so."""
         spec, count = self.package.manifest.spec, stack.grid.shape[0]
         batches = [range(begin, min(begin + _BATCH, count)) for begin in range(0, count, _BATCH)]
         outputs = [self._session.run(network_input(stack, spec, batch)) for batch in batches]
         fracture, visible = (np.concatenate([output[name] for output in outputs]) for name in ("fracture", "visible"))
-        return fracture, visible
+        heat = np.concatenate([output[_HEAT] for output in outputs])[..., 0] if _HEAT in outputs[0] else None
+        return fracture, visible, None if heat is None else HeatMap(heat, _cells(stack.grid, heat.shape))
 
-    def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> StudyResult:
-        return StudyResult(
+    def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> Examination:
+        result = StudyResult(
             status=StudyStatus.REJECTED,
             reasons=reasons + what_to_mind(self.package.manifest, ()),
             study=_facts(study),
@@ -107,6 +123,7 @@ class Detector:
             timings_s=seconds,
             created=_now(),
         )
+        return Examination(result)
 
     @property
     def operating_point(self) -> str:
@@ -148,6 +165,16 @@ def _facts(study: Study) -> StudyFacts:
         spacing_mm=study.volume.grid.spacing_mm,
         orientation=study.orientation,
         warnings=tuple(Reason(warning.code, warning.text) for warning in study.warnings),
+    )
+
+
+def _cells(slices: Grid, shape: tuple[int, ...]) -> Grid:
+    """The grid of cells that lie over whole slices."""
+    z, y, x = slices.spacing_mm
+    count, rows, columns = shape
+    cell = (z, y * slices.shape[1] / rows, x * slices.shape[2] / columns)
+    return replace(
+        Grid.upright(slices.centre_mm, (count, rows, columns), cell), frame_of_reference_uid=slices.frame_of_reference_uid
     )
 
 

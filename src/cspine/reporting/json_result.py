@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cspine.evidence import Examination
 from cspine.reporting.words import disclaimer
 from cspine.results import Box, Judgement, KeySlice, LevelFinding, Reason, StudyFacts, StudyResult
 from cspine.study import Study
@@ -15,9 +16,9 @@ FILE = "result.json"
 SCHEMA_VERSION = "1.0"
 
 
-def write(result: StudyResult, study: Study, path: Path) -> None:  # noqa: ARG001  # every format is given the scan
+def write(examination: Examination, study: Study, path: Path) -> None:  # noqa: ARG001  # every format is given the scan
     """Writes ``result.json``."""
-    path.write_text(json.dumps(as_json(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(as_json(examination.result), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def as_json(result: StudyResult) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from cspine.evidence import Examination
 from cspine.reporting.strip import draw_strip
 from cspine.reporting.style import BACKGROUND, INK, MARK, QUIET, shade, shade_of_level
 from cspine.reporting.views import BONE_WINDOW_HU, View, axial_view, key_height_mm, sagittal_view
@@ -32,9 +33,9 @@ _HEAD, _GAP, _STRIP, _FOOT, _NOTE = 1.2, 0.7, 1.75, 0.95, 0.18
 _LOWEST_ROW, _HIGHEST_ROW = 2.5, 6.0
 
 
-def write(result: StudyResult, study: Study, path: Path) -> None:
+def write(examination: Examination, study: Study, path: Path) -> None:
     """Writes ``result.png``."""
-    figure = draw(result, study)
+    figure = draw(examination.result, study)
     figure.savefig(path, dpi=120, facecolor=BACKGROUND, metadata={"Software": "cspine"})
 
 

@@ -5,11 +5,11 @@ from importlib import import_module
 from pathlib import Path
 
 from cspine.errors import OutputError
-from cspine.results import StudyResult
+from cspine.evidence import Examination
 from cspine.study import Study
 
 FORMATS = {"json": "cspine.reporting.json_result", "png": "cspine.reporting.picture"}
-"""The module that writes a format; each has ``FILE`` and ``write(result, study, path)``."""
+"""The module that writes a format; each has ``FILE`` and ``write(examination, study, path)``."""
 
 
 def file_of(name: str) -> str:
@@ -18,11 +18,11 @@ def file_of(name: str) -> str:
     return file
 
 
-def write_result(result: StudyResult, study: Study, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:
+def write_result(examination: Examination, study: Study, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:
     """Writes a result into a folder that exists.
 
     Args:
-        result: What is written.
+        examination: What is written, and what it rests on.
         study: The scan that it is about, for pictures and citations.
         folder: Where to.
         formats: Names of :data:`FORMATS`.
@@ -38,7 +38,7 @@ def write_result(result: StudyResult, study: Study, folder: Path, formats: Seque
         writer = import_module(FORMATS[name])
         path = folder / writer.FILE
         try:
-            writer.write(result, study, path)
+            writer.write(examination, study, path)
         except OSError as error:
             raise OutputError(f"{path.name} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
         paths.append(path)
