@@ -155,5 +155,5 @@ def write_coded_package(folder: Path, scratch: Path, training_data: TrainingData
     """Writes the whole package."""
     network = coded_network(scratch)
     files = {path.name: path for path in (network, network.with_suffix(".bin"))}
-    write_package(folder, coded_manifest(training_data), files, coded_samples(network), "# coded\n\nKnows blocks only.\n")
+    write_package(folder, coded_manifest(training_data), files, {"slices": coded_samples(network)}, "# coded\n\nKnows blocks only.\n")
     return folder

@@ -196,7 +196,8 @@ def test_the_service_says_what_the_network_says(built: Built, served: Path, tmp_
         training=TrainingFacts(built.name, "nothing", 0, 0, "none"),
     )
     files = {path.name: path for path in (served, served.with_suffix(".bin"))}
-    write_package(tmp_path / "package", manifest, files, Samples(slices(8), {name: said[name] for name in names}), "# Untrained\n")
+    samples = {"slices": Samples(slices(8), {name: said[name] for name in names})}
+    write_package(tmp_path / "package", manifest, files, samples, "# Untrained\n")
     study = study_of(coded_volume(spacing_mm=(3.0, 2.0, 2.0)))
     stack = network_input(sample(study.volume, slice_grid(study.volume, SPEC)), SPEC)
     asked = built.answers(stack)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from cspine.errors import PackageError
-from cspine.modelpack import Manifest, OperatingPoint
+from cspine.modelpack import LocaliserManifest, Manifest, NetworkFile, OperatingPoint
+from cspine.modelpack.manifest import read_manifest
+from cspine.specs import VolumeSpec
 from tests.coded import coded_manifest
 
 
@@ -75,3 +77,33 @@ def test_thresholds_are_eight_probabilities() -> None:
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(PackageError, match=r"must be f32, bf16 or f16\. Received: f64"):
         replace(coded_manifest().networks[0], precision="f64")
+
+
+def _localiser(**changes: Any) -> LocaliserManifest:
+    facts = json.loads(coded_manifest().to_json())
+    kept = ("name", "version", "trained_on", "intended_use")
+    return LocaliserManifest(
+        **{key: facts[key] for key in kept},
+        kind="localiser",
+        training_data=coded_manifest().training_data,
+        training=coded_manifest().training,
+        networks=(NetworkFile("coarse", "coarse.xml", ("levels",)),),
+        coarse=VolumeSpec((2.5, 2.5, 2.5), (64, 80, 80), (-300.0, 1300.0)),
+        **changes,
+    )
+
+
+def test_the_manifest_of_a_localiser_survives_the_way_to_json_and_back() -> None:
+    assert read_manifest(_localiser().to_json()) == _localiser()
+    assert read_manifest(coded_manifest().to_json()) == coded_manifest()
+
+
+def test_a_localiser_has_a_network_for_each_of_its_inputs() -> None:
+    with pytest.raises(PackageError, match=r"networks in the roles \['coarse', 'fine'\]"):
+        _localiser(fine=VolumeSpec((1.25, 1.25, 1.25), (48, 64, 64), (-300.0, 1300.0)))
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"kind": "dreams"}'])
+def test_a_package_of_no_known_kind_is_refused(text: str) -> None:
+    with pytest.raises(PackageError, match=r"must describe a model package|of kind slices or localiser\. Received: dreams"):
+        read_manifest(text)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cspine.errors import OutputError, PackageError
-from cspine.modelpack import load_package, shipped_packages, write_package
+from cspine.modelpack import load_any_package, load_localiser, load_package, shipped_packages, write_package
 from cspine.runtime import open_session
 from tests.coded import coded_manifest, coded_network, coded_samples, write_coded_package
 
@@ -14,7 +14,7 @@ def test_a_package_is_read_as_it_was_written(coded_package: Path) -> None:
     package = load_package(coded_package)
 
     assert replace(package.manifest, checksums={}) == coded_manifest()
-    assert set(package.manifest.checksums) == {"coded.xml", "coded.bin", "samples.npz", "card.md"}
+    assert set(package.manifest.checksums) == {"coded.xml", "coded.bin", "samples-slices.npz", "card.md"}
     assert package.card.startswith("# coded")
     assert package.samples().outputs.keys() == {"fracture", "visible"}
 
@@ -23,7 +23,7 @@ def test_the_same_package_written_twice_has_the_same_digest(coded_package: Path,
     package = load_package(coded_package)
     files = {name: coded_package / name for name in ("coded.xml", "coded.bin")}
 
-    write_package(tmp_path / "again", package.manifest, files, package.samples(), package.card)
+    write_package(tmp_path / "again", package.manifest, files, {"slices": package.samples()}, package.card)
 
     assert load_package(tmp_path / "again").sha256 == package.sha256
 
@@ -51,7 +51,7 @@ def test_a_package_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> Non
     files = {"coded.xml": network, "coded.bin": tmp_path / "lost.bin"}
 
     with pytest.raises(OutputError, match="cannot be written to"):
-        write_package(tmp_path / "packages" / "coded", coded_manifest(), files, coded_samples(network), "card")
+        write_package(tmp_path / "packages" / "coded", coded_manifest(), files, {"slices": coded_samples(network)}, "card")
 
     assert list((tmp_path / "packages").iterdir()) == []
 
@@ -60,7 +60,7 @@ def test_a_network_without_its_weights_is_not_packed(tmp_path: Path) -> None:
     network = coded_network(tmp_path)
 
     with pytest.raises(PackageError, match=r"must hold its networks. Missing: coded\.bin"):
-        write_package(tmp_path / "p", coded_manifest(), {"coded.xml": network}, coded_samples(network), "card")
+        write_package(tmp_path / "p", coded_manifest(), {"coded.xml": network}, {"slices": coded_samples(network)}, "card")
 
 
 def test_samples_must_cover_every_output(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_samples_must_cover_every_output(tmp_path: Path) -> None:
     del samples.outputs["visible"]
 
     with pytest.raises(PackageError, match=r"the outputs fracture, visible\. Received: fracture"):
-        write_package(tmp_path / "p", coded_manifest(), files, samples, "card")
+        write_package(tmp_path / "p", coded_manifest(), files, {"slices": samples}, "card")
 
 
 def test_a_file_of_a_package_keeps_within_the_package(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_a_file_of_a_package_keeps_within_the_package(tmp_path: Path) -> None:
     files = {"coded.xml": network, "coded.bin": network.with_suffix(".bin"), "../escape": network}
 
     with pytest.raises(PackageError, match="need plain names of their own"):
-        write_package(tmp_path / "p", coded_manifest(), files, coded_samples(network), "card")
+        write_package(tmp_path / "p", coded_manifest(), files, {"slices": coded_samples(network)}, "card")
 
 
-@pytest.mark.parametrize("name", ["coded.bin", "coded.xml", "samples.npz", "card.md"])
+@pytest.mark.parametrize("name", ["coded.bin", "coded.xml", "samples-slices.npz", "card.md"])
 def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
     folder = write_coded_package(tmp_path / "coded", tmp_path)
     content = bytearray((folder / name).read_bytes())
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
         load_package(folder)
 
 
-@pytest.mark.parametrize("name", ["coded.bin", "coded.xml", "samples.npz", "card.md"])
+@pytest.mark.parametrize("name", ["coded.bin", "coded.xml", "samples-slices.npz", "card.md"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     folder = write_coded_package(tmp_path / "coded", tmp_path)
     (folder / name).unlink()
@@ -128,10 +128,12 @@ def test_a_package_that_is_not_there_is_said_in_one_line(where: str) -> None:
 
 @pytest.mark.parametrize("name", shipped_packages() or [pytest.param("", marks=pytest.mark.skip("no package ships yet"))])
 def test_every_shipped_package_repeats_its_samples(name: str) -> None:
-    package = load_package(name)
+    package = load_any_package(name)
 
     assert package.manifest.name == name
-    assert package.verify_samples(open_session(package.network_path("slices"))) <= package.manifest.network("slices").tolerance
+    for network in package.manifest.networks:
+        session = open_session(package.network_path(network.role))
+        assert package.verify_samples(session, network.role) <= network.tolerance
 
 
 def test_a_network_that_does_not_repeat_its_samples_is_found_out(coded_package: Path) -> None:
@@ -147,3 +149,9 @@ def test_a_network_that_does_not_repeat_its_samples_is_found_out(coded_package: 
         load_package(coded_package).verify_samples(Liar())
     with pytest.raises(PackageError, match=r"Missing: \['visible'\]"):
         load_package(coded_package).verify_samples(Mute())
+
+
+def test_a_package_of_another_kind_is_told_apart(coded_package: Path) -> None:
+    assert load_any_package(coded_package).manifest == load_package(coded_package).manifest
+    with pytest.raises(PackageError, match=r"A package of kind localiser is needed here\. coded is of kind slices"):
+        load_localiser(coded_package)

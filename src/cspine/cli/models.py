@@ -5,7 +5,15 @@ import sys
 import textwrap
 from pathlib import Path
 
-from cspine.modelpack import DEFAULT_PACKAGE, Package, load_package, shipped_packages
+from cspine.modelpack import (
+    DEFAULT_LOCALISER,
+    DEFAULT_PACKAGE,
+    Manifest,
+    Package,
+    PackageManifest,
+    load_any_package,
+    shipped_packages,
+)
 
 _WIDTH = 110
 
@@ -22,24 +30,28 @@ def run(options: argparse.Namespace) -> int:
     if not names:
         sys.stdout.write("No model package ships with this copy of cspine. Give `cspine detect --model` a folder.\n")
     for name in names:
-        package = load_package(name)
+        package = load_any_package(name)
         sys.stdout.write(package.card + "\n" if options.card else _facts(package) + "\n")
     return 0
 
 
-def _facts(package: Package) -> str:
+def _facts(package: Package[PackageManifest]) -> str:
     manifest = package.manifest
-    default = " (default)" if manifest.name == DEFAULT_PACKAGE else ""
-    points = ", ".join(p.name + (" (default)" if p.name == manifest.default_point else "") for p in manifest.operating_points)
+    default = " (default)" if manifest.name in (DEFAULT_PACKAGE, DEFAULT_LOCALISER) else ""
     facts = [
+        ("kind", manifest.kind),
         ("trained on", manifest.trained_on),
         ("for", manifest.intended_use),
         ("recipe", f"{manifest.training.recipe}, {manifest.training.patients} patients: {manifest.training.data}"),
         *(("measured", f"{f.name}: {f.value:.3f} ({f.low:.3f} to {f.high:.3f})") for f in manifest.training.figures),
-        ("points", points),
+        *([("points", _points(manifest))] if isinstance(manifest, Manifest) else []),
         ("size", f"{_megabytes(package.folder):.1f} MB in {package.folder}"),
     ]
     return "\n".join([f"{manifest.name} {manifest.version}{default}", *(_line(label, text) for label, text in facts), ""])
+
+
+def _points(manifest: Manifest) -> str:
+    return ", ".join(p.name + (" (default)" if p.name == manifest.default_point else "") for p in manifest.operating_points)
 
 
 def _line(label: str, text: str) -> str:

@@ -17,7 +17,7 @@ from cspine.evidence import Evidence, Examination, HeatMap
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.slices import network_input, slice_grid
-from cspine.modelpack import Package, load_package, pool_slices
+from cspine.modelpack import Manifest, Package, load_package, pool_slices
 from cspine.reading import read_study
 from cspine.results import LevelFinding, LevelStatus, ModelFacts, Reason, StudyFacts, StudyResult, StudyStatus
 from cspine.runtime import Engine, open_session
@@ -38,10 +38,13 @@ class Detector:
         package: The model package.
     """
 
-    package: Package
+    package: Package[Manifest]
 
     def __init__(
-        self, package: Package | str | Path | None = None, engine: Engine | None = None, operating_point: str | None = None
+        self,
+        package: Package[Manifest] | str | Path | None = None,
+        engine: Engine | None = None,
+        operating_point: str | None = None,
     ) -> None:
         """Loads the networks.
 

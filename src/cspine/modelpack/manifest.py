@@ -3,18 +3,15 @@
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import ClassVar, Self
 
 from cspine.errors import GeometryError, PackageError
 from cspine.modelpack.calibration import OUTPUTS, Calibration
 from cspine.modelpack.codec import decode, encode
 from cspine.modelpack.pooling import POOLING
-from cspine.specs import SliceSpec
+from cspine.specs import SliceSpec, VolumeSpec
 
 SCHEMA_VERSION = "1"
-
-KINDS = ("slices",)
-"""Kinds of packages that this version can run."""
 
 
 class TrainingData(StrEnum):
@@ -30,7 +27,7 @@ class NetworkFile:
     """One network of a package.
 
     Attributes:
-        role: What it is for; a package of kind ``slices`` has one, ``slices``.
+        role: What it is for; see the kinds of manifests.
         file: Its file in the package, OpenVINO IR (``.xml`` beside its ``.bin``) or ONNX.
         outputs: Names of its outputs.
         precision: ``f32``, or ``bf16`` where that was measured not to matter for this network.
@@ -118,71 +115,44 @@ class TrainingFacts:
     figures: tuple[Figure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A model package in words and numbers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageManifest:
+    """What every model package says about itself, whatever its kind.
 
     Attributes:
         name: Name of the package: lower-case letters, digits, ``_`` and ``-``.
         version: Its version.
-        kind: How it is run; ``slices``: one network judges slice by slice.
-        spec: What the network is fed.
+        kind: How it is run.
         networks: Its networks.
-        calibration: From scores to probabilities.
-        operating_points: Sets of thresholds to choose from.
-        default_point: The one that is used unless the user asks for another.
         training_data: Whom it has seen.
         trained_on: The same in words that belong beside every result.
         intended_use: What it is for, and what not.
         training: How it came to be.
-        quality: Which scans it does not judge.
-        pooling: How slices become levels; the one of :mod:`cspine.modelpack.pooling`.
         checksums: SHA-256 by file name; filled when the package is written.
         schema_version: Version of this format.
     """
 
+    KIND: ClassVar[str] = "any"
+
     name: str
     version: str
     kind: str
-    spec: SliceSpec
     networks: tuple[NetworkFile, ...]
-    calibration: Calibration
-    operating_points: tuple[OperatingPoint, ...]
-    default_point: str
     training_data: TrainingData
     trained_on: str
     intended_use: str
     training: TrainingFacts
-    quality: QualityLimits = QualityLimits()
-    pooling: str = POOLING
     checksums: dict[str, str] = field(default_factory=dict)
     schema_version: str = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
         if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
             raise PackageError(f"A package name has lower-case letters, digits, _ and - only. Received: {self.name!r}")
-        if self.schema_version != SCHEMA_VERSION or self.kind not in KINDS:
+        if self.schema_version != SCHEMA_VERSION or self.kind != self.KIND:
             raise PackageError(
-                f"This cspine runs packages of schema {SCHEMA_VERSION} and kind {' or '.join(KINDS)}. "
+                f"A {type(self).__name__} has schema {SCHEMA_VERSION} and kind {self.KIND}. "
                 f"Received: schema {self.schema_version}, kind {self.kind}. Use the cspine that wrote the package."
             )
-        if [network.role for network in self.networks] != ["slices"]:
-            raise PackageError(f"A package of kind slices has one network, in the role slices. Received: {self.networks}")
-        if self.pooling != POOLING:
-            raise PackageError(f"This cspine pools slices by {POOLING}. Received: {self.pooling}. Export the package again.")
-        self.operating_point(self.default_point)
-
-    def operating_point(self, name: str | None = None) -> OperatingPoint:
-        """The named operating point, the default one if ``None``.
-
-        Raises:
-            PackageError: There is none of that name.
-        """
-        points = {point.name: point for point in self.operating_points}
-        wanted = self.default_point if name is None else name
-        if wanted not in points:
-            raise PackageError(f"{self.name} has the operating points {', '.join(points) or 'none'}. Received: {wanted}")
-        return points[wanted]
 
     def network(self, role: str) -> NetworkFile:
         """The network in a role."""
@@ -203,3 +173,88 @@ class Manifest:
             return decode(cls, json.loads(text), "manifest")
         except (json.JSONDecodeError, GeometryError) as error:
             raise PackageError(f"manifest.json must describe a model package. {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(PackageManifest):
+    """A package of kind ``slices``: one network, in the role ``slices``, judges slice by slice.
+
+    Attributes:
+        spec: What the network is fed.
+        calibration: From scores to probabilities.
+        operating_points: Sets of thresholds to choose from.
+        default_point: The one that is used unless the user asks for another.
+        quality: Which scans it does not judge.
+        pooling: How slices become levels; the one of :mod:`cspine.modelpack.pooling`.
+    """
+
+    KIND: ClassVar[str] = "slices"
+
+    spec: SliceSpec
+    calibration: Calibration
+    operating_points: tuple[OperatingPoint, ...]
+    default_point: str
+    quality: QualityLimits = QualityLimits()
+    pooling: str = POOLING
+
+    def __post_init__(self) -> None:
+        PackageManifest.__post_init__(self)
+        if [network.role for network in self.networks] != ["slices"]:
+            raise PackageError(f"A package of kind slices has one network, in the role slices. Received: {self.networks}")
+        if self.pooling != POOLING:
+            raise PackageError(f"This cspine pools slices by {POOLING}. Received: {self.pooling}. Export the package again.")
+        self.operating_point(self.default_point)
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """The named operating point, the default one if ``None``.
+
+        Raises:
+            PackageError: There is none of that name.
+        """
+        points = {point.name: point for point in self.operating_points}
+        wanted = self.default_point if name is None else name
+        if wanted not in points:
+            raise PackageError(f"{self.name} has the operating points {', '.join(points) or 'none'}. Received: {wanted}")
+        return points[wanted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocaliserManifest(PackageManifest):
+    """A package of kind ``localiser``: a network in the role ``coarse`` finds the vertebrae, one in ``fine`` outlines them.
+
+    Attributes:
+        coarse: What the first network is fed.
+        fine: What the second is fed; ``None`` where there is no second one.
+    """
+
+    KIND: ClassVar[str] = "localiser"
+
+    coarse: VolumeSpec
+    fine: VolumeSpec | None = None
+
+    def __post_init__(self) -> None:
+        PackageManifest.__post_init__(self)
+        wanted = ["coarse"] if self.fine is None else ["coarse", "fine"]
+        if [network.role for network in self.networks] != wanted:
+            raise PackageError(f"A localiser with these inputs has networks in the roles {wanted}. Received: {self.networks}")
+
+
+KINDS: dict[str, type[PackageManifest]] = {kind.KIND: kind for kind in (Manifest, LocaliserManifest)}
+"""Kinds of packages that this version can run."""
+
+
+def read_manifest(text: str) -> PackageManifest:
+    """The manifest of a package of any kind.
+
+    Raises:
+        PackageError: The text is no manifest, or of a kind that is not known.
+    """
+    try:
+        kind = json.loads(text).get("kind")
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise PackageError(f"manifest.json must describe a model package. {error}") from error
+    if kind not in KINDS:
+        raise PackageError(
+            f"This cspine runs packages of kind {' or '.join(KINDS)}. Received: {kind}. Use the cspine that wrote it."
+        )
+    return KINDS[kind].from_json(text)

@@ -6,20 +6,23 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import OutputError, PackageError
-from cspine.modelpack.manifest import Manifest, NetworkFile
+from cspine.modelpack.manifest import LocaliserManifest, Manifest, NetworkFile, PackageManifest, read_manifest
 
-DEFAULT_PACKAGE = "custom_cnn_phantoms"
-"""The shipped package that judges unless the user names another."""
+DEFAULT_PACKAGE, DEFAULT_LOCALISER = "custom_cnn_phantoms", "localiser_phantoms"
+"""The shipped packages that judge, and find the vertebrae, unless the user names others."""
 
 _SHIPPED = Path(__file__).parent / "packages"
-_MANIFEST, _SAMPLES, _CARD = "manifest.json", "samples.npz", "card.md"
+_MANIFEST, _CARD = "manifest.json", "card.md"
 _INPUTS = "inputs"
+
+T = TypeVar("T", bound=PackageManifest)
+M_co = TypeVar("M_co", bound=PackageManifest, covariant=True)
 
 
 class Network(Protocol):
@@ -44,7 +47,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Package:
+class Package(Generic[M_co]):
     """A model package whose files were checked.
 
     Attributes:
@@ -55,7 +58,7 @@ class Package:
     """
 
     folder: Path
-    manifest: Manifest
+    manifest: M_co
     sha256: str
     card: str
 
@@ -63,9 +66,9 @@ class Package:
         """The file of the network in a role."""
         return self.folder / self.manifest.network(role).file
 
-    def samples(self) -> Samples:
-        """The stored samples."""
-        with np.load(self.folder / _SAMPLES, allow_pickle=False) as stored:
+    def samples(self, role: str = "slices") -> Samples:
+        """The stored samples of the network in a role."""
+        with np.load(self.folder / _samples_of(role), allow_pickle=False) as stored:
             return Samples(stored[_INPUTS], {name: stored[name] for name in stored.files if name != _INPUTS})
 
     def verify_samples(self, session: Network, role: str = "slices") -> float:
@@ -77,7 +80,7 @@ class Package:
         Raises:
             PackageError: An output is missing, or differs by more than the manifest allows.
         """
-        network, samples = self.manifest.network(role), self.samples()
+        network, samples = self.manifest.network(role), self.samples(role)
         got = session.run(samples.inputs)
         missing = sorted(set(samples.outputs) - set(got))
         if missing:
@@ -91,14 +94,16 @@ class Package:
         return worst
 
 
-def write_package(folder: Path, manifest: Manifest, files: Mapping[str, Path], samples: Samples, card: str) -> None:
+def write_package(
+    folder: Path, manifest: PackageManifest, files: Mapping[str, Path], samples: Mapping[str, Samples], card: str
+) -> None:
     """Writes a model package; a package that stood there before is replaced.
 
     Args:
         folder: Where it shall stand.
         manifest: What it says; checksums are filled in here.
         files: Where each file of the networks lies now, by its name in the package.
-        samples: A few inputs and what the trained model said about them.
+        samples: By role, a few inputs and what the trained model said about them.
         card: The model card, Markdown.
 
     Raises:
@@ -114,7 +119,8 @@ def write_package(folder: Path, manifest: Manifest, files: Mapping[str, Path], s
         partial.mkdir(parents=True)
         for name, source in files.items():
             shutil.copyfile(source, partial / name)
-        np.savez_compressed(partial / _SAMPLES, allow_pickle=False, **{_INPUTS: samples.inputs}, **samples.outputs)
+        for role, stored in samples.items():
+            np.savez_compressed(partial / _samples_of(role), allow_pickle=False, **{_INPUTS: stored.inputs}, **stored.outputs)
         (partial / _CARD).write_text(card, encoding="utf-8")
         checksums = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         (partial / _MANIFEST).write_text(replace(manifest, checksums=checksums).to_json(), encoding="utf-8")
@@ -125,8 +131,8 @@ def write_package(folder: Path, manifest: Manifest, files: Mapping[str, Path], s
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def load_package(path_or_name: str | Path | None = None) -> Package:
-    """A model package from a folder or, by its name, one of those that ship with cspine.
+def load_package(path_or_name: str | Path | None = None) -> Package[Manifest]:
+    """A model package that judges, from a folder or, by its name, one of those that ship with cspine.
 
     Every file is compared with its checksum.
 
@@ -134,12 +140,22 @@ def load_package(path_or_name: str | Path | None = None) -> Package:
         path_or_name: A folder, or the name of a shipped package; the default one if ``None``.
 
     Raises:
-        PackageError: There is none, or it is damaged.
+        PackageError: There is none, it is of another kind, or it is damaged.
     """
-    folder = _find(DEFAULT_PACKAGE if path_or_name is None else path_or_name)
+    return _of_kind(Manifest, load_any_package(DEFAULT_PACKAGE if path_or_name is None else path_or_name))
+
+
+def load_localiser(path_or_name: str | Path | None = None) -> Package[LocaliserManifest]:
+    """A model package that finds the vertebrae; otherwise as :func:`load_package`."""
+    return _of_kind(LocaliserManifest, load_any_package(DEFAULT_LOCALISER if path_or_name is None else path_or_name))
+
+
+def load_any_package(path_or_name: str | Path) -> Package[PackageManifest]:
+    """A model package of any kind; otherwise as :func:`load_package`."""
+    folder = _find(path_or_name)
     try:
         text = (folder / _MANIFEST).read_bytes()
-        manifest = Manifest.from_json(text.decode("utf-8"))
+        manifest = read_manifest(text.decode("utf-8"))
         _check_files(folder, manifest)
         card = (folder / _CARD).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -152,6 +168,17 @@ def load_package(path_or_name: str | Path | None = None) -> Package:
 def shipped_packages() -> tuple[str, ...]:
     """Names of the packages that ship with cspine, in alphabetical order."""
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{_MANIFEST}")))
+
+
+def _of_kind(kind: type[T], package: Package[PackageManifest]) -> Package[T]:
+    manifest = package.manifest
+    if not isinstance(manifest, kind):
+        raise PackageError(f"A package of kind {kind.KIND} is needed here. {manifest.name} is of kind {manifest.kind}.")
+    return Package(package.folder, manifest, package.sha256, package.card)
+
+
+def _samples_of(role: str) -> str:
+    return f"samples-{role}.npz"
 
 
 def _find(path_or_name: str | Path) -> Path:
@@ -170,20 +197,21 @@ def _parts(network: NetworkFile) -> set[str]:
     return {path.name, path.with_suffix(".bin").name} if path.suffix == ".xml" else {path.name}
 
 
-def _check_complete(manifest: Manifest, files: Mapping[str, Path], samples: Samples) -> None:
+def _check_complete(manifest: PackageManifest, files: Mapping[str, Path], samples: Mapping[str, Samples]) -> None:
     for network in manifest.networks:
         missing = sorted(_parts(network) - set(files))
         if missing:
             raise PackageError(f"The files of a package must hold its networks. Missing: {', '.join(missing)}")
-        if set(samples.outputs) != set(network.outputs) or not len(samples.inputs):
-            wanted_outputs, got = ", ".join(network.outputs), ", ".join(samples.outputs)
+        stored = samples.get(network.role)
+        if stored is None or set(stored.outputs) != set(network.outputs) or not len(stored.inputs):
+            wanted_outputs, got = ", ".join(network.outputs), ", ".join(stored.outputs) if stored else "none"
             raise PackageError(f"Samples must hold inputs and the outputs {wanted_outputs}. Received: {got}")
-    if any(Path(name).name != name or name in (_MANIFEST, _SAMPLES, _CARD) for name in files):
+    if any(Path(name).name != name or name in (_MANIFEST, _CARD, *map(_samples_of, samples)) for name in files):
         raise PackageError(f"Files of a package need plain names of their own. Received: {', '.join(files)}")
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
-    named = {_SAMPLES, _CARD}.union(*(_parts(network) for network in manifest.networks))
+def _check_files(folder: Path, manifest: PackageManifest) -> None:
+    named = {_CARD}.union(*(_parts(network) | {_samples_of(network.role)} for network in manifest.networks))
     if named - set(manifest.checksums):
         raise PackageError(f"Every file must have a checksum. Missing: {', '.join(sorted(named - set(manifest.checksums)))}")
     for name, wanted in manifest.checksums.items():

@@ -78,7 +78,7 @@ class PackageRequest:
     figures: tuple[Figure, ...] = ()
 
 
-def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack], folder: Path) -> Package:
+def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack], folder: Path) -> Package[Manifest]:
     """Writes the package of one network.
 
     Args:
@@ -108,7 +108,7 @@ def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack
         difference = check_parity(path, samples)
         files = {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
         held_out = len(held_out_scores(run, request.fold))
-        write_package(folder, manifest, files, samples, card(manifest, held_out, len(fitted), difference))
+        write_package(folder, manifest, files, {"slices": samples}, card(manifest, held_out, len(fitted), difference))
     return load_package(folder)
 
 
