@@ -8,9 +8,12 @@ import pytest
 from cspine.errors import TrainingError
 from cspine.networks.loading import load_network
 from cspine.training.fitting import BEST, CHECKPOINT, LOG
+from cspine.training.localiser.batches import Sources, fixed_windows
 from cspine.training.localiser.fitting import fit_localiser
 from cspine.training.localiser.judging import judge_windows
+from cspine.training.localiser.known import UNKNOWN_CLASS, UNNAMED_CLASS
 from cspine.training.localiser.pool import Part, make_pool
+from cspine.training.localiser.recipe import LocaliserRecipe
 from tests.training.localiser.small import RECIPE, SPEC
 from tests.training.synthetic import Silent
 
@@ -39,14 +42,18 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     return make_pool(tmp_path_factory.mktemp("necks"), RECIPE.pool, SPEC, 1, lambda _: None)
 
 
+def fit(recipe: LocaliserRecipe, pool: Pool, home: Path, reporter: Silent) -> None:
+    fit_localiser(recipe, Sources(pool[Part.LEARN]), lambda: fixed_windows(pool[Part.CHOOSE], recipe), home, reporter)
+
+
 @pytest.mark.parametrize("after", [2, 4, 6])
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(pool: Pool, tmp_path: Path, after: int) -> None:
     recipe = replace(RECIPE, fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
-    fit_localiser(recipe, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path / "whole", Silent())
+    fit(recipe, pool, tmp_path / "whole", Silent())
 
     with pytest.raises(KilledError):
-        fit_localiser(recipe, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path / "cut", Doomed(after))
-    fit_localiser(recipe, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path / "cut", Silent())
+        fit(recipe, pool, tmp_path / "cut", Doomed(after))
+    fit(recipe, pool, tmp_path / "cut", Silent())
 
     with np.load(tmp_path / "whole" / CHECKPOINT) as one, np.load(tmp_path / "cut" / CHECKPOINT) as other:
         for name in (name for name in one.files if name != "progress"):
@@ -54,7 +61,7 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(pool: P
 
 
 def test_it_leaves_a_network_and_a_log(pool: Pool, tmp_path: Path) -> None:
-    fit_localiser(RECIPE, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path, Silent())
+    fit(RECIPE, pool, tmp_path, Silent())
 
     header, *rows = (tmp_path / LOG).read_text().splitlines()
     assert header.split(",")[:5] == ["epoch", "loss", "dice", "right", "wrong"]
@@ -66,7 +73,7 @@ def test_a_checkpoint_of_another_kind_is_refused(pool: Pool, tmp_path: Path) -> 
     np.savez(tmp_path / CHECKPOINT, progress=np.array("{}"))
 
     with pytest.raises(TrainingError, match="does not fit"):
-        fit_localiser(RECIPE, pool[Part.LEARN], pool[Part.CHOOSE], tmp_path, Silent())
+        fit(RECIPE, pool, tmp_path, Silent())
 
 
 def says(classes: np.ndarray) -> keras.Model:
@@ -89,3 +96,18 @@ def test_who_says_what_is_there_is_right_and_who_is_one_off_is_wrong() -> None:
     assert (wrong.dice, wrong.right, wrong.wrong) == (0, 0, 1)
     assert (nothing.right, nothing.wrong) == (0, 0)
     assert judge_windows(says(classes), [(windows[0][0], 0 * classes), *windows], SPEC).invented > 0
+
+
+def test_what_is_said_where_nothing_is_known_is_neither_right_nor_invented() -> None:
+    classes = np.zeros(SPEC.size, np.uint8)
+    classes[4:8, 4:12, 4:12] = 3
+    said = classes.copy()
+    said[8:12, 4:12, 4:12] = 3
+    unknown, unnamed = classes.copy(), classes.copy()
+    unknown[8:12], unnamed[8:12] = UNKNOWN_CLASS, UNNAMED_CLASS
+
+    forgiven, invented = (judge_windows(says(said), [(np.zeros(SPEC.size, np.float32), one)], SPEC) for one in (unknown, unnamed))
+
+    assert (forgiven.dice, forgiven.right, forgiven.invented) == (1, 1, 0)
+    assert invented.dice < 1
+    assert invented.invented == pytest.approx(4 * 8 * 8 * 8**3 / 1e6)

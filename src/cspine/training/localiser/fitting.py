@@ -2,27 +2,24 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
 from cspine.training.backend import calculating_in, compiles, prepare_backend, seed_everything
 from cspine.training.board import BOARD, Board
 from cspine.training.checkpoint import load_arrays, save_arrays, stored_facts
 from cspine.training.fitting import BEST, CHECKPOINT, LOG, Reporter, save_network, write_whole
-from cspine.training.localiser.batches import WindowBatches, fixed_windows
+from cspine.training.localiser.batches import Sources, WindowBatches, Windows
 from cspine.training.localiser.judging import judge_windows
+from cspine.training.localiser.losses import VoxelDiceCrossentropy
 from cspine.training.localiser.recipe import LocaliserRecipe
-from cspine.training.losses import KnownDiceCrossentropy
 from cspine.training.schedule import optimizer_of
-
-Windows = list[tuple[NDArray[np.float32], NDArray[np.uint8]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class LocaliserRecord:
     Attributes:
         epoch: Counted from 1.
         loss: Mean of the epoch, or of what was left of it after a resume.
-        dice: As :class:`.WindowScore`, on necks out of shape.
+        dice: As :class:`.WindowScore`, on necks out of shape, or on patients that are held out.
         right: The same.
         wrong: The same.
         invented: The same.
@@ -65,15 +62,17 @@ class _Progress:
         return max(reversed(self.records), key=lambda record: record.score, default=None)
 
 
-def fit_localiser(recipe: LocaliserRecipe, necks: Sequence[Path], held_out: Sequence[Path], home: Path, reporter: Reporter) -> None:
+def fit_localiser(
+    recipe: LocaliserRecipe, sources: Sources, held_out: Callable[[], Windows], home: Path, reporter: Reporter
+) -> None:
     """Trains the network, from its checkpoint on where there is one.
 
     Writes ``best.keras``, ``log.csv``, ``tensorboard`` and ``checkpoint.npz`` into ``home``.
 
     Args:
         recipe: What to train.
-        necks: Files of the pool to learn from.
-        held_out: Those that choose the epoch.
+        sources: What windows are drawn from.
+        held_out: Gives those that choose the epoch.
         home: Where it writes.
         reporter: Who wants to know.
 
@@ -86,24 +85,24 @@ def fit_localiser(recipe: LocaliserRecipe, necks: Sequence[Path], held_out: Sequ
     home.mkdir(parents=True, exist_ok=True)
     with calculating_in(recipe.fit.precision.value):
         model = recipe.network.build(recipe.input, recipe.seed)
-    model.compile(optimizer_of(recipe.fit, recipe.fit.epochs * recipe.batches), KnownDiceCrossentropy(), jit_compile=compiles())
+    model.compile(optimizer_of(recipe.fit, recipe.fit.epochs * recipe.batches), VoxelDiceCrossentropy(), jit_compile=compiles())
     model.optimizer.build(model.trainable_variables)
     progress, path = _Progress(), home / CHECKPOINT
     if path.exists():
         load_arrays(path, model)
         progress = _stored(path)
     reporter.say("windows to judge by")
-    windows = fixed_windows(held_out, recipe)
+    windows = held_out()
     with Board.in_folder(home / BOARD, progress.epoch) as board:
         while progress.epoch < recipe.fit.epochs:
-            progress = _epoch(model, recipe, necks, windows, home, progress, reporter)
+            progress = _epoch(model, recipe, sources, windows, home, progress, reporter)
             board.add(progress.records[-1])
 
 
 def _epoch(  # noqa: PLR0913,PLR0917  # one epoch touches all that a run has
     model: keras.Model,
     recipe: LocaliserRecipe,
-    necks: Sequence[Path],
+    sources: Sources,
     windows: Windows,
     home: Path,
     progress: _Progress,
@@ -111,7 +110,7 @@ def _epoch(  # noqa: PLR0913,PLR0917  # one epoch touches all that a run has
 ) -> _Progress:
     begin = time.monotonic()
     watch = _Watch(home / CHECKPOINT, progress, recipe, reporter)
-    batches = WindowBatches(necks, recipe, progress.epoch, progress.batch)
+    batches = WindowBatches(sources, recipe, progress.epoch, progress.batch)
     loss = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[watch]).history["loss"][-1]
     found = judge_windows(model, windows, recipe.input)
     seconds = round(time.monotonic() - begin, 1)

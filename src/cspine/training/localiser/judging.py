@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.specs import VolumeSpec
+from cspine.training.localiser.known import UNKNOWN_CLASS
 
 _SEEN_VOXELS = 60
 """A level of fewer voxels in a window is cut too short to be counted."""
@@ -42,6 +43,7 @@ def judge_windows(
     invented = []
     for image, classes in windows:
         said = np.argmax(keras.ops.convert_to_numpy(model(image[None, ..., None], training=False)["levels"])[0], axis=-1)
+        said[classes == UNKNOWN_CLASS] = 0
         cervical = np.isin(said, CERVICAL)
         invented.append(np.count_nonzero(cervical & ~np.isin(classes, CERVICAL)) * np.prod(spec.spacing_mm) / 1e6)
         for level in CERVICAL:

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from cspine.training.backend import software
 from cspine.training.fitting import Reporter
+from cspine.training.localiser.batches import Sources, fixed_windows
 from cspine.training.localiser.fitting import fit_localiser
 from cspine.training.localiser.pool import Part, make_pool
 from cspine.training.localiser.recipe import LocaliserRecipe
@@ -47,7 +49,7 @@ def train_localiser(recipe: LocaliserRecipe, folder: Path, cache: Path, jobs: in
     home = open_run(folder).fold(_NETWORK)
     name = hashlib.sha256(_made_of(recipe).encode()).hexdigest()[:16]
     pool = make_pool(cache / "necks" / name, recipe.pool, recipe.input, jobs, reporter.say)
-    fit_localiser(recipe, pool[Part.LEARN], pool[Part.CHOOSE], home, reporter)
+    fit_localiser(recipe, Sources(pool[Part.LEARN]), partial(fixed_windows, pool[Part.CHOOSE], recipe), home, reporter)
 
 
 def _made_of(recipe: LocaliserRecipe) -> str:
