@@ -7,7 +7,7 @@ import pytest
 from cspine.errors import PackageError
 from cspine.modelpack import LocaliserManifest, Manifest, NetworkFile, OperatingPoint
 from cspine.modelpack.manifest import read_manifest
-from cspine.specs import VolumeSpec
+from cspine.specs import RefinerSpec, VolumeSpec
 from tests.coded import coded_manifest
 
 
@@ -100,7 +100,7 @@ def test_the_manifest_of_a_localiser_survives_the_way_to_json_and_back() -> None
 
 def test_a_localiser_has_a_network_for_each_of_its_inputs() -> None:
     with pytest.raises(PackageError, match=r"networks in the roles \['coarse', 'fine'\]"):
-        _localiser(fine=VolumeSpec((1.25, 1.25, 1.25), (48, 64, 64), (-300.0, 1300.0)))
+        _localiser(fine=RefinerSpec((1.25, 1.25, 1.25), (48, 64, 64), (-300.0, 1300.0)))
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"kind": "dreams"}'])

@@ -125,20 +125,21 @@ def find_cases(paths: Sequence[Path]) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def put_case(out: Path, name: str, write: Callable[[Path], None]) -> None:
+def put_case(out: Path, name: str, write: Callable[[Path], None], mark: str = "result.json") -> None:
     """Fills the folder of a case under a temporary name, then renames it; an earlier result of that name is replaced.
 
     Args:
         out: The folder of the batch.
         name: Name of the case.
         write: Fills the folder that it is given.
+        mark: The file by which a folder is known for an earlier result.
 
     Raises:
         OutputError: The folder cannot be written, or holds something else than a result.
     """
     folder, partial, old = out / name, out / f".{name}.partial", out / f".{name}.old"
-    if folder.exists() and not (folder / "result.json").is_file():
-        raise OutputError(f"{folder} is in the way: it holds no result.json. Move it, or choose another folder with -o.")
+    if folder.exists() and not (folder / mark).is_file():
+        raise OutputError(f"{folder} is in the way: it holds no {mark}. Move it, or choose another folder with -o.")
     try:
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Turns a trained run into a model package that `cspine detect --model PACKAGE` takes.
+"""Turns a trained run into a model package that `cspine detect` takes as --model, or, of a localiser, as --localiser.
 
-The network is written as OpenVINO IR, and only if it agrees with the trained one. Probabilities and thresholds come from the
+Networks are written as OpenVINO IR, and only if they agree with the trained ones. Probabilities and thresholds come from the
 patients that the network has not seen.
 """
 
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
-from cspine.recipes import load_slice_recipe
+from cspine.recipes import load_recipe, load_slice_recipe
+from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import with_settings
 
 if TYPE_CHECKING:
     from cspine.modelpack import Figure
+    from cspine.training.runs import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="PACKAGE", help="folder of the package")
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="data set folder of the run: sample slices are taken from it"
+        "--data", type=Path, metavar="DIR", help="of a slice network: data set folder of the run, for sample slices"
     )
+    parser.add_argument("--refiner", type=Path, metavar="RUN", help="of a localiser: a run that outlines what it finds")
     parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
     parser.add_argument("--name", help="name of the package (default: that of its folder)")
     parser.add_argument("--package-version", default="1", metavar="V", help="version of the package (default: 1)")
@@ -43,13 +46,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    from cspine.training.runs import open_run
+
+    current = open_run(options.run_folder)
+    recipe = load_recipe(current.facts.recipe)
+    if isinstance(recipe, LocaliserRecipe):
+        name, version = _export_localiser(current, with_settings(recipe, current.facts.settings), options)
+    else:
+        name, version = _export_slices(current, options)
+    print(f"exported {name} {version}: {options.out}")  # noqa: T201
+    return 0
+
+
+def _export_slices(current: "Run", options: argparse.Namespace) -> tuple[str, str]:
     from cspine.modelpack import TrainingData
     from cspine.training.export import PackageRequest, export
-    from cspine.training.runs import open_run
     from cspine.training.stacks import prepare
     from cspine.training.usable import same_cases
 
-    current = open_run(options.run_folder)
+    if options.data is None or options.refiner is not None:
+        raise UsageError("A slice network is exported with --data DIR, the data set of its run, and without --refiner.")
     recipe = with_settings(load_slice_recipe(current.facts.recipe), current.facts.settings)
     cases = same_cases(current, options.data)
     phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
@@ -65,8 +81,36 @@ def run(options: argparse.Namespace) -> int:
     with Screen() as screen:
         stacks = prepare(held_out, recipe.input, options.cache or options.run_folder.absolute().parent / "cache", screen.say)
         package = export(current, recipe, request, stacks, options.out)
-    print(f"exported {package.manifest.name} {package.manifest.version}: {options.out}")  # noqa: T201
-    return 0
+    return package.manifest.name, package.manifest.version
+
+
+def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse.Namespace) -> tuple[str, str]:
+    from cspine.modelpack import TrainingData
+    from cspine.training.localiser.export import LocaliserRequest, coarse_network, export_localiser
+
+    if options.data is not None:
+        raise UsageError("A localiser is exported without --data: its sample windows are made.")
+    networks = [coarse_network(current, recipe)]
+    necks = current.facts.studies
+    request = LocaliserRequest(
+        name=options.name or options.out.resolve().name,
+        version=options.package_version,
+        data=options.describe or f"Synthetic necks only, never a patient: {necks} of them",
+        learnt_from=necks,
+        training_data=TrainingData(options.trained_on or "phantoms"),
+        figures=_measured(options.evaluation) if options.evaluation else (),
+    )
+    manifest = export_localiser(networks, request, options.out).manifest
+    return manifest.name, manifest.version
+
+
+def _measured(path: Path) -> "tuple[Figure, ...]":
+    from cspine.modelpack import Figure
+
+    try:
+        return tuple(Figure(**figure) for figure in json.loads(path.read_text(encoding="utf-8"))["figures"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--evaluation needs the JSON of `python -m benchmarks.localiser`. Received: {path} ({error})") from error
 
 
 def _figures(path: Path) -> "tuple[Figure, ...]":

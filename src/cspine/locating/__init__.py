@@ -1,12 +1,13 @@
 """Which vertebra is which: from what a localiser says of each voxel to C1..C7 in their order along the spine."""
 
 from cspine.locating.levels import Located, Vertebra, locate_levels
+from cspine.locating.localiser import Localiser
 from cspine.locating.looking import look
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
 from cspine.volume import Volume
 
-__all__ = ["Located", "Vertebra", "locate", "locate_levels", "look"]
+__all__ = ["Localiser", "Located", "Vertebra", "locate", "locate_levels", "look"]
 
 
 def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:

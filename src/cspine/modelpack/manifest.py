@@ -9,7 +9,7 @@ from cspine.errors import GeometryError, PackageError
 from cspine.modelpack.calibration import OUTPUTS, Calibration
 from cspine.modelpack.codec import decode, encode
 from cspine.modelpack.pooling import POOLING
-from cspine.specs import SliceSpec, VolumeSpec
+from cspine.specs import RefinerSpec, SliceSpec, VolumeSpec
 
 SCHEMA_VERSION = "1"
 
@@ -230,7 +230,7 @@ class LocaliserManifest(PackageManifest):
     KIND: ClassVar[str] = "localiser"
 
     coarse: VolumeSpec
-    fine: VolumeSpec | None = None
+    fine: RefinerSpec | None = None
 
     def __post_init__(self) -> None:
         PackageManifest.__post_init__(self)

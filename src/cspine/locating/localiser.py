@@ -1,0 +1,67 @@
+"""A localiser that is loaded once and finds the vertebrae of many scans."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cspine.locating.levels import Located, locate_levels
+from cspine.locating.looking import look
+from cspine.locating.refining import Refined, refine
+from cspine.modelpack import LocaliserManifest, Package, load_localiser
+from cspine.results import ModelFacts
+from cspine.runtime import Engine, Session, open_session
+from cspine.volume import Volume
+
+
+class Localiser:
+    """Finds C1..C7 with one model package.
+
+    Attributes:
+        package: The model package.
+    """
+
+    package: Package[LocaliserManifest]
+
+    def __init__(self, package: Package[LocaliserManifest] | str | Path | None = None, engine: Engine | None = None) -> None:
+        """Loads the networks.
+
+        Args:
+            package: A loaded package, its folder or its name; the shipped one if ``None``.
+            engine: Where and how to run; the precision is the package's.
+
+        Raises:
+            PackageError: The package does not exist, is of another kind, or is damaged.
+        """
+        self.package = package if isinstance(package, Package) else load_localiser(package)
+        self._coarse = self._open("coarse", engine or Engine())
+        self._fine = self._open("fine", engine or Engine()) if self.package.manifest.fine else None
+
+    def __call__(self, volume: Volume) -> Located:
+        """The cervical spine in a scan, however it is oriented and wherever the neck lies in it.
+
+        Raises:
+            PackageError: A network does not do what its manifest says.
+        """
+        return self.outline(volume).located
+
+    def outline(self, volume: Volume) -> Refined:
+        """The same with the borders of the vertebrae, which can be laid on any grid.
+
+        Raises:
+            PackageError: As above.
+        """
+        manifest = self.package.manifest
+        seen = look(volume, manifest.coarse, self._coarse)
+        located = locate_levels(seen.probabilities, seen.grid, seen.seen)
+        if manifest.fine is None or self._fine is None:
+            return Refined(located, (), located.labels)
+        return refine(volume, located, manifest.fine, self._fine)
+
+    @property
+    def model(self) -> ModelFacts:
+        """What results say about the package."""
+        manifest = self.package.manifest
+        return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on)
+
+    def _open(self, role: str, engine: Engine) -> Session:
+        precision = self.package.manifest.network(role).precision
+        return open_session(self.package.network_path(role), replace(engine, precision=precision))

@@ -1,0 +1,170 @@
+"""From trained runs to a package that finds vertebrae: networks of any window, checked against the trained ones."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.modelpack import (
+    Figure,
+    LocaliserManifest,
+    NetworkFile,
+    Package,
+    Samples,
+    TrainingData,
+    TrainingFacts,
+    load_localiser,
+    write_package,
+)
+from cspine.networks.loading import load_network
+from cspine.specs import RefinerSpec, VolumeSpec
+from cspine.training.conversion import write_ir
+from cspine.training.export import TOLERANCE, check_parity
+from cspine.training.fitting import BEST
+from cspine.training.localiser.card import localiser_card
+from cspine.training.localiser.chance import apply_chance, draw_chance
+from cspine.training.localiser.pool import Part, draw_pool_image
+from cspine.training.localiser.recipe import LocaliserRecipe
+from cspine.training.runs import Run
+
+INTENDED_USE = (
+    "Research on finding and naming the cervical vertebrae C1 to C7 on CT. Not a medical device, not for diagnosis, not for any "
+    "decision about a patient."
+)
+_NETWORK, _WINDOWS = 0, 2
+_STEPS = 255
+_SAMPLE = 32
+"""Voxels of the sides of a stored sample: networks take any window, so a small one says enough and takes little room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """One network of the package.
+
+    Attributes:
+        role: What it is for.
+        run: Where it was trained.
+        input: What it is fed.
+        windows: Gives what the network learnt from, ``(n, z, y, x, c)``.
+    """
+
+    role: str
+    run: Run
+    input: VolumeSpec
+    windows: Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class LocaliserRequest:
+    """What a package shall be called and say.
+
+    Attributes:
+        name: Of the package.
+        version: Of the package.
+        data: What was learnt from, in words.
+        learnt_from: Number of necks.
+        training_data: Whom the networks have seen.
+        figures: What was measured on necks that had no part in it.
+    """
+
+    name: str
+    version: str
+    data: str
+    learnt_from: int
+    training_data: TrainingData
+    figures: tuple[Figure, ...] = ()
+
+
+def coarse_network(run: Run, recipe: LocaliserRecipe) -> Trained:
+    """The network that finds vertebrae, of a run and the recipe that it was started with."""
+    return Trained("coarse", run, recipe.input, partial(_windows, recipe))
+
+
+def _windows(recipe: LocaliserRecipe) -> NDArray[np.float32]:
+    """Two windows of necks that the network did not learn from."""
+    images = [draw_pool_image(recipe.pool, recipe.input, Part.CHOOSE, number) for number in range(_WINDOWS)]
+    drawn = [
+        apply_chance(draw_chance(np.random.default_rng(number), recipe.chance, recipe.input, image.hu.shape), image, recipe.input)[
+            0
+        ]
+        for number, image in enumerate(images)
+    ]
+    return np.stack(drawn)[..., None]
+
+
+def export_localiser(networks: Sequence[Trained], request: LocaliserRequest, folder: Path) -> Package[LocaliserManifest]:
+    """Writes a package of kind ``localiser``.
+
+    Args:
+        networks: In the roles ``coarse`` and, if there is one, ``fine``.
+        request: What the package shall be called.
+        folder: Where it shall stand.
+
+    Raises:
+        TrainingError: A network is not trained, or the exported one does not agree with it.
+        OutputError: ``folder`` cannot be written.
+    """
+    files, samples, worst = dict[str, Path](), dict[str, Samples](), 0.0
+    with tempfile.TemporaryDirectory() as scratch:
+        for network in networks:
+            path = Path(scratch) / f"{network.role}.xml"
+            trained = load_network(network.run.fold(_NETWORK) / BEST)
+            write_ir(of_any_window(trained), path)
+            whole = _said(trained, network.windows())
+            samples[network.role] = _said(of_any_window(trained), _middle(whole.inputs[:1]))
+            worst = max(worst, check_parity(path, whole), check_parity(path, samples[network.role]))
+            files |= {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
+        manifest = _manifest(networks, request)
+        write_package(folder, manifest, files, samples, localiser_card(manifest, worst))
+    return load_localiser(folder)
+
+
+def of_any_window(trained: keras.Model) -> keras.Model:
+    """The same network without a size of its own."""
+    config = trained.get_config()
+    config["input_shape"] = (None, None, None, config["input_shape"][-1])
+    twin = type(trained).from_config(config)
+    twin.set_weights(trained.get_weights())
+    return twin
+
+
+def _said(network: keras.Model, windows: NDArray[np.float32]) -> Samples:
+    """Windows in steps that compress well, and what a network says about them."""
+    inputs = (np.rint(windows * _STEPS) / _STEPS).astype(np.float32)
+    outputs = network.predict_on_batch(inputs)
+    return Samples(inputs, {name: np.asarray(output, dtype=np.float32) for name, output in outputs.items()})
+
+
+def _middle(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    z, y, x = (slice((side - _SAMPLE) // 2, (side + _SAMPLE) // 2) for side in windows.shape[1:4])
+    return windows[:, z, y, x]
+
+
+def _manifest(networks: Sequence[Trained], request: LocaliserRequest) -> LocaliserManifest:
+    facts = networks[0].run.facts
+    inputs = {network.role: network.input for network in networks}
+    fine = inputs.get("fine")
+    return LocaliserManifest(
+        name=request.name,
+        version=request.version,
+        kind=LocaliserManifest.KIND,
+        coarse=inputs["coarse"],
+        fine=fine if isinstance(fine, RefinerSpec) else None,
+        networks=tuple(NetworkFile(n.role, f"{n.role}.xml", (n.input.output,), "f32", TOLERANCE) for n in networks),
+        training_data=request.training_data,
+        trained_on=request.data,
+        intended_use=INTENDED_USE,
+        training=TrainingFacts(
+            recipe=" and ".join(network.run.facts.recipe for network in networks),
+            data=request.data,
+            patients=request.learnt_from,
+            seed=int(facts.settings["seed"]),
+            software=f"cspine {facts.cspine_version}, {facts.software}",
+            figures=request.figures,
+        ),
+    )
