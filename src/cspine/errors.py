@@ -31,7 +31,13 @@ class UsageError(InputError):
 
 
 class StudyError(InputError):
-    """A scan on disk cannot be read as a study."""
+    """A scan on disk cannot be read as a study.
+
+    Attributes:
+        code: A stable short name of the reason.
+    """
+
+    code: str = "study"
 
 
 class PixelError(StudyError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cspine.errors import StudyError
-from cspine.reading import find_series, read_study, studies_in
+from cspine.reading import Listing, find_series, list_studies, read_study, studies_in
 from cspine.reading.choosing import PREFERENCES, REQUIREMENTS
 from tests.reading.scans import SAGITTAL, Change, Scan, body, setting
 
@@ -129,6 +129,38 @@ def test_a_folder_of_one_study_in_several_series_is_one_study(tmp_path: Path) ->
     Scan(series_uid="1.2").write(tmp_path / "b")
 
     assert studies_in(tmp_path) == (tmp_path,)
+
+
+def test_what_lies_beside_studies_and_holds_none_is_named_with_the_reason(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Scan(study_uid=f"1.{ord(name)}").write(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "1.dcm").write_text("hello")
+    (tmp_path / "half.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    image = next((tmp_path / "a").iterdir()).read_bytes()
+    (tmp_path / "stray.dcm").write_bytes(image.replace(b"\x28\x00\x30\x00DS", b"\x28\x00\x30\x00SQ"))
+    (tmp_path / ".trash").mkdir()
+    (tmp_path / "notes.txt").write_text("years of work")
+
+    listing = list_studies(tmp_path)
+
+    assert listing.studies == (tmp_path / "a", tmp_path / "b")
+    assert {path.name: error.code for path, error in listing.barren} == {
+        "empty": "no_images",
+        "words": "no_images",
+        "half.zip": "damaged_zip",
+        "stray.dcm": "damaged_file",
+    }
+
+
+def test_folders_without_images_beside_a_single_study_are_no_studies(tmp_path: Path) -> None:
+    Scan(study_uid="1.1", series_uid="1.1.1").write(tmp_path / "DICOM" / "1")
+    Scan(study_uid="1.1", series_uid="1.1.2").write(tmp_path / "DICOM" / "2")
+    (tmp_path / "DICOM" / "3").mkdir()
+    (tmp_path / "VIEWER").mkdir()
+
+    assert list_studies(tmp_path) == Listing((tmp_path / "DICOM",))
 
 
 def test_two_studies_mixed_in_one_folder_are_told_apart_by_their_series(tmp_path: Path) -> None:

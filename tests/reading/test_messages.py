@@ -53,6 +53,7 @@ def test_a_scan_that_deserves_it_is_refused_in_one_line(refusal: Refusal, tmp_pa
         _read(made)
 
     assert "\n" not in str(raised.value)
+    assert raised.value.code == refusal.code
 
 
 @pytest.mark.parametrize("notice", Notice, ids=lambda notice: notice.code)

@@ -71,7 +71,9 @@ class Refusal(Enum):
     def error(self, **facts: object) -> StudyError:
         """The refusal as an error, one line."""
         kind = PixelError if self in _PIXELS else StudyError
-        return kind(self.value.format(**{name: _plain(fact) for name, fact in facts.items()}))
+        error = kind(self.value.format(**{name: _plain(fact) for name, fact in facts.items()}))
+        error.code = self.code
+        return error
 
 
 class Notice(Enum):

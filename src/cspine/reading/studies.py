@@ -1,6 +1,7 @@
 """From a path to studies: what a folder, a zip or a file holds."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from cspine.errors import StudyError
@@ -10,6 +11,19 @@ from cspine.reading.headers import DamagedFileError, frames_of
 from cspine.reading.messages import Refusal
 from cspine.reading.places import Entry, Folder, Place, is_zip, opened
 from cspine.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies under a path.
+
+    Attributes:
+        studies: What can be tried, sorted.
+        barren: What lies beside studies and holds none, each with the reason.
+    """
+
+    studies: tuple[Path, ...]
+    barren: tuple[tuple[Path, StudyError], ...] = ()
 
 
 def read_study(path: str | Path, series_uid: str | None = None) -> Study:
@@ -64,15 +78,28 @@ def studies_in(path: str | Path) -> tuple[Path, ...]:
     Raises:
         StudyError: There is none.
     """
+    return list_studies(path).studies
+
+
+def list_studies(path: str | Path) -> Listing:
+    """The studies under a path, as :func:`studies_in`, and what lies beside them and should perhaps be one.
+
+    That are zips that are none, damaged DICOM files, and, where two or more neighbours hold studies, folders that hold none. Names
+    that begin with a dot are left out.
+
+    Raises:
+        StudyError: There is no study.
+    """
     path = _place_of(path)
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on names that are too long
         with opened(path):
-            return (path,)
-    studies = tuple(study for study, _ in _studies_below(path, 0))
+            return Listing((path,))
+    barren: list[tuple[Path, StudyError]] = []
+    studies = tuple(study for study, _ in _studies_below(path, 0, barren))
     if not studies:
         with opened(path) as place:
             raise Refusal.NO_IMAGES.error(place=path, found=_described(place))
-    return studies
+    return Listing(studies, tuple(barren))
 
 
 def _series_of(study: Path) -> tuple[SeriesSummary, ...]:
@@ -100,40 +127,66 @@ def _volumes(place: Place) -> list[Entry]:
     return [entry for entry in place.entries if nifti.is_nifti(entry.name)]
 
 
-def _studies_below(folder: Path, depth: int) -> list[tuple[Path, str]]:
-    """Studies with their UIDs; zips and NIfTI files have none."""
+def _studies_below(folder: Path, depth: int, barren: list[tuple[Path, StudyError]]) -> list[tuple[Path, str]]:
+    """Studies with their UIDs; zips and NIfTI files have none. ``barren`` grows by what lies beside them."""
     if depth > limits.MAX_DEPTH:
         raise Refusal.TOO_DEEP.error(place=folder, limit=limits.MAX_DEPTH)
     try:
         children = sorted(child for child in folder.iterdir() if not child.is_symlink())
         files, folders = [child for child in children if child.is_file()], [child for child in children if child.is_dir()]
-        uid = _study_uid_of(folder, files)
+        uid, damaged = _study_uid_of(folder, files)
         if uid is not None:
             return [(folder, uid)]
         below = [(child, "") for child in files if nifti.is_nifti(child.name) or is_zip(child)]
     except OSError as error:
         raise Refusal.NOT_FOUND.error(place=folder, cause=error.strerror) from error
+    empty, earlier = [], len(barren)
     for child in folders:
-        below.extend(_studies_below(child, depth + 1))
+        found = _studies_below(child, depth + 1, barren)
+        below.extend(found)
+        if not found and not child.name.startswith("."):
+            empty.append(child)
     uids = {uid for _, uid in below}
     if len(below) > 1 and len(uids) == 1 and "" not in uids:
+        del barren[earlier:]  # within one study nothing is missing
         return [(folder, uids.pop())]
+    if not below:
+        return [(folder, f"damaged, in {folder}")] if damaged else []
+    several = len({study.relative_to(folder).parts[0] for study, _ in below}) > 1
+    suspects = [*(empty if several else ()), *damaged, *_broken_zips(files)]
+    barren.extend((suspect, _reason_against(suspect)) for suspect in suspects)
     return below
 
 
-def _study_uid_of(folder: Path, files: list[Path]) -> str | None:
-    """The Study Instance UID of the first DICOM image directly in a folder; ``None`` where there is none."""
-    damaged = None
+def _study_uid_of(folder: Path, files: list[Path]) -> tuple[str | None, list[Path]]:
+    """The Study Instance UID of the first DICOM image directly in a folder, ``None`` without any, and the damaged files before."""
+    damaged = []
     for file in files:
         place = Folder(folder, only=file)
         try:
             frames = frames_of(place, place.entries[0])
         except DamagedFileError:
-            damaged = f"damaged, in {folder}"
+            damaged.append(file)
             continue
         if frames:
-            return frames[0].series.study_uid or f"without UID, in {folder}"
-    return damaged
+            return frames[0].series.study_uid or f"without UID, in {folder}", damaged
+    return None, damaged
+
+
+def _broken_zips(files: list[Path]) -> list[Path]:
+    return [file for file in files if file.suffix.lower() == ".zip" and not file.name.startswith(".") and not is_zip(file)]
+
+
+def _reason_against(path: Path) -> StudyError:
+    """Why there is no study at a path that was looked through in vain."""
+    if path.suffix.lower() == ".zip":
+        return Refusal.DAMAGED_ZIP.error(name=path.name, cause="it is no zip, or its end is missing")
+    try:
+        with opened(path) as place:
+            _zips(place, dicom.find(place))
+            return Refusal.NO_IMAGES.error(place=path, found=_described(place))
+    except StudyError as error:
+        return error
 
 
 def _zips(place: Place, found: dicom.Found) -> list[Path]:
