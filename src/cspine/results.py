@@ -131,6 +131,23 @@ class StudyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured number with its interval.
+
+    Attributes:
+        name: What was measured, on what, for instance ``AUROC patient_overall, 200 unseen phantoms``.
+        value: The number.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """The package that judged.
 
@@ -139,12 +156,14 @@ class ModelFacts:
         version: Its version.
         sha256: Digest of its manifest, which holds the digests of its files.
         trained_on: What it has seen, in words that belong beside every result.
+        figures: What was measured on patients that it never saw.
     """
 
     name: str
     version: str
     sha256: str
     trained_on: str
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class Detector:
     def model(self) -> ModelFacts:
         """What results say about the package."""
         manifest = self.package.manifest
-        return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on)
+        return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on, manifest.training.figures)
 
 
 def detect(path: str | Path, model: str | Path | None = None, series_uid: str | None = None) -> StudyResult:

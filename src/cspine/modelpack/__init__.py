@@ -2,7 +2,6 @@
 
 from cspine.modelpack.calibration import OUTPUTS as OUTPUTS
 from cspine.modelpack.calibration import Calibration as Calibration
-from cspine.modelpack.manifest import Figure as Figure
 from cspine.modelpack.manifest import LocaliserManifest as LocaliserManifest
 from cspine.modelpack.manifest import Manifest as Manifest
 from cspine.modelpack.manifest import NetworkFile as NetworkFile
@@ -22,3 +21,4 @@ from cspine.modelpack.store import load_localiser as load_localiser
 from cspine.modelpack.store import load_package as load_package
 from cspine.modelpack.store import shipped_packages as shipped_packages
 from cspine.modelpack.store import write_package as write_package
+from cspine.results import Figure as Figure

@@ -9,6 +9,7 @@ from cspine.errors import GeometryError, PackageError
 from cspine.modelpack.calibration import OUTPUTS, Calibration
 from cspine.modelpack.codec import decode, encode
 from cspine.modelpack.pooling import POOLING
+from cspine.results import Figure
 from cspine.specs import RefinerSpec, SliceSpec, VolumeSpec
 
 SCHEMA_VERSION = "1"
@@ -75,23 +76,6 @@ class QualityLimits:
     thickest_mm: float = 5.5
     shortest_mm: float = 30.0
     fewest_slices: int = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A measured number with its interval.
-
-    Attributes:
-        name: What was measured, on what, for instance ``AUROC patient_overall, 200 unseen phantoms``.
-        value: The number.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-    """
-
-    name: str
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)

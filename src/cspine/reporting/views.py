@@ -1,15 +1,16 @@
 """Upright slices of a scan for people: a bone window, patient's right on the left, square millimetres however it was stored."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from cspine.geometry import Grid, Vector
+from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.results import LevelFinding, StudyResult
 from cspine.study import Study
-from cspine.volume import Volume
+from cspine.volume import AIR_HU, Volume
 
 BONE_WINDOW_HU = (-500.0, 1300.0)
 
@@ -17,6 +18,19 @@ _FINEST_MM = 0.4
 _ABOVE_AND_BELOW_MM = 25.0
 _DEPTH_MM = 150.0
 _AXIAL_MM = 130.0
+
+
+class Plane(StrEnum):
+    """How a slice lies in the patient."""
+
+    AXIAL = "axial"
+    SAGITTAL = "sagittal"
+    CORONAL = "coronal"
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """Which of x, y and z runs across a slice, and which up and down."""
+        return {Plane.AXIAL: (0, 1), Plane.SAGITTAL: (1, 2), Plane.CORONAL: (0, 2)}[self]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,17 +96,38 @@ def key_height_mm(study: Study, finding: LevelFinding) -> float:
     return float(point[2] - (normal[0] * (x - point[0]) + normal[1] * (y - point[1])) / normal[2])
 
 
+def section(volume: Volume, plane: Plane, centre_mm: ArrayLike, size_mm: tuple[float, float], fill: float = AIR_HU) -> View:
+    """An upright slice around a point, as wide and high as asked for.
+
+    Args:
+        volume: What is cut.
+        plane: How the slice lies.
+        centre_mm: World coordinates ``(x, y, z)`` of its middle.
+        size_mm: Width and height.
+        fill: The value outside the volume.
+    """
+    across, along = plane.axes
+    half = np.zeros(3)
+    half[[across, along]] = np.asarray(size_mm) / 2
+    low, high = np.asarray(centre_mm, dtype=np.float64) - half, np.asarray(centre_mm, dtype=np.float64) + half
+    hu = _slab(volume, low, high, fill).squeeze(axis=2 - (3 - across - along))
+    left, right, below, above = (float(edge) for edge in (low[across], high[across], low[along], high[along]))
+    if plane is Plane.AXIAL:
+        return View(hu, (left, right, above, below))
+    return View(hu[::-1], (left, right, below, above))
+
+
 def _heights(result: StudyResult) -> tuple[float, float]:
     boxes = [finding.box_mm for finding in result.levels if finding.box_mm is not None]
     centres = [finding.centre_mm[2] for finding in result.levels if finding.centre_mm is not None]
     return min([box.low_mm[2] for box in boxes] + centres), max([box.high_mm[2] for box in boxes] + centres)
 
 
-def _slab(volume: Volume, low_mm: Vector, high_mm: Vector) -> NDArray[np.float32]:
+def _slab(volume: Volume, low_mm: ArrayLike, high_mm: ArrayLike, fill: float = AIR_HU) -> NDArray[np.float32]:
     """Upright voxels between two corners; a direction without length gets one voxel."""
     step = max(_FINEST_MM, min(volume.grid.spacing_mm))
     extent = np.asarray(high_mm) - np.asarray(low_mm)
     x, y, z = (max(1, round(float(length) / step)) for length in extent)
     steps = [float(e) / n if n > 1 else step for e, n in zip(extent, (x, y, z), strict=True)]
     grid = Grid.upright((np.asarray(low_mm) + np.asarray(high_mm)) / 2, (z, y, x), (steps[2], steps[1], steps[0]))
-    return sample(volume, grid).hu
+    return sample(volume, grid, fill).hu

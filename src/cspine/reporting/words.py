@@ -11,7 +11,9 @@ STATUS_WORDS = {
     LevelStatus.UNCERTAIN: "uncertain",
 }
 
-_PHANTOMS = "trained_on_phantoms"
+PHANTOMS = "trained_on_phantoms"
+"""Code of the reason that says whom the model has seen: it stands with the disclaimer, not among the reasons."""
+
 _LINE = 165
 _LONGEST_NAME = 70
 
@@ -26,7 +28,7 @@ def percent(probability: float) -> str:
 def headline(result: StudyResult) -> str:
     """The result in one line."""
     if result.status is StudyStatus.REJECTED or result.overall is None:
-        return "Not judged: " + "; ".join(reason.code.replace("_", " ") for reason in result.reasons if reason.code != _PHANTOMS)
+        return "Not judged: " + "; ".join(reason.code.replace("_", " ") for reason in result.reasons if reason.code != PHANTOMS)
     verdict = "suspected" if result.overall.positive else "not suspected"
     probability, threshold = percent(result.overall.probability), percent(result.overall.threshold)
     return f"Fracture {verdict}: {probability} (threshold {threshold}, {result.operating_point})"
@@ -40,10 +42,15 @@ def short_name(result: StudyResult) -> str:
 
 def notes(result: StudyResult) -> list[str]:
     """Reasons and warnings, each on lines of its own."""
-    texts = [reason.text for reason in (*result.reasons, *result.study.warnings) if reason.code != _PHANTOMS]
+    texts = [reason.text for reason in (*result.reasons, *result.study.warnings) if reason.code != PHANTOMS]
     return [line for text in texts for line in textwrap.wrap(text, _LINE)]
+
+
+def caution(result: StudyResult) -> str:
+    """What to mind about whom the model has seen; empty where there is nothing to mind."""
+    return " ".join(reason.text for reason in result.reasons if reason.code == PHANTOMS)
 
 
 def disclaimer(result: StudyResult) -> str:
     """What must stand on every result."""
-    return " ".join([DISCLAIMER, *(reason.text for reason in result.reasons if reason.code == _PHANTOMS)])
+    return " ".join(filter(None, [DISCLAIMER, caution(result)]))
