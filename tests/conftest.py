@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of a test
+settings.load_profile("unhurried")
 
 _SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

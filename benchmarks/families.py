@@ -1,0 +1,245 @@
+"""Every family on one data set and one split, with one budget: the table of docs/comparison.md.
+
+    python -m benchmarks.families OUT [--steps N] [--rows NAME ...]
+
+Makes phantoms (OUT/crowded to learn from, OUT/natural to be judged on), trains every row by its command, judges it, compares all,
+and prints the table. A row that is done is not done again, one that was killed goes on: call it again with the same words. The
+budget is the same number of slices, in the same batches, on the same schedule, for every row; ``--steps`` says how many.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cspine.training.backend import software
+
+LEARNT = ("crowded", "--studies 64 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
+UNSEEN = ("natural", "--studies 40 --seed 5002 --size small --masks 1 --boxes 1")
+BATCH, EPOCHS = 16, 1
+INPUT = "--set input.spacing_mm=2.4,0.8,0.8 --set input.size=128,128 --set sampling.crop=64,64"
+SCHEDULE = "--set fit.learning_rate=1e-3 --set fit.threads=1 --set split.folds=6"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: Of the run.
+        recipe: What is trained.
+        options: What its command has beyond the budget; ``{runs}`` is the folder of the runs.
+    """
+
+    name: str
+    recipe: str
+    options: str = ""
+
+
+ROWS = (
+    Row("custom_cnn", "custom_cnn"),
+    Row("custom_cnn_boxes", "custom_cnn_boxes"),
+    Row("custom_cnn_boxes_alone", "custom_cnn_boxes", "--set labels.cracks=ignore"),
+    Row("custom_cnn_pseudo", "custom_cnn_pseudo", "--teacher {runs}/custom_cnn"),
+    Row("leaky_protocol", "leaky_protocol"),
+    Row("densenet121", "densenet121", "--weights none"),
+    Row("inception_v3", "inception_v3", "--weights none"),
+    Row("unet_transfer", "unet_transfer", "--weights none"),
+    Row("inception_resnet_v2", "inception_resnet_v2", "--weights none"),
+)
+LEAKY = "leaky_protocol"
+TITLES = ("run", "command", "any fracture", "mean of levels", "loss B", "strongest place", "Dice", "processor s", "clock s")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where things are.
+
+    Attributes:
+        out: The folder of everything.
+        steps: The budget.
+    """
+
+    out: Path
+    steps: int
+
+    @property
+    def runs(self) -> Path:
+        """The runs of this budget."""
+        return self.out / f"steps-{self.steps}"
+
+    @property
+    def cache(self) -> tuple[str, str]:
+        """Where prepared studies are kept, as commands are told."""
+        return ("--cache", str(self.out / "cache"))
+
+    def judged(self, row: Row) -> Path:
+        """What `cspine evaluate` says of a row on the unseen studies."""
+        return self.runs / "judged" / row.name
+
+    def spent(self, row: Row) -> Path:
+        """What training a row took."""
+        return self.runs / f"{row.name}.json"
+
+    def command(self, row: Row) -> list[str]:
+        """Trains a row."""
+        budget = f"--set sampling.batch={BATCH} --set sampling.batches={self.steps // EPOCHS} --set fit.epochs={EPOCHS}"
+        own = row.options.format(runs=self.runs)
+        return ["train", row.recipe, *shlex.split(f"{own} {budget} {INPUT} {SCHEDULE}")]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What commands took.
+
+    Attributes:
+        seconds: On the clock, which others on the machine stretch.
+        busy: Of the processor.
+    """
+
+    seconds: float
+    busy: float
+
+
+def main() -> None:
+    """Prints the table."""
+    options = _arguments()
+    place = Place(options.out, options.steps)
+    chosen = [row for row in ROWS if not options.rows or row.name in options.rows]
+    _phantoms(place, LEARNT, options.jobs)
+    for row in chosen:
+        _train(place, row)
+    _phantoms(place, UNSEEN, options.jobs)
+    for row in chosen:
+        _judge(place, row)
+    judged = [row for row in ROWS if (place.judged(row) / "evaluation.csv").is_file()]
+    honest = [str(place.judged(row)) for row in judged if row.name != LEAKY]
+    if len(honest) > 1:
+        _cspine("compare", *honest, "-o", str(place.runs / "comparison"))
+    print("\n".join(_page(place, judged)))
+
+
+def _phantoms(place: Place, data: tuple[str, str], jobs: int) -> None:
+    folder, words = data
+    _cspine("phantom", str(place.out / folder), *shlex.split(words), "--jobs", str(jobs))
+
+
+def _train(place: Place, row: Row) -> None:
+    """Trains a row, or what is left to do of it."""
+    folder = place.runs / row.name
+    if (folder / "fold-0" / "held_out.csv").is_file():
+        return
+    resumed = (folder / "run.json").is_file()
+    words = ["train", row.recipe, "--resume"] if resumed else place.command(row)
+    _timed(place, row, [*words, "--data", str(place.out / LEARNT[0]), "-o", str(folder), *place.cache])
+
+
+def _judge(place: Place, row: Row) -> None:
+    """Judges a row on unseen studies; that of the leaky protocol also as that protocol does."""
+    folder, judged = place.runs / row.name, place.judged(row)
+    if not (judged / "evaluation.csv").is_file():
+        _cspine("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(judged), *place.cache)
+    own = judged.with_name(f"{row.name}_itself")
+    if row.name == LEAKY and not (own / "evaluation.csv").is_file():
+        _cspine("evaluate", str(folder), "--data", str(place.out / LEARNT[0]), "-o", str(own), "--no-places", *place.cache)
+
+
+def _timed(place: Place, row: Row, words: Sequence[str]) -> None:
+    """Adds what training takes to what was taken before; nothing is known of a command that was killed with this script."""
+    path = place.spent(row)
+    before = Spent(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Spent(0, 0)
+    begin, busy = time.monotonic(), _busy()
+    try:
+        _cspine(*words)
+    finally:
+        place.runs.mkdir(parents=True, exist_ok=True)
+        spent = Spent(before.seconds + time.monotonic() - begin, before.busy + _busy() - busy)
+        path.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
+
+
+def _busy() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
+
+
+def _cspine(*words: str) -> None:
+    print("cspine", shlex.join(words), file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, "-m", "cspine", *words], check=True, stdout=sys.stderr)
+
+
+def _page(place: Place, judged: Sequence[Row]) -> Iterator[str]:
+    """The tables, in Markdown."""
+    yield f"{place.steps} steps of {BATCH} slices, {EPOCHS} epoch(s); {software()}; {platform.machine()}, {os.cpu_count()} cores"
+    yield ""
+    yield "| " + " | ".join(TITLES) + " |"
+    yield "|---" * len(TITLES) + "|"
+    for row in judged:
+        if row.name != LEAKY:
+            yield _line(place, row)
+    leaky = next((row for row in judged if row.name == LEAKY), None)
+    if leaky is not None:
+        yield ""
+        yield from _leaky(place, leaky)
+
+
+def _line(place: Place, row: Row) -> str:
+    found = _numbers(place.judged(row) / "evaluation.csv")
+    spent = Spent(**json.loads(place.spent(row).read_text(encoding="utf-8")))
+    dice = [float(value) for (part, _, metric), (value, *_) in found.items() if (part, metric) == ("places", "dice") and value]
+    cells = (
+        row.name,
+        f"`cspine train {row.recipe}{' ' + row.options.format(runs='RUNS') if row.options else ''}`",
+        _estimate(found["output", "patient_overall", "auroc"]),
+        _estimate(found["all", "all", "mean_level_auroc"]),
+        _estimate(found["all", "all", "competition_loss_b"]),
+        _estimate(found["places", "strongest", "hit_rate"]),
+        f"{min(dice):.2f} to {max(dice):.2f}" if dice else "",
+        f"{spent.busy:.0f}",
+        f"{spent.seconds:.0f}",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _leaky(place: Place, row: Row) -> Iterator[str]:
+    own = _numbers(place.judged(row).with_name(f"{row.name}_itself") / "evaluation.csv")
+    found = _numbers(place.judged(row) / "evaluation.csv")
+    yield "| of one and the same network | |"
+    yield "|---|---|"
+    yield f"| what the leaky protocol reports: accuracy of entries | {float(own['leaky protocol', 'slices', 'accuracy'][0]):.3f} |"
+    nothing = float(own["leaky protocol", "slices", "all_negative"][0])
+    yield f"| what it reports of saying that nothing is ever there | {nothing:.3f} |"
+    yield f"| AUROC, any fracture, unseen patients | {_estimate(found['output', 'patient_overall', 'auroc'])} |"
+    yield f"| AUROC, mean of levels, unseen patients | {_estimate(found['all', 'all', 'mean_level_auroc'])} |"
+
+
+def _numbers(path: Path) -> Mapping[tuple[str, str, str], tuple[str, str, str]]:
+    """Value, low and high by part, subject and metric."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {(r["part"], r["of"], r["metric"]): (r["value"], r["low"], r["high"]) for r in csv.DictReader(file)}
+
+
+def _estimate(numbers: tuple[str, str, str]) -> str:
+    value, low, high = (f"{float(number):.3f}" if number else "" for number in numbers)
+    return f"{value} ({low}-{high})"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of phantoms, runs and results")
+    parser.add_argument("--steps", type=int, default=200, help="training steps of every row (default: 200)")
+    parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="some of the rows (default: all)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes that make phantoms (default: 2)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
