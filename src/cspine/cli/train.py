@@ -1,5 +1,7 @@
 """Trains a recipe: a slice network on a data set in the RSNA 2022 layout, or a localiser on necks that it makes.
 
+With --data, a localiser learns from the masks of a data set too (--set masked.share=1: from these alone).
+
 Patients are parted into folds; the network of a fold never sees its patients. RUN/fold-K holds the best network (best.keras),
 a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from which --resume goes on exactly where a
 run was killed.
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("recipe", metavar="RECIPE", help="one that `cspine recipes` lists")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="data set folder, with train.csv and train_images; a localiser needs none"
+        "--data", type=Path, metavar="DIR", help="data set folder, with train.csv and train_images; a localiser may do without"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--fold", default="0", metavar="K|all", help="which patients are held out (default: 0)")
@@ -35,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights", metavar="imagenet|PATH|none", help="what a pretrained backbone starts from (default: as the recipe says)"
     )
     parser.add_argument("--backbone", metavar="NAME", help="densenet121, inception_v3 or inception_resnet_v2")
-    parser.add_argument("--teacher", type=Path, metavar="RUN", help="a run whose network marks the studies without masks")
+    parser.add_argument(
+        "--teacher",
+        metavar="RUN|PACKAGE",
+        help="who marks the studies without masks: a run, or a package that finds vertebrae (its folder, or its name)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a run where it was killed, or with further folds")
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make necks for a localiser (default: 1)")
@@ -63,8 +69,6 @@ def _train_slices(recipe: Recipe, changes: dict[str, str], options: argparse.Nam
     place = TrainingPlace(options.data, options.out, _cache(options))
     if options.resume:
         current = open_run(options.out)
-        if options.skip_broken and current.facts.broken is None:
-            raise UsageError("--resume goes on with the data as the run was started; give --skip-broken when it is started.")
         recipe = with_settings(recipe, _as_started(current.facts, changes, options))
     with Screen() as screen:
         if not options.resume:
@@ -73,23 +77,26 @@ def _train_slices(recipe: Recipe, changes: dict[str, str], options: argparse.Nam
 
 
 def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
-    if options.data is not None or options.fold != "0":
-        raise UsageError(f"{recipe.name} makes the necks that it learns from; give it neither --data nor --fold.")
+    if options.data is None and options.fold != "0":
+        raise UsageError(f"{recipe.name} without --data learns from necks that it makes, and holds nobody out; give no --fold.")
     recipe = with_settings(recipe, changes)
-    from cspine.training.localiser.training import start_localiser, train_localiser
+    from cspine.training.localiser.training import LocaliserPlace, start_localiser, train_localiser
     from cspine.training.runs import open_run
 
+    place = LocaliserPlace(options.out, _cache(options), options.data, options.jobs)
     if options.resume:
         recipe = with_settings(recipe, _as_started(open_run(options.out).facts, changes, options))
-    else:
-        start_localiser(recipe, options.out)
     with Screen() as screen:
-        train_localiser(recipe, options.out, _cache(options), options.jobs, screen)
+        if not options.resume:
+            start_localiser(recipe, place, screen, skip_broken=options.skip_broken)
+        train_localiser(recipe, place, _folds(options.fold, recipe.split.folds), screen)
 
 
 def _as_started(facts: "RunFacts", changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:
     if changes or facts.recipe != options.recipe:
         raise UsageError(f"--resume goes on with {facts.recipe} as it was started; give no other recipe and no --set.")
+    if options.skip_broken and facts.broken is None:
+        raise UsageError("--resume goes on with the data as the run was started; give --skip-broken when it is started.")
     return facts.settings
 
 
@@ -106,7 +113,8 @@ def _changes(options: argparse.Namespace) -> dict[str, str]:
     if options.backbone:
         changes["network.backbone"] = options.backbone
     if options.teacher:
-        changes |= {"labels.masks": "taught", "labels.teacher": str(options.teacher.absolute())}
+        there = Path(options.teacher).exists()
+        changes |= {"labels.masks": "taught", "labels.teacher": str(Path(options.teacher).absolute()) if there else options.teacher}
     return changes | parse_assignments(options.set)
 
 

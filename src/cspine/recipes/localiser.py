@@ -1,12 +1,12 @@
-"""A U-Net in space that finds C1 to C7, trained on synthetic necks alone.
+"""A U-Net in space that finds C1 to C7, trained on synthetic necks, and on the masks of a data set where one is given.
 
 It sees windows of 160 x 200 x 200 mm in voxels of 2.5 mm.
 
-Command: ``cspine train localiser -o RUN``
+Command: ``cspine train localiser -o RUN``, with ``--data DIR`` to learn from its masks too
 Device: not trained yet.
 Time: not measured.
 Score: none yet.
-Data: none; it makes its necks.
+Data: none; it makes its necks. Or any folder in the RSNA 2022 layout with masks.
 """
 
 from cspine.networks.settings import UNet3DSettings

@@ -1,9 +1,10 @@
 """The cases of a data set that a run may use, with everything told that is left out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from cspine.datasets import Case, Dataset, read_dataset, verified, without
-from cspine.errors import TrainingError
+from cspine.errors import DatasetError, TrainingError
 from cspine.training.fitting import Reporter
 from cspine.training.runs import Run, data_digest
 
@@ -20,6 +21,23 @@ def usable(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
     found = verified(read_dataset(data, skip_broken=True), skip_broken=True)
     for problem in found.problems:
         reporter.warn(f"{problem.code}: {problem.text}")
+    return found
+
+
+def usable_masks(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+    """As :func:`usable`; studies with masks are looked at inside in any case.
+
+    Raises:
+        DatasetError: As :func:`usable`, a mask does not fit its study, or there is none.
+    """
+    found = usable(data, skip_broken, reporter)
+    if not skip_broken:
+        reporter.say("checking every mask")
+        verified(replace(found, cases=tuple(case for case in found.cases if case.mask is not None)))
+    if not any(case.mask for case in found.cases):
+        raise DatasetError(
+            f"A localiser learns from masks in segmentations/. {data} has none that can be used; give another data set, or none."
+        )
     return found
 
 

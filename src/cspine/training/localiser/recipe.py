@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from cspine.errors import UsageError
 from cspine.networks.settings import UNet3DSettings
 from cspine.specs import VolumeSpec
-from cspine.training.recipe import FitSettings
+from cspine.training.recipe import FitSettings, SplitSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,23 @@ class PoolSettings:
     def __post_init__(self) -> None:
         if self.necks < 1 or self.held_out < 1 or not 0 <= self.beyond_life <= 1 or not 0 <= self.trunks <= 1:
             raise UsageError(f"A pool needs a neck to learn from, one to choose by, and shares in 0..1. Received: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedSettings:
+    """How much is learnt from studies with masks, where a data set is given.
+
+    Attributes:
+        share: Of windows, how many come from them and not from synthetic necks; with 1 no necks are made.
+    """
+
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise UsageError(
+                f"masked.share must be above 0, and 1 at most; leave --data out to learn from necks alone. Received: {self.share}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +86,12 @@ class LocaliserRecipe:
         network: The network and its settings.
         input: What it is fed.
         pool: The necks that it learns from.
-        chance: How they are changed.
+        masked: How far studies with masks take their place, where a data set is given.
+        chance: How either are changed.
         batch: Windows in a batch.
         batches: Batches in an epoch.
         fit: How the weights are found.
+        split: How the patients of a data set are parted.
         seed: Of weights, batches and chance.
     """
 
@@ -80,8 +99,10 @@ class LocaliserRecipe:
     network: UNet3DSettings
     input: VolumeSpec
     pool: PoolSettings = field(default_factory=PoolSettings)
+    masked: MaskedSettings = field(default_factory=MaskedSettings)
     chance: ChanceSettings = field(default_factory=ChanceSettings)
     batch: int = 1
     batches: int = 500
     fit: FitSettings = field(default_factory=FitSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
     seed: int = 0
