@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +94,40 @@ def test_a_cache_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) ->
 
     with pytest.raises(OutputError, match="needs a folder that can be written"):
         prepare(read_dataset(folder).cases, SPEC, tmp_path / "file")
+
+
+@pytest.fixture
+def few_files() -> Iterator[Callable[[int], None]]:
+    """Lets this process open few more files than it has open, and at most so many if it asks for more."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = max(int(path.name) for path in Path("/dev/fd").iterdir()) + 1
+    yield lambda more: resource.setrlimit(resource.RLIMIT_NOFILE, (opened + more, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_more_studies_are_held_than_a_process_is_granted_files_at_first(
+    folder: Path, tmp_path: Path, few_files: Callable[[int], None]
+) -> None:
+    cases = read_dataset(folder).cases
+    prepare(cases, SPEC, tmp_path)
+    few_files(20)
+
+    found = prepare(cases * 20, SPEC, tmp_path)
+
+    assert len({id(one.hu) for one in found if isinstance(one.hu, np.memmap)}) == 60
+
+
+def test_files_that_the_system_does_not_grant_are_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 100))
+
+    def refuse(which: int, limits: tuple[int, int]) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    with pytest.raises(OutputError, match=r"need 134 open files\. This system grants 100; raise `ulimit -Hn`"):
+        prepare(read_dataset(folder).cases, SPEC, tmp_path)
 
 
 def test_a_data_set_that_the_cache_cannot_hold_is_refused_at_once(

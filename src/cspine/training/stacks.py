@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,22 @@ from cspine.reading import read_study
 from cspine.specs import SliceSpec
 from cspine.study import Study
 from cspine.training.labels import BOX_BIT, CRACK_BIT
-from cspine.volume import Volume
+from cspine.volume import LabelMap, Volume
+
+try:
+    import resource as _resource
+except ImportError:  # Windows, where mapped files are not counted
+    _system: ModuleType | None = None
+else:
+    _system = _resource
 
 _FORMAT = 2
 
 LIMIT_BYTES = 200 << 30
 """What a cache of training may hold: the 2019 studies of the RSNA data take 50 GiB with the slices of our recipes."""
+
+_FILES_OF_A_STACK = 2
+_OTHER_FILES = 128
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +70,10 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
 
     Raises:
         InputError: A study, mask or box cannot be read.
-        OutputError: ``cache`` cannot be written, or is too small for all.
+        OutputError: ``cache`` cannot be written, or is too small for all; or so many files may not be open.
     """
     kept, given, stacks = Cache(cache, LIMIT_BYTES), list(cases), []
+    _let_be_open(_FILES_OF_A_STACK * len(given))
     for number, case in enumerate(given, 1):
         tell(f"preparing study {number} of {len(given)}")
         stacks.append(_stack(case, spec, kept))
@@ -74,12 +86,37 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
     return stacks
 
 
+def _let_be_open(files: int) -> None:
+    """Lets this process hold so many files: a mapped array holds its own, and many systems grant 256 or 1024 until they are asked.
+
+    Raises:
+        OutputError: They may not be granted.
+    """
+    if _system is None:
+        return
+    needed, limits = files + _OTHER_FILES, _system.RLIMIT_NOFILE
+    granted, most = _system.getrlimit(limits)
+    if granted == _system.RLIM_INFINITY or granted >= needed:
+        return
+    try:
+        _system.setrlimit(limits, (needed, most))
+    except (ValueError, OSError) as error:
+        raise OutputError(
+            f"Prepared studies need {needed} open files. This system grants {most}; raise `ulimit -Hn` or train on fewer studies."
+        ) from error
+
+
 def _stack(case: Case, spec: SliceSpec, cache: Cache) -> Stack:
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
     source = cache.content([*images, *(path for path in (case.mask, crack_mask(case)) if path is not None)])
     made = {"format": _FORMAT, "slices": asdict(spec), "boxes": [asdict(box) for box in case.boxes]}
     found = cache.arrays(source, made, lambda: _prepared(case, spec))
     return Stack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
+
+
+def level_marks(mask: LabelMap) -> NDArray[np.uint8]:
+    """Level of each pixel of a mask on slices, whoever made it; vertebrae far below the neck are background."""
+    return np.where(mask.labels < BOX_BIT, mask.labels, 0).astype(np.uint8)
 
 
 def crack_mask(case: Case) -> Path | None:
@@ -94,8 +131,7 @@ def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     hu = np.clip(np.rint(sample(study.volume, grid).hu), -32768, 32767).astype(np.int16)
     marks = np.zeros(grid.shape, dtype=np.uint8)
     if case.mask is not None:
-        labels = read_mask(case, grid).labels
-        marks[:] = np.where(labels < BOX_BIT, labels, 0)
+        marks[:] = level_marks(read_mask(case, grid))
     for box in case.boxes:
         _mark(marks, box_in_world(study, case, box).corners_mm, study, grid)
     cracks = crack_mask(case)
