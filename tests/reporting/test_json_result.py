@@ -25,11 +25,11 @@ def test_every_result_follows_the_published_schema(which: str, request: pytest.F
 
 
 def test_the_file_holds_the_result(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
-    (path,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["json"])
+    (name,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["json"]).files
 
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = json.loads((tmp_path / name).read_text(encoding="utf-8"))
 
-    assert path.name == "result.json"
+    assert name == "result.json"
     assert data == as_json(broken_result)
     assert [level["level"] for level in data["levels"]] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert [level["positive"] for level in data["levels"]] == [None, False, False, True, False, False, False]

@@ -60,10 +60,10 @@ def test_the_most_suspicious_level_comes_first(broken_result: StudyResult) -> No
 
 
 def test_the_file_is_a_picture(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
-    (path,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["png"])
+    (name,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["png"]).files
 
-    height, width, _ = imread(path).shape
-    assert path.name == "result.png"
+    height, width, _ = imread(tmp_path / name).shape
+    assert name == "result.png"
     assert width == 1560
     assert 800 < height < 1500
 

@@ -39,7 +39,9 @@ class Case:
         seconds: How long it took.
         error: Why it failed, in one line.
         fault: Whether it failed by a fault of ours and not of its input.
+        formats: What was asked for.
         files: What was written, in its folder.
+        notes: What to know of those files: what was left out, or filled in.
     """
 
     name: str
@@ -48,7 +50,9 @@ class Case:
     seconds: float = 0.0
     error: str | None = None
     fault: bool = False
+    formats: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Journal:
@@ -100,10 +104,15 @@ def read_journal(out: Path) -> dict[str, Case]:
     """The cases of an earlier run by name; none where there is no journal that can be read."""
     try:
         data = json.loads((out / JOURNAL).read_text(encoding="utf-8"))
-        cases = [Case(**{**case, "status": CaseStatus(case["status"]), "files": tuple(case["files"])}) for case in data["cases"]]
+        cases = [_case(case) for case in data["cases"]]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {case.name: case for case in cases}
+
+
+def _case(data: dict[str, Any]) -> Case:
+    lists = {name: tuple(data[name]) for name in ("formats", "files", "notes")}
+    return Case(**{**data, **lists, "status": CaseStatus(data["status"])})
 
 
 def find_cases(paths: Sequence[Path]) -> tuple[Case, ...]:

@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,8 @@ from cspine.detection import Detector
 from cspine.errors import InputError, UsageError
 from cspine.evidence import Examination
 from cspine.reading import read_study
-from cspine.reporting import FORMATS, file_of, write_result
+from cspine.reporting import FORMATS, Written, format_of, write_result
+from cspine.reporting.written import together
 from cspine.results import StudyResult
 from cspine.runtime import Device, Engine
 from cspine.study import Study
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 class _Batch:
     """How the cases of a run are done."""
 
-    def __init__(self, out: Path, detector: Detector, formats: Sequence[str], series_uid: str | None) -> None:
+    def __init__(self, out: Path, detector: Detector, formats: tuple[str, ...], series_uid: str | None) -> None:
         self._out, self._detector, self._formats, self._series_uid = out, detector, formats, series_uid
 
     def facts(self) -> dict[str, Any]:
@@ -83,8 +84,10 @@ class _Batch:
             status = CaseStatus(result["status"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        whole = all((self._out / case.name / file_of(name)).is_file() for name in self._formats)
-        return replace(case, status=status, seconds=earlier.seconds, files=self._files()) if same and whole else None
+        whole = set(self._formats) <= set(earlier.formats) and all(
+            (self._out / case.name / file).is_file() for file in earlier.files
+        )
+        return replace(earlier, status=status) if same and whole else None
 
     def do(self, case: Case) -> Case:
         """Reads, judges and writes one study; whatever goes wrong stays in its case."""
@@ -92,8 +95,9 @@ class _Batch:
             return case
         begin = time.perf_counter()
         try:
-            result = self._judge_and_write(case)
-            case = replace(case, status=CaseStatus(result.status.value), files=self._files())
+            result, written = self._judge_and_write(case)
+            notes = tuple(note.text for note in written.notes)
+            case = replace(case, status=CaseStatus(result.status.value), formats=self._formats, files=written.files, notes=notes)
         except InputError as error:
             case = replace(case, status=CaseStatus.FAILED, error=str(error))
         except Exception as error:
@@ -101,24 +105,22 @@ class _Batch:
             case = replace(case, status=CaseStatus.FAILED, error=f"A fault of cspine: {type(error).__name__}: {error}", fault=True)
         return replace(case, seconds=round(time.perf_counter() - begin, 3))
 
-    def _judge_and_write(self, case: Case) -> StudyResult:
+    def _judge_and_write(self, case: Case) -> tuple[StudyResult, Written]:
         begin = time.perf_counter()
         study = read_study(Path(case.source), series_uid=self._series_uid)
         study = replace(study, name=case.name)
         seconds = {"read": round(time.perf_counter() - begin, 4)}
         examination = _timed(self._detector.examine(study), seconds)
-        put_case(self._out, case.name, lambda folder: self._write(examination, study, folder))
-        return examination.result
+        written: list[Written] = []
+        put_case(self._out, case.name, lambda folder: written.append(self._write(examination, study, folder)))
+        return examination.result, written[0]
 
-    def _write(self, examination: Examination, study: Study, folder: Path) -> None:
+    def _write(self, examination: Examination, study: Study, folder: Path) -> Written:
         """Pictures first, so that result.json can say how long they took."""
         begin = time.perf_counter()
-        write_result(examination, study, folder, [name for name in self._formats if name != "json"])
+        others = write_result(examination, study, folder, [name for name in self._formats if name != "json"])
         seconds = {"write": round(time.perf_counter() - begin, 4)}
-        write_result(_timed(examination, seconds), study, folder, ["json"])
-
-    def _files(self) -> tuple[str, ...]:
-        return tuple(file_of(name) for name in self._formats)
+        return together([write_result(_timed(examination, seconds), study, folder, ["json"]), others])
 
 
 def _timed(examination: Examination, seconds: dict[str, float]) -> Examination:
@@ -134,6 +136,8 @@ def _formats(text: str) -> tuple[str, ...]:
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
         raise UsageError(f"--format takes {', '.join(FORMATS)}, separated by commas. Received: {text}")
+    for name in names:
+        format_of(name)  # a missing extra is said before the first study is read
     return tuple(dict.fromkeys(["json", *names]))
 
 

@@ -8,17 +8,20 @@ from typing import Any
 
 from cspine.evidence import Examination
 from cspine.reporting.words import disclaimer
+from cspine.reporting.written import Written
 from cspine.results import Box, Judgement, KeySlice, LevelFinding, Reason, StudyFacts, StudyResult
 from cspine.study import Study
 
-FILE = "result.json"
+FILES = ("result.json",)
 
 SCHEMA_VERSION = "1.0"
 
 
-def write(examination: Examination, study: Study, path: Path) -> None:  # noqa: ARG001  # every format is given the scan
+def write(examination: Examination, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
     """Writes ``result.json``."""
-    path.write_text(json.dumps(as_json(examination.result), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(as_json(examination.result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    (folder / FILES[0]).write_text(text, encoding="utf-8")
+    return Written(FILES)
 
 
 def as_json(result: StudyResult) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from matplotlib.patheffects import withStroke
 from cspine.evidence import Examination
 from cspine.reporting.strip import draw_strip
 from cspine.reporting.style import BACKGROUND, INK, MARK, QUIET, shade, shade_of_level
+from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, View, axial_view, key_height_mm, sagittal_view
 from cspine.reporting.words import disclaimer, headline, notes, percent, short_name
+from cspine.reporting.written import Written
 from cspine.results import LevelFinding, StudyResult
 from cspine.study import Study
 
-FILE = "result.png"
+FILES = ("result.png",)
 
 _MOST_SUSPICIOUS = 2
 _RULER_MM = 20.0
@@ -33,10 +35,11 @@ _HEAD, _GAP, _STRIP, _FOOT, _NOTE = 1.2, 0.7, 1.75, 0.95, 0.18
 _LOWEST_ROW, _HIGHEST_ROW = 2.5, 6.0
 
 
-def write(examination: Examination, study: Study, path: Path) -> None:
+def write(examination: Examination, study: Study, folder: Path) -> Written:
     """Writes ``result.png``."""
     figure = draw(examination.result, study)
-    figure.savefig(path, dpi=120, facecolor=BACKGROUND, metadata={"Software": "cspine"})
+    figure.savefig(folder / FILES[0], dpi=120, facecolor=BACKGROUND, metadata={"Software": "cspine"})
+    return Written(FILES)
 
 
 def draw(result: StudyResult, study: Study) -> Figure:
@@ -83,14 +86,8 @@ class _Page:
 
 
 def most_suspicious(result: StudyResult) -> list[LevelFinding]:
-    """Levels to look at first: those that exceed their thresholds most, the most suspicious one first."""
-    judged = [finding for finding in result.levels if finding.judgement is not None and finding.centre_mm is not None]
-    return sorted(judged, key=_excess, reverse=True)[:_MOST_SUSPICIOUS]
-
-
-def _excess(finding: LevelFinding) -> float:
-    judgement = finding.judgement
-    return judgement.probability - judgement.threshold if judgement else -1.0
+    """The levels of which an axial slice is drawn, the most suspicious one first."""
+    return by_suspicion(result)[:_MOST_SUSPICIOUS]
 
 
 def _draw_sagittal(axes: Axes, view: View, study: Study, result: StudyResult, shown: list[LevelFinding]) -> None:

@@ -3,22 +3,44 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
 from cspine.errors import OutputError
 from cspine.evidence import Examination
+from cspine.reporting.written import Written, together
 from cspine.study import Study
 
 FORMATS = {"json": "cspine.reporting.json_result", "png": "cspine.reporting.picture"}
-"""The module that writes a format; each has ``FILE`` and ``write(examination, study, path)``."""
+"""The module that writes a format, a :class:`Format`."""
 
 
-def file_of(name: str) -> str:
-    """The file that a format writes in the folder of a case."""
-    file: str = import_module(FORMATS[name]).FILE
-    return file
+class Format(Protocol):
+    """A module that writes a result."""
+
+    FILES: tuple[str, ...]
+    """What it may write."""
+
+    def write(self, examination: Examination, study: Study, folder: Path) -> Written:
+        """Writes into the folder of a case.
+
+        Args:
+            examination: What is written, and what it rests on.
+            study: The scan that it is about, for pictures and citations.
+            folder: Where to; it exists.
+        """
+        ...
 
 
-def write_result(examination: Examination, study: Study, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:
+def format_of(name: str) -> Format:
+    """The module of a format; importing it may need an extra.
+
+    Raises:
+        ModuleNotFoundError: The library that it wraps is not installed.
+    """
+    return cast(Format, import_module(FORMATS[name]))
+
+
+def write_result(examination: Examination, study: Study, folder: Path, formats: Sequence[str]) -> Written:
     """Writes a result into a folder that exists.
 
     Args:
@@ -28,18 +50,17 @@ def write_result(examination: Examination, study: Study, folder: Path, formats: 
         formats: Names of :data:`FORMATS`.
 
     Returns:
-        The files, in the order of ``formats``.
+        The files, in the order of ``formats``, and what to know of them.
 
     Raises:
         OutputError: A file cannot be written.
+        ModuleNotFoundError: A format needs an extra that is not installed.
     """
-    paths = []
-    for name in formats:
-        writer = import_module(FORMATS[name])
-        path = folder / writer.FILE
+    parts = []
+    for writer in map(format_of, formats):
         try:
-            writer.write(examination, study, path)
+            parts.append(writer.write(examination, study, folder))
         except OSError as error:
-            raise OutputError(f"{path.name} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
-        paths.append(path)
-    return tuple(paths)
+            names = ", ".join(writer.FILES)
+            raise OutputError(f"{names} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
+    return together(parts)
