@@ -29,15 +29,17 @@ COMMANDS = {
     "submit": "write the submission file for the test studies of a data set",
     "models": "list the model packages at hand",
     "recipes": "list what can be trained",
+    "doctor": "say what this machine can do",
 }
 
-_EXTRAS = {
+EXTRAS = {
     "keras": "train",
     "tensorflow": "train",
     "sklearn": "train",
     "tensorboardX": "train",
     "highdicom": "dicom",
     "onnxruntime": "onnx",
+    "ray": "ray",
 }
 """Which extra brings a library that a command may lack."""
 
@@ -90,9 +92,9 @@ def _run(name: str, arguments: list[str]) -> int:
         print(f"cspine {name}: {error}", file=sys.stderr)  # noqa: T201
         return Exit.WRONG_INPUT
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRAS:
+        if error.name not in EXTRAS:
             raise
-        extra = _EXTRAS[error.name]
+        extra = EXTRAS[error.name]
         print(f"cspine {name}: {error.name} is needed and not installed. Run: pip install 'cspine[{extra}]'", file=sys.stderr)  # noqa: T201
         return Exit.WRONG_INPUT
     except BrokenPipeError:  # whoever read our output has seen enough

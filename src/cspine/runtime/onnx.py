@@ -15,7 +15,7 @@ except ImportError as error:
 
 ort.disable_telemetry_events()
 
-_PROVIDERS = {
+PROVIDERS = {
     Device.AUTO: ("CUDAExecutionProvider", "CPUExecutionProvider"),
     Device.CPU: ("CPUExecutionProvider",),
     Device.GPU: ("CUDAExecutionProvider",),
@@ -31,7 +31,7 @@ class OnnxSession:
         Raises:
             PackageError: The network is damaged, or the device is not there.
         """
-        there = [name for name in _PROVIDERS[engine.device] if name in ort.get_available_providers()]
+        there = [name for name in PROVIDERS[engine.device] if name in ort.get_available_providers()]
         if not there:
             raise PackageError(f"ONNX Runtime finds no device {engine.device} here. Choose --device cpu.")
         try:

@@ -1,0 +1,218 @@
+"""Says what this machine can do: engines and devices, model packages, decoders, optional parts.
+
+Runs the stored samples of every shipped package and tells how far this machine is from the trained model, and how long a network
+takes. Ends with 0 if `cspine detect` can run here, otherwise with one line that says why not.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import cspine
+from cspine.cli import EXTRAS, Exit
+from cspine.errors import InputError
+from cspine.modelpack import DEFAULT_PACKAGE, Package, PackageManifest, load_any_package, shipped_packages
+from cspine.reading.decoders import Decoding, try_decoders
+from cspine.runtime import Engine, open_session
+from cspine.runtime.facts import EngineFacts, engines
+
+_LIBRARIES = ("numpy", "scipy", "pydicom", "imagecodecs", "nibabel", "openvino", "matplotlib", "jinja2")
+_RUNS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCheck:
+    """How a network of a package fares here.
+
+    Attributes:
+        role: What it is for.
+        difference: The largest difference of an output from what the trained model said.
+        tolerance: The largest that is allowed.
+        milliseconds: Median time over one stored sample.
+    """
+
+    role: str
+    difference: float
+    tolerance: float
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackageCheck:
+    """How a package fares here.
+
+    Attributes:
+        name: Its name or folder.
+        version: Its version.
+        networks: Its networks, each of which does what it should.
+        problem: Why it cannot be used; ``None`` where it can.
+        fault: Whether that is a fault of ours.
+    """
+
+    name: str
+    version: str | None = None
+    networks: tuple[NetworkCheck, ...] = ()
+    problem: str | None = None
+    fault: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An optional part.
+
+    Attributes:
+        name: The extra that brings it.
+        missing: Libraries of it that are not installed.
+    """
+
+    name: str
+    missing: tuple[str, ...]
+
+    @property
+    def remedy(self) -> str:
+        """What to run."""
+        return f"pip install 'cspine[{self.name}]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What a machine can do."""
+
+    machine: dict[str, str | int | float]
+    libraries: dict[str, str | None]
+    engines: tuple[EngineFacts, ...]
+    packages: tuple[PackageCheck, ...]
+    decoders: tuple[Decoding, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def obstacle(self) -> PackageCheck | None:
+        """The package that should run and does not: the one that was asked for comes first, then the default one."""
+        return next((package for package in self.packages[:1] if package.problem), None)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("--model", metavar="PACKAGE", help="try this model package instead of the default one, and all that ship")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    checkup = examine(options.model or DEFAULT_PACKAGE)
+    obstacle = checkup.obstacle
+    text = json.dumps({"ready": obstacle is None, **asdict(checkup)}, indent=2) if options.json else "\n".join(_lines(checkup))
+    sys.stdout.write(text + "\n")
+    if obstacle is None:
+        return Exit.DONE
+    sys.stderr.write(f"cspine doctor: cspine detect cannot run here with {obstacle.name}: {obstacle.problem}\n")
+    return Exit.FAULT if obstacle.fault else Exit.WRONG_INPUT
+
+
+def examine(model: str) -> Checkup:
+    """Looks at everything.
+
+    Args:
+        model: The package that is needed; the others that ship are tried after it.
+    """
+    return Checkup(
+        machine=_machine(),
+        libraries={name: _version(name) for name in _LIBRARIES},
+        engines=engines(),
+        packages=tuple(check_package(name) for name in dict.fromkeys([model, *shipped_packages()])),
+        decoders=try_decoders(),
+        parts=tuple(_part(name) for name in dict.fromkeys(EXTRAS.values())),
+    )
+
+
+def check_package(name: str) -> PackageCheck:
+    """Loads a package, verifies checksums and samples, and times its networks."""
+    try:
+        package = load_any_package(name)
+        checks = tuple(_check_network(package, network.role) for network in package.manifest.networks)
+    except InputError as error:
+        return PackageCheck(name, problem=str(error))
+    except Exception as error:  # whatever an engine raises on a machine that we do not know is what is asked for
+        return PackageCheck(name, problem=" ".join(f"{type(error).__name__}: {error}".split()), fault=True)
+    return PackageCheck(package.manifest.name, package.manifest.version, checks)
+
+
+def _check_network(package: Package[PackageManifest], role: str) -> NetworkCheck:
+    network = package.manifest.network(role)
+    session = open_session(package.network_path(role), Engine(precision=network.precision))
+    difference = package.verify_samples(session, role)
+    inputs = package.samples(role).inputs
+    seconds = []
+    for _ in range(_RUNS):
+        begin = time.perf_counter()
+        session.run(inputs)
+        seconds.append((time.perf_counter() - begin) / len(inputs))
+    return NetworkCheck(role, difference, network.tolerance, round(1e3 * statistics.median(seconds), 2))
+
+
+def _machine() -> dict[str, str | int | float]:
+    return {
+        "cspine": cspine.__version__,
+        "folder": str(Path(cspine.__file__).parent),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _part(name: str) -> Part:
+    libraries = [library for library, extra in EXTRAS.items() if extra == name]
+    return Part(name, tuple(library for library in libraries if find_spec(library) is None))
+
+
+def _lines(checkup: Checkup) -> Iterator[str]:
+    machine = checkup.machine
+    yield f"cspine {machine['cspine']} in {machine['folder']}"
+    yield f"Python {machine['python']}, {machine['system']}"
+    yield f"{machine['processors']} processors, {machine['memory_gib']} GiB of memory"
+    yield ", ".join(f"{name} {text or 'missing'}" for name, text in checkup.libraries.items())
+    yield "\nengines"
+    for engine in checkup.engines:
+        yield _row(engine.name, engine.version or f"not here: {engine.problem}")
+        for device in engine.devices:
+            yield _row("", f"{device.name}: {device.text} ({', '.join(device.precisions)})" if device.precisions else device.text)
+    yield "\nmodel packages"
+    for package in checkup.packages:
+        yield from _package(package)
+    yield "\ndecoders"
+    broken = [decoding for decoding in checkup.decoders if decoding.problem]
+    yield _row("working", f"{len(checkup.decoders) - len(broken)} of {len(checkup.decoders)} transfer syntaxes")
+    yield from (_row(decoding.name, f"cannot be read here: {decoding.problem}") for decoding in broken)
+    yield "\noptional parts"
+    for part in checkup.parts:
+        yield _row(part.name, f"lacks {', '.join(part.missing)}. Run: {part.remedy}" if part.missing else "here")
+    if checkup.obstacle is None:
+        yield "\ncspine detect can run here."
+
+
+def _package(package: PackageCheck) -> Iterator[str]:
+    yield _row(package.name, package.problem or f"version {package.version}, checksums right")
+    for network in package.networks:
+        agrees = f"{network.difference:.1e} from the trained model, {network.tolerance:.0e} allowed"
+        yield _row("", f"{network.role}: {agrees}; {network.milliseconds:g} ms a sample")
+
+
+def _row(label: str, text: str) -> str:
+    return f"  {label:<22}{text}"

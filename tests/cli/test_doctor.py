@@ -1,0 +1,94 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cspine.cli import EXTRAS, Exit, main
+from cspine.cli.doctor import check_package
+from cspine.modelpack import DEFAULT_PACKAGE, shipped_packages
+from cspine.reading.pixels import SYNTAXES
+from cspine.runtime import facts
+
+
+def _examined(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
+    code = main(["doctor", "--json", *arguments])
+    said = capsys.readouterr()
+    return code, json.loads(said.out), said.err
+
+
+def test_a_sound_machine_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found, errors = _examined(capsys=capsys)
+
+    assert (code, found["ready"], errors) == (Exit.DONE, True, "")
+    assert found["packages"][0]["name"] == DEFAULT_PACKAGE
+    assert {package["name"] for package in found["packages"]} == set(shipped_packages())
+    for package in found["packages"]:
+        assert all(0 <= network["difference"] <= network["tolerance"] for network in package["networks"])
+        assert all(network["milliseconds"] > 0 for network in package["networks"])
+    assert len(found["decoders"]) == len(SYNTAXES) - 1
+    assert {part["name"] for part in found["parts"]} == set(EXTRAS.values())
+    assert "f32" in found["engines"][0]["devices"][0]["precisions"]
+
+
+def test_the_table_says_it_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cspine.cli.doctor.find_spec", lambda name: None if name == "highdicom" else object())
+
+    assert main(["doctor"]) == Exit.DONE
+
+    said = capsys.readouterr().out
+    assert "lacks highdicom. Run: pip install 'cspine[dicom]'" in said
+    assert f"{len(SYNTAXES) - 1} of {len(SYNTAXES) - 1} transfer syntaxes" in said
+    assert said.rstrip().endswith("cspine detect can run here.")
+
+
+def test_a_damaged_package_is_one_line_and_no_go(coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = shutil.copytree(coded_package, tmp_path / "damaged")
+    (damaged / "coded.bin").write_bytes(b"weights of another")
+
+    code, found, errors = _examined("--model", str(damaged), capsys=capsys)
+
+    assert (code, found["ready"]) == (Exit.WRONG_INPUT, False)
+    assert errors.startswith(f"cspine doctor: cspine detect cannot run here with {damaged}: The model package")
+    assert "coded.bin is damaged" in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_network_that_answers_otherwise_than_the_trained_model_is_refused(
+    coded_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong:
+        def run(self, batch: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+            return {name: np.full((len(batch), 7), 0.5, np.float32) for name in ("fracture", "visible")}
+
+    monkeypatch.setattr("cspine.cli.doctor.open_session", lambda *_: Wrong())
+
+    assert "differ" in str(check_package(str(coded_package)).problem)
+
+
+def test_an_engine_that_breaks_down_is_a_fault(
+    coded_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down(*_: object) -> None:
+        raise OSError("illegal instruction")
+
+    monkeypatch.setattr("cspine.cli.doctor.open_session", break_down)
+
+    code, found, errors = _examined("--model", str(coded_package), capsys=capsys)
+
+    assert (code, found["ready"]) == (Exit.FAULT, False)
+    assert errors.rstrip().endswith("OSError: illegal instruction")
+
+
+def test_an_engine_that_is_not_installed_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "cspine.runtime.onnx", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # Python raises ImportError for a module that is None
+
+    openvino, onnx = facts.engines()
+
+    assert (openvino.problem, openvino.devices[0].name) == (None, "CPU")
+    assert onnx.version is None
+    assert "pip install 'cspine[onnx]'" in str(onnx.problem)
