@@ -112,14 +112,19 @@ def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack
     return load_package(folder)
 
 
-def check_parity(path: Path, samples: Samples) -> float:
+def check_parity(path: Path, samples: Samples, tolerance: float = TOLERANCE) -> float:
     """Runs the exported network on the samples, one by one and all at once.
+
+    Args:
+        path: The exported network.
+        samples: Inputs, and what the trained one said about them.
+        tolerance: By how much an output may differ.
 
     Returns:
         The largest difference from what the trained one said.
 
     Raises:
-        TrainingError: It is more than :data:`TOLERANCE`.
+        TrainingError: It is more than that.
     """
     session = open_session(path, Engine(precision="f32"))
     worst = 0.0
@@ -128,9 +133,9 @@ def check_parity(path: Path, samples: Samples) -> float:
             part = slice(begin, begin + size)
             got = session.run(samples.inputs[part])
             worst = max(worst, *(float(np.max(np.abs(got[name] - said[part]))) for name, said in samples.outputs.items()))
-    if not worst <= TOLERANCE:
+    if not worst <= tolerance:
         raise TrainingError(
-            f"The exported network must agree with the trained one within {TOLERANCE:g}. They differ by {worst:g}; "
+            f"The exported network must agree with the trained one within {tolerance:g}. They differ by {worst:g}; "
             "no package was written."
         )
     return worst
