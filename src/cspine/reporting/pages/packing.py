@@ -1,0 +1,38 @@
+"""Voxels as text that a browser unpacks: 251 codes for Hounsfield units, each pixel told by its neighbours, deflated, base64."""
+
+import base64
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOUNSFIELD: NDArray[np.float32] = np.concatenate(
+    [np.arange(-1000, -200, 40), np.arange(-200, 304, 8), np.arange(304, 2992, 16)]
+).astype(np.float32)
+"""The Hounsfield units that a code stands for: 8 apart in soft tissue, 16 in bone, 40 in air; beyond the ends they are cut off."""
+
+
+def coded(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The nearest code of each voxel."""
+    middles = (HOUNSFIELD[1:] + HOUNSFIELD[:-1]) / 2
+    steps = np.arange(-1000, 2993, dtype=np.float32)
+    table = np.searchsorted(middles, steps).astype(np.uint8)
+    return table[np.rint(np.clip(hu, -1000, 2992)).astype(np.int16) + 1000]
+
+
+def packed_slices(codes: NDArray[np.uint8]) -> str:
+    """Slices ``(z, y, x)``, each pixel as its difference from what left, upper and upper left neighbours make likely.
+
+    The guess is the median edge detector of LOCO-I (Weinberger, Seroussi and Sapiro 2000); a pixel outside is 0.
+    """
+    wide = np.pad(codes, ((0, 0), (1, 0), (1, 0))).astype(np.int16)
+    left, upper, corner = wide[:, 1:, :-1], wide[:, :-1, 1:], wide[:, :-1, :-1]
+    guess = np.clip(left + upper - corner, np.minimum(left, upper), np.maximum(left, upper))
+    return packed((codes - guess).astype(np.uint8))
+
+
+def packed(values: NDArray[np.uint8]) -> str:
+    """Bytes, deflated, as base64."""
+    # noise holds no longer repeats than runs: looking for them takes ten times as long and gains nothing
+    deflate = zlib.compressobj(strategy=zlib.Z_RLE)
+    return base64.b64encode(deflate.compress(values.tobytes()) + deflate.flush()).decode("ascii")

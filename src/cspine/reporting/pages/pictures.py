@@ -1,0 +1,174 @@
+"""Slices as pictures in a page: grey pixels, and over them heat, boxes, letters and lines that stay sharp."""
+
+import base64
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cspine.evidence import Examination
+from cspine.geometry import Grid, Vector
+from cspine.imaging.windowing import windowed
+from cspine.reporting.pages.heat import coloured, hottest_mm
+from cspine.reporting.pages.tone import Tone, tone
+from cspine.reporting.views import BONE_WINDOW_HU, Plane, View, axial_view, key_height_mm, section
+from cspine.results import Box, LevelFinding
+from cspine.study import Study
+from cspine.volume import Volume
+
+_LETTERS = {Plane.AXIAL: "RLAP", Plane.SAGITTAL: "APHF", Plane.CORONAL: "RLHF"}
+_LEVEL_MM = (84.0, 84.0)
+_LONGEST = 480
+_LARGE_MM = 250.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A height in a picture.
+
+    Attributes:
+        name: What is written there.
+        tone: How it is coloured.
+        at: Distance of the name from the upper edge, mm.
+        line: The same of a line across the picture, or ``None``.
+    """
+
+    name: str
+    tone: Tone
+    at: float
+    line: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A slice.
+
+    Attributes:
+        plane: How it lies.
+        alt: What it shows, for those who do not see it.
+        width: Millimetres.
+        height: Millimetres.
+        image: Grey pixels, a data URI.
+        heat: Coloured pixels over all of it, a data URI, or ``None``.
+        box: Left, top, width and height of a box, mm, or ``None``.
+        tone: How the box is coloured.
+        letters: Which side of the patient is left, right, up and down.
+        ruler: Length of the ruler, mm.
+        marks: Levels beside it.
+    """
+
+    plane: Plane
+    alt: str
+    width: float
+    height: float
+    image: str = field(repr=False)
+    letters: str
+    ruler: int = 20
+    heat: str | None = field(default=None, repr=False)
+    box: tuple[float, float, float, float] | None = None
+    tone: Tone = Tone.UNKNOWN
+    marks: tuple[Mark, ...] = ()
+
+
+def level_pictures(examination: Examination, study: Study, finding: LevelFinding) -> tuple[Picture, ...]:
+    """Three slices through a level: the key slice, and from side and front through its hottest point or its middle."""
+    if finding.centre_mm is None:
+        return ()
+    x, y, z = finding.centre_mm
+    heat = examination.evidence.heat
+    hottest = finding.centre_mm if heat is None or finding.box_mm is None else hottest_mm(heat, finding.box_mm)
+    centres = {
+        Plane.AXIAL: (x, y, key_height_mm(study, finding)),
+        Plane.SAGITTAL: (hottest[0], y, z),
+        Plane.CORONAL: (x, hottest[1], z),
+    }
+    return tuple(_level_picture(examination, study, finding, plane, centre) for plane, centre in centres.items())
+
+
+def scout(examination: Examination, study: Study, grid: Grid) -> Picture:
+    """The spine from the side, as high as the stack of slices and as deep."""
+    result = examination.result
+    placed = [finding for finding in result.levels if finding.centre_mm is not None]
+    middle = grid.centre_mm
+    height, depth, _ = grid.extent_mm
+    view = section(study.volume, Plane.SAGITTAL, middle, (depth, height))
+    top = middle[2] + height / 2
+    marks = tuple(_mark(study, finding, top) for finding in placed)
+    names = ", ".join(finding.level.name for finding in placed)
+    alt = f"The cervical spine from the side, face to the left. Marked: {names}."
+    return Picture(Plane.SAGITTAL, alt, depth, height, _grey(view.hu, BONE_WINDOW_HU), _LETTERS[Plane.SAGITTAL], marks=marks)
+
+
+def whole_pictures(study: Study) -> tuple[Picture, ...]:
+    """What a scan shows that was not judged, from below and from the front; never from the side, where a face would be seen."""
+    box = study.volume.grid.corners_mm()
+    low, high = box.min(axis=0), box.max(axis=0)
+    views = {
+        Plane.AXIAL: axial_view(study),
+        Plane.CORONAL: section(study.volume, Plane.CORONAL, (low + high) / 2, (high[0] - low[0], high[2] - low[2])),
+    }
+    return tuple(_whole_picture(plane, view) for plane, view in views.items())
+
+
+def _mark(study: Study, finding: LevelFinding, top: float) -> Mark:
+    """The name at the middle of a level, and a line at its key slice where it is suspicious."""
+    middle = top - (finding.centre_mm or (0.0, 0.0, top))[2]
+    positive = finding.judgement is not None and finding.judgement.positive
+    line = round(top - key_height_mm(study, finding), 1) if positive else None
+    return Mark(finding.level.name, tone(finding.judgement), round(middle, 1), line)
+
+
+def _level_picture(examination: Examination, study: Study, finding: LevelFinding, plane: Plane, centre_mm: Vector) -> Picture:
+    view = section(study.volume, plane, centre_mm, _LEVEL_MM)
+    heat = examination.evidence.heat
+    hot = None if heat is None else section(Volume(heat.values, heat.grid), plane, centre_mm, _LEVEL_MM, fill=0.0)
+    over = "" if hot is None else ", heat map over it"
+    boxed = "" if finding.box_mm is None else ", its region boxed"
+    return Picture(
+        plane=plane,
+        alt=f"{plane.capitalize()} slice through {finding.level.name}, bone window{over}{boxed}.",
+        width=_LEVEL_MM[0],
+        height=_LEVEL_MM[1],
+        image=_grey(view.hu, BONE_WINDOW_HU),
+        letters=_LETTERS[plane],
+        heat=None if hot is None else _uri(Image.fromarray(coloured(hot.hu))),
+        box=None if finding.box_mm is None else _on_view(finding.box_mm, plane, view),
+        tone=tone(finding.judgement),
+    )
+
+
+def _whole_picture(plane: Plane, view: View) -> Picture:
+    left, right, bottom, top = view.extent_mm
+    low, high = (float(hu) for hu in np.percentile(view.hu, (1, 99)))
+    return Picture(
+        plane=plane,
+        alt=f"{plane.capitalize()} slice through the middle of the whole scan, as it was read.",
+        width=abs(right - left),
+        height=abs(top - bottom),
+        image=_grey(view.hu, (low, max(high, low + 1))),
+        letters=_LETTERS[plane],
+        ruler=100 if abs(right - left) > _LARGE_MM else 20,
+    )
+
+
+def _on_view(box: Box, plane: Plane, view: View) -> tuple[float, float, float, float]:
+    """Left, top, width and height in millimetres from the upper left corner of a view."""
+    across, along = plane.axes
+    left, _, _, top = view.extent_mm
+    width, height = (box.high_mm[axis] - box.low_mm[axis] for axis in (across, along))
+    upper = box.low_mm[along] - top if plane is Plane.AXIAL else top - box.high_mm[along]
+    return round(box.low_mm[across] - left, 1), round(upper, 1), round(width, 1), round(height, 1)
+
+
+def _grey(hu: NDArray[np.float32], window_hu: tuple[float, float]) -> str:
+    image = Image.fromarray(np.rint(windowed(hu, window_hu) * 255).astype(np.uint8))
+    image.thumbnail((_LONGEST, _LONGEST))
+    return _uri(image)
+
+
+def _uri(image: Image.Image) -> str:
+    buffer = BytesIO()
+    image.save(buffer, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

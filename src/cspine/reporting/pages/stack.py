@@ -1,0 +1,182 @@
+"""The axial slices around the spine that a page carries, so that people can scroll through them."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import Level
+from cspine.evidence import Examination, HeatMap
+from cspine.geometry import Grid
+from cspine.imaging import sample
+from cspine.reporting.pages.heat import ramp
+from cspine.reporting.pages.packing import HOUNSFIELD, coded, packed, packed_slices
+from cspine.reporting.pages.tone import Tone, tone
+from cspine.reporting.suspicion import by_suspicion
+from cspine.reporting.views import key_height_mm
+from cspine.results import Box, LevelFinding, StudyResult
+from cspine.study import Study
+from cspine.volume import LabelMap, Volume
+
+_WIDTH_MM = 100.0
+_IN_FRONT_MM, _BEHIND_MM = 40.0, 36.0
+"""Reach before the foremost and behind the hindmost level: no face is in it."""
+
+_ABOVE_AND_BELOW_MM = 18.0
+_FINEST_MM, _THINNEST_MM = 0.5, 0.8
+_MOST_VOXELS = 5_500_000
+"""About 3 MB in the page; a larger neck gets larger pixels."""
+
+_HEAT_MM = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StackLevel:
+    """A level in the stack.
+
+    Attributes:
+        name: Which one.
+        tone: How it is coloured.
+        key: Its key slice, counted from 0 at the head.
+        first: The first slice of its box.
+        last: The last one.
+        box: Left, top, width and height of its box in pixels, or ``None``.
+    """
+
+    name: str
+    tone: Tone
+    key: int
+    first: int
+    last: int
+    box: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Axial slices around the spine, from the head to the feet, seen from the feet.
+
+    Attributes:
+        shape: Slices, rows, columns.
+        pixel_mm: Size of a pixel.
+        step_mm: Distance of slices.
+        images: The stored image nearest to each slice, counted from 1.
+        stored: How many images the scan has.
+        levels: Those that were placed.
+        start: The slice to begin with.
+        hounsfield: What each code of ``voxels`` stands for.
+        voxels: Codes of :mod:`cspine.reporting.pages.packing`.
+        labels: Vertebrae, one byte per pixel, packed; ``None`` where none are known.
+        heat: The heat map, 0..255, on rows and columns of its own, packed; ``None`` where there is none.
+        heat_shape: Its slices, rows, columns.
+        ramp: Red, green, blue and opacity of the values of a heat map, packed.
+    """
+
+    shape: tuple[int, int, int]
+    pixel_mm: float
+    step_mm: float
+    images: tuple[int, ...]
+    stored: int
+    levels: tuple[StackLevel, ...]
+    start: int
+    hounsfield: tuple[int, ...] = field(repr=False)
+    voxels: str = field(repr=False)
+    labels: str | None = field(repr=False)
+    heat: str | None = field(repr=False)
+    heat_shape: tuple[int, int, int] | None
+    ramp: str = field(repr=False)
+
+
+def make_stack(examination: Examination, study: Study, grid: Grid) -> Stack:
+    """The slices on a grid of :func:`stack_grid`."""
+    evidence, result = examination.evidence, examination.result
+    codes = coded(sample(study.volume, grid).hu)[::-1]
+    coarse, heat = _heat(evidence.heat, grid)
+    heights = [grid.world((index, (grid.shape[1] - 1) / 2, (grid.shape[2] - 1) / 2)) for index in range(grid.shape[0])][::-1]
+    return Stack(
+        shape=grid.shape,
+        pixel_mm=grid.spacing_mm[1],
+        step_mm=grid.spacing_mm[0],
+        images=tuple(study.nearest_slice(point) + 1 for point in heights),
+        stored=result.study.slices,
+        levels=tuple(_level(study, finding, grid) for finding in result.levels if finding.centre_mm is not None),
+        start=_start(study, result, grid),
+        hounsfield=tuple(int(hu) for hu in HOUNSFIELD),
+        voxels=packed_slices(codes),
+        labels=_labels(evidence.labels, grid),
+        heat=heat,
+        heat_shape=coarse,
+        ramp=packed(ramp()),
+    )
+
+
+def stack_grid(study: Study, result: StudyResult) -> Grid | None:
+    """Upright voxels around the levels that were placed, within the scan from head to feet; ``None`` where there are none."""
+    centres = np.array([finding.centre_mm for finding in result.levels if finding.centre_mm is not None])
+    if not len(centres):
+        return None
+    boxes = [finding.box_mm for finding in result.levels if finding.box_mm is not None]
+    scan = study.volume.grid.corners_mm()
+    bottom = min([box.low_mm[2] for box in boxes] + list(centres[:, 2])) - _ABOVE_AND_BELOW_MM
+    top = max([box.high_mm[2] for box in boxes] + list(centres[:, 2])) + _ABOVE_AND_BELOW_MM
+    bottom, top = max(bottom, scan[:, 2].min()), min(top, scan[:, 2].max())
+    front, back = centres[:, 1].min() - _IN_FRONT_MM, centres[:, 1].max() + _BEHIND_MM
+    stored = study.volume.grid.canonical()
+    step = stored.spacing_mm[0] * math.ceil(_THINNEST_MM / stored.spacing_mm[0] - 1e-6)
+    count = max(1, math.floor((top - bottom) / step + 1e-6))
+    x, y = float(np.median(centres[:, 0])), (front + back) / 2
+    pixel = max(_FINEST_MM, *stored.spacing_mm[1:], math.sqrt(_WIDTH_MM * (back - front) * count / _MOST_VOXELS))
+    size = (count, math.ceil((back - front) / pixel), math.ceil(_WIDTH_MM / pixel))
+    lowest = _on_a_stored_slice(stored, (x, y, bottom + step / 2))
+    return Grid.upright((x, y, lowest + step * (count - 1) / 2), size, (step, pixel, pixel))
+
+
+def slice_at(grid: Grid, height_mm: float) -> int:
+    """The slice of a stack at a height, counted from 0 at the head."""
+    index = round(float(grid.index((*grid.centre_mm[:2], height_mm))[0]))
+    return grid.shape[0] - 1 - min(max(index, 0), grid.shape[0] - 1)
+
+
+def _start(study: Study, result: StudyResult, grid: Grid) -> int:
+    """The key slice of the most suspicious level."""
+    for finding in by_suspicion(result):
+        return slice_at(grid, key_height_mm(study, finding))
+    return grid.shape[0] // 2
+
+
+def _on_a_stored_slice(stored: Grid, point_mm: tuple[float, float, float]) -> float:
+    """World z of the stored slice nearest to a point, so that a stack along stored slices interpolates nothing."""
+    z, y, x = stored.index(point_mm)
+    return float(stored.world((round(float(z)), y, x))[2])
+
+
+def _level(study: Study, finding: LevelFinding, grid: Grid) -> StackLevel:
+    key = slice_at(grid, key_height_mm(study, finding))
+    box = finding.box_mm
+    first, last = (key, key) if box is None else (slice_at(grid, box.high_mm[2]), slice_at(grid, box.low_mm[2]))
+    return StackLevel(finding.level.name, tone(finding.judgement), key, first, last, None if box is None else _in_pixels(box, grid))
+
+
+def _in_pixels(box: Box, grid: Grid) -> tuple[float, float, float, float]:
+    _, top, left = grid.index(box.low_mm) + 0.5
+    _, bottom, right = grid.index(box.high_mm) + 0.5
+    return round(float(left), 1), round(float(top), 1), round(float(right - left), 1), round(float(bottom - top), 1)
+
+
+def _labels(labels: LabelMap | None, grid: Grid) -> str | None:
+    """Vertebrae only; those below C7 alike."""
+    if labels is None:
+        return None
+    shown: NDArray[np.uint8] = sample(labels, grid).labels[::-1]
+    return packed(np.where(shown > Level.T1, np.uint8(0), shown))
+
+
+def _heat(heat: HeatMap | None, grid: Grid) -> tuple[tuple[int, int, int] | None, str | None]:
+    if heat is None:
+        return None, None
+    count = grid.shape[0]
+    _, height, width = grid.extent_mm
+    shape = (count, max(1, round(height / _HEAT_MM)), max(1, round(width / _HEAT_MM)))
+    coarse = Grid.upright(grid.centre_mm, shape, (grid.spacing_mm[0], height / shape[1], width / shape[2]))
+    values = sample(Volume(heat.values, heat.grid), coarse, fill=0.0).hu[::-1]
+    return shape, packed(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8))

@@ -1,0 +1,127 @@
+"""``result.html``: one study on a page that says where to look, without identifiers."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from cspine.evidence import Examination
+from cspine.geometry import Grid
+from cspine.reporting.pages.nouns import Cell, Fact, Panel, StudyPage, Window
+from cspine.reporting.pages.pictures import level_pictures, scout, whole_pictures
+from cspine.reporting.pages.stack import make_stack, slice_at, stack_grid
+from cspine.reporting.pages.templating import render
+from cspine.reporting.pages.tone import tone
+from cspine.reporting.pages.verdict import verdict
+from cspine.reporting.suspicion import by_suspicion
+from cspine.reporting.views import BONE_WINDOW_HU, key_height_mm
+from cspine.reporting.words import PHANTOMS, STATUS_WORDS, caution, percent, short_name
+from cspine.reporting.written import Written
+from cspine.results import DISCLAIMER, Judgement, LevelFinding, LevelStatus, StudyResult, StudyStatus
+from cspine.study import Study
+
+FILES = ("result.html",)
+TEMPLATE = "study.html"
+
+WINDOWS = (
+    Window("Bone", int(BONE_WINDOW_HU[0]), int(BONE_WINDOW_HU[1])),
+    Window("Soft tissue", -150, 250),
+    Window("Wide", -1000, 2000),
+)
+CHECKS = ("Hounsfield units", "number, thickness and extent of slices", "cervical vertebrae in view")
+
+
+def write(examination: Examination, study: Study, folder: Path) -> Written:
+    """Writes ``result.html``."""
+    (folder / FILES[0]).write_text(to_html(study_page(examination, study)), encoding="utf-8")
+    return Written(FILES)
+
+
+def to_html(page: StudyPage) -> str:
+    """The page as a file."""
+    return render(TEMPLATE, context(page))
+
+
+def context(page: StudyPage) -> dict[str, Any]:
+    """What the template is given: the attributes of :class:`StudyPage`, by name."""
+    return {attribute.name: getattr(page, attribute.name) for attribute in fields(page)}
+
+
+def study_page(examination: Examination, study: Study, identifiers: tuple[Fact, ...] = ()) -> StudyPage:
+    """What the page of a study says and shows."""
+    result = examination.result
+    grid = stack_grid(study, result) if result.status is StudyStatus.OK else None
+    cells = {finding.level: _cell(study, finding, grid) for finding in result.levels}
+    alarming = [finding for finding in by_suspicion(result) if finding.judgement and finding.judgement.positive]
+    shown = alarming or by_suspicion(result)[:1]
+    return StudyPage(
+        name=short_name(result),
+        verdict=verdict(result),
+        disclaimer=DISCLAIMER,
+        caution=caution(result),
+        strip=(_overall(result.overall), *cells.values()) if result.overall else (),
+        panels=tuple(Panel(cells[finding.level], level_pictures(examination, study, finding)) for finding in shown),
+        alarm=bool(alarming),
+        seen=whole_pictures(study) if grid is None else (),
+        scout=None if grid is None else scout(examination, study, grid),
+        stack=None if grid is None else make_stack(examination, study, grid),
+        windows=WINDOWS,
+        notes=_notes(result),
+        checks=CHECKS if result.status is StudyStatus.OK else (),
+        facts=_facts(result),
+        model=_model(result),
+        figures=_figures(result),
+        identifiers=identifiers,
+    )
+
+
+def _overall(judgement: Judgement) -> Cell:
+    return _judged(Cell("Any", tone(judgement), ""), judgement)
+
+
+def _cell(study: Study, finding: LevelFinding, grid: Grid | None) -> Cell:
+    status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]
+    image = None if finding.key_slice is None else finding.key_slice.index + 1
+    place = None if grid is None or finding.centre_mm is None else slice_at(grid, key_height_mm(study, finding))
+    cell = Cell(finding.level.name, tone(finding.judgement), status, image=image, slice=place)
+    return cell if finding.judgement is None else _judged(cell, finding.judgement)
+
+
+def _judged(cell: Cell, judgement: Judgement) -> Cell:
+    return replace(
+        cell,
+        probability=percent(judgement.probability),
+        share=round(100 * judgement.probability, 1),
+        threshold=percent(judgement.threshold),
+        threshold_share=round(100 * judgement.threshold, 1),
+    )
+
+
+def _notes(result: StudyResult) -> tuple[str, ...]:
+    """Warnings of reading, and what else to mind; why a study was rejected stands in its verdict."""
+    reasons = result.reasons if result.status is StudyStatus.OK else ()
+    return tuple(reason.text for reason in (*reasons, *result.study.warnings) if reason.code != PHANTOMS)
+
+
+def _facts(result: StudyResult) -> tuple[Fact, ...]:
+    study = result.study
+    across = " x ".join(f"{step:.2f}" for step in study.spacing_mm[1:])
+    return (
+        Fact("Slices", f"{study.slices}, stored {study.orientation}"),
+        Fact("Voxels", f"{across} mm, every {study.spacing_mm[0]:.2f} mm"),
+        Fact("Written", result.created.replace("T", " ").replace("+00:00", " UTC")),
+    )
+
+
+def _model(result: StudyResult) -> tuple[Fact, ...]:
+    model = result.model
+    return (
+        Fact("Package", f"{model.name}, version {model.version}"),
+        Fact("Trained on", model.trained_on),
+        Fact("Digest", model.sha256[:16]),
+    )
+
+
+def _figures(result: StudyResult) -> tuple[Fact, ...]:
+    return tuple(
+        Fact(figure.name, f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})") for figure in result.model.figures
+    )

@@ -1,0 +1,56 @@
+"""What a page says about a study, in words."""
+
+from cspine.reporting.pages.nouns import Verdict
+from cspine.reporting.pages.tone import Tone, tone
+from cspine.reporting.suspicion import by_suspicion
+from cspine.reporting.words import PHANTOMS, STATUS_WORDS, percent
+from cspine.results import Judgement, LevelFinding, LevelStatus, StudyResult
+
+
+def verdict(result: StudyResult) -> Verdict:
+    """The verdict of a study, judged or rejected."""
+    overall = result.overall
+    if overall is None:
+        why = tuple(reason.text for reason in result.reasons if reason.code != PHANTOMS)
+        return Verdict(Tone.UNKNOWN, "Not judged", why)
+    return Verdict(
+        tone=tone(overall),
+        title="Fracture suspected" if overall.positive else "No fracture suspected",
+        sentences=(_where(result, overall), *_unjudged(result)),
+        probability=percent(overall.probability),
+        threshold=percent(overall.threshold),
+        point=result.operating_point.replace("_", " "),
+    )
+
+
+def _where(result: StudyResult, overall: Judgement) -> str:
+    ordered = by_suspicion(result)
+    above = [finding.level.name for finding in ordered if finding.judgement and finding.judgement.positive]
+    if above and overall.positive:
+        return f"Look first at {_listed(above)}."
+    if above:
+        verb, own = ("is", "its own") if len(above) == 1 else ("are", "their own")
+        return f"The study as a whole is below its threshold, but {_listed(above)} {verb} above {own}. Look there."
+    if overall.positive and ordered and ordered[0].judgement:
+        return f"No single level reaches its threshold; the highest is {_told(ordered[0], ordered[0].judgement)}."
+    return "Every level that was judged is below its threshold."
+
+
+def _told(finding: LevelFinding, judgement: Judgement) -> str:
+    return f"{finding.level.name} with {percent(judgement.probability)}"
+
+
+def _unjudged(result: StudyResult) -> tuple[str, ...]:
+    """One sentence for each way in which levels were not judged, or not whole."""
+    said = []
+    for status in (LevelStatus.NOT_IN_VIEW, LevelStatus.UNCERTAIN, LevelStatus.PARTLY_IN_VIEW):
+        names = [finding.level.name for finding in result.levels if finding.status is status]
+        if names:
+            verb = "is" if len(names) == 1 else "are"
+            judged = "" if status is LevelStatus.PARTLY_IN_VIEW else ", not judged"
+            said.append(f"{_listed(names)} {verb} {STATUS_WORDS[status]}{judged}.")
+    return tuple(said)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
