@@ -1,0 +1,209 @@
+"""``index.html``: all studies of a batch on one page, the most suspicious first, and those without a judgement with their reason."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cspine.anatomy import CERVICAL
+from cspine.errors import OutputError
+from cspine.reporting.pages import identified, study
+from cspine.reporting.pages.templating import render
+from cspine.reporting.pages.tone import Tone
+from cspine.reporting.words import PHANTOMS, STATUS_WORDS, percent
+from cspine.results import DISCLAIMER, LevelStatus
+
+FILE = "index.html"
+TEMPLATE = "overview.html"
+LEVELS = tuple(level.name for level in CERVICAL)
+
+_BEST_TO_OPEN = (*study.FILES, *identified.FILES, "result.png", "result.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A number of a study.
+
+    Attributes:
+        tone: How it is coloured.
+        value: For sorting, 0..1; -1 where there is none.
+        text: For people: a probability, or why there is none.
+    """
+
+    tone: Tone
+    value: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A study that was judged.
+
+    Attributes:
+        name: What the user calls it.
+        link: Its page, relative to this one; empty where nothing was written.
+        overall: The probability of any fracture.
+        levels: Those of C1..C7.
+        mind: How many things there are to mind.
+    """
+
+    name: str
+    link: str
+    overall: Entry
+    levels: tuple[Entry, ...]
+    mind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A study without a judgement.
+
+    Attributes:
+        name: What the user calls it.
+        link: Its page, relative to this one; empty where nothing was written.
+        status: What became of it.
+        reason: Why.
+    """
+
+    name: str
+    link: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewPage:
+    """What the template of the overview is given.
+
+    Attributes:
+        name: The folder of the batch.
+        model: The package, in a few words.
+        point: The operating point.
+        disclaimer: What cspine is not.
+        caution: What to mind about whom the model has seen; may be empty.
+        levels: Names of the columns of levels.
+        counts: How many studies became what.
+        rows: Studies that were judged, the most suspicious first.
+        unjudged: Studies that were not, by name.
+    """
+
+    name: str
+    model: str
+    point: str
+    disclaimer: str
+    caution: str
+    levels: tuple[str, ...]
+    counts: dict[str, int]
+    rows: tuple[Row, ...]
+    unjudged: tuple[Unjudged, ...]
+
+
+def write_overview(out: Path, journal: str = "run.json") -> Path:
+    """Writes ``index.html`` beside the journal of a batch, whole or not at all.
+
+    Args:
+        out: Folder of the batch.
+        journal: Name of its journal.
+
+    Raises:
+        OutputError: The journal cannot be read, or the page cannot be written.
+    """
+    partial = out / f".{FILE}.partial"
+    try:
+        run = json.loads((out / journal).read_text(encoding="utf-8"))
+        partial.write_text(to_html(overview_page(out, run)), encoding="utf-8")
+        partial.replace(out / FILE)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"{FILE} is written beside {journal}. In {out}: {error.strerror}. Choose another folder.") from error
+    return out / FILE
+
+
+def to_html(page: OverviewPage) -> str:
+    """The page as a file."""
+    return render(TEMPLATE, context(page))
+
+
+def context(page: OverviewPage) -> dict[str, Any]:
+    """What the template is given: the attributes of :class:`OverviewPage`, by name."""
+    return {attribute.name: getattr(page, attribute.name) for attribute in fields(page)}
+
+
+def overview_page(out: Path, run: dict[str, Any]) -> OverviewPage:
+    """What the overview says, from the journal of a batch and the results that it lists."""
+    results = [(case, _result(out, case)) for case in run["cases"]]
+    judged = [(case, result) for case, result in results if result is not None and result["status"] == "ok"]
+    others = [case for case, result in results if result is None or result["status"] != "ok"]
+    rows = sorted((_row(case, result) for case, result in judged), key=_suspicion)
+    return OverviewPage(
+        name=out.resolve().name,
+        model=f"{run['model']['name']}, version {run['model']['version']}",
+        point=str(run["operating_point"]).replace("_", " "),
+        disclaimer=DISCLAIMER,
+        caution=_caution(result for _, result in results if result is not None),
+        levels=LEVELS,
+        counts=_counts(rows, others),
+        rows=tuple(rows),
+        unjudged=tuple(sorted(map(_unjudged, others), key=lambda case: case.name.casefold())),
+    )
+
+
+def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of a case; ``None`` where it failed, waits, or was taken away."""
+    if case["status"] not in ("ok", "rejected"):
+        return None
+    try:
+        result: dict[str, Any] = json.loads((out / case["name"] / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result
+
+
+def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
+    reasons = [reason for reason in result["reasons"] if reason["code"] != PHANTOMS]
+    return Row(
+        name=case["name"],
+        link=_link(case),
+        overall=_entry(result["patient_overall"]),
+        levels=tuple(_entry(level) for level in result["levels"]),
+        mind=len(reasons) + len(result["study"]["warnings"]),
+    )
+
+
+def _entry(said: dict[str, Any]) -> Entry:
+    if said["probability"] is None:
+        return Entry(Tone.UNKNOWN, -1.0, STATUS_WORDS[LevelStatus(said["status"])])
+    return Entry(Tone.SUSPICIOUS if said["positive"] else Tone.CALM, said["probability"], percent(said["probability"]))
+
+
+def _suspicion(row: Row) -> tuple[bool, float, float, str]:
+    """Positive studies first, then by the probability of the study, then of its highest level."""
+    highest = max((entry.value for entry in row.levels), default=-1.0)
+    return row.overall.tone is not Tone.SUSPICIOUS, -row.overall.value, -highest, row.name.casefold()
+
+
+def _unjudged(case: dict[str, Any]) -> Unjudged:
+    missing = "Its result.json is not there." if case["status"] == "ok" else "It was not reached."
+    return Unjudged(case["name"], _link(case), case["status"], case["reason"] or missing)
+
+
+def _link(case: dict[str, Any]) -> str:
+    for file in _BEST_TO_OPEN:
+        if file in case["files"]:
+            return f"{quote(case['name'])}/{file}"
+    return ""
+
+
+def _counts(rows: Iterable[Row], others: Iterable[dict[str, Any]]) -> dict[str, int]:
+    positive = Counter(row.overall.tone is Tone.SUSPICIOUS for row in rows)
+    statuses = Counter(case["status"] for case in others)
+    known = {"fracture suspected": positive[True], "not suspected": positive[False], "rejected": statuses["rejected"]}
+    return known | {"failed": statuses["failed"]} | {name: n for name, n in statuses.items() if name not in ("rejected", "failed")}
+
+
+def _caution(results: Iterable[dict[str, Any]]) -> str:
+    texts = (reason["text"] for result in results for reason in result["reasons"] if reason["code"] == PHANTOMS)
+    return " ".join(dict.fromkeys(texts))
