@@ -1,11 +1,12 @@
 """One CT series, read and ready."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cspine.geometry import Vector
+from cspine.geometry import Grid, Vector
 from cspine.volume import Volume
 
 
@@ -39,6 +40,19 @@ class SourceSlice:
     frame_number: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a DICOM study was read, so that a report can look into its header again; nothing of a header is kept.
+
+    Attributes:
+        place: The folder, zip or file.
+        file: The file of the first of its ``sources``, as the place calls it.
+    """
+
+    place: Path
+    file: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
     """One CT series with what a result must cite.
@@ -51,6 +65,7 @@ class Study:
         orientation: ``axial``, ``sagittal``, ``coronal`` or ``oblique``: how it was stored.
         sources: The images it was made of, along the normal of the stack; empty for a NIfTI file.
         warnings: What reading noticed.
+        origin: Where it was read; ``None`` for a NIfTI file.
     """
 
     name: str
@@ -60,6 +75,18 @@ class Study:
     orientation: str
     sources: tuple[SourceSlice, ...] = field(default=(), repr=False)
     warnings: tuple[ReadingWarning, ...] = ()
+    origin: Origin | None = field(default=None, repr=False)
+
+    def plane(self, index: int) -> Grid:
+        """The pixels of a stored image where they truly lie, as a grid of one slice whose first axis is their normal.
+
+        Where the volume was resampled, or the gantry was tilted, this is not a slice of its grid.
+        """
+        grid = self.volume.grid
+        affine = grid.affine.copy()
+        affine[:3, 0] = np.cross(grid.directions[:, 2], grid.directions[:, 1]) * grid.spacing_mm[0]
+        affine[:3, 3] = self.sources[index].position_mm if self.sources else grid.world((index, 0, 0))
+        return Grid((1, *grid.shape[1:]), affine, grid.frame_of_reference_uid)
 
     def nearest_slice(self, world_mm: ArrayLike) -> int:
         """The stored slice whose plane is nearest to a world point ``(x, y, z)``, counted from 0 along the stack."""

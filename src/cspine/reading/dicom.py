@@ -16,7 +16,7 @@ from cspine.reading.messages import Notice, Refusal
 from cspine.reading.pixels import SYNTAXES, PixelReader, is_filling, padding_hu
 from cspine.reading.places import Place
 from cspine.reading.stacks import Layout, Stack, stacks_of, with_rest_named
-from cspine.study import ReadingWarning, SourceSlice, Study
+from cspine.study import Origin, ReadingWarning, SourceSlice, Study
 from cspine.volume import Volume
 
 
@@ -75,6 +75,7 @@ def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study
         orientation=orientation_of(stack),
         sources=tuple(_source(frame) for frame in stack.frames),
         warnings=tuple(notices),
+        origin=Origin(place.path.resolve(), stack.first.place.entry.name) if stack.first.place else None,
     )
 
 

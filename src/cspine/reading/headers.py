@@ -53,7 +53,19 @@ def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
         return _frames_of(place, entry, start)
 
 
-def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
+def header_of(place: Place, entry: Entry) -> Dataset:
+    """All attributes of a DICOM file before its pixels.
+
+    Raises:
+        DamagedFileError: It cannot be parsed.
+        StudyError: It cannot be read from the disk.
+    """
+    with quiet("pydicom"):
+        return _header_of(place, entry, place.read(entry, 0, _PREFIX)).dataset
+
+
+def _header_of(place: Place, entry: Entry, start: bytes) -> _Header:
+    """The header, from the first bytes of the file alone where they hold it."""
     header = None
     if _DEFLATED not in start[:4096]:
         header = _attempt(start) if len(start) < entry.size else None
@@ -61,6 +73,11 @@ def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
             header = None
     if header is None:
         header = _parsed(place.read(entry) if len(start) < entry.size else start)
+    return header
+
+
+def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
+    header = _header_of(place, entry, start)
     try:
         return _frames(header, entry)
     # pydicom converts values when they are asked for, and damaged ones raise nearly anything

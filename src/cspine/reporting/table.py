@@ -5,13 +5,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from cspine.errors import OutputError
+from cspine.errors import OutputError, UsageError
 from cspine.evidence import Examination
 from cspine.reporting.written import Written, together
 from cspine.study import Study
 
-FORMATS = {"json": "cspine.reporting.json_result", "png": "cspine.reporting.picture"}
+FORMATS = {
+    "json": "cspine.reporting.json_result",
+    "png": "cspine.reporting.picture",
+    "html": "cspine.reporting.pages.study",
+    "html-uids": "cspine.reporting.pages.identified",
+    "nifti": "cspine.reporting.nifti",
+    "sr": "cspine.reporting.dicom.sr",
+    "seg": "cspine.reporting.dicom.seg",
+    "sc": "cspine.reporting.dicom.sc",
+}
 """The module that writes a format, a :class:`Format`."""
+
+_BRINGS = {"sr": "seg"}
+"""A format that refers to another one's file has it written too."""
 
 
 class Format(Protocol):
@@ -29,6 +41,22 @@ class Format(Protocol):
             folder: Where to; it exists.
         """
         ...
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """The formats that a list as ``png,sr`` asks for: json always and first, then these, and those that they refer to.
+
+    Raises:
+        UsageError: One of them does not exist.
+        ModuleNotFoundError: One needs an extra that is not installed.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not set(names) <= FORMATS.keys():
+        raise UsageError(f"--format takes {', '.join(FORMATS)}, separated by commas. Received: {text}")
+    names = ["json", *names, *(_BRINGS[name] for name in names if name in _BRINGS)]
+    for name in names:
+        format_of(name)
+    return tuple(dict.fromkeys(names))
 
 
 def format_of(name: str) -> Format:

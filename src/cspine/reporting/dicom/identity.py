@@ -1,0 +1,77 @@
+"""Who made an object, of what, and when: the same input gives the same identifiers, so that sending twice stores once."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+import cspine
+from cspine.anatomy import Level
+from cspine.results import StudyResult
+from cspine.study import Study
+
+MAKER = "cspine"
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cspine:dicom-objects")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Derives the UIDs of a result.
+
+    Attributes:
+        seed: All that an object depends on: the images, the package with its digest, the operating point, the version of cspine.
+    """
+
+    seed: str
+
+    @classmethod
+    def of(cls, result: StudyResult, study: Study) -> "Identity":
+        """The identity of a result about a scan."""
+        images = hashlib.sha256()
+        for source in study.sources:
+            images.update(f"{source.sop_instance_uid}/{source.frame_number}\n".encode())
+        model = result.model
+        parts = (cspine.__version__, model.name, model.version, model.sha256, result.operating_point, result.status.value)
+        return cls("\n".join((study.series_uid or "", images.hexdigest(), *parts)))
+
+    def uid(self, *what: str) -> UID:
+        """A UID for something of this result; UUID-derived as in PS3.5, B.2."""
+        return derived_uid(self.seed, *what)
+
+    def tracking_uid(self, level: Level) -> UID:
+        """What the segment of a vertebra and what is said about it share."""
+        return self.uid("tracking", level.name)
+
+
+def derived_uid(*parts: str) -> UID:
+    """The UID that always follows from these texts."""
+    return UID(f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}")
+
+
+def equipment(result: StudyResult) -> dict[str, str | list[str]]:
+    """What highdicom asks about the maker of an object."""
+    model = result.model
+    return {
+        "manufacturer": MAKER,
+        "manufacturer_model_name": MAKER,
+        "software_versions": [f"cspine {cspine.__version__}", ascii_text(f"{model.name} {model.version}")[:64]],
+        "device_serial_number": model.sha256,
+    }
+
+
+def moment_of(result: StudyResult, header: Dataset) -> datetime:
+    """When the scan was judged, in the time zone of the scan where its header says one, else in that of this machine."""
+    moment = datetime.fromisoformat(result.created) if result.created else datetime.now(UTC)
+    offset = str(header.get("TimezoneOffsetFromUTC") or "").strip()
+    if len(offset) == 5 and offset[0] in "+-" and offset[1:].isdigit():
+        minutes = int(offset[1:3]) * 60 + int(offset[3:])
+        return moment.astimezone(timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes)))
+    return moment.astimezone()
+
+
+def ascii_text(text: str) -> str:
+    """Text that every character set can hold."""
+    return text.encode("ascii", "replace").decode("ascii")

@@ -1,0 +1,40 @@
+"""The vertebrae of a label map as segments on the stored images."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL, Level
+from cspine.imaging.planes import labels_on_images
+from cspine.study import Study
+from cspine.volume import LabelMap
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """C1..C7 as far as they are there.
+
+    Attributes:
+        levels: Those that some stored pixel shows; the number of a segment is its place here, from 1.
+        numbers: Number of the segment of each stored pixel, 0 elsewhere, ``(images, rows, columns)``.
+    """
+
+    levels: tuple[Level, ...]
+    numbers: NDArray[np.uint8] = field(repr=False)
+
+    def number(self, level: Level) -> int | None:
+        """The number of a level's segment, if it has one."""
+        return self.levels.index(level) + 1 if level in self.levels else None
+
+
+def segments_of(labels: LabelMap | None, study: Study) -> Segments:
+    """The segments of a scan. Vertebrae below C7 are left out: their number is not known."""
+    if labels is None:
+        return Segments((), np.zeros((0, *study.volume.grid.shape[1:]), dtype=np.uint8))
+    stored = labels_on_images(labels, study)
+    there = np.bincount(stored.ravel(), minlength=256)
+    levels = tuple(level for level in CERVICAL if there[level])
+    numbers = np.zeros(256, dtype=np.uint8)
+    numbers[list(levels)] = np.arange(1, len(levels) + 1)
+    return Segments(levels, numbers[stored])

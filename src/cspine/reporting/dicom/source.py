@@ -1,0 +1,150 @@
+"""The series that an object is about: what to copy of it, and what to cite."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from highdicom.base import SOPClass
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
+from pydicom.valuerep import format_number_as_ds
+
+from cspine.reading.origin import read_header
+from cspine.reading.quiet import quiet
+from cspine.reporting.dicom.identity import ascii_text, derived_uid, moment_of
+from cspine.results import Reason, StudyResult, StudyStatus
+from cspine.study import Study
+
+_EMPTY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "StudyID",
+    "ReferringPhysicianName",
+)
+"""What must stand in every object of a study, if without a value."""
+
+NO_DICOM = Reason("no_dicom_source", "sr, seg and sc cite the images of a DICOM study. This scan is none; give its DICOM files.")
+NOT_CITABLE = Reason("not_citable", "sr, seg and sc cite images by their SOP Instance UIDs. Those of this scan have none.")
+NOT_JUDGED = Reason("not_judged", "A scan that was not judged gets no sr and no seg: they would have no content. sc says why.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A DICOM series, for an object that is being written; never to be kept or shown.
+
+    Attributes:
+        header: Attributes of its first image, completed.
+        images: One data set for each stored image: its identity and its plane, nothing about the patient.
+        frames: For each of them which frame of its object it is, from 1; ``None`` where the object is that image alone.
+        notes: What had to be completed.
+    """
+
+    header: Dataset = field(repr=False)
+    images: tuple[Dataset, ...] = field(repr=False)
+    frames: tuple[int | None, ...] = field(repr=False)
+    notes: tuple[Reason, ...]
+
+    @property
+    def objects(self) -> tuple[Dataset, ...]:
+        """The images without repeating those that are frames of one object."""
+        return tuple({image.SOPInstanceUID: image for image in reversed(self.images)}.values())[::-1]
+
+
+def source_of(study: Study) -> Source | Reason:
+    """What to cite, or why nothing can be cited.
+
+    Raises:
+        StudyError: The files of the study are gone, or are no longer those that were read.
+    """
+    if study.origin is None or not study.sources:
+        return NO_DICOM
+    if not all(source.sop_instance_uid for source in study.sources):
+        return NOT_CITABLE
+    with quiet("pydicom"):
+        header = read_header(study, study.origin)
+        notes = _complete(header, study)
+        images = tuple(_image(study, index, header) for index in range(len(study.sources)))
+        return Source(header, images, tuple(source.frame_number for source in study.sources), notes)
+
+
+def judged_source(result: StudyResult, study: Study) -> Source | Reason:
+    """The same for objects with clinical content, which only a study that was judged can have."""
+    return NOT_JUDGED if result.status is StudyStatus.REJECTED and study.origin is not None else source_of(study)
+
+
+def finish(made: SOPClass, source: Source, result: StudyResult) -> None:
+    """Gives an object what all objects have in common: patient and study as the scan has them, and one moment."""
+    header, moment = source.header, moment_of(result, source.header)
+    for keyword in ("SpecificCharacterSet", "TimezoneOffsetFromUTC"):
+        if keyword in header:
+            made[keyword] = header[keyword]
+    made.copy_patient_and_study_information(header)
+    date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
+    made.SeriesDate, made.SeriesTime = date, time
+    for stem in ("InstanceCreation", "Content"):
+        setattr(made, f"{stem}Date", date)
+        setattr(made, f"{stem}Time", time)
+    for contribution in made.get("ContributingEquipmentSequence", ()):
+        contribution.ContributionDateTime = date + time
+
+
+def save(made: SOPClass, path: Path) -> None:
+    """Writes an object."""
+    with quiet("pydicom"):
+        made.save_as(path, enforce_file_format=True)
+
+
+def _complete(header: Dataset, study: Study) -> tuple[Reason, ...]:
+    """Fills in what an object must have and the source, anonymised perhaps, lacks."""
+    seed = study.series_uid or study.sources[0].sop_instance_uid
+    derived = {
+        "StudyInstanceUID": derived_uid("study", seed),
+        "SeriesInstanceUID": derived_uid("series", seed),
+        "FrameOfReferenceUID": derived_uid("frame of reference", seed),
+        "SOPClassUID": CTImageStorage,
+    }
+    if study.volume.grid.frame_of_reference_uid:
+        header.FrameOfReferenceUID = study.volume.grid.frame_of_reference_uid
+    missing = [keyword for keyword in derived if not str(header.get(keyword) or "").strip()]
+    for keyword in missing:
+        setattr(header, keyword, derived[keyword])
+    absent = [keyword for keyword in _EMPTY if keyword not in header]
+    for keyword in absent:
+        setattr(header, keyword, None)
+    texts = (
+        f"{_listed(missing)} derived" if missing else "",
+        f"{_listed(absent)} left empty" if absent else "",
+    )
+    text = "; ".join(filter(None, texts))
+    return (Reason("completed", f"The source lacks attributes that sr, seg and sc must have: {text}."),) if text else ()
+
+
+def _listed(keywords: list[str]) -> str:
+    return ", ".join(keywords)
+
+
+def _image(study: Study, index: int, header: Dataset) -> Dataset:
+    """A stored image as a single-frame image without pixels; frames of one object share its identity."""
+    source, plane = study.sources[index], study.plane(index)
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = source.sop_class_uid or header.SOPClassUID, source.sop_instance_uid
+    image.StudyInstanceUID, image.SeriesInstanceUID = header.StudyInstanceUID, header.SeriesInstanceUID
+    image.Modality, image.FrameOfReferenceUID = ascii_text(header.get("Modality") or "CT"), header.FrameOfReferenceUID
+    image.Rows, image.Columns = plane.shape[1:]
+    image.ImagePositionPatient = _decimals(source.position_mm)
+    image.ImageOrientationPatient = header.get("ImageOrientationPatient") or _decimals(plane.directions[:, (2, 1)].T.ravel())
+    image.PixelSpacing = header.get("PixelSpacing") or _decimals(plane.spacing_mm[1:])
+    image.SliceThickness = header.get("SliceThickness") or format_number_as_ds(plane.spacing_mm[0])
+    for keyword in _EMPTY:
+        setattr(image, keyword, None)
+    return image
+
+
+def _decimals(values: Any) -> list[str]:
+    return [format_number_as_ds(float(value) + 0.0) for value in np.asarray(values, dtype=np.float64)]

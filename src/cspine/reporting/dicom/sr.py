@@ -1,0 +1,178 @@
+"""``result_sr.dcm``: what is said, as a structured report (TID 1500) that machines read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from highdicom import sr
+from highdicom.sr.value_types import RelationshipTypeValues, TextContentItem
+from pydicom.uid import SegmentationStorage
+
+from cspine.anatomy import CERVICAL_SPINE, FRACTURE, Code
+from cspine.evidence import Examination
+from cspine.reporting.dicom import codes, seg
+from cspine.reporting.dicom.codes import coded
+from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, derived_uid, equipment
+from cspine.reporting.dicom.regions import region_on
+from cspine.reporting.dicom.segments import Segments, segments_of
+from cspine.reporting.dicom.source import Source, finish, judged_source, save
+from cspine.reporting.words import STATUS_WORDS, disclaimer
+from cspine.reporting.written import Written
+from cspine.results import Judgement, LevelFinding, LevelStatus, Reason, StudyResult
+from cspine.study import Study
+
+FILES = ("result_sr.dcm",)
+
+SERIES_NUMBER = 9101
+
+
+def write(examination: Examination, study: Study, folder: Path) -> Written:
+    """Writes ``result_sr.dcm``."""
+    source = judged_source(examination.result, study)
+    if isinstance(source, Reason):
+        return Written(notes=(source,))
+    segments = segments_of(examination.evidence.labels, study)
+    save(report(examination.result, study, source, segments), folder / FILES[0])
+    return Written(FILES, source.notes)
+
+
+def report(result: StudyResult, study: Study, source: Source, segments: Segments) -> sr.Comprehensive3DSR:
+    """The report.
+
+    Args:
+        result: What is said.
+        study: The scan.
+        source: What of it is cited.
+        segments: The vertebrae that the segmentation of the same result shows; the report refers to them.
+    """
+    identity = Identity.of(result, study)
+    groups = _Groups(result, study, source, segments, identity)
+    content = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=_observer(result)),
+        procedure_reported=coded(codes.CT_PROCEDURE),
+        imaging_measurements=list(groups.all()),
+    )
+    segmentation = [seg.reference(source, identity)] if segments.levels else []
+    made = sr.Comprehensive3DSR(
+        evidence=[*source.objects, *segmentation],
+        content=content[0],
+        series_instance_uid=identity.uid("sr", "series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=identity.uid("sr"),
+        instance_number=1,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        series_description="cspine report (research, not for diagnosis)",
+        **equipment(result),
+    )
+    finish(made, source, result)
+    return made
+
+
+class _Groups:
+    """The measurement groups of a report."""
+
+    def __init__(self, result: StudyResult, study: Study, source: Source, segments: Segments, identity: Identity) -> None:
+        self._result, self._study, self._source = result, study, source
+        self._segments, self._identity = segments, identity
+
+    def all(self) -> Iterator[Any]:
+        """The whole neck, then every level, each followed by where to look if it is positive."""
+        yield self._overall()
+        for finding in self._result.levels:
+            yield self._level(finding)
+            region = self._region(finding) if finding.judgement is not None and finding.judgement.positive else None
+            if region is not None:
+                yield region
+
+    def _overall(self) -> Any:
+        tracking = sr.TrackingIdentifier(self._identity.uid("tracking", "overall"), "Any fracture of the levels in view")
+        group = sr.MeasurementsAndQualitativeEvaluations(tracking, **self._said(self._result.overall, CERVICAL_SPINE))
+        return _with_comment(group, disclaimer(self._result))
+
+    def _level(self, finding: LevelFinding) -> Any:
+        """A volumetric group where the level is judged and has a segment, else one without a region."""
+        tracking = sr.TrackingIdentifier(self._identity.tracking_uid(finding.level), finding.level.name)
+        said = self._said(finding.judgement, finding.level.code)
+        number = self._segments.number(finding.level)
+        group: Any
+        if finding.judgement is None or number is None:
+            group = sr.MeasurementsAndQualitativeEvaluations(tracking, **said)
+        else:
+            series = sr.SourceSeriesForSegmentation(self._source.header.SeriesInstanceUID)
+            segment = sr.ReferencedSegment(SegmentationStorage, self._identity.uid("seg"), number, source_series=series)
+            group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(tracking, referenced_segment=segment, **said)
+        if finding.status is LevelStatus.ASSESSED:
+            return group
+        return _with_comment(group, STATUS_WORDS[finding.status].capitalize())
+
+    def _region(self, finding: LevelFinding) -> Any | None:
+        """A planar group: a circle on the key slice."""
+        if finding.key_slice is None:
+            return None
+        index = finding.key_slice.index
+        region = region_on(self._study.plane(index), finding)
+        if region is None:
+            return None
+        image, frame = self._source.images[index], self._source.frames[index]
+        cited = sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID, None if frame is None else [frame])
+        tracking = sr.TrackingIdentifier(
+            self._identity.uid("tracking", "key", finding.level.name), f"{finding.level.name}, image to open first"
+        )
+        return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking,
+            referenced_region=sr.ImageRegion(region.graphic_type, region.points, cited),
+            **self._said(finding.judgement, finding.level.code),
+        )
+
+    def _said(self, judgement: Judgement | None, site: Code) -> dict[str, Any]:
+        """Finding, site, algorithm and judgement, alike in every kind of group."""
+        return {
+            "finding_type": coded(FRACTURE),
+            "finding_sites": [sr.FindingSite(coded(site))],
+            "algorithm_id": _algorithm(self._result),
+            "measurements": [] if judgement is None else _numbers(judgement),
+            "qualitative_evaluations": [sr.QualitativeEvaluation(coded(codes.PRESENCE), coded(_presence(judgement)))],
+        }
+
+
+def _numbers(judgement: Judgement) -> list[sr.Measurement]:
+    values = ((codes.PROBABILITY, judgement.probability), (codes.THRESHOLD, judgement.threshold))
+    return [sr.Measurement(coded(name), value, coded(codes.NO_UNITS)) for name, value in values]
+
+
+def _presence(judgement: Judgement | None) -> Code:
+    if judgement is None:
+        return codes.UNDETERMINED
+    return codes.PRESENT if judgement.positive else codes.ABSENT
+
+
+def _observer(result: StudyResult) -> sr.ObserverContext:
+    model = result.model
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=derived_uid("device", model.sha256),
+        name=MAKER,
+        manufacturer_name=MAKER,
+        model_name=ascii_text(f"{model.name} {model.version}"),
+        serial_number=model.sha256,
+    )
+    return sr.ObserverContext(coded(codes.DEVICE), device)
+
+
+def _algorithm(result: StudyResult) -> sr.AlgorithmIdentification:
+    model = result.model
+    return sr.AlgorithmIdentification(
+        name=ascii_text(model.name),
+        version=ascii_text(model.version),
+        parameters=[f"operating point: {ascii_text(result.operating_point)}", f"trained on: {ascii_text(model.trained_on)}"],
+        family=coded(codes.ARTIFICIAL_INTELLIGENCE),
+        manufacturer=MAKER,
+    )
+
+
+def _with_comment(group: Any, text: str) -> Any:
+    """The group with a remark for people."""
+    comment = TextContentItem(coded(codes.COMMENT), ascii_text(text), RelationshipTypeValues.CONTAINS)
+    group[0].ContentSequence.append(comment)
+    return group
