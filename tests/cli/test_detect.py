@@ -14,6 +14,7 @@ import pytest
 
 from cspine.anatomy import Level
 from cspine.cli import Exit, main
+from cspine.reporting import FORMATS
 from cspine.reporting.json_result import schema
 from cspine.volume import Volume
 from tests.coded import coded_volume, write_dicom, write_nifti
@@ -57,9 +58,10 @@ def test_a_study_gets_its_folder_a_row_and_a_line_in_the_journal(
     result = json.loads((out / "broken" / "result.json").read_text())
     assert result["patient_overall"]["positive"] is True
     assert result["timings_s"].keys() == {"read", "check", "cut", "classify", "judge", "write"}
-    assert sorted(path.name for path in out.rglob("*")) == ["broken", "result.json", "result.png", "run.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["broken", "failures.csv", "run.json"]
+    assert sorted(path.name for path in (out / "broken").iterdir()) == ["case.json", "result.json", "result.png"]
     case = _journal(out)["cases"][0]
-    assert (case["name"], case["status"], case["error"], case["files"]) == ("broken", "ok", None, ["result.json", "result.png"])
+    assert (case["name"], case["status"], case["reason"], case["files"]) == ("broken", "ok", None, ["result.json", "result.png"])
     assert case["seconds"] > 0
     assert said.out.splitlines()[0].split() == ["study", "any", "C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert said.out.splitlines()[1].count("*") == 2
@@ -78,7 +80,7 @@ def test_a_batch_judges_all_and_one_bad_case_stops_none(
 
     assert code == Exit.SOME_FAILED
     assert _statuses(out) == {"note": "failed", "broken": "ok", "odd": "rejected", "whole": "ok"}
-    assert sorted(path.name for path in out.iterdir()) == ["broken", "odd", "run.json", "whole"]
+    assert sorted(path.name for path in out.iterdir()) == ["broken", "failures.csv", "odd", "run.json", "whole"]
     said = capsys.readouterr()
     assert said.err.startswith("cspine detect: note: ")
     assert said.err.count("\n") == 1
@@ -160,7 +162,7 @@ def test_an_input_that_is_no_scan_is_one_line_and_a_wrong_call(
     assert said.err.startswith("cspine detect: ")
     assert said.err.count("\n") == 1
     assert said.out == ""
-    assert [path.name for path in out.iterdir()] == ["run.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["failures.csv", "run.json"]
     assert _journal(out)["cases"][0]["status"] == "failed"
 
 
@@ -203,14 +205,14 @@ def test_a_folder_that_is_not_ours_is_left_alone(necks: Path, out: Path, coded_p
 
     assert _detect(necks / "broken.nii.gz", package=coded_package, out=out) == Exit.WRONG_INPUT
 
-    assert "is in the way: it holds no result.json" in _journal(out)["cases"][0]["error"]
+    assert "is in the way: it holds no result.json" in _journal(out)["cases"][0]["reason"]
     assert [path.name for path in (out / "broken").iterdir()] == ["thesis.txt"]
 
 
 def test_an_unknown_format_is_one_line(necks: Path, out: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _detect(necks, "--format", "json,fax", package=coded_package, out=out) == Exit.WRONG_INPUT
 
-    assert "--format takes json, png, separated by commas. Received: json,fax" in capsys.readouterr().err
+    assert f"--format takes {', '.join(FORMATS)}, separated by commas. Received: json,fax" in capsys.readouterr().err
 
 
 def test_an_operating_point_can_be_chosen(necks: Path, out: Path, coded_package: Path) -> None:
@@ -231,8 +233,8 @@ def test_a_fault_of_ours_is_told_apart(
 
     assert _detect(necks / "whole.nii.gz", package=coded_package, out=out) == Exit.FAULT
 
-    assert _journal(out)["cases"][0]["error"] == "A fault of cspine: ZeroDivisionError: by zero"
-    assert [path.name for path in out.iterdir()] == ["run.json"]
+    assert _journal(out)["cases"][0]["reason"] == "A fault of cspine: ZeroDivisionError: by zero"
+    assert sorted(path.name for path in out.iterdir()) == ["failures.csv", "run.json"]
 
 
 def test_resuming_keeps_what_is_whole_and_does_the_rest(necks: Path, out: Path, coded_package: Path) -> None:

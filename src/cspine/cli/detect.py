@@ -1,35 +1,28 @@
 """Finds fractures of the cervical spine in CT scans.
 
-For every study a folder appears under OUT, with result.json and a picture; OUT/run.json lists them all. A study is a folder of one
-CT series, a zip of it or a NIfTI file; a folder of such studies is taken as many. Research software, not a medical device.
+For every study a folder appears under OUT, with result.json and a picture; OUT/run.json lists them all, OUT/failures.csv those
+without a judgement. A study is a folder of one CT series, a zip of it or a NIfTI file; a folder of such studies is taken as many.
+Research software, not a medical device.
 """
 
 import argparse
-import json
-import logging
 import signal
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from cspine.cli.batch import Case, CaseStatus, Journal, find_cases, put_case, read_journal
+from cspine.batches.cases import Case, CaseStatus, Shard, find_cases
+from cspine.batches.folders import Manner, clear_leftovers, drop_case, kept
+from cspine.batches.journal import Journal, journal_files
+from cspine.batches.task import Task
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
-from cspine.detection import Detector
-from cspine.errors import InputError, UsageError
-from cspine.evidence import Examination
-from cspine.reading import read_study
-from cspine.reporting import FORMATS, Written, format_of, write_result
-from cspine.reporting.written import together
-from cspine.results import StudyResult
-from cspine.runtime import Device, Engine
-from cspine.study import Study
-
-_log = logging.getLogger(__name__)
+from cspine.errors import UsageError
+from cspine.modelpack import Manifest, Package, load_package
+from cspine.reporting import FORMATS, format_of
+from cspine.runtime import Device
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,89 +38,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", choices=[device.value for device in Device], default="auto", help="where to run the network (default: auto)"
     )
     parser.add_argument("--operating-point", metavar="NAME", help="set of thresholds; the package's default if not given")
-    parser.add_argument("--resume", action="store_true", help="keep the whole cases of an earlier run, do the rest")
+    many = parser.add_argument_group("many studies")
+    many.add_argument("--resume", action="store_true", help="keep the whole cases of an earlier run, do the rest")
+    many.add_argument(
+        "--shard", metavar="i/n", help="do the i-th of n shares only; the others may run elsewhere, into the same OUT"
+    )
+    many.add_argument(
+        "--engine", choices=["local", "ray"], default="local", help="who works: this machine, or a Ray cluster (default: local)"
+    )
+    many.add_argument("--cluster", metavar="ADDRESS", help="with ray: the cluster; RAY_ADDRESS, one that runs here, or a new one")
+    many.add_argument("--workers", type=int, metavar="N", help="with ray: workers, a processor each; as many as fit if not given")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    formats = _formats(options.format)
-    detector = Detector(options.model, Engine(device=Device(options.device)), options.operating_point)
-    batch = _Batch(options.out, detector, formats, options.series)
-    earlier = read_journal(options.out) if options.resume else {}
-    with _terminate_like_interrupt(), Journal(options.out, batch.facts(), find_cases(options.paths)) as journal:
-        for case in progress(journal.cases, len(journal.cases), "studies"):
-            journal.note(batch.kept(case, earlier.get(case.name)) or batch.do(case))
-    print_summary(options.out, journal.cases)
+    task = _task(options)
+    shard = None if options.shard is None else Shard.parse(options.shard)
+    package = load_package(task.model)
+    manner = task.manner(package)
+    cases = find_cases(options.paths, shard)
+    done = {case.name: case for case in _kept(task.out, cases, manner)} if options.resume else {}
+    waiting = [case for case in cases if case.status is CaseStatus.WAITING and case.name not in done]
+    with (
+        _tidy(task.out, cases, journal_files(shard)),
+        _working(options, task, package, waiting) as working,
+        _terminate_like_interrupt(),  # after Ray, which has a way of its own
+        Journal(options.out, _facts(package, manner), [done.get(case.name, case) for case in cases], shard) as journal,
+    ):
+        for case in progress(working, len(waiting), "studies"):
+            journal.note(case)
+    print_summary(options.out, journal)
     return exit_code(journal.cases)
 
 
-class _Batch:
-    """How the cases of a run are done."""
-
-    def __init__(self, out: Path, detector: Detector, formats: tuple[str, ...], series_uid: str | None) -> None:
-        self._out, self._detector, self._formats, self._series_uid = out, detector, formats, series_uid
-
-    def facts(self) -> dict[str, Any]:
-        """What the journal says about the whole run."""
-        model = self._detector.model
-        about = {"name": model.name, "version": model.version, "sha256": model.sha256}
-        return {"model": about, "operating_point": self._detector.operating_point}
-
-    def kept(self, case: Case, earlier: Case | None) -> Case | None:
-        """The case as an earlier run left it, where that was this study, whole, and judged in the same way."""
-        if earlier is None or earlier.source != case.source:
-            return None
-        try:
-            result = json.loads((self._out / case.name / "result.json").read_text(encoding="utf-8"))
-            same = result["model"]["sha256"] == self._detector.model.sha256
-            same = same and result["operating_point"] == self._detector.operating_point
-            status = CaseStatus(result["status"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        whole = set(self._formats) <= set(earlier.formats) and all(
-            (self._out / case.name / file).is_file() for file in earlier.files
-        )
-        return replace(earlier, status=status) if same and whole else None
-
-    def do(self, case: Case) -> Case:
-        """Reads, judges and writes one study; whatever goes wrong stays in its case."""
-        if case.error is not None:
-            return case
-        begin = time.perf_counter()
-        try:
-            result, written = self._judge_and_write(case)
-            notes = tuple(note.text for note in written.notes)
-            case = replace(case, status=CaseStatus(result.status.value), formats=self._formats, files=written.files, notes=notes)
-        except InputError as error:
-            case = replace(case, status=CaseStatus.FAILED, error=str(error))
-        except Exception as error:
-            _log.exception("%s failed", case.name)
-            case = replace(case, status=CaseStatus.FAILED, error=f"A fault of cspine: {type(error).__name__}: {error}", fault=True)
-        return replace(case, seconds=round(time.perf_counter() - begin, 3))
-
-    def _judge_and_write(self, case: Case) -> tuple[StudyResult, Written]:
-        begin = time.perf_counter()
-        study = read_study(Path(case.source), series_uid=self._series_uid)
-        study = replace(study, name=case.name)
-        seconds = {"read": round(time.perf_counter() - begin, 4)}
-        examination = _timed(self._detector.examine(study), seconds)
-        written: list[Written] = []
-        put_case(self._out, case.name, lambda folder: written.append(self._write(examination, study, folder)))
-        return examination.result, written[0]
-
-    def _write(self, examination: Examination, study: Study, folder: Path) -> Written:
-        """Pictures first, so that result.json can say how long they took."""
-        begin = time.perf_counter()
-        others = write_result(examination, study, folder, [name for name in self._formats if name != "json"])
-        seconds = {"write": round(time.perf_counter() - begin, 4)}
-        return together([write_result(_timed(examination, seconds), study, folder, ["json"]), others])
+def _task(options: argparse.Namespace) -> Task:
+    if options.engine != "ray" and (options.cluster or options.workers):
+        raise UsageError("--cluster and --workers need --engine ray. Received: --engine local.")
+    return Task(
+        out=options.out.absolute(),
+        formats=_formats(options.format),
+        model=_everywhere(options.model),
+        operating_point=options.operating_point,
+        series_uid=options.series,
+        device=Device(options.device),
+    )
 
 
-def _timed(examination: Examination, seconds: dict[str, float]) -> Examination:
-    """The same, with the seconds of further stages; reading comes first."""
-    result = examination.result
-    timings = result.timings_s | seconds if "read" in result.timings_s else seconds | result.timings_s
-    return replace(examination, result=replace(result, timings_s=timings))
+def _working(
+    options: argparse.Namespace, task: Task, package: Package[Manifest], cases: Sequence[Case]
+) -> AbstractContextManager[Iterator[Case]]:
+    """Whoever does the cases; where none is left, nobody."""
+    if not cases:
+        return nullcontext(iter(()))
+    if options.engine == "ray":
+        from cspine.batches.cluster import Cluster, on_cluster
+
+        return on_cluster(task, package, cases, Cluster(options.cluster, options.workers))
+    from cspine.batches.local import on_this_machine
+
+    return on_this_machine(task, package, cases)
+
+
+def _facts(package: Package[Manifest], manner: Manner) -> dict[str, Any]:
+    """What the journal says about the whole run."""
+    about = {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256}
+    return {"model": about, "operating_point": manner.operating_point}
+
+
+def _kept(out: Path, cases: Sequence[Case], manner: Manner) -> list[Case]:
+    found = (kept(out, case, manner) for case in progress(cases, len(cases), "looking"))
+    return [case for case in found if case is not None]
+
+
+def _everywhere(model: str | None) -> str | None:
+    """A package as other machines and folders know it: by its name, or by its whole path."""
+    return model if model is None or not Path(model).is_dir() else str(Path(model).absolute())
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -139,6 +124,20 @@ def _formats(text: str) -> tuple[str, ...]:
     for name in names:
         format_of(name)  # a missing extra is said before the first study is read
     return tuple(dict.fromkeys(["json", *names]))
+
+
+@contextmanager
+def _tidy(out: Path, cases: Sequence[Case], files: Sequence[str]) -> Iterator[None]:
+    """Nothing half written before and after, and no result of a case that failed before it was read."""
+    names = {case.name for case in cases} | set(files)
+    clear_leftovers(out, names)
+    for case in cases:
+        if case.status is CaseStatus.FAILED:
+            drop_case(out, case.name)
+    try:
+        yield
+    finally:
+        clear_leftovers(out, names)
 
 
 @contextmanager

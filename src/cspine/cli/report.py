@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cspine.anatomy import CERVICAL
+from cspine.batches.cases import Case, CaseStatus
+from cspine.batches.journal import Journal
 from cspine.cli import Exit
-from cspine.cli.batch import JOURNAL, Case, CaseStatus
 from cspine.reporting.words import percent
 from cspine.results import DISCLAIMER
 
@@ -21,7 +22,9 @@ _NOT_JUDGED = {"not_in_view": "-", "uncertain": "?"}
 
 
 def exit_code(cases: Sequence[Case]) -> Exit:
-    """The exit code of a batch."""
+    """The exit code of a batch; a share may be empty."""
+    if not cases:
+        return Exit.DONE
     failed = [case for case in cases if case.status is CaseStatus.FAILED]
     if len(failed) == len(cases):
         return Exit.FAULT if any(case.fault for case in failed) else Exit.WRONG_INPUT
@@ -30,12 +33,15 @@ def exit_code(cases: Sequence[Case]) -> Exit:
     return Exit.ALL_REJECTED if all(case.status is CaseStatus.REJECTED for case in cases) else Exit.DONE
 
 
-def print_summary(out: Path, cases: Sequence[Case]) -> None:
+def print_summary(out: Path, journal: Journal) -> None:
     """The table and the files on stdout, failures on stderr."""
+    cases = journal.cases
     done = [case for case in cases if case.status in (CaseStatus.OK, CaseStatus.REJECTED)]
     for case in cases:
         if case.status is CaseStatus.FAILED:
-            sys.stderr.write(f"cspine detect: {case.name}: {case.error}\n")
+            sys.stderr.write(f"cspine detect: {case.name}: {case.reason}\n")
+    if not cases:
+        sys.stderr.write("cspine detect: no study falls into this share\n")
     if not done:
         return
     width = min(max(len(case.name) for case in done), _WIDEST_NAME)
@@ -47,7 +53,7 @@ def print_summary(out: Path, cases: Sequence[Case]) -> None:
         warnings[result["disclaimer"]] = None
         lines.append(_row(case.name, width, result))
     lines += ["", "Probability of a fracture; * positive at the operating point, ~ partly in view, - not in view, ? uncertain."]
-    lines += [*(warnings or {DISCLAIMER: None}), "", *_written(out, done, cases)]
+    lines += [*(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -66,9 +72,11 @@ def _cell(judged: dict[str, Any], status: str) -> str:
     return f"{partly}{percent(judged['probability'])}{'*' if judged['positive'] else ' '}"
 
 
-def _written(out: Path, done: Sequence[Case], cases: Sequence[Case]) -> list[str]:
+def _written(out: Path, done: Sequence[Case], journal: Journal) -> list[str]:
     lines = [f"Wrote {out / case.name / file}" for case in done[:_LISTED] for file in case.files]
     if len(done) > _LISTED:
         lines.append(f"  and so on: {len(done)} studies")
-    failed = len(cases) - len(done)
-    return [*lines, f"Wrote {out / JOURNAL}: {len(done)} done, {failed} failed"]
+    failed, rejected = len(journal.cases) - len(done), sum(case.status is CaseStatus.REJECTED for case in done)
+    journal_file, failures_file = (out / name for name in journal.files)
+    lines.append(f"Wrote {journal_file}: {len(done)} done, {failed} failed")
+    return [*lines, f"Wrote {failures_file}: {failed} failed, {rejected} rejected"] if failed or rejected else lines

@@ -1,0 +1,169 @@
+"""Which cases a batch has: a name for every study, and the share of one machine among several."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from cspine.errors import InputError, StudyError, UsageError
+from cspine.reading import list_studies
+
+_SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
+_LONGEST_NAME = 120
+
+
+class CaseStatus(StrEnum):
+    """What became of a case."""
+
+    WAITING = "waiting"
+    OK = "ok"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One study of a batch.
+
+    Attributes:
+        name: Name of its folder in the output.
+        source: What is read.
+        status: What became of it.
+        seconds: How long it took.
+        code: Why it failed or was rejected, as a stable short name; ``None`` otherwise.
+        reason: The same in one line for people.
+        fault: Whether it failed by a fault of ours and not of its input.
+        files: What was written, in its folder.
+        notes: What to know of those files: what was left out, or filled in.
+    """
+
+    name: str
+    source: str
+    status: CaseStatus = CaseStatus.WAITING
+    seconds: float = 0.0
+    code: str | None = None
+    reason: str | None = None
+    fault: bool = False
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def done(self, result: Mapping[str, Any], files: tuple[str, ...], notes: tuple[str, ...]) -> "Case":
+        """The same, with the result that ``result.json`` has.
+
+        Args:
+            result: What it says.
+            files: What was written beside it, and itself.
+            notes: What to know of them.
+
+        Raises:
+            KeyError: It is no result.
+        """
+        status, seconds = CaseStatus(result["status"]), sum(result["timings_s"].values())
+        why = result["reasons"][0] if status is CaseStatus.REJECTED else {"code": None, "text": None}
+        case = replace(self, status=status, seconds=round(seconds, 3), code=why["code"], reason=why["text"])
+        return replace(case, files=files, notes=notes)
+
+    def failed(self, error: Exception) -> "Case":
+        """The same, failed by an error; one that is not of ours is a fault of cspine."""
+        if isinstance(error, InputError):
+            return replace(self, status=CaseStatus.FAILED, code=_code(error), reason=str(error))
+        text = " ".join(f"A fault of cspine: {type(error).__name__}: {error}".split())
+        return replace(self, status=CaseStatus.FAILED, code="fault", reason=text, fault=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A share of a batch: the same name falls into the same of ``count`` shares, whatever else is in the batch.
+
+    Attributes:
+        index: Which share, from 1.
+        count: How many there are.
+    """
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise UsageError(f"--shard needs i/n with i from 1 to n, as 2/4. Received: {self.index}/{self.count}")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads ``i/n``.
+
+        Raises:
+            UsageError: It is something else.
+        """
+        if not re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", text):
+            raise UsageError(f"--shard needs i/n with i from 1 to n, as 2/4. Received: {text}")
+        index, count = map(int, text.split("/"))
+        return cls(index, count)
+
+    def has(self, name: str) -> bool:
+        """Whether a case of this name is in the share."""
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % self.count == self.index - 1
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def find_cases(paths: Sequence[Path], shard: Shard | None = None) -> tuple[Case, ...]:
+    """The studies under some paths, each with a name of its own; a path without any is a case that failed.
+
+    Args:
+        paths: Studies, or folders of them.
+        shard: Only the cases of this share; names are given before, so that all shares agree about them.
+    """
+    names: set[str] = set()
+    seen: set[Path] = set()
+    cases = []
+    for source, error in _sources(paths):
+        place = source.resolve()
+        if place in seen:
+            continue
+        seen.add(place)
+        case = Case(_own_name(place, names), str(place))
+        cases.append(case if error is None else case.failed(error))
+    return tuple(case for case in cases if shard is None or shard.has(case.name))
+
+
+def _sources(paths: Sequence[Path]) -> Iterator[tuple[Path, InputError | None]]:
+    """Studies, and what should be one with the reason why it is none."""
+    for path in paths:
+        try:
+            listing = list_studies(path)
+        except InputError as error:
+            yield path, error
+            continue
+        yield from ((study, None) for study in listing.studies)
+        yield from listing.barren
+
+
+def _own_name(source: Path, taken: set[str]) -> str:
+    """A folder name after the source, which no case has yet; ``taken`` grows by it."""
+    plain = source.name
+    for suffix in _SUFFIXES:
+        if plain.lower().endswith(suffix) and len(plain) > len(suffix):
+            plain = plain[: -len(suffix)]
+            break
+    plain = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in plain).strip(" .")[:_LONGEST_NAME] or "study"
+    name, count = plain, 1
+    while name.casefold() in taken or _is_reserved(name):
+        count += 1
+        name = f"{plain}-{count}"
+    taken.add(name.casefold())
+    return name
+
+
+def _is_reserved(name: str) -> bool:
+    """Whether a file of the batch may have this name: run.json, failures.csv, index.html and those of shards."""
+    return re.fullmatch(r"((run|failures)(-\d+-of-\d+)?\.(json|csv))|index\.html", name.casefold()) is not None
+
+
+def _code(error: InputError) -> str:
+    if isinstance(error, StudyError):
+        return error.code
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()

@@ -1,0 +1,165 @@
+"""The folder of a case: there whole or not at all, with a record of how it was made."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self, TypeVar
+
+from cspine.batches.cases import Case
+from cspine.batches.scans import mark_of
+from cspine.errors import OutputError
+
+RECORD = "case.json"
+RESULT = "result.json"
+_PARTIAL, _OLD = ".partial-", ".old-"
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a case is made: made in the same manner from the same files, two are equal.
+
+    Attributes:
+        cspine: Version of cspine.
+        model_sha256: Digest of the model package.
+        operating_point: The thresholds.
+        series_uid: The series that was asked for.
+        formats: What is written.
+    """
+
+    cspine: str
+    model_sha256: str
+    operating_point: str
+    series_uid: str | None
+    formats: tuple[str, ...]
+
+    def covers(self, other: "Manner") -> bool:
+        """Whether what is made in this manner is what the other would make; more formats do no harm."""
+        return set(other.formats) <= set(self.formats) and replace(other, formats=self.formats) == self
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What ``case.json`` says.
+
+    Attributes:
+        manner: How the case was made.
+        scan: Mark of the files that it was made of; see :func:`cspine.batches.scans.mark_of`.
+        files: What was written.
+        notes: What to know of that.
+    """
+
+    manner: Manner
+    scan: str
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads it.
+
+        Raises:
+            ValueError, LookupError, TypeError: It is none.
+        """
+        data = json.loads(text)
+        manner = Manner(**{**data["manner"], "formats": tuple(data["manner"]["formats"])})
+        return cls(manner, data["scan"], tuple(data["files"]), tuple(data["notes"]))
+
+
+def kept(out: Path, case: Case, manner: Manner) -> Case | None:
+    """The case as an earlier run left it, where it is whole and was made in this manner of the files that are there now."""
+    folder = out / case.name
+    try:
+        record = Record.from_json((folder / RECORD).read_text(encoding="utf-8"))
+        if not record.manner.covers(manner) or record.scan != mark_of(Path(case.source)):
+            return None
+        if not all((folder / name).is_file() for name in record.files):
+            return None
+        return case.done(json.loads((folder / RESULT).read_text(encoding="utf-8")), record.files, record.notes)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def put_case(out: Path, name: str, write: Callable[[Path], Made], known_by: str = RESULT) -> Made:
+    """Fills the folder of a case under a temporary name, then renames it; an earlier result of that name is replaced.
+
+    Args:
+        out: The folder of the batch.
+        name: Name of the case.
+        write: Fills the folder that it is given.
+        known_by: The file by which a folder is known for an earlier result.
+
+    Returns:
+        What ``write`` returns.
+
+    Raises:
+        OutputError: The folder cannot be written, or holds something else than a result.
+    """
+    key = _key()
+    folder, partial, old = out / name, out / f".{name}{_PARTIAL}{key}", out / f".{name}{_OLD}{key}"
+    if folder.exists() and not (folder / known_by).is_file():
+        raise OutputError(f"{folder} is in the way: it holds no {known_by}. Move it, or choose another folder with -o.")
+    try:
+        partial.mkdir()
+        made = write(partial)
+        if folder.exists():
+            folder.replace(old)
+        partial.replace(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}. Choose another folder with -o.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return made
+
+
+def drop_case(out: Path, name: str) -> None:
+    """Removes the result that an earlier run left of a case which fails now: it is of other files, or of another manner."""
+    folder, old = out / name, out / f".{name}{_OLD}{_key()}"
+    if (folder / RESULT).is_file():
+        folder.replace(old)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def put_file(out: Path, name: str, text: str) -> None:
+    """Writes a file of the batch under a temporary name, then renames it; the folder is made where it is missing.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    partial = out / f".{name}{_PARTIAL}{_key()}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8", errors="surrogateescape")
+        partial.replace(out / name)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror}. Choose another folder with -o.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def clear_leftovers(out: Path, names: Collection[str]) -> None:
+    """Removes what was half written when an earlier run was killed, of these cases and files."""
+    for path in out.glob(".*"):
+        name = path.name[1:].rpartition(_PARTIAL)[0] or path.name[1:].rpartition(_OLD)[0]
+        if name not in names:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _key() -> str:
+    """Two that write at the same time do not meet."""
+    return uuid.uuid4().hex[:8]

@@ -1,0 +1,155 @@
+"""The journal of a batch: ``run.json`` with every case, ``failures.csv`` with those that have no result."""
+
+import csv
+import io
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import cspine
+from cspine.batches.cases import Case, CaseStatus, Shard
+from cspine.batches.folders import put_file
+
+JOURNAL, FAILURES = "run.json", "failures.csv"
+_SAVED_EVERY_S = 1.0
+_SAVING_TAKES_AT_MOST = 0.02
+"""Share of the time: the journal of ten thousand cases is written less often than that of ten."""
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Every case of a batch on disk, rewritten as the batch goes on; a reader never meets half a file.
+
+    A share of a batch has files of its own, ``run-2-of-4.json`` and ``failures-2-of-4.csv``, so that several machines may work into
+    one folder. When a share ends, all shares that are there are put together in ``run.json`` and ``failures.csv``.
+    """
+
+    def __init__(self, out: Path, facts: Mapping[str, Any], cases: Iterable[Case], shard: Shard | None = None) -> None:
+        """Begins a journal; the folder is made where it is missing.
+
+        Args:
+            out: Folder of the batch.
+            facts: What holds for all cases.
+            cases: All cases of the batch or the share.
+            shard: The share.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        self._out, self._shard = out, shard
+        self._facts = {"cspine": cspine.__version__, **facts}  # plain JSON values, so that what is read back is equal
+        self._cases = {case.name: case for case in cases}
+        self._next_save = 0.0
+        self.save()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.save()
+        if self._shard is not None:
+            self._merge(self._shard)
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Names of the two files."""
+        return journal_files(self._shard)
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """All cases, in the order in which they were given."""
+        return tuple(self._cases.values())
+
+    def note(self, case: Case) -> None:
+        """Notes what became of a case; the files follow soon."""
+        self._cases[case.name] = case
+        if time.monotonic() > self._next_save:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the files."""
+        begin = time.monotonic()
+        own = {} if self._shard is None else {"shard": str(self._shard)}
+        _save(self._out, journal_files(self._shard), _Content({**self._facts, **own}, self.cases))
+        end = time.monotonic()
+        self._next_save = end + max(_SAVED_EVERY_S, (end - begin) / _SAVING_TAKES_AT_MOST)
+
+    def _merge(self, shard: Shard) -> None:
+        """Puts the shares together, once more if another one has gone on meanwhile: the last to end sees all that ended."""
+        shares = [journal_files(Shard(index, shard.count))[0] for index in range(1, shard.count + 1)]
+        texts = None
+        while texts != (texts := [_text(self._out / name) for name in shares]):
+            cases: list[Case] = []
+            for name, text in zip(shares, texts, strict=True):
+                content = _content(text)
+                if content is not None and _without_shard(content.facts) == self._facts:
+                    cases.extend(content.cases)
+                elif text:
+                    _log.warning("%s is of another run; %s leaves it out", name, JOURNAL)
+            cases.sort(key=lambda case: case.name.casefold())
+            _save(self._out, journal_files(None), _Content({**self._facts, "shards": shard.count}, tuple(cases)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    facts: Mapping[str, Any]
+    cases: tuple[Case, ...]
+
+
+def failures_csv(cases: Sequence[Case]) -> str:
+    """The cases without a judgement as a table: case, source, status, code, reason."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("case", "source", "status", "code", "reason"))
+    table.writerows(
+        (case.name, case.source, case.status, case.code, case.reason)
+        for case in cases
+        if case.status in (CaseStatus.FAILED, CaseStatus.REJECTED)
+    )
+    return text.getvalue()
+
+
+def journal_files(shard: Shard | None) -> tuple[str, str]:
+    """Names of the journal and of the table of failures, of a batch or a share of it."""
+    if shard is None:
+        return JOURNAL, FAILURES
+    share = f"-{shard.index}-of-{shard.count}"
+    return f"run{share}.json", f"failures{share}.csv"
+
+
+def _save(out: Path, files: tuple[str, str], content: _Content) -> None:
+    journal, failures = files
+    data = {**content.facts, "cases": [asdict(case) for case in content.cases]}
+    put_file(out, failures, failures_csv(content.cases))
+    put_file(out, journal, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def _content(text: str) -> _Content | None:
+    """What a journal says; ``None`` where it is none."""
+    try:
+        data = json.loads(text)
+        cases = [_case(case) for case in data.pop("cases")]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return _Content(data, tuple(cases))
+
+
+def _case(data: Mapping[str, Any]) -> Case:
+    lists = {name: tuple(data[name]) for name in ("files", "notes")}
+    return Case(**{**data, **lists, "status": CaseStatus(data["status"])})
+
+
+def _without_shard(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key != "shard"}

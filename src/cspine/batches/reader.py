@@ -1,0 +1,195 @@
+"""Reads scans in a process of its own, one ahead of the network.
+
+Decoders of compressed images are native code that meets whatever is on the disk. What brings one down, or lets it run for ever,
+ends that process and one case with it; the batch goes on. And parsing headers, which holds Python's lock, does not wait for the
+network.
+"""
+
+import multiprocessing
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from cspine.batches.cases import Case
+from cspine.batches.scans import Scan, read_scan
+from cspine.errors import StudyError
+
+Read = Callable[[str, str | None], Scan]
+"""Reads a source, of several series the named one."""
+
+READ_WITHIN_S = 600.0
+"""A study that is not read within this time never will be."""
+
+_PIECE = 1 << 20
+"""Bytes that go through the pipe at once."""
+
+
+class Reader:
+    """Reads scans in a child process, which is started again when it dies."""
+
+    def __init__(self, read: Read = read_scan, within_s: float = READ_WITHIN_S) -> None:
+        """Starts the process.
+
+        Args:
+            read: What it does; a function of a module.
+            within_s: How long it may take over one scan.
+        """
+        self._read, self._within_s = read, within_s
+        self._lock, self._ended = threading.Lock(), False
+        self._process, self._connection = self._begin()
+
+    def read(self, source: str, series_uid: str | None) -> Scan:
+        """Reads one study.
+
+        Raises:
+            StudyError: It cannot be read, or the process died over it.
+        """
+        try:
+            self._connection.send((source, series_uid))
+            if not self._connection.poll(self._within_s):
+                self._begin_again()
+                raise _stuck(source, self._within_s)
+            answer = _received(self._connection)
+        except (EOFError, OSError) as error:
+            raise died(source, self._begin_again()) from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def end(self) -> None:
+        """Ends the process, whatever it does; a call that waits for it fails."""
+        with self._lock:
+            self._ended = True
+            self._process.terminate()
+            self._process.join()
+
+    def _begin(self) -> tuple[BaseProcess, Connection]:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._read), daemon=True, name="cspine-reader")
+        process.start()
+        theirs.close()
+        return process, ours
+
+    def _begin_again(self) -> str:
+        """Puts another process in the place of this one.
+
+        Returns:
+            How this one ended.
+        """
+        with self._lock:
+            self._process.join(1.0)
+            self._process.kill()
+            self._process.join()
+            code = self._process.exitcode or 0
+            self._connection.close()
+            if not self._ended:
+                self._process, self._connection = self._begin()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class ReadAhead:
+    """Hands out cases, each with its scan, and reads the next scan meanwhile: at most two are in memory."""
+
+    def __init__(self, reader: Reader, cases: Sequence[Case], series_uid: str | None) -> None:
+        """Begins to read the first.
+
+        Args:
+            reader: Reads; it is ended with this.
+            cases: What to read, in this order.
+            series_uid: Which series, where a study holds several.
+        """
+        self._reader, self._cases, self._series_uid = reader, cases, series_uid
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cspine-read")
+        self._next = self._begin(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.end()
+        self._thread.shutdown(cancel_futures=True)
+
+    def __iter__(self) -> Iterator[tuple[Case, Callable[[], Scan]]]:
+        """Each case with what hands over its scan, or raises what is wrong with it."""
+        for number, case in enumerate(self._cases):
+            scan = self._next
+            self._next = self._begin(number + 1)
+            if scan is not None:
+                yield case, scan.result
+
+    def _begin(self, number: int) -> Future[Scan] | None:
+        if number >= len(self._cases):
+            return None
+        return self._thread.submit(self._reader.read, self._cases[number].source, self._series_uid)
+
+
+def _serve(connection: Connection, read: Read) -> None:
+    """What the child process does until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
+    while True:
+        try:
+            source, series_uid = connection.recv()
+            try:
+                answer: Scan | Exception = read(source, series_uid)
+            except Exception as error:
+                answer = _portable(error)
+            _send(connection, answer)
+        except (EOFError, OSError):
+            return
+
+
+def _send(connection: Connection, answer: Scan | Exception) -> None:
+    """Sends an answer; arrays go as they are, piece by piece, without a copy on this side."""
+    buffers: list[pickle.PickleBuffer] = []
+    connection.send_bytes(pickle.dumps(answer, protocol=5, buffer_callback=buffers.append))
+    views = [buffer.raw() for buffer in buffers]
+    connection.send([view.nbytes for view in views])
+    for view in views:
+        for begin in range(0, view.nbytes, _PIECE):
+            connection.send_bytes(view[begin : begin + _PIECE])
+
+
+def _received(connection: Connection) -> Scan | Exception:
+    text = connection.recv_bytes()
+    buffers = [np.empty(size, np.uint8) for size in connection.recv()]
+    for buffer in buffers:
+        for begin in range(0, len(buffer), _PIECE):
+            connection.recv_bytes_into(buffer[begin : begin + _PIECE])
+    answer: Scan | Exception = pickle.loads(text, buffers=buffers)  # from our own child
+    return answer
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that can be sent, with what it says about its origin."""
+    if not isinstance(error, StudyError):
+        error.add_note(traceback.format_exc())
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def died(source: str, how: str) -> StudyError:
+    """The refusal of a scan over which a process died."""
+    name = Path(source).name
+    error = StudyError(f"{name} cannot be read: the process that read it died ({how}). Copy it again from where it came.")
+    error.code = "reader_died"
+    return error
+
+
+def _stuck(source: str, within_s: float) -> StudyError:
+    name = Path(source).name
+    error = StudyError(f"A study must be read within {within_s:g} s; {name} was not. Copy it again, or to a faster disk.")
+    error.code = "reader_stuck"
+    return error

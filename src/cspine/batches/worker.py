@@ -1,0 +1,87 @@
+"""Does one case: the same function whoever calls it, on this machine or on many."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from cspine.batches.cases import Case
+from cspine.batches.folders import RECORD, Manner, Record, drop_case, put_case
+from cspine.batches.scans import Scan
+from cspine.batches.task import Task
+from cspine.detection import Detector
+from cspine.errors import InputError
+from cspine.evidence import Examination
+from cspine.modelpack import Manifest, Package
+from cspine.reporting import write_result
+from cspine.reporting.json_result import as_json
+from cspine.reporting.written import together
+from cspine.runtime import Engine
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Does cases of a task with a model that is loaded once.
+
+    Attributes:
+        manner: How.
+    """
+
+    manner: Manner
+
+    def __init__(self, task: Task, package: Package[Manifest] | None = None, threads: int | None = None) -> None:
+        """Loads the model.
+
+        Args:
+            task: What is asked.
+            package: The model package of the task, where it is loaded already.
+            threads: Processor threads for the network; the engine's choice if ``None``.
+
+        Raises:
+            PackageError: The package cannot be used.
+        """
+        self._task = task
+        self._detector = Detector(package or task.model, Engine(task.device, threads=threads), task.operating_point)
+        self.manner = task.manner(self._detector.package)
+
+    def do(self, case: Case, read: Callable[[], Scan]) -> Case:
+        """Judges and writes one study; whatever goes wrong stays in its case.
+
+        Args:
+            case: The case.
+            read: Hands over its scan, or raises what is wrong with it.
+        """
+        begin = time.perf_counter()
+        try:
+            return self._judge_and_write(case, read())
+        except Exception as error:
+            if not isinstance(error, InputError):
+                _log.exception("%s failed", case.name)
+            drop_case(self._task.out, case.name)
+            return replace(case.failed(error), seconds=round(time.perf_counter() - begin, 3))
+
+    def _judge_and_write(self, case: Case, scan: Scan) -> Case:
+        study = replace(scan.study, name=case.name)
+        examination = _timed(self._detector.examine(study), {"read": round(scan.seconds, 4)})
+
+        def write(folder: Path) -> Case:
+            """Pictures first, so that result.json can say how long they took."""
+            begin = time.perf_counter()
+            others = write_result(examination, study, folder, [name for name in self._task.formats if name != "json"])
+            whole = _timed(examination, {"write": round(time.perf_counter() - begin, 4)})
+            written = together([write_result(whole, study, folder, ["json"]), others])
+            notes = tuple(note.text for note in written.notes)
+            record = Record(self.manner, scan.mark, written.files, notes)
+            (folder / RECORD).write_text(record.to_json(), encoding="utf-8")
+            return case.done(as_json(whole.result), written.files, notes)
+
+        return put_case(self._task.out, case.name, write)
+
+
+def _timed(examination: Examination, seconds: dict[str, float]) -> Examination:
+    """The same, with the seconds of further stages; reading comes first."""
+    result = examination.result
+    timings = result.timings_s | seconds if "read" in result.timings_s else seconds | result.timings_s
+    return replace(examination, result=replace(result, timings_s=timings))

@@ -1,0 +1,139 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from cspine.batches.cases import Case
+from cspine.batches.reader import ReadAhead, Reader
+from cspine.errors import StudyError
+from tests.batches.readings import read
+from tests.coded import coded_volume
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    reader = Reader(read)
+    yield reader
+    reader.end()
+
+
+def test_a_scan_arrives_as_it_was_read(reader: Reader) -> None:
+    scan = reader.read("/somewhere/neck", "1.2")
+
+    there = coded_volume()
+    assert (scan.study.name, scan.mark, scan.seconds) == ("neck 1.2", "neck", 1.0)
+    assert np.array_equal(scan.study.volume.hu, there.hu)
+    assert scan.study.volume.hu.dtype == np.float32
+    assert np.array_equal(scan.study.volume.grid.affine, there.grid.affine)
+
+
+def test_a_refusal_arrives_with_its_code(reader: Reader) -> None:
+    with pytest.raises(StudyError, match=r"^Not this one\.$") as refused:
+        reader.read("refuse", None)
+
+    assert refused.value.code == "not_this_one"
+
+
+def test_a_fault_arrives_with_the_place_where_it_happened(reader: Reader) -> None:
+    with pytest.raises(ZeroDivisionError, match="by zero") as fault:
+        reader.read("fault", None)
+
+    assert "readings.py" in fault.value.__notes__[0]
+
+
+def test_a_fault_that_cannot_be_sent_arrives_in_words(reader: Reader) -> None:
+    with pytest.raises(RuntimeError, match="_OddError: odd"):
+        reader.read("odd", None)
+
+
+@pytest.mark.parametrize(("word", "how"), [("crash", "SIGSEGV"), ("leave", "exit code 3")])
+def test_what_kills_the_reading_process_ends_one_case_and_not_the_next(reader: Reader, word: str, how: str) -> None:
+    with pytest.raises(
+        StudyError, match=rf"^{word} cannot be read: the process that read it died \({how}\)\. Copy it again from where it came\.$"
+    ) as died:
+        reader.read(f"/somewhere/{word}", None)
+
+    assert died.value.code == "reader_died"
+    assert reader.read("neck", None).mark == "neck"
+
+
+def test_reading_that_never_ends_is_ended() -> None:
+    reader = Reader(read, within_s=1.0)
+
+    with pytest.raises(StudyError, match=r"^A study must be read within 1 s; sleep was not\. Copy it again") as stuck:
+        reader.read("/somewhere/sleep", None)
+
+    assert stuck.value.code == "reader_stuck"
+    reader.end()
+
+
+def test_one_study_is_read_ahead_and_no_more() -> None:
+    asked: list[str] = []
+
+    class Listening(Reader):
+        def read(self, source: str, series_uid: str | None) -> object:  # type: ignore[override]
+            asked.append(source)
+            return super().read(source, series_uid)
+
+    with ReadAhead(Listening(read), [Case(name, name) for name in "abcd"], None) as scans:
+        work = iter(scans)
+        case, scan = next(work)
+        assert scan().mark == case.name == "a"
+        patience = time.monotonic() + 30
+        while len(asked) < 2 and time.monotonic() < patience:
+            time.sleep(0.01)
+        time.sleep(0.3)
+
+        assert asked == ["a", "b"]
+        assert [case.name for case, _ in work] == ["b", "c", "d"]
+
+
+def test_leaving_early_does_not_wait_for_a_scan() -> None:
+    reader = Reader(read)
+    begin = time.monotonic()
+    with ReadAhead(reader, [Case("a", "sleep")], None):
+        time.sleep(0.1)
+
+    assert time.monotonic() - begin < 20
+    assert threading.active_count() <= 2
+
+
+_PARENT = """
+import time
+from cspine.batches.reader import Reader
+from tests.batches.readings import read
+
+reader = Reader(read)
+reader.read("neck", None)
+print(reader._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_reading_process_does_not_outlive_a_killed_parent() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+    patience = time.monotonic() + 30
+    while _is_there(child) and time.monotonic() < patience:
+        time.sleep(0.02)
+    assert not _is_there(child)
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            return stat.read().split()[2] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
