@@ -31,6 +31,15 @@ SEVERITIES = (0.1, 0.5, 1.0)
 _LEVELS = tuple(level.name for level in CERVICAL)
 _SOFT_HU = 45.0
 _SIDE_MM = 44.0
+_PLANES = ("axial", "sagittal")
+_LOOKALIKE_PLANES = {
+    "posterior_arch_cleft": ("axial", "coronal"),
+    "anterior_arch_cleft": ("axial", "coronal"),
+    "os_odontoideum": ("coronal", "sagittal"),
+    "dens_tip_ossicle": ("coronal", "sagittal"),
+    "synchondrosis": ("coronal", "sagittal"),
+}
+"""Planes that cross them, where axial and sagittal ones do not."""
 
 
 def sheets(data: Path) -> Iterator[tuple[str, Sheet]]:
@@ -70,12 +79,14 @@ def _sagittal(data: Path, phantoms: list[Shown]) -> Sheet:
 
 
 def _axial(shown: list[Shown]) -> Sheet:
+    """In the plane of each vertebra, where that is known."""
     rows = []
     for one in shown:
-        tiles = []
+        tiles: list[NDArray[np.float32] | None] = []
         for name in _LEVELS:
-            centre = beside(np.array(one.centres_mm[name]), y=12.0) if name in one.centres_mm else None
-            tiles.append(None if centre is None else section(one.paint, centre, "axial", (72.0, 78.0), 0.7))
+            axes = one.turns.get(name, np.eye(3))
+            centre = np.array(one.centres_mm[name]) + 12.0 * axes[:, 1] if name in one.centres_mm else None
+            tiles.append(None if centre is None else turned(one.paint, axes, centre, "axial", (72.0, 78.0), 0.7))
         rows.append(Row(one.name, tiles, _LEVELS))
     return Sheet(rows)
 
@@ -86,17 +97,28 @@ def _level(kind: str) -> Level:
 
 
 def _fracture(level: Level, kind: str) -> Row:
-    """One kind at three severities, axial and sagittal."""
+    """One kind at three severities, in the two planes that cross it most squarely."""
     neck = _plain()
     tiles, captions = [], []
     for severity in SEVERITIES:
         injury = draw_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
         broken = neck.with_bone(replace(neck.bone(level.name), injuries=(injury,)))
         broken = replace(broken, bones=tuple(carry_head(broken.bones)))
-        tiles.extend(_two_planes(broken, level, injury.facts.site_mm, _beside_the_split(injury)))
+        planes = _across(injury)
+        tiles.extend(_two_planes(broken, level, injury.facts.site_mm, _beside_the_split(injury), planes))
         facts = injury.facts
         captions.extend([f"{severity}: gap {facts.gap_mm:.1f} mm", f"moved {facts.displacement_mm:.1f} mm"])
-    return Row(f"{level.name} {kind.replace('_', ' ')}", tiles, captions)
+    return Row(f"{level.name} {kind.replace('_', ' ')}: {' and '.join(planes)}", tiles, captions)
+
+
+def _across(injury: Injury) -> tuple[str, str]:
+    """A crack is seen where the section crosses it, and is a blot where the section runs in it."""
+    if not isinstance(injury, Fracture) or injury.facts.kind == "burst":
+        return _PLANES
+    within = np.mean(np.square([cut.normal for cut in injury.cuts]), axis=0)  # along x, y, z
+    blot = ("sagittal", "coronal", "axial")[int(np.argmax(within))]
+    first, second = (plane for plane in ("axial", "coronal", "sagittal") if plane != blot)
+    return (first, second) if blot != "coronal" else _PLANES
 
 
 def _beside_the_split(injury: Injury) -> Vector:
@@ -107,10 +129,12 @@ def _beside_the_split(injury: Injury) -> Vector:
     return (x + 4.0, y, z) if injury.facts.kind == "burst" else (x, y, z)
 
 
-def _two_planes(neck: Neck, level: Level, site_mm: Vector, second_mm: Vector | None = None) -> list[NDArray[np.float32]]:
+def _two_planes(
+    neck: Neck, level: Level, site_mm: Vector, second_mm: Vector | None = None, planes: tuple[str, str] = _PLANES
+) -> list[NDArray[np.float32]]:
     pose, paint = neck.bone(level.name).pose, _bones_only(neck, level)
     first, second = (pose.to_world(np.asarray(place)) for place in (site_mm, second_mm or site_mm))
-    return [along(paint, pose, first, "axial", _SIDE_MM), along(paint, pose, second, "sagittal", _SIDE_MM)]
+    return [along(paint, pose, place, plane, _SIDE_MM) for place, plane in zip((first, second), planes, strict=True)]
 
 
 def _bones_only(neck: Neck, level: Level) -> Painter:
@@ -151,7 +175,7 @@ def _sampler(volume: Volume) -> Painter:
 
 
 def _lookalikes() -> Sheet:
-    """Each kind, axial and sagittal, three in a row."""
+    """Each kind in two planes, three in a row."""
     neck = _plain()
     shown: list[tuple[str, list[NDArray[np.float32]]]] = []
     for level in (Level.C1, Level.C2, Level.C6):
@@ -160,7 +184,8 @@ def _lookalikes() -> Sheet:
                 continue
             found = draw_lookalike(np.random.default_rng(4), level, subjects.sites_of(neck, level), kind)
             changed = neck.with_bone(replace(neck.bone(level.name), changes=(found,)))
-            shown.append((f"{level.name} {kind}", _two_planes(changed, level, found.facts.site_mm)))
+            planes = _LOOKALIKE_PLANES.get(kind, _PLANES)
+            shown.append((f"{level.name} {kind}", _two_planes(changed, level, found.facts.site_mm, None, planes)))
     rows = []
     for first in range(0, len(shown), 3):
         part = shown[first : first + 3]

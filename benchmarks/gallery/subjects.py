@@ -1,7 +1,7 @@
 """Real scans and phantoms that the gallery shows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +45,13 @@ class Shown:
         name: Its caption.
         paint: HU on any grid.
         centres_mm: World positions of vertebrae.
+        turns: Axes of vertebrae as columns, ``(3, 3)``, where they are known.
     """
 
     name: str
     paint: Painter
     centres_mm: dict[str, Vector]
+    turns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def full_head(data: Path) -> Shown:
@@ -92,7 +94,8 @@ def scanned(neck: Neck, grid: Grid, sharpness: float = 0.25, thickness_mm: float
 def scanned_like_full_head(neck: Neck, name: str, below_mm: float = 25.0) -> Shown:
     """A phantom on voxels like those of the FullHead scan."""
     volume = scanned(neck, neck.scan_grid((1.5, 0.9375, 0.9375), 160.0, 30.0, below_mm))
-    return Shown(name, lambda grid: sample(volume, grid).hu, neck.centres_mm)
+    turns = {level: neck.bone(level).pose.turn for level in neck.centres_mm}
+    return Shown(name, lambda grid: sample(volume, grid).hu, neck.centres_mm, turns)
 
 
 def sites_of(neck: Neck, level: Level) -> Sites:
