@@ -21,7 +21,7 @@ from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
 from cspine.errors import UsageError
 from cspine.modelpack import Manifest, Package, load_package
-from cspine.reporting import FORMATS, format_of
+from cspine.reporting import FORMATS, chosen
 from cspine.runtime import Device
 
 
@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results")
     parser.add_argument("--model", metavar="PACKAGE", help="model package: a folder, or a name that `cspine models` lists")
     parser.add_argument("--series", metavar="UID", help="Series Instance UID, where a study holds several")
-    parser.add_argument("--format", default="json,png", help="what to write: json, png; json is always written (default: json,png)")
+    parser.add_argument(
+        "--format",
+        default="json,png",
+        help=f"what to write, separated by commas: {', '.join(FORMATS)}; json is always written (default: json,png)",
+    )
     parser.add_argument(
         "--device", choices=[device.value for device in Device], default="auto", help="where to run the network (default: auto)"
     )
@@ -76,7 +80,7 @@ def _task(options: argparse.Namespace) -> Task:
         raise UsageError("--cluster and --workers need --engine ray. Received: --engine local.")
     return Task(
         out=options.out.absolute(),
-        formats=_formats(options.format),
+        formats=chosen(options.format),
         model=_everywhere(options.model),
         operating_point=options.operating_point,
         series_uid=options.series,
@@ -113,17 +117,6 @@ def _kept(out: Path, cases: Sequence[Case], manner: Manner) -> list[Case]:
 def _everywhere(model: str | None) -> str | None:
     """A package as other machines and folders know it: by its name, or by its whole path."""
     return model if model is None or not Path(model).is_dir() else str(Path(model).absolute())
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    """Names of formats, ``json`` first."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown:
-        raise UsageError(f"--format takes {', '.join(FORMATS)}, separated by commas. Received: {text}")
-    for name in names:
-        format_of(name)  # a missing extra is said before the first study is read
-    return tuple(dict.fromkeys(["json", *names]))
 
 
 @contextmanager

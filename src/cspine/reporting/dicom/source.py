@@ -80,11 +80,13 @@ def judged_source(result: StudyResult, study: Study) -> Source | Reason:
 
 def finish(made: SOPClass, source: Source, result: StudyResult) -> None:
     """Gives an object what all objects have in common: patient and study as the scan has them, and one moment."""
-    header, moment = source.header, moment_of(result, source.header)
-    for keyword in ("SpecificCharacterSet", "TimezoneOffsetFromUTC"):
-        if keyword in header:
-            made[keyword] = header[keyword]
-    made.copy_patient_and_study_information(header)
+    header = source.header
+    with quiet("pydicom"):
+        for keyword in ("SpecificCharacterSet", "TimezoneOffsetFromUTC"):
+            if keyword in header:
+                made[keyword] = header[keyword]
+        made.copy_patient_and_study_information(header)
+        moment = moment_of(result, header)
     date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
     made.SeriesDate, made.SeriesTime = date, time
     for stem in ("InstanceCreation", "Content"):

@@ -1,0 +1,133 @@
+"""What is copied from a scan, what is completed, and what is said when nothing can be cited."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from cspine.errors import StudyError
+from cspine.reading import read_study
+from cspine.reading.quiet import quiet
+from cspine.reporting import Written, write_result
+from tests.coded import coded_volume, write_nifti
+from tests.reading.scans import Change, Scan, body, lacking, setting
+from tests.reporting.dicom.archived import PATIENT, Archived, examination_of, objects_of
+
+pytestmark = pytest.mark.xdist_group("dicom objects")
+
+Make = Callable[[str], Archived]
+_OBJECTS = ("result_sr.dcm", "result_seg.dcm", "result_sc.dcm")
+_OF_PATIENT_AND_STUDY = [
+    keyword
+    for keyword in PATIENT
+    if keyword.startswith(("Patient", "Study", "Accession", "Referring")) and keyword != "PatientPosition"
+]
+
+
+def _small(folder: Path, change: Change) -> Path:
+    scan = Scan(hu=body(12, 24, 24), spacing_mm=(4.0, 4.0), step_mm=6.0, series_uid="1.2.826.0.2", change=change)
+    with quiet("pydicom"):  # which finds odd what these tests write on purpose
+        return scan.write(folder)
+
+
+@pytest.mark.parametrize("name", ["hospital", "enhanced", "zipped"])
+def test_patient_and_study_are_those_of_the_scan(name: str, made: Make) -> None:
+    archive = made(name)
+
+    for file in _OBJECTS:
+        data = dcmread(archive.folder / file)
+        assert {keyword: str(data[keyword].value) for keyword in _OF_PATIENT_AND_STUDY} == {
+            keyword: str(PATIENT[keyword]) for keyword in _OF_PATIENT_AND_STUDY
+        }
+        assert data.StudyInstanceUID == archive.study.study_uid
+        assert data.SpecificCharacterSet == "ISO_IR 100"
+    assert archive.written.notes == ()
+
+
+def test_an_anonymised_scan_is_completed_and_that_is_said(made: Make) -> None:
+    archive = made("anonymised")
+
+    (note,) = archive.written.notes
+    assert note.code == "completed"
+    assert "FrameOfReferenceUID derived; PatientName, PatientID" in note.text
+    assert archive.written.files == (*_OBJECTS, "labels.nii.gz", "heat.nii.gz")
+    objects = [dcmread(archive.folder / file) for file in _OBJECTS]
+    assert all(data.PatientID in ("", None) and data.StudyDate in ("", None) for data in objects)
+
+
+def test_attributes_that_no_standard_allows_are_passed_on_and_harm_nothing(tmp_path: Path) -> None:
+    strange = setting(PatientID="x" * 70, PatientSex="MALE", PatientAge="70")
+    path = _small(tmp_path / "scan", strange)
+
+    archive = objects_of(path, tmp_path / "objects")
+
+    with quiet("pydicom"):
+        for file in _OBJECTS:
+            data = dcmread(archive.folder / file)
+            assert (data.PatientSex, data.PatientAge, data.PatientID) == ("MALE", "70", "x" * 70)
+
+
+def test_a_scan_without_study_and_series_uids_gets_derived_ones(tmp_path: Path) -> None:
+    change = lacking("StudyInstanceUID", "SeriesInstanceUID", "Modality")
+
+    archive = objects_of(_small(tmp_path / "scan", change), tmp_path / "objects")
+
+    uids = {dcmread(archive.folder / file).StudyInstanceUID for file in _OBJECTS}
+    assert len(uids) == 1
+    assert uids.pop().startswith("2.25.")
+    assert "StudyInstanceUID, SeriesInstanceUID, FrameOfReferenceUID derived" in archive.written.notes[0].text
+
+
+def test_images_without_instance_uids_cannot_be_cited(tmp_path: Path) -> None:
+    study = read_study(_small(tmp_path / "scan", lacking("SOPInstanceUID")))
+
+    written = write_result(examination_of(study), study, tmp_path, ("sr", "seg", "sc", "nifti"))
+
+    assert [note.code for note in written.notes] == ["not_citable"]
+    assert written.files == ("labels.nii.gz", "heat.nii.gz")
+
+
+def test_a_nifti_scan_gets_no_dicom_objects_and_one_line_says_why(tmp_path: Path) -> None:
+    study = read_study(write_nifti(coded_volume(), tmp_path / "neck.nii"))
+
+    written = write_result(examination_of(study), study, tmp_path, ("json", "sr", "seg", "sc"))
+
+    assert written == Written(("result.json",), written.notes)
+    assert [note.text for note in written.notes] == [
+        "sr, seg and sc cite the images of a DICOM study. This scan is none; give its DICOM files."
+    ]
+
+
+def test_files_that_vanish_before_the_report_are_an_error_of_one_line(tmp_path: Path) -> None:
+    path = _small(tmp_path / "scan", setting(**PATIENT))
+    study = read_study(path)
+    for file in path.iterdir():
+        file.unlink()
+
+    with pytest.raises(StudyError, match=r"Nothing can be opened at .*\.dcm \(No such file or directory\)"):
+        write_result(examination_of(study), study, tmp_path, ("sr",))
+
+
+def test_files_that_change_before_the_report_are_an_error_of_one_line(tmp_path: Path) -> None:
+    path = _small(tmp_path / "scan", setting(**PATIENT))
+    study = read_study(path)
+    for file in path.iterdir():
+        data = dcmread(file)
+        data.SOPInstanceUID = "1.2.3.4.5"
+        data.save_as(file)
+
+    with pytest.raises(StudyError, match=r"\.dcm changed or vanished while it was read\."):
+        write_result(examination_of(study), study, tmp_path, ("sr",))
+
+
+def test_no_patient_appears_in_nouns_notes_or_logs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = _small(tmp_path / "scan", setting(**PATIENT | {"PatientName": "Verraten^Vera", "PatientSex": "Verraten"}))
+    with caplog.at_level(logging.DEBUG):
+        archive = objects_of(path, tmp_path / "objects")
+
+    said = " ".join([repr(archive.study), repr(archive.examination), repr(archive.written), caplog.text])
+    assert "Verraten" not in said
+    assert "4711" not in said
+    assert str(dcmread(archive.folder / "result_sr.dcm").PatientName) == "Verraten^Vera"
