@@ -7,9 +7,10 @@ makers of Ray.
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -19,7 +20,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from cspine.batches.cases import Case, CaseStatus
 from cspine.batches.folders import RECORD, Manner
-from cspine.batches.reader import died
+from cspine.batches.reader import Read, died
 from cspine.batches.scans import read_scan
 from cspine.batches.task import Task
 from cspine.batches.worker import Worker
@@ -51,7 +52,9 @@ class Cluster:
 
 
 @contextmanager
-def on_cluster(task: Task, package: Package[Manifest], cases: Sequence[Case], cluster: Cluster) -> Iterator[Iterator[Case]]:
+def on_cluster(
+    task: Task, package: Package[Manifest], cases: Sequence[Case], cluster: Cluster, read: Read = read_scan
+) -> Iterator[Iterator[Case]]:
     """Joins a cluster, then hands out the cases as workers have done them, in any order.
 
     Args:
@@ -59,6 +62,7 @@ def on_cluster(task: Task, package: Package[Manifest], cases: Sequence[Case], cl
         package: The model package of the task.
         cases: What to do.
         cluster: Where.
+        read: What reads; a function of a module.
 
     Raises:
         UsageError: There is no such cluster, or no room on it.
@@ -66,7 +70,8 @@ def on_cluster(task: Task, package: Package[Manifest], cases: Sequence[Case], cl
     _join(cluster)
     try:
         count = min(_room(), len(cases), cluster.workers or len(cases))
-        yield _Crew(task, task.manner(package), cases).work(count)
+        actor, manner = ray.remote(num_cpus=1, memory=MEMORY_BYTES)(_Actor), task.manner(package)
+        yield _Crew(task.out, cases, lambda: actor.remote(task, manner, read)).work(count)
     finally:
         ray.shutdown()
 
@@ -74,26 +79,25 @@ def on_cluster(task: Task, package: Package[Manifest], cases: Sequence[Case], cl
 class _Actor:
     """A worker on some machine of the cluster."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, task: Task, manner: Manner, read: Read) -> None:
+        self._task, self._manner, self._read = task, manner, read
         self._worker: Worker | None = None
 
-    def load(self, manner: Manner) -> None:
+    def load(self) -> None:
         """Loads the model, which must be that of the others."""
         self._worker = Worker(self._task, threads=1)
-        ours = self._worker.manner
-        if ours != manner:
-            machine = ray.util.get_node_ip_address()
+        wanted, ours = self._manner, self._worker.manner
+        if ours != wanted:
             raise UsageError(
-                f"All machines of the cluster need cspine {manner.cspine} and the package {manner.model_sha256[:12]}. "
-                f"Received: {ours.cspine} and {ours.model_sha256[:12]} on {machine}. Install the same there."
+                f"All machines of the cluster need cspine {wanted.cspine} and the package {wanted.model_sha256[:12]}. Received: "
+                f"{ours.cspine} and {ours.model_sha256[:12]} on {ray.util.get_node_ip_address()}. Install the same there."
             )
 
     def do(self, case: Case) -> Case:
         """Does a case."""
         if self._worker is None:
             raise RuntimeError("A worker must load before it works.")
-        return self._worker.do(case, lambda: read_scan(case.source, self._task.series_uid))
+        return self._worker.do(case, lambda: self._read(case.source, self._task.series_uid))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +112,10 @@ class _Job:
 class _Crew:
     """Workers, what they do, and what is left to do."""
 
-    def __init__(self, task: Task, manner: Manner, cases: Sequence[Case]) -> None:
-        self._task, self._manner = task, manner
+    def __init__(self, out: Path, cases: Sequence[Case], hire: Callable[[], Any]) -> None:
+        self._out, self._new_actor = out, hire
         self._left = deque((case, 1) for case in cases)
         self._busy: dict[Any, _Job] = {}
-        self._actor = ray.remote(num_cpus=1, memory=MEMORY_BYTES)(_Actor)
 
     def work(self, count: int) -> Iterator[Case]:
         """Does all cases with so many workers; one that dies is replaced.
@@ -129,8 +132,8 @@ class _Crew:
                 yield case
 
     def _hire(self) -> None:
-        actor = self._actor.remote(self._task)
-        self._busy[actor.load.remote(self._manner)] = _Job(actor)
+        actor = self._new_actor()
+        self._busy[actor.load.remote()] = _Job(actor)
 
     def _received(self, answer: Any, job: _Job) -> Case | None:
         """The case that a worker has done, if any, and the next one for it."""
@@ -162,10 +165,10 @@ class _Crew:
 
     def _seen(self, case: Case) -> Case:
         """The case, if what the worker wrote is here too."""
-        if case.status is CaseStatus.FAILED or (self._task.out / case.name / RECORD).is_file():
+        if case.status is CaseStatus.FAILED or (self._out / case.name / RECORD).is_file():
             return case
         return case.failed(
-            OutputError(f"A worker wrote {case.name}, which is not in {self._task.out} here. Give an -o that all machines share.")
+            OutputError(f"A worker wrote {case.name}, which is not in {self._out} here. Give an -o that all machines share.")
         )
 
 

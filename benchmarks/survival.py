@@ -1,0 +1,161 @@
+"""Whether a batch survives the night: damaged studies among good ones, and a process that is killed.
+
+``python -m benchmarks.survival --data DIR`` makes a folder of many studies from those of a data set, one in twenty of them damaged,
+and judges it twice: once in peace, and once killed (SIGKILL) at random moments and resumed. It says whether all good studies were
+judged, whether each damaged one is named with its reason, whether a kill left anything half written, whether both ways end in the
+same files (times aside), and what memory did meanwhile.
+"""
+
+import argparse
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.damage import Damage, make_batch
+from benchmarks.memory import Memory, Watch
+
+_TIMES = re.compile(r'"(created|seconds|read|check|locate|cut|classify|judge|write)": [^,\n]+')
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out.
+
+    Attributes:
+        judged: Good studies that have a result.
+        named: Damaged studies with the code that was given.
+        faults: What is not as it should be; empty if all is well.
+        seconds: How long the run in peace took.
+        memory: What it needed.
+    """
+
+    judged: int
+    named: dict[str, str]
+    faults: tuple[str, ...]
+    seconds: float
+    memory: Memory | None = field(default=None, repr=False)
+
+
+def survive(studies: Path, damaged: dict[str, Damage], work: Path, arguments: Sequence[str], kills: Sequence[float]) -> Verdict:
+    """Judges a folder of studies in peace and under fire.
+
+    Args:
+        studies: The folder.
+        damaged: Its damaged studies.
+        work: Where results go.
+        arguments: More arguments for ``cspine detect``.
+        kills: When to kill, as shares of the time that the run in peace takes.
+    """
+    begin = time.perf_counter()
+    with _detect(studies, work / "peace", arguments) as process, Watch(process.pid) as watch:
+        code = process.wait()
+    seconds = time.perf_counter() - begin
+    faults = _half_written(work / "peace")
+    if code != 3:
+        faults.append(f"exit code 3 was due, {code} came")
+    for share in kills:
+        with _detect(studies, work / "fire", [*arguments, "--resume"]) as process:
+            time.sleep(share * seconds)
+            process.kill()
+        faults += _half_written(work / "fire")
+    with _detect(studies, work / "fire", [*arguments, "--resume"]) as process:
+        process.wait()
+    names = sorted(path.name for path in studies.iterdir())
+    cases = {case["name"]: case for case in json.loads((work / "peace" / "run.json").read_text())["cases"]}
+    faults += _misjudged(names, damaged, cases) + _different(work / "peace", work / "fire")
+    good = [name for name in names if Path(name).stem not in damaged and cases[name]["status"] == "ok"]
+    named = {name: str(cases.get(name, {}).get("code")) for name in damaged}
+    return Verdict(len(good), named, tuple(faults), seconds, watch.memory)
+
+
+def _detect(studies: Path, out: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cspine", "detect", str(studies), "-o", str(out), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _half_written(out: Path) -> list[str]:
+    """Cases that are not whole; what has a temporary name is no case."""
+    faults = []
+    for folder in (path for path in out.glob("[!.]*") if path.is_dir()):
+        try:
+            record = json.loads((folder / "case.json").read_text())
+            json.loads((folder / "result.json").read_text())
+            missing = [name for name in record["files"] if not (folder / name).is_file()]
+        except (OSError, ValueError) as error:
+            missing = [str(error)]
+        faults += [f"{folder.name} is not whole: {name}" for name in missing]
+    return faults
+
+
+def _misjudged(names: Sequence[str], damaged: dict[str, Damage], cases: dict[str, Any]) -> list[str]:
+    faults = []
+    for name in (Path(name).stem for name in names):
+        case = cases.get(name)
+        if case is None:
+            faults.append(f"{name} is not in the journal")
+        elif name not in damaged and case["status"] != "ok":
+            faults.append(f"{name} is good, and was not judged: {case['reason']}")
+        elif name in damaged and (case["status"] == "ok" or case["code"] not in damaged[name].codes):
+            faults.append(f"{name} is damaged ({damaged[name].name}), and {case['status']} with code {case['code']} came")
+    return faults
+
+
+def _different(peace: Path, fire: Path) -> list[str]:
+    """Files of two folders that differ in more than times."""
+    here, there = _contents(peace), _contents(fire)
+    return [f"{name} differs" for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
+
+
+def _contents(out: Path) -> dict[str, bytes | str]:
+    found: dict[str, bytes | str] = {}
+    for path in (path for path in out.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        found[path.relative_to(out).as_posix()] = _TIMES.sub("", data.decode()) if path.suffix == ".json" else data
+    return found
+
+
+def main() -> int:
+    """Prints the verdict."""
+    options = _arguments()
+    chance = random.Random(options.seed)
+    sources = sorted(path for path in (options.data / "train_images").iterdir() if path.is_dir())
+    with tempfile.TemporaryDirectory(dir=options.work) as folder:
+        work = Path(folder)
+        damaged = make_batch(sources, work / "studies", options.studies, round(options.studies * options.damaged))
+        kills = [chance.uniform(0.1, 0.9) for _ in range(options.kills)]
+        verdict = survive(work / "studies", damaged, work, ["--format", options.format], kills)
+    good = options.studies - len(damaged)
+    print(f"{options.studies} studies made of {len(sources)}, {len(damaged)} of them damaged; {options.format}")
+    print(f"in peace: {verdict.seconds:.0f} s, {verdict.judged} of {good} good ones judged")
+    for name, damage in damaged.items():
+        print(f"  {name}  {damage.name:<32}{verdict.named[name]}")
+    print(f"killed after {', '.join(f'{share * verdict.seconds:.0f} s' for share in kills)} and resumed: ", end="")
+    print("the same files" if not any("differs" in fault for fault in verdict.faults) else "other files")
+    if verdict.memory is not None:
+        print(verdict.memory)
+    print("\n".join(verdict.faults) or "all is well")
+    return int(bool(verdict.faults))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="data set folder, as `cspine phantom` makes it")
+    parser.add_argument("--studies", type=int, default=200, help="how many studies to judge (default: 200)")
+    parser.add_argument("--damaged", type=float, default=0.05, help="share of them that is damaged (default: 0.05)")
+    parser.add_argument("--kills", type=int, default=2, help="how often to kill (default: 2)")
+    parser.add_argument("--seed", type=int, default=0, help="when to kill is drawn from it (default: 0)")
+    parser.add_argument("--format", default="json,png", help="formats of `cspine detect` (default: json,png)")
+    parser.add_argument("--work", type=Path, help="folder for everything, on the disk of the data set (default: a temporary one)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
