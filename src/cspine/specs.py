@@ -57,3 +57,55 @@ class VolumeSpec:
         low, high = self.window_hu
         if min(self.spacing_mm) <= 0 or min(self.size) < 1 or low >= high:
             raise GeometryError(f"A volume specification needs positive spacing and size and a rising window. Received: {self}")
+
+    @property
+    def channels(self) -> int:
+        """Values of a voxel that are fed: the picture's."""
+        return 1
+
+    @property
+    def classes(self) -> int:
+        """What a voxel may be: background, C1..C7, other vertebra, other bone."""
+        return VOXEL_CLASSES
+
+    @property
+    def output(self) -> str:
+        """The name of the network's output."""
+        return "levels"
+
+
+@dataclass(frozen=True, slots=True)
+class RefinerSpec(VolumeSpec):
+    """How a network that tells one vertebra from its neighbours sees a scan: an upright crop around it, and where it roughly lies.
+
+    A crop ``(n, z, y, x, 3)`` holds the picture, windowed to 0..1; the vertebra, and all other vertebrae, as a coarse label map
+    has them, smoothed (:func:`cspine.imaging.crops.crop_input`). The output ``vertebra``, ``(n, z, y, x, 3)``, says how likely
+    each voxel is background, this vertebra, or other bone.
+
+    Attributes:
+        guide_step: Voxels of a crop per voxel of the coarse label map that guides, along each axis.
+        guide_blur_mm: Standard deviation by which the coarse label map is smoothed.
+    """
+
+    guide_step: int = 2
+    guide_blur_mm: float = 2.5
+
+    def __post_init__(self) -> None:
+        VolumeSpec.__post_init__(self)
+        if self.guide_step < 1 or any(side % self.guide_step for side in self.size) or self.guide_blur_mm < 0:
+            raise GeometryError(f"A guide needs a step that divides the sides of a crop, and a blur of 0 or more. Received: {self}")
+
+    @property
+    def channels(self) -> int:
+        """Values of a voxel that are fed: the picture's, this vertebra's, all others'."""
+        return 3
+
+    @property
+    def classes(self) -> int:
+        """What a voxel may be: background, this vertebra, other bone."""
+        return 3
+
+    @property
+    def output(self) -> str:
+        """The name of the network's output."""
+        return "vertebra"

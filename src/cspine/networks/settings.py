@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cspine.errors import UsageError
-from cspine.specs import VOXEL_CLASSES, SliceSpec, VolumeSpec
+from cspine.specs import SliceSpec, VolumeSpec
 
 if TYPE_CHECKING:
     import keras
@@ -289,7 +289,7 @@ class UNetTransferSettings(PretrainedSettings):
 
 @dataclass(frozen=True, slots=True)
 class UNet3DSettings:
-    """A U-Net in space: for each voxel of a window, which vertebra it belongs to.
+    """A U-Net in space: for each voxel of a window, what it belongs to.
 
     Attributes:
         widths: Filters, at full resolution and after each halving.
@@ -316,4 +316,6 @@ class UNet3DSettings:
         from cspine.networks.unet3d import UNet3D
 
         self.check(spec)
-        return UNet3D(input_shape=(*spec.size, 1), widths=self.widths, classes=VOXEL_CLASSES, seed=seed)
+        return UNet3D(
+            input_shape=(*spec.size, spec.channels), widths=self.widths, classes=spec.classes, output=spec.output, seed=seed
+        )

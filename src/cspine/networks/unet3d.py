@@ -15,13 +15,23 @@ class UNet3D(keras.Model):
     """Encoder and decoder with bridges, in three dimensions; each map is normalised by itself (Ulyanov et al., 2016).
 
     Args:
-        input_shape: Voxels of a window and its one channel, ``(z, y, x, 1)``.
+        input_shape: Voxels of a window and its channels, ``(z, y, x, c)``.
         widths: Filters at full resolution and after each halving.
         classes: What a voxel may be.
+        output: The name of what it says.
         seed: Of the fresh weights.
     """
 
-    def __init__(self, *, input_shape: Sequence[int], widths: Sequence[int], classes: int, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int],
+        widths: Sequence[int],
+        classes: int,
+        output: str = "levels",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         # Layers
         seeds = count(seed * 1000)
         down = [_Pair(f"down{i}", width, seeds) for i, width in enumerate(widths)]
@@ -30,7 +40,7 @@ class UNet3D(keras.Model):
             for i, width in enumerate(widths[:-1])
         ]
         up = [_Pair(f"up{i}", width, seeds) for i, width in enumerate(widths[:-1])]
-        logits = layers.Conv3D(classes, 1, kernel_initializer=fresh(seeds), name="levels_logits")
+        logits = layers.Conv3D(classes, 1, kernel_initializer=fresh(seeds), name=f"{output}_logits")
 
         # Functional model
         window = keras.Input(tuple(input_shape), name="window")
@@ -41,13 +51,14 @@ class UNet3D(keras.Model):
         for i in reversed(range(len(up))):
             x = layers.Concatenate(name=f"up{i}_bridge")([bridges[i], rises[i](x)])
             x = up[i](x)
-        levels = layers.Activation("softmax", dtype="float32", name="levels")(logits(x))
-        super().__init__(inputs=window, outputs={"levels": levels}, **kwargs)
+        said = layers.Activation("softmax", dtype="float32", name=output)(logits(x))
+        super().__init__(inputs=window, outputs={output: said}, **kwargs)
 
         # Config
         self.window_shape = tuple(input_shape)
         self.widths = tuple(widths)
         self.classes = classes
+        self.said = output
         self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
@@ -58,6 +69,7 @@ class UNet3D(keras.Model):
             "input_shape": self.window_shape,
             "widths": self.widths,
             "classes": self.classes,
+            "output": self.said,
             "seed": self.seed,
         }
 

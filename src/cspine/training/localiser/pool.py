@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -72,6 +72,24 @@ def make_pool(
         OutputError: The folder cannot be written.
     """
     counts = {Part.LEARN: settings.necks, Part.CHOOSE: settings.held_out}
+    return fill_pool(folder, partial(draw_pool_image, settings, spec), counts, jobs, tell)
+
+
+def fill_pool(
+    folder: Path, draw: Callable[[Part, int], PoolImage], counts: Mapping[Part, int], jobs: int, tell: Callable[[str], None]
+) -> dict[Part, list[Path]]:
+    """The files of any pool; those that are there already are kept.
+
+    Args:
+        folder: Where they lie.
+        draw: Makes the neck of a part and number; it goes to other processes.
+        counts: How many necks each part has.
+        jobs: Processes.
+        tell: Who wants to know.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
     paths = {part: [folder / f"{part}-{number:05d}.npz" for number in range(count)] for part, count in counts.items()}
     missing = [(part, number) for part, files in paths.items() for number, path in enumerate(files) if not path.is_file()]
     if not missing:
@@ -82,7 +100,7 @@ def make_pool(
         raise OutputError(f"A pool of necks needs a folder that can be written. {folder}: {error.strerror}.") from error
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as workers:
-        work = partial(_make, folder, settings, spec)
+        work = partial(_make, folder, draw)
         running = [workers.submit(work, part, number) for part, number in missing]
         for done, future in enumerate(as_completed(running), 1):
             future.result()
@@ -105,18 +123,32 @@ def read_pool_image(path: Path) -> PoolImage:
 
 def draw_pool_image(settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> PoolImage:
     """One neck of a pool, the same for the same settings and number."""
-    held_out = part is Part.CHOOSE
-    rng = np.random.default_rng([settings.seed + _HELD_OUT_SEED * held_out, number])
-    neck = draw_neck(rng, fractured=_draw_fractured(rng), spread=_draw_spread(rng, settings, held_out=held_out))
+    rng = pool_chance(settings.seed, part, number)
+    neck = draw_pool_neck(rng, part, settings.beyond_life)
     if rng.random() < settings.trunks:
         return _trunk(rng, neck, settings, spec)
-    found = render(neck, _draw_grid(rng, neck, settings, spec))
+    return picture_of(neck, _draw_grid(rng, neck, settings, spec))
+
+
+def pool_chance(seed: int, part: Part, number: int) -> np.random.Generator:
+    """All chance of one neck of a pool."""
+    return np.random.default_rng([seed + _HELD_OUT_SEED * (part is Part.CHOOSE), number])
+
+
+def draw_pool_neck(rng: np.random.Generator, part: Part, beyond_life: float) -> Neck:
+    """A neck to learn from, or one out of any such shape to choose by; three in ten are fractured."""
+    return draw_neck(rng, fractured=_draw_fractured(rng), spread=_draw_spread(rng, part, beyond_life))
+
+
+def picture_of(neck: Neck, grid: Grid) -> PoolImage:
+    """A neck on a grid, as a pool holds it."""
+    found = render(neck, grid)
     return PoolImage(_rounded(found.volume.hu), classes_of(found.labels.labels))
 
 
-def _draw_spread(rng: np.random.Generator, settings: PoolSettings, *, held_out: bool) -> Spread:
-    beyond = rng.random() < settings.beyond_life
-    if held_out:
+def _draw_spread(rng: np.random.Generator, part: Part, beyond_life: float) -> Spread:
+    beyond = rng.random() < beyond_life
+    if part is Part.CHOOSE:
         return _BENT
     return BEYOND_LIFE if beyond else LIFE
 
@@ -158,8 +190,8 @@ def _rounded(hu: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(hu), -2048, 8000).astype(np.int16)
 
 
-def _make(folder: Path, settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> None:
-    image = draw_pool_image(settings, spec, part, number)
+def _make(folder: Path, draw: Callable[[Part, int], PoolImage], part: Part, number: int) -> None:
+    image = draw(part, number)
     path = folder / f"{part}-{number:05d}.npz"
     partial_path = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npz")
     try:

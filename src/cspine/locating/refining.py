@@ -1,0 +1,242 @@
+"""Where each vertebra ends: a second network looks at crops around those that were located, on finer voxels.
+
+In short::
+
+    fine = refine(volume, located, spec, session)
+    fine.located             # a Located as before: finer labels around C1..C7, centres and boxes from them
+    fine.labels_on(grid)     # the labels on any grid, for instance the scan's own
+
+``volume`` is the scan, however it is stored; ``located`` comes from :func:`cspine.locating.locate_levels`; ``spec`` is a
+:class:`cspine.specs.RefinerSpec`; ``session`` runs the network: input ``(n, z, y, x, 3)``, output ``vertebra`` ``(n, z, y, x, 3)``:
+background, this vertebra, other bone.
+
+Every vertebra that was located is refined, those of uncertain names too: where a vertebra ends does not depend on what it is
+called. Names, confidence, status, axes and the line stay; T1 and other bone stay as coarse as they were. A vertebra of which the
+second network sees next to nothing keeps its coarse voxels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.anatomy import BACKGROUND, Level
+from cspine.geometry import Grid, Vector
+from cspine.imaging import sample
+from cspine.imaging.crops import crop_input, cut, guide_grid
+from cspine.locating.levels import Located, Vertebra
+from cspine.results import Box
+from cspine.runtime import Session
+from cspine.specs import RefinerSpec
+from cspine.volume import LabelMap, Volume
+
+_SURE = 0.5
+"""A voxel that is less likely a vertebra's than that is not."""
+
+_TAILS = (1.0, 99.0)
+"""Percentiles between which a vertebra's middle is sought: a few stray voxels do not move it."""
+
+_FADED = 0.25
+"""A vertebra that keeps less of its coarse size was not seen by the second network."""
+
+_CRUMB = 0.04
+"""Of a vertebra: less than this, more than a gap away from the rest, is none of it. Masses, arches and fragments are more."""
+
+_CUT_OFF, _MOVED_MM = 0.004, 5.0
+"""A vertebra with more of it at the sides of its crop than that, whose middle is farther from the crop's than this: look again."""
+
+_EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefinedCrop:
+    """One vertebra with its borders.
+
+    Attributes:
+        level: Which one.
+        probability: How likely each voxel is its, 0..1, ``(z, y, x)``; 0 at what belongs to a neighbour.
+        grid: Upright.
+    """
+
+    level: Level
+    probability: NDArray[np.float32]
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """Vertebrae with their borders.
+
+    Attributes:
+        located: What was located; its labels are fine and reach around C1..C7 alone.
+        crops: Each of its vertebrae.
+        coarse: The labels before, of the whole scan.
+    """
+
+    located: Located
+    crops: tuple[RefinedCrop, ...]
+    coarse: LabelMap
+
+    def labels_on(self, grid: Grid) -> LabelMap:
+        """The labels on another grid, for instance that of the scan.
+
+        Probabilities are interpolated, so borders lie between voxels too. Beside the labels, memory holds the box of C1..C7 alone.
+        """
+        labels = sample(_without(self.coarse, [crop.level for crop in self.crops]), grid).labels
+        parts = [(crop, box) for crop in self.crops if (box := _box_on(grid, _holding(crop))) is not None]
+        if parts:
+            low, high = (np.array([[getattr(side, end) for side in box] for _, box in parts]) for end in ("start", "stop"))
+            start = low.min(axis=0)
+            best = np.zeros(tuple(high.max(axis=0) - start), np.float32)
+            for crop, box in parts:
+                here = tuple(slice(side.start - first, side.stop - first) for side, first in zip(box, start, strict=True))
+                shape = best[here].shape
+                likely = sample(Volume(crop.probability, crop.grid), grid.part([side.start for side in box], shape), fill=0).hu
+                wins = (likely > _SURE) & (likely > best[here])
+                labels[box][wins], best[here][wins] = crop.level, likely[wins]
+        return LabelMap(labels, grid)
+
+
+def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session) -> Refined:
+    """Finds where each vertebra ends.
+
+    Args:
+        volume: The scan.
+        located: What the first network found in it.
+        spec: What the second network is fed.
+        session: The second network.
+
+    Raises:
+        PackageError: The network does not do what it should.
+    """
+    if not located.vertebrae:
+        return Refined(located, (), located.labels)
+    lattice = _lattice(located.labels.grid, spec)
+    crops = [_look(volume, located.labels, vertebra, lattice, spec, session) for vertebra in located.vertebrae]
+    labels = _compete(crops, located.labels)
+    _drop_crumbs(labels.labels, located.vertebrae)
+    owned = tuple(_owned(crop, labels) for crop in crops)
+    vertebrae = tuple(_measured(vertebra, labels) for vertebra in located.vertebrae)
+    return Refined(replace(located, vertebrae=vertebrae, labels=labels), owned, located.labels)
+
+
+def _lattice(coarse: Grid, spec: RefinerSpec) -> Grid:
+    """Fine voxels of which all crops are parts, so that they can be laid over one another."""
+    grid = Grid.upright(coarse.world((0, 0, 0)), (1, 1, 1), spec.spacing_mm)
+    return replace(grid, frame_of_reference_uid=coarse.frame_of_reference_uid)
+
+
+def _look(volume: Volume, coarse: LabelMap, vertebra: Vertebra, lattice: Grid, spec: RefinerSpec, session: Session) -> RefinedCrop:
+    """What the network says around a vertebra; once more around what it found, where that is cut off."""
+    known = coarse.labels == vertebra.level
+    grid = _crop_around(_middle(known, coarse.grid), lattice, spec)
+    likely = _said(volume, coarse, vertebra.level, grid, spec, session)
+    found = likely > _SURE
+    if found.any() and _at_sides(found) > _CUT_OFF * found.sum():
+        again = _crop_around(_middle(found, grid), lattice, spec)
+        if np.linalg.norm(again.centre_mm - grid.centre_mm) > _MOVED_MM:
+            grid, likely = again, _said(volume, coarse, vertebra.level, again, spec, session)
+    size = np.count_nonzero(known) * np.prod(coarse.grid.spacing_mm)
+    if np.count_nonzero(likely > _SURE) * np.prod(spec.spacing_mm) < _FADED * size:
+        likely = (sample(coarse, grid).labels == vertebra.level).astype(np.float32)
+    return RefinedCrop(vertebra.level, likely, grid)
+
+
+def _said(volume: Volume, coarse: LabelMap, level: Level, grid: Grid, spec: RefinerSpec, session: Session) -> NDArray[np.float32]:
+    guide = sample(coarse, guide_grid(grid, spec)).labels
+    fed = crop_input(cut(volume, grid).hu, guide, level, spec)
+    return np.ascontiguousarray(session.run(fed[None])[spec.output][0, ..., 1])
+
+
+def _crop_around(centre_mm: NDArray[np.float64], lattice: Grid, spec: RefinerSpec) -> Grid:
+    start = np.rint(lattice.index(centre_mm) - (np.asarray(spec.size) - 1) / 2)
+    return lattice.part(start, spec.size)
+
+
+def _middle(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
+    """The middle of the box that holds what is marked."""
+    low, high = np.percentile(np.argwhere(mask), _TAILS, axis=0)
+    return grid.world((low + high) / 2)
+
+
+def _at_sides(mask: NDArray[np.bool_]) -> int:
+    return sum(int(np.count_nonzero(np.take(mask, end, axis=axis))) for axis in range(3) for end in (0, -1))
+
+
+def _compete(crops: Sequence[RefinedCrop], coarse: LabelMap) -> LabelMap:
+    """The labels around all crops: where several claim a voxel, the likeliest has it."""
+    first = crops[0].grid
+    starts = np.rint([first.index(crop.grid.world((0, 0, 0))) for crop in crops]).astype(int)
+    low, high = starts.min(axis=0), (starts + first.shape).max(axis=0)
+    z, y, x = (int(side) for side in high - low)
+    grid = first.part(low, (z, y, x))
+    labels = sample(_without(coarse, [crop.level for crop in crops]), grid).labels
+    best = np.full(grid.shape, _SURE, np.float32)
+    for crop, start in zip(crops, starts - low, strict=True):
+        here = tuple(slice(a, a + n) for a, n in zip(start, first.shape, strict=True))
+        wins = crop.probability > best[here]
+        labels[here][wins], best[here][wins] = crop.level, crop.probability[wins]
+    return LabelMap(labels, grid)
+
+
+def _without(coarse: LabelMap, levels: Sequence[Level]) -> LabelMap:
+    return LabelMap(np.where(np.isin(coarse.labels, levels), BACKGROUND, coarse.labels).astype(np.uint8), coarse.grid)
+
+
+def _drop_crumbs(labels: NDArray[np.uint8], vertebrae: Sequence[Vertebra]) -> None:
+    """What is small and lies apart is background; what is apart by no more than a crack, or large, stays. In place."""
+    for vertebra in vertebrae:
+        own = labels == vertebra.level
+        pieces, count = ndimage.label(ndimage.binary_dilation(own, _EVERY_SIDE), _EVERY_SIDE)
+        if count > 1:
+            sizes = np.bincount(pieces[own], minlength=count + 1)
+            crumbs = np.flatnonzero(sizes < _CRUMB * own.sum())
+            labels[own & np.isin(pieces, crumbs)] = BACKGROUND
+
+
+def _owned(crop: RefinedCrop, labels: LabelMap) -> RefinedCrop:
+    """A crop without what others own, and without crumbs: only what is its, and the half voxels around that."""
+    start = np.rint(labels.grid.index(crop.grid.world((0, 0, 0)))).astype(int)
+    here = labels.labels[tuple(slice(a, a + n) for a, n in zip(start, crop.grid.shape, strict=True))]
+    own = here == crop.level
+    around = ndimage.binary_dilation(own, _EVERY_SIDE)
+    likely = np.where(own, crop.probability, np.where(around, np.minimum(crop.probability, _SURE), 0))
+    return replace(crop, probability=likely.astype(np.float32))
+
+
+def _measured(vertebra: Vertebra, labels: LabelMap) -> Vertebra:
+    """The vertebra with the centre and the box of its fine voxels."""
+    index = np.argwhere(labels.labels == vertebra.level)
+    if not len(index):
+        return vertebra
+    low, high = labels.grid.world(index.min(axis=0) - 0.5), labels.grid.world(index.max(axis=0) + 0.5)
+    box = Box(_vector(np.minimum(low, high)), _vector(np.maximum(low, high)))
+    return replace(vertebra, centre_mm=_vector(labels.grid.world(index.mean(axis=0))), box_mm=box)
+
+
+def _holding(crop: RefinedCrop) -> NDArray[np.float64]:
+    """Corners in the world of the box that holds a vertebra, a voxel more on each side."""
+    index = np.argwhere(crop.probability > 0)
+    if not len(index):
+        return np.empty((0, 3))
+    low, high = index.min(axis=0) - 1.5, index.max(axis=0) + 1.5
+    corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(8, 3)
+    return crop.grid.world(corners)
+
+
+def _box_on(grid: Grid, corners_mm: NDArray[np.float64]) -> tuple[slice, slice, slice] | None:
+    """The voxels of a grid within a box of the world; ``None`` where there are none."""
+    if not len(corners_mm):
+        return None
+    index = grid.index(corners_mm)
+    low = np.clip(np.floor(index.min(axis=0)), 0, grid.shape).astype(int)
+    high = np.clip(np.ceil(index.max(axis=0)) + 1, 0, grid.shape).astype(int)
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return (z, y, x) if (high > low).all() else None
+
+
+def _vector(values: NDArray[np.float64]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
