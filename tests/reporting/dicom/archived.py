@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
 from cspine.evidence import Evidence, Examination, HeatMap
 from cspine.geometry import Grid
+from cspine.phantoms.layout import JPEG_LOSSLESS, Encoding, Layout
+from cspine.phantoms.writing import SliceWriter
 from cspine.reading import read_study
 from cspine.reporting import Written, write_result
 from cspine.results import (
@@ -29,6 +31,7 @@ from cspine.results import (
 )
 from cspine.study import Study
 from cspine.volume import LabelMap
+from tests.coded import coded_volume
 from tests.reading.scans import SAGITTAL, Scan, body, enhanced, save, setting
 
 UIDS = {"study_uid": "1.2.826.0.1.7.1", "series_uid": "1.2.826.0.1.7.1.1"}
@@ -54,6 +57,24 @@ PATIENT = {
     "SliceThickness": 3.0,
 }
 """What a file of a hospital says; the scans of :class:`Scan` say none of it, as anonymised ones."""
+
+RSNA_LAYOUT = Layout(
+    pixel_mm=2.0,
+    spacing_mm=3.0,
+    thickness_mm=3.0,
+    size=55,
+    margins_mm=(0.0, 0.0),
+    turn_deg=(0.0, 0.0, 0.0),
+    table_mm=(0.0, 0.0, 0.0),
+    falling=True,
+    first_number=1,
+    padding_hu=None,
+    encoding=Encoding(JPEG_LOSSLESS, 16, -1024, (400,), (2000,)),
+    mask_type=None,
+    islands=0,
+    boxes=False,
+    box_margin_mm=8.0,
+)
 
 _SHIFT = np.array([-20.0, -30.0, 40.0])
 
@@ -92,9 +113,20 @@ def _multiframe(folder: Path) -> Path:
     return folder / "enhanced.dcm"
 
 
+def _rsna(folder: Path) -> Path:
+    """Files with just the attributes that were kept in the RSNA 2022 data, by the writer of phantoms."""
+    volume = coded_volume(spacing_mm=(3.0, 2.0, 2.0))
+    writer = SliceWriter(folder, f"{UIDS['study_uid']}.4711", volume.grid, RSNA_LAYOUT)
+    folder.mkdir()
+    for index, hu in enumerate(volume.hu):
+        writer.write(index, hu)
+    return folder
+
+
 SOURCES: dict[str, Callable[[Path], Path]] = {
     "hospital": _folder(_scan(change=setting(**PATIENT))),
     "anonymised": _folder(_scan()),
+    "rsna": _rsna,
     "sagittal": _folder(_scan(directions=SAGITTAL, spacing_mm=(2.0, 1.5), change=setting(**PATIENT))),
     "feet_first": _folder(
         _scan(directions=(-1.0, 0.0, 0.0, 0.0, 1.0, 0.0), change=setting(**PATIENT | {"PatientPosition": "FFS"}))

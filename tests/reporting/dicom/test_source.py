@@ -51,7 +51,7 @@ def test_an_anonymised_scan_is_completed_and_that_is_said(made: Make) -> None:
 
     (note,) = archive.written.notes
     assert note.code == "completed"
-    assert "FrameOfReferenceUID derived; PatientName, PatientID" in note.text
+    assert "FrameOfReferenceUID filled in; PatientName, PatientID" in note.text
     assert archive.written.files == (*_OBJECTS, "labels.nii.gz", "heat.nii.gz")
     objects = [dcmread(archive.folder / file) for file in _OBJECTS]
     assert all(data.PatientID in ("", None) and data.StudyDate in ("", None) for data in objects)
@@ -69,6 +69,38 @@ def test_attributes_that_no_standard_allows_are_passed_on_and_harm_nothing(tmp_p
             assert (data.PatientSex, data.PatientAge, data.PatientID) == ("MALE", "70", "x" * 70)
 
 
+_ODD: dict[str, dict[str, object]] = {
+    "an unknown character set": {"SpecificCharacterSet": "ISO_IR 999", "PatientName": "Vera"},
+    "Japanese": {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"},
+    "UTF-8": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "\u0412\u0435\u0440\u0430^\u0416"},
+    "dates that are none": {"StudyDate": "2020.02.29", "StudyTime": "25:61", "PatientBirthDate": "19500000"},
+    "a time zone that is none": {"TimezoneOffsetFromUTC": "+9999"},
+    "words that are too long": {"StudyDescription": "d" * 200, "StudyID": "s" * 40, "AccessionNumber": "a" * 40},
+}
+
+
+@pytest.mark.parametrize("odd", _ODD)
+def test_odd_attributes_pass_unchanged(odd: str, tmp_path: Path) -> None:
+    path = _small(tmp_path / "scan", setting(**PATIENT | _ODD[odd]))
+    study = read_study(path)
+
+    write_result(examination_of(study), study, tmp_path, ("sr",))
+
+    with quiet("pydicom"):
+        source, data = dcmread(next(path.iterdir())), dcmread(tmp_path / "result_sr.dcm")
+        assert [data.get(keyword) for keyword in _ODD[odd]] == [source.get(keyword) for keyword in _ODD[odd]]
+
+
+def test_a_method_of_deidentification_that_is_not_stated_is_called_so(tmp_path: Path) -> None:
+    change = setting(**PATIENT | {"PatientIdentityRemoved": "YES", "DeidentificationMethod": ""})
+    study = read_study(_small(tmp_path / "scan", change))
+
+    (note,) = write_result(examination_of(study), study, tmp_path, ("sr",)).notes
+
+    assert dcmread(tmp_path / "result_sr.dcm").DeidentificationMethod == "Not stated by the source"
+    assert "DeidentificationMethod filled in" in note.text
+
+
 def test_a_scan_without_study_and_series_uids_gets_derived_ones(tmp_path: Path) -> None:
     change = lacking("StudyInstanceUID", "SeriesInstanceUID", "Modality")
 
@@ -77,7 +109,7 @@ def test_a_scan_without_study_and_series_uids_gets_derived_ones(tmp_path: Path) 
     uids = {dcmread(archive.folder / file).StudyInstanceUID for file in _OBJECTS}
     assert len(uids) == 1
     assert uids.pop().startswith("2.25.")
-    assert "StudyInstanceUID, SeriesInstanceUID, FrameOfReferenceUID derived" in archive.written.notes[0].text
+    assert "StudyInstanceUID, SeriesInstanceUID, FrameOfReferenceUID filled in" in archive.written.notes[0].text
 
 
 def test_images_without_instance_uids_cannot_be_cited(tmp_path: Path) -> None:

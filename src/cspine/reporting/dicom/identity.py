@@ -1,6 +1,7 @@
 """Who made an object, of what, and when: the same input gives the same identifiers, so that sending twice stores once."""
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,6 +15,7 @@ from cspine.results import StudyResult
 from cspine.study import Study
 
 MAKER = "cspine"
+_OFFSET = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cspine:dicom-objects")
 
 
@@ -65,10 +67,10 @@ def equipment(result: StudyResult) -> dict[str, str | list[str]]:
 def moment_of(result: StudyResult, header: Dataset) -> datetime:
     """When the scan was judged, in the time zone of the scan where its header says one, else in that of this machine."""
     moment = datetime.fromisoformat(result.created) if result.created else datetime.now(UTC)
-    offset = str(header.get("TimezoneOffsetFromUTC") or "").strip()
-    if len(offset) == 5 and offset[0] in "+-" and offset[1:].isdigit():
-        minutes = int(offset[1:3]) * 60 + int(offset[3:])
-        return moment.astimezone(timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes)))
+    offset = _OFFSET.fullmatch(str(header.get("TimezoneOffsetFromUTC") or "").strip())
+    if offset is not None:
+        minutes = int(offset[2]) * 60 + int(offset[3])
+        return moment.astimezone(timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes)))
     return moment.astimezone()
 
 

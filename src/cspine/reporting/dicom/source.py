@@ -105,30 +105,24 @@ def save(made: SOPClass, path: Path) -> None:
 def _complete(header: Dataset, study: Study) -> tuple[Reason, ...]:
     """Fills in what an object must have and the source, anonymised perhaps, lacks."""
     seed = study.series_uid or study.sources[0].sop_instance_uid
-    derived = {
+    if study.volume.grid.frame_of_reference_uid:
+        header.FrameOfReferenceUID = study.volume.grid.frame_of_reference_uid
+    values = {
         "StudyInstanceUID": derived_uid("study", seed),
         "SeriesInstanceUID": derived_uid("series", seed),
         "FrameOfReferenceUID": derived_uid("frame of reference", seed),
         "SOPClassUID": CTImageStorage,
     }
-    if study.volume.grid.frame_of_reference_uid:
-        header.FrameOfReferenceUID = study.volume.grid.frame_of_reference_uid
-    missing = [keyword for keyword in derived if not str(header.get(keyword) or "").strip()]
-    for keyword in missing:
-        setattr(header, keyword, derived[keyword])
-    absent = [keyword for keyword in _EMPTY if keyword not in header]
-    for keyword in absent:
-        setattr(header, keyword, None)
-    texts = (
-        f"{_listed(missing)} derived" if missing else "",
-        f"{_listed(absent)} left empty" if absent else "",
-    )
-    text = "; ".join(filter(None, texts))
-    return (Reason("completed", f"The source lacks attributes that sr, seg and sc must have: {text}."),) if text else ()
-
-
-def _listed(keywords: list[str]) -> str:
-    return ", ".join(keywords)
+    if header.get("PatientIdentityRemoved") == "YES" and not header.get("DeidentificationMethodCodeSequence"):
+        values["DeidentificationMethod"] = "Not stated by the source"
+    filled = [keyword for keyword in values if not header.get(keyword)]
+    emptied = [keyword for keyword in _EMPTY if keyword not in header]
+    for keyword in (*filled, *emptied):
+        setattr(header, keyword, values.get(keyword))
+    texts = [f"{', '.join(keywords)} {how}" for keywords, how in ((filled, "filled in"), (emptied, "left empty")) if keywords]
+    if not texts:
+        return ()
+    return (Reason("completed", f"The source lacks attributes that sr, seg and sc must have: {'; '.join(texts)}."),)
 
 
 def _image(study: Study, index: int, header: Dataset) -> Dataset:
