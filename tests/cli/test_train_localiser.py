@@ -1,8 +1,15 @@
+import re
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from cspine.cli import main
+from cspine.training.runs import open_run
+from tests.cli.conftest import SETTINGS as SLICES
+from tests.training.folders import write_data_set
+from tests.training.synthetic import stack
 
 SETTINGS = {
     "network.widths": "4,8",
@@ -32,12 +39,98 @@ def test_a_localiser_makes_its_necks_and_learns_and_goes_on(tmp_path: Path, caps
 
     assert train(tmp_path / "run", "--resume") == 0
     assert (tmp_path / "run" / "fold-0" / "log.csv").read_text() == log
+    assert train(tmp_path / "run", "--resume", "--data", str(tmp_path)) == 2
+    assert "was started without --data" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [["--data", "somewhere"], ["--fold", "1"]])
-def test_it_takes_no_data_and_no_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]) -> None:
-    assert train(tmp_path / "run", *more) == 2
-    assert "give it neither --data nor --fold" in capsys.readouterr().err
+def data_set(folder: Path, masks: int) -> Path:
+    """Eight studies; all but a few have masks."""
+    return write_data_set(folder, [stack(i, i % 7 if i % 2 else None, mask=i < masks) for i in range(8)])
+
+
+def on_masks(run: Path, data: Path, *more: str) -> int:
+    given = SETTINGS | {"split.folds": "2", "fit.epochs": "1", "batches": "3"}
+    settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    return train(run, "--data", str(data), *settings, *more)
+
+
+def test_with_masks_it_learns_from_patients_alone_and_others_choose_the_epoch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_set(tmp_path / "data", 6)
+
+    assert on_masks(tmp_path / "run", data, "--set", "masked.share=1", "--fold", "all") == 0
+
+    assert not (tmp_path / "cache" / "necks").exists()
+    facts = open_run(tmp_path / "run").facts
+    assert (facts.data, facts.studies, set(facts.folds.values())) == ("data", 8, {0, 1})
+    assert facts.settings["masked.share"] == "1.0"
+    assert all((tmp_path / "run" / f"fold-{fold}" / "best.keras").is_file() for fold in (0, 1))
+    capsys.readouterr()
+
+    assert train(tmp_path / "run", "--resume") == 2
+    assert "learns from masks of data; give it with --data" in capsys.readouterr().err
+
+
+def test_with_masks_it_learns_from_necks_too_without_what_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = data_set(tmp_path / "data", 8)
+    mask = min((data / "segmentations").iterdir())
+    image = nibabel.load(mask)
+    away = image.affine.copy()
+    away[:3, 3] += 60
+    nibabel.save(nibabel.Nifti1Image(np.array(image.dataobj), away), mask)
+
+    assert on_masks(tmp_path / "run", data) == 2
+    assert "--skip-broken goes on without it" in capsys.readouterr().err
+    assert on_masks(tmp_path / "run", data, "--skip-broken") == 0
+    assert "mask_outside_image" in capsys.readouterr().err
+
+    assert len(list((tmp_path / "cache" / "necks").rglob("*.npz"))) == 3
+    assert len(list((tmp_path / "cache" / "entries").iterdir())) == 7
+    assert open_run(tmp_path / "run").facts.broken == {mask.stem: ["mask_outside_image"]}
+
+
+def test_a_localiser_that_learnt_from_the_same_patients_teaches_only_the_fold_that_it_has_not_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, teacher = data_set(tmp_path / "data", 5), tmp_path / "teacher"
+    assert on_masks(teacher, data, "--set", "masked.share=1") == 0
+    given = SLICES | {"split.folds": "2", "fit.epochs": "1"}
+    settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    pseudo = ["train", "custom_cnn_pseudo", "--data", str(data), "--teacher", str(teacher), *settings]
+
+    assert main([*pseudo, "-o", str(tmp_path / "run")]) == 0
+    header, *rows = (tmp_path / "run" / "fold-0" / "taught.csv").read_text().splitlines()
+    learnt_from = sorted(uid for uid, fold in open_run(tmp_path / "run").facts.folds.items() if fold == 1)
+    assert header == "study_uid,mask,doubts"
+    assert sorted(row.split(",")[0] for row in rows) == learnt_from
+    unmarked = {row.split(",")[0] for row in rows if ",own," not in row}
+    assert unmarked == {uid for uid in learnt_from if not (data / "segmentations" / f"{uid}.nii").exists()} != set()
+    assert all(row.endswith(",own,") or ",none," in row for row in rows)  # so small a network names nothing that holds
+    assert "no mask for study 1.2.826" in capsys.readouterr().err
+
+    assert main([*pseudo, "-o", str(tmp_path / "other"), "--fold", "1"]) == 2
+    assert "must not have seen the patients that are held out" in capsys.readouterr().err
+
+
+def test_data_without_masks_are_refused_and_so_is_a_fold_without_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert on_masks(tmp_path / "run", data_set(tmp_path / "bare", 0)) == 2
+    assert "has none that can be used; give another data set, or none" in capsys.readouterr().err
+
+    assert on_masks(tmp_path / "run", data_set(tmp_path / "one", 1), "--set", "masked.share=1") == 2
+    assert re.search(
+        r"A fold needs masks to learn from and masks to choose an epoch by\. Fold 0 .* has [01] and [01]", capsys.readouterr().err
+    )
+
+
+def test_without_data_nobody_is_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(tmp_path / "run", "--fold", "1") == 2
+    assert "holds nobody out; give no --fold" in capsys.readouterr().err
+
+
+def test_a_share_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(tmp_path / "run", "--set", "masked.share=0") == 2
+    assert "masked.share must be above 0" in capsys.readouterr().err
 
 
 def test_a_slice_network_needs_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

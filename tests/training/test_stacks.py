@@ -126,7 +126,7 @@ def test_files_that_the_system_does_not_grant_are_told(folder: Path, tmp_path: P
         raise ValueError("not allowed to raise maximum limit")
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    with pytest.raises(OutputError, match=r"need 134 open files\. This system grants 100; raise `ulimit -Hn`"):
+    with pytest.raises(OutputError, match=r"need 137 open files\. This system grants 100; raise `ulimit -Hn`"):
         prepare(read_dataset(folder).cases, SPEC, tmp_path)
 
 

@@ -15,7 +15,7 @@ from cspine.training.overrides import settings
 from cspine.training.recipe import MaskUse, Recipe
 from cspine.training.runs import Run, RunFacts, create_run
 from cspine.training.stacks import Stack
-from cspine.training.teaching import honest_fold, levels_by, taught, teacher_of
+from cspine.training.teaching import TAUGHT, Classroom, honest_fold, levels_by, taught, teacher_of
 from tests.training.synthetic import SPEC, Silent, recipe, stack
 
 SHADES = np.array([0.0, *np.linspace(0.3, 0.9, 7)])
@@ -66,6 +66,10 @@ def students(folder: Path | str) -> Recipe:
     return replace(given, labels=replace(given.labels, masks=MaskUse.TAUGHT, teacher=str(folder)))
 
 
+def classroom(folder: Path) -> Classroom:
+    return Classroom(folder / "cache", folder / "fold-0")
+
+
 @pytest.mark.parametrize("output", ["maps", "where"])
 def test_a_teacher_marks_each_level_where_it_sees_it(output: str) -> None:
     study = shaded(1, 3)
@@ -94,20 +98,21 @@ def test_studies_without_masks_get_some_and_keep_their_boxes_and_others_stay_as_
     run = teacher(tmp_path / "run", reader("maps"), recipe(), {"1.2.9": 0})
     studies = [shaded(0, 3), shaded(1, 3, mask=True)]
 
-    found = taught(studies, ["1.2.9"], students(run.folder), tmp_path / "cache", Silent())
+    found = taught(studies, ["1.2.9"], students(run.folder), classroom(tmp_path), Silent())
 
     truth = shaded(0, 3, mask=True).marks
     assert np.mean(np.asarray(found[0].marks) == truth) > 0.99
     assert ((np.asarray(found[0].marks) & BOX_BIT) == (truth & BOX_BIT)).all()
     assert found[0].case.mask is not None
     assert found[1] is studies[1]
+    assert (tmp_path / "fold-0" / TAUGHT).read_text() == "study_uid,mask,doubts\n1.2.0,taught,\n1.2.1,own,\n"
 
 
 def test_what_a_teacher_has_marked_is_taken_again(tmp_path: Path) -> None:
     run = teacher(tmp_path / "run", reader("maps"), recipe(), {"1.2.9": 0})
 
-    first, again = (taught([shaded(0)], ["1.2.9"], students(run.folder), tmp_path / "cache", Silent())[0] for _ in range(2))
-    other = taught([shaded(0, 3)], ["1.2.9"], students(run.folder), tmp_path / "cache", Silent())[0]
+    first, again = (taught([shaded(0)], ["1.2.9"], students(run.folder), classroom(tmp_path), Silent())[0] for _ in range(2))
+    other = taught([shaded(0, 3)], ["1.2.9"], students(run.folder), classroom(tmp_path), Silent())[0]
 
     assert first.case.mask == again.case.mask != other.case.mask
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 2
@@ -117,7 +122,7 @@ def test_what_a_teacher_has_marked_is_taken_again(tmp_path: Path) -> None:
 def test_without_a_teacher_nothing_is_marked(tmp_path: Path) -> None:
     studies = [shaded(0)]
 
-    assert taught(studies, [], recipe(), tmp_path, Silent()) is studies
+    assert taught(studies, [], recipe(), classroom(tmp_path), Silent()) is studies
 
 
 def test_a_teacher_has_not_seen_the_patients_that_are_held_out(tmp_path: Path) -> None:
@@ -134,9 +139,9 @@ def test_a_teacher_that_is_missing_or_sees_something_else_is_refused(tmp_path: P
     far = replace(recipe(), input=replace(SPEC, neighbours=2))
     run = teacher(tmp_path / "run", reader("maps"), far, {"a": 0})
 
-    with pytest.raises(TrainingError, match=r"needs a trained run whose network marks.*Give --teacher RUN"):
+    with pytest.raises(TrainingError, match=r"needs a trained run whose network marks.*Give --teacher RUN or --teacher PACKAGE"):
         teacher_of(students(""))
-    with pytest.raises(TrainingError, match="A run is a folder"):
+    with pytest.raises(TrainingError, match=r"A teacher is a run that .* or a package that finds vertebrae\. A model package is"):
         teacher_of(students(tmp_path / "none"))
     with pytest.raises(TrainingError, match=r"must see what the network sees.*another input\.neighbours"):
         teacher_of(students(run.folder))
@@ -147,4 +152,4 @@ def test_a_place_for_masks_that_cannot_be_written_is_told(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(OutputError, match="Masks of a teacher need a folder that can be written"):
-        taught([shaded(0)], ["1.2.9"], students(run.folder), tmp_path / "file", Silent())
+        taught([shaded(0)], ["1.2.9"], students(run.folder), Classroom(tmp_path / "file", tmp_path), Silent())

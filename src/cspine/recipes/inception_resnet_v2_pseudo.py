@@ -1,8 +1,9 @@
-"""As inception_resnet_v2, with studies without masks: a network that has learnt from those with masks marks their vertebrae.
+"""As inception_resnet_v2, with studies without masks: a network that knows where vertebrae are marks theirs.
 
-The teacher is a finished run on the same data set and split, of any family that sees the same input.
+The teacher is a finished run on the same data set and split, of any family that sees the same input or of a localiser, or a package
+that finds vertebrae.
 
-Command: ``cspine train inception_resnet_v2_pseudo --data DIR -o RUN --teacher RUN_OF_TEACHER``
+Command: ``cspine train inception_resnet_v2_pseudo --data DIR -o RUN --teacher RUN_OR_PACKAGE``
 Device: not trained yet.
 Time: not measured.
 Score: none yet.

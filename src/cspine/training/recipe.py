@@ -55,7 +55,7 @@ class LabelSettings:
         cracks: In a phantom, whose fractures are known voxel by voxel, whether they take the place of boxes. Patients have none.
         full_from: Share of its largest cross-section from which on a level counts as wholly visible in a slice.
         masks: Whether studies without masks stay without, or a teacher marks them.
-        teacher: The folder of a run whose network does.
+        teacher: The folder of a run whose network does, or a package that finds vertebrae: its folder or its name.
     """
 
     target: Target = Target.FRACTURE

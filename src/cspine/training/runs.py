@@ -90,6 +90,11 @@ def create_run(folder: Path, facts: RunFacts) -> Run:
     return Run(folder, facts)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a run was started there."""
+    return (folder / _FACTS).is_file()
+
+
 def open_run(folder: Path) -> Run:
     """A run that was started before.
 

@@ -34,7 +34,9 @@ _FORMAT = 2
 LIMIT_BYTES = 200 << 30
 """What a cache of training may hold: the 2019 studies of the RSNA data take 50 GiB with the slices of our recipes."""
 
-_FILES_OF_A_STACK = 2
+_FILES_OF_A_STACK = 3
+"""Its picture, its marks, and those of a teacher."""
+
 _OTHER_FILES = 128
 
 logger = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
         OutputError: ``cache`` cannot be written, or is too small for all; or so many files may not be open.
     """
     kept, given, stacks = Cache(cache, LIMIT_BYTES), list(cases), []
-    _let_be_open(_FILES_OF_A_STACK * len(given))
+    let_be_open(_FILES_OF_A_STACK * len(given))
     for number, case in enumerate(given, 1):
         tell(f"preparing study {number} of {len(given)}")
         stacks.append(_stack(case, spec, kept))
@@ -86,7 +88,7 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
     return stacks
 
 
-def _let_be_open(files: int) -> None:
+def let_be_open(files: int) -> None:
     """Lets this process hold so many files: a mapped array holds its own, and many systems grant 256 or 1024 until they are asked.
 
     Raises:

@@ -1,47 +1,68 @@
-"""Masks for studies that have none, from a network that has learnt from those that have: what pseudo variants learn from.
+"""Masks for studies that have none, by somebody who knows where vertebrae are: what pseudo variants learn from.
 
-The teacher is the network of a run that sees the same input and has never seen the patients that are held out here.
+The teacher is a run of slice networks that see the same input, a run of a localiser, or a package of one. It has never seen the
+patients that are held out here.
 """
 
+import csv
 import hashlib
-import uuid
+import io
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.errors import OutputError, TrainingError
+from cspine.errors import PackageError, TrainingError
+from cspine.modelpack import LocaliserManifest, Package, TrainingData, load_localiser
 from cspine.networks.loading import load_network
 from cspine.specs import SliceSpec
-from cspine.training.fitting import BEST, Reporter
+from cspine.training.fitting import BEST, Reporter, write_whole
+from cspine.training.located import ended_folds, package_marker, run_marker, sees_space
+from cspine.training.marking import Marker, Marking, marked
 from cspine.training.overrides import settings
 from cspine.training.prediction import levels_output, padded_outputs, seen_levels
 from cspine.training.recipe import MaskUse, Recipe
-from cspine.training.runs import Run, open_run
+from cspine.training.runs import Run, is_run, open_run
 from cspine.training.stacks import Stack
 
+Teacher = Run | Package[LocaliserManifest]
 
-def teacher_of(recipe: Recipe) -> Run | None:
-    """The run whose network marks the studies without masks, or ``None`` where these stay as they are.
+TAUGHT = "taught.csv"
+"""In the folder of a fold: whose mask each study has that is learnt from, and why it has none."""
+
+
+def teacher_of(recipe: Recipe) -> Teacher | None:
+    """Who marks the studies without masks, or ``None`` where these stay as they are.
 
     Raises:
-        TrainingError: There should be one and is none, or it sees another input.
+        TrainingError: There should be one and is none, it sees another input, or does not say whom it has seen.
     """
     if recipe.labels.masks is MaskUse.OWN:
         return None
     if not recipe.labels.teacher:
-        raise TrainingError(f"{recipe.name} needs a trained run whose network marks the studies without masks. Give --teacher RUN.")
-    run = open_run(Path(recipe.labels.teacher))
-    own = {key: value for key, value in settings(recipe).items() if key.startswith("input.")}
-    other = sorted(key for key, value in own.items() if run.facts.settings.get(key) != value)
-    if other:
         raise TrainingError(
-            f"A teacher must see what the network sees. {run.folder} has another {', '.join(other)}; set these alike in both runs."
+            f"{recipe.name} needs a trained run whose network marks the studies without masks, or a package that finds vertebrae. "
+            "Give --teacher RUN or --teacher PACKAGE."
         )
-    return run
+    teacher = _found(recipe.labels.teacher)
+    if isinstance(teacher, Package):
+        if teacher.manifest.training_data is not TrainingData.PHANTOMS:
+            raise TrainingError(
+                f"A teacher must not have seen the patients that are held out. {teacher.manifest.name} has seen patients and "
+                "does not say which; give the run that it was exported from, trained on the same data set, with the same split."
+            )
+        return teacher
+    own = {key: value for key, value in settings(recipe).items() if key.startswith("input.")}
+    other = sorted(key for key, value in own.items() if teacher.facts.settings.get(key) != value)
+    if other and not sees_space(teacher):
+        raise TrainingError(
+            f"A teacher must see what the network sees. {teacher.folder} has another {', '.join(other)}; "
+            "set these alike in both runs."
+        )
+    return teacher
 
 
 def honest_fold(teacher: Run, held_out: Collection[str]) -> int:
@@ -50,7 +71,7 @@ def honest_fold(teacher: Run, held_out: Collection[str]) -> int:
     Raises:
         TrainingError: There is none.
     """
-    for fold in teacher.trained_folds():
+    for fold in ended_folds(teacher) if sees_space(teacher) else teacher.trained_folds():
         if all(teacher.facts.folds.get(study_uid, fold) == fold for study_uid in held_out):
             return fold
     raise TrainingError(
@@ -59,50 +80,75 @@ def honest_fold(teacher: Run, held_out: Collection[str]) -> int:
     )
 
 
-def taught(stacks: Sequence[Stack], held_out: Collection[str], recipe: Recipe, cache: Path, reporter: Reporter) -> Sequence[Stack]:
-    """The studies, with masks from the teacher of the recipe where they had none.
+@dataclass(frozen=True, slots=True)
+class Classroom:
+    """Where masks of a teacher go.
+
+    Attributes:
+        cache: Where they are kept; runs may share it.
+        home: The folder of the fold that learns from them, which gets a list.
+    """
+
+    cache: Path
+    home: Path
+
+
+def taught(
+    stacks: Sequence[Stack], held_out: Collection[str], recipe: Recipe, place: Classroom, reporter: Reporter
+) -> Sequence[Stack]:
+    """The studies, with masks from the teacher of the recipe where they had none and nothing speaks against it.
 
     Args:
         stacks: Studies to learn from.
         held_out: Studies that are held out.
         recipe: Who is the teacher.
-        cache: Where masks are kept.
+        place: Where masks, and the list of who got one, are written.
         reporter: Who wants to know.
 
     Raises:
         TrainingError: The teacher does not fit, or has seen what it must not.
-        OutputError: ``cache`` cannot be written.
+        OutputError: ``place`` cannot be written.
     """
     teacher = teacher_of(recipe)
     if teacher is None:
         return stacks
-    path = teacher.fold(honest_fold(teacher, held_out)) / BEST
-    name = hashlib.sha256(path.read_bytes()).hexdigest()
-    network = load_network(path)
-    found = []
+    marker = _marker(teacher, held_out, recipe.input)
+    found, rows = [], [("study_uid", "mask", "doubts")]
     for number, stack in enumerate(stacks, 1):
+        if stack.case.mask:
+            found.append(stack)
+            rows.append((stack.case.study_uid, "own", ""))
+            continue
         reporter.say(f"marking study {number} of {len(stacks)}")
-        found.append(stack if stack.case.mask else _marked(stack, network, recipe.input, cache / "taught" / name[:16]))
+        one = marked(stack, marker, place.cache / "taught")
+        found.append(one.stack)
+        rows.append((stack.case.study_uid, "none" if one.doubts else "taught", " ".join(doubt.code for doubt in one.doubts)))
+        if one.doubts:
+            reporter.warn(f"no mask for study {stack.case.study_uid}: {' '.join(doubt.text for doubt in one.doubts)}")
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    place.home.mkdir(parents=True, exist_ok=True)
+    write_whole(place.home / TAUGHT, text.getvalue())
     return found
 
 
-def _marked(stack: Stack, network: keras.Model, spec: SliceSpec, folder: Path) -> Stack:
-    seen = hashlib.sha256(np.ascontiguousarray(stack.hu).tobytes())
-    seen.update(np.ascontiguousarray(stack.marks).tobytes())
-    path = folder / f"{seen.hexdigest()[:32]}.npy"
-    if not path.exists():
-        marks = stack.marks | levels_by(network, stack, spec)
-        partial = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npy")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(partial, marks)
-            partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"Masks of a teacher need a folder that can be written. {folder}: {error.strerror}.") from error
-        finally:
-            if partial.exists():
-                partial.unlink()
-    return replace(stack, case=replace(stack.case, mask=path), marks=np.load(path, mmap_mode="r"))
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceMarker:
+    """Marks what a slice network sees.
+
+    Attributes:
+        name: A digest of the network.
+        network: Of any family.
+        spec: What it is fed.
+    """
+
+    name: str
+    network: keras.Model
+    spec: SliceSpec
+
+    def mark(self, stack: Stack) -> Marking:
+        """The levels on the slices of a study."""
+        return Marking(levels_by(self.network, stack, self.spec))
 
 
 def levels_by(network: keras.Model, stack: Stack, spec: SliceSpec) -> NDArray[np.uint8]:
@@ -110,3 +156,23 @@ def levels_by(network: keras.Model, stack: Stack, spec: SliceSpec) -> NDArray[np
     levels = seen_levels(padded_outputs(network, stack, spec, ("fracture", "visible", levels_output(network))))
     stride = spec.size[0] // levels.shape[1]
     return levels.repeat(stride, axis=1).repeat(stride, axis=2)
+
+
+def _found(teacher: str) -> Teacher:
+    if is_run(Path(teacher)):
+        return open_run(Path(teacher))
+    try:
+        return load_localiser(teacher)
+    except PackageError as error:
+        raise TrainingError(f"A teacher is a run that `cspine train` wrote, or a package that finds vertebrae. {error}") from error
+
+
+def _marker(teacher: Teacher, held_out: Collection[str], spec: SliceSpec) -> Marker:
+    """The network of a teacher that has not seen the studies that are held out."""
+    if isinstance(teacher, Package):
+        return package_marker(teacher)
+    fold = honest_fold(teacher, held_out)
+    if sees_space(teacher):
+        return run_marker(teacher, fold)
+    path = teacher.fold(fold) / BEST
+    return SliceMarker(hashlib.sha256(path.read_bytes()).hexdigest(), load_network(path), spec)

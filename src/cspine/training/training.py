@@ -14,7 +14,7 @@ from cspine.training.overrides import settings
 from cspine.training.recipe import Recipe
 from cspine.training.runs import Run, RunFacts, create_run, data_digest
 from cspine.training.stacks import prepare
-from cspine.training.teaching import taught, teacher_of
+from cspine.training.teaching import Classroom, taught, teacher_of
 from cspine.training.usable import codes_of, same_cases, usable
 
 logger = logging.getLogger(__name__)
@@ -48,10 +48,11 @@ def start_run(recipe: Recipe, place: TrainingPlace, reporter: Reporter, *, skip_
         DatasetError: The data set cannot be read or parted.
         OutputError: The folder of the run holds something.
         UsageError: The network cannot see such slices, or its weights are not there.
-        TrainingError: The recipe needs a teacher, and has none or one that does not fit.
+        TrainingError: The recipe needs a teacher, and has none or one that does not fit; or weights that cannot be had.
     """
     recipe.network.check(recipe.input)
     teacher_of(recipe)
+    recipe.network.fetch()
     found = usable(place.data, skip_broken, reporter)
     cases = found.cases
     parts = folds(cases, recipe.split.folds, recipe.split.seed)
@@ -90,5 +91,6 @@ def train(recipe: Recipe, run: Run, place: TrainingPlace, chosen: Sequence[int],
         reporter.say(f"fold {number}")
         rest = [stack for stack in stacks if run.facts.folds[stack.case.study_uid] != number]
         held_out = [stack for stack in stacks if run.facts.folds[stack.case.study_uid] == number]
-        rest = list(taught(rest, {stack.case.study_uid for stack in held_out}, recipe, place.cache, reporter))
+        classroom = Classroom(place.cache, run.fold(number))
+        rest = list(taught(rest, {stack.case.study_uid for stack in held_out}, recipe, classroom, reporter))
         fit(recipe, FoldData(number, [Sample.of(stack, recipe) for stack in rest], held_out), run.fold(number), reporter)

@@ -22,7 +22,7 @@ from cspine.specs import VolumeSpec
 from cspine.training.localiser.batches import Windows
 from cspine.training.localiser.known import UNKNOWN_CLASS, UNNAMED_CLASS
 from cspine.training.localiser.pool import PoolImage, classes_of
-from cspine.training.stacks import LIMIT_BYTES
+from cspine.training.stacks import LIMIT_BYTES, let_be_open
 from cspine.volume import LabelMap, Volume
 
 _FORMAT = 1
@@ -48,9 +48,10 @@ def masked_images(
 
     Raises:
         InputError: A study or a mask cannot be read.
-        OutputError: ``cache`` cannot be written.
+        OutputError: ``cache`` cannot be written, or so many files may not be open.
     """
     kept, given, images = Cache(cache, LIMIT_BYTES), list(cases), []
+    let_be_open(2 * len(given))
     for number, case in enumerate(given, 1):
         if case.mask is None:
             continue

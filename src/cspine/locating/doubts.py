@@ -1,0 +1,97 @@
+"""Whether what was located may stand for a mask: every doubt has a code and a sentence for people."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from cspine.anatomy import CERVICAL, Level
+from cspine.imaging import sample
+from cspine.locating.levels import Located, Vertebra
+from cspine.locating.ordering import LENGTHS_MM
+from cspine.results import LevelStatus, Reason
+from cspine.volume import Volume
+
+_USUAL_ML = dict(zip(CERVICAL, (14.5, 17.5, 10.0, 10.0, 11.5, 14.0, 13.5), strict=True))
+"""Volumes of the vertebrae of phantoms within life."""
+
+_LEAST, _MOST = 0.4, 2.5
+"""Of a usual volume."""
+
+_NEAR_MM, _FAR_MM = 8.0, 32.0
+"""Between the middles of neighbours."""
+
+_BONE_HU, _LEAST_BONE = 130.0, 0.35
+"""What share of a mask must be how dense; readers' masks are held to the same."""
+
+
+def doubts(located: Located, volume: Volume) -> tuple[Reason, ...]:
+    """What speaks against taking the labels of a study for a mask; nothing if they may be.
+
+    Codes: ``no_cervical_spine``, ``level_unsure``, ``level_missing``, ``levels_apart``, ``implausible_volume``, ``off_bone``.
+
+    Args:
+        located: What was found.
+        volume: The scan in which it was found.
+    """
+    if not located.vertebrae:
+        return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
+    found = [
+        _told("level_unsure", "What is called %s may be another.", [one.level for one in located.vertebrae if not _is_sure(one)]),
+        _told("level_missing", "%s should be in view, and was not found.", _missing(located, volume)),
+        _told("levels_apart", "The middle of %s lies too near to the next, or too far from it.", _apart(located)),
+        _told("implausible_volume", "%s is much smaller or larger than in life.", _implausible(located)),
+    ]
+    share = _bone_share(located, volume)
+    if share < _LEAST_BONE:
+        found.append(Reason("off_bone", f"What was found must be {_LEAST_BONE:.0%} bone at least. It is {share:.0%}."))
+    return tuple(reason for reason in found if reason is not None)
+
+
+def _told(code: str, text: str, levels: list[Level]) -> Reason | None:
+    return Reason(code, text % ", ".join(level.name for level in levels)) if levels else None
+
+
+def _is_sure(vertebra: Vertebra) -> bool:
+    return vertebra.status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
+
+
+def _missing(located: Located, volume: Volume) -> list[Level]:
+    """Levels between those found, and the next above and below where the scan holds the place of its middle."""
+    there = [one.level for one in located.vertebrae]
+    first, last = min(there), max(there)
+    missing = [level for level in CERVICAL if first < level < last and level not in there]
+    for level, step in ((first, -1), (last, 1)):
+        if level + step in CERVICAL:
+            end = located.vertebra(level)
+            apart = (LENGTHS_MM[level - 1] + LENGTHS_MM[level - 1 + step]) / 2
+            if end is not None and volume.grid.contains(np.array(end.centre_mm) - step * apart * np.array(end.axis)):
+                missing.append(Level(level + step))
+    return missing
+
+
+def _apart(located: Located) -> list[Level]:
+    """The upper of two neighbours that are no neighbours' distance apart; of what is cut, the middle is not known."""
+    whole = [one for one in located.vertebrae if one.status is LevelStatus.ASSESSED]
+    pairs = [(upper, lower) for upper, lower in pairwise(whole) if lower.level == upper.level + 1]
+    return [
+        upper.level
+        for upper, lower in pairs
+        if not _NEAR_MM <= float(np.linalg.norm(np.subtract(upper.centre_mm, lower.centre_mm))) <= _FAR_MM
+    ]
+
+
+def _implausible(located: Located) -> list[Level]:
+    labels = located.labels
+    millilitres = np.bincount(labels.labels.ravel(), minlength=256) * abs(np.linalg.det(labels.grid.affine[:3, :3])) / 1000
+    found = []
+    for one in located.vertebrae:
+        ratio = millilitres[one.level] / _USUAL_ML[one.level]
+        if ratio > _MOST or (ratio < _LEAST and one.status is LevelStatus.ASSESSED):
+            found.append(one.level)
+    return found
+
+
+def _bone_share(located: Located, volume: Volume) -> float:
+    marked = np.isin(located.labels.labels, CERVICAL)
+    hu = sample(volume, located.labels.grid).hu
+    return int(np.count_nonzero(marked & (hu > _BONE_HU))) / max(int(np.count_nonzero(marked)), 1)
