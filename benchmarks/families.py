@@ -8,19 +8,21 @@ budget is the same number of slices, in the same batches, on the same schedule, 
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
 import platform
-import resource
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import keras
+
+import cspine.cli
 from cspine.training.backend import software
 
 LEARNT = ("crowded", "--studies 64 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
@@ -115,12 +117,12 @@ def main() -> None:
     options = _arguments()
     place = Place(options.out, options.steps)
     chosen = [row for row in ROWS if not options.rows or row.name in options.rows]
-    _phantoms(place, LEARNT, options.jobs)
+    for data in (LEARNT, UNSEEN):
+        _phantoms(place, data, options.jobs)
     for row in chosen:
         _train(place, row)
-    _phantoms(place, UNSEEN, options.jobs)
-    for row in chosen:
         _judge(place, row)
+        keras.backend.clear_session()
     judged = [row for row in ROWS if (place.judged(row) / "evaluation.csv").is_file()]
     honest = [str(place.judged(row)) for row in judged if row.name != LEAKY]
     if len(honest) > 1:
@@ -157,23 +159,19 @@ def _timed(place: Place, row: Row, words: Sequence[str]) -> None:
     """Adds what training takes to what was taken before; nothing is known of a command that was killed with this script."""
     path = place.spent(row)
     before = Spent(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Spent(0, 0)
-    begin, busy = time.monotonic(), _busy()
-    try:
-        _cspine(*words)
-    finally:
-        place.runs.mkdir(parents=True, exist_ok=True)
-        spent = Spent(before.seconds + time.monotonic() - begin, before.busy + _busy() - busy)
-        path.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
-
-
-def _busy() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return children.ru_utime + children.ru_stime
+    begin, busy = time.monotonic(), time.process_time()
+    _cspine(*words)
+    spent = Spent(before.seconds + time.monotonic() - begin, before.busy + time.process_time() - busy)
+    path.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
 
 
 def _cspine(*words: str) -> None:
+    """A command, in this process: frameworks take half a minute to load."""
     print("cspine", shlex.join(words), file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "cspine", *words], check=True, stdout=sys.stderr)
+    with contextlib.redirect_stdout(sys.stderr):
+        code = cspine.cli.main(words)
+    if code:
+        sys.exit(code)
 
 
 def _page(place: Place, judged: Sequence[Row]) -> Iterator[str]:
