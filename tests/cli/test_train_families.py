@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
@@ -59,6 +60,38 @@ def test_a_call_that_cannot_be_trained_is_told_in_one_line_before_a_run_is_begun
     code = main(["train", *arguments, "--data", str(tiny_run.data), "-o", str(tmp_path / "run")])
 
     assert code == 2
+    assert_one_line(message, tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("imagenet", "ImageNet weights of DenseNet121 must be downloaded, and that failed"),
+        (__file__, "must hold the weights of Den"),
+    ],
+)
+def test_weights_that_cannot_be_had_or_do_not_fit_are_told_before_hours_are_spent_on_data(
+    tiny_run: TinyRun,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+    message: str,
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", unreachable)
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path / "keras"), raising=False)
+    monkeypatch.setattr("cspine.training.training.usable", lambda *_: pytest.fail("data were read"))
+
+    code = main(["train", "densenet121", "--weights", weights, "--data", str(tiny_run.data), "-o", str(tmp_path / "run")])
+
+    assert code == 2
+    assert_one_line(message, tmp_path, capsys)
+
+
+def assert_one_line(message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1

@@ -9,6 +9,7 @@ from cspine.networks.settings import (
     BackboneName,
     CustomCNNSettings,
     NetworkSettings,
+    PretrainedSettings,
     TransferSettings,
     UNetTransferSettings,
 )
@@ -46,7 +47,7 @@ class Family:
         settings = self.settings
         return (
             replace(self.recipe, network=replace(settings, weights="none"))
-            if isinstance(settings, TransferSettings)
+            if isinstance(settings, PretrainedSettings)
             else self.recipe
         )
 

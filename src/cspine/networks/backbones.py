@@ -43,6 +43,8 @@ class Backbone:
     window: int
 
 
+_SMALLEST = (96, 96)
+
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the colours of ImageNet."""
 
@@ -107,6 +109,19 @@ def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int]) -> k
     return network
 
 
+def fetch_pretrained(name: str, weights: str) -> None:
+    """Gets weights and looks whether they fit, on the smallest slice that every backbone takes.
+
+    Args:
+        name: Which backbone.
+        weights: As of :func:`load_pretrained`, but not ``none``.
+
+    Raises:
+        TrainingError: As :func:`load_pretrained`.
+    """
+    _source(backbone_named(name), _SMALLEST, weights)
+
+
 def load_pretrained(network: keras.Model, name: str, weights: str) -> None:
     """Puts weights into the backbone of a network.
 
@@ -122,13 +137,16 @@ def load_pretrained(network: keras.Model, name: str, weights: str) -> None:
     if weights == NONE:
         return
     backbone, layer = backbone_named(name), network.get_layer(NAME)
-    source = _imagenet(backbone, layer) if weights == IMAGENET else _from_file(backbone, layer, Path(weights))
-    layer.set_weights(source.get_weights())
+    layer.set_weights(_source(backbone, layer.input_shape[1:3], weights).get_weights())
 
 
-def _imagenet(backbone: Backbone, layer: keras.Model) -> keras.Model:
+def _source(backbone: Backbone, size: Sequence[int], weights: str) -> keras.Model:
+    return _imagenet(backbone, size) if weights == IMAGENET else _from_file(backbone, size, Path(weights))
+
+
+def _imagenet(backbone: Backbone, size: Sequence[int]) -> keras.Model:
     try:
-        return _application(backbone, layer.input_shape[1:3], weights=IMAGENET)
+        return _application(backbone, size, weights=IMAGENET)
     except Exception as error:  # keras raises a bare Exception when it cannot fetch
         raise TrainingError(
             f"ImageNet weights of {backbone.function} must be downloaded, and that failed ({_first(error)}). "
@@ -136,10 +154,10 @@ def _imagenet(backbone: Backbone, layer: keras.Model) -> keras.Model:
         ) from error
 
 
-def _from_file(backbone: Backbone, layer: keras.Model, path: Path) -> keras.Model:
+def _from_file(backbone: Backbone, size: Sequence[int], path: Path) -> keras.Model:
     if not path.is_file():
         raise TrainingError(f"Weights need imagenet, none or the path of a file. There is no file {path}; give another --weights.")
-    whole = _application(backbone, layer.input_shape[1:3], weights=None)
+    whole = _application(backbone, size, weights=None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # keras only warns where a file lacks the weights of some layers

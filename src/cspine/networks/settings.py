@@ -86,6 +86,14 @@ class NetworkSettings(Protocol):
         """
         ...
 
+    def fetch(self) -> None:
+        """Gets the pretrained weights that these settings ask for, before hours are spent on data.
+
+        Raises:
+            TrainingError: They cannot be had, or are of another network.
+        """
+        ...
+
     def pretrain(self, model: "keras.Model") -> None:
         """Puts pretrained weights into a network of :meth:`build`, where these settings ask for some."""
         ...
@@ -136,6 +144,9 @@ class CustomCNNSettings:
             fracture_map=self.fracture_map,
             seed=seed,
         )
+
+    def fetch(self) -> None:
+        """Nothing: there are no pretrained weights."""
 
     def pretrain(self, model: "keras.Model") -> None:
         """Nothing: there are no pretrained weights."""
@@ -198,6 +209,14 @@ class PretrainedSettings:
             raise UsageError(
                 f"Rows and columns must be multiples of {self.factor}, 64 at least. Set input.size. Received: {spec.size}"
             )
+
+    def fetch(self) -> None:
+        """See :class:`NetworkSettings`."""
+        if self.weights == NONE:
+            return
+        from cspine.networks.backbones import fetch_pretrained
+
+        fetch_pretrained(self.backbone.value, self.weights)
 
     def pretrain(self, model: "keras.Model") -> None:
         """Puts the pretrained weights into the backbone.
