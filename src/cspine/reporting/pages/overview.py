@@ -1,4 +1,4 @@
-"""``index.html``: all studies of a batch on one page, the most suspicious first, and those without a judgement with their reason."""
+"""``index.html``: all studies of a batch, the most suspicious first, and those without a judgement with their reason."""
 
 import json
 from collections import Counter

@@ -1,7 +1,7 @@
 """Slices as pictures in a page: grey pixels, and over them heat, boxes, letters and lines that stay sharp."""
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 import numpy as np
@@ -22,6 +22,9 @@ _LETTERS = {Plane.AXIAL: "RLAP", Plane.SAGITTAL: "APHF", Plane.CORONAL: "RLHF"}
 _LEVEL_MM = (84.0, 84.0)
 _LONGEST = 480
 _LARGE_MM = 250.0
+_IN_THE_MIDDLE_MM = 1.5
+_APART = 0.052
+"""Distance of two names, as a share of the width of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Picture:
 
     Attributes:
         plane: How it lies.
+        caption: What stands below it.
         alt: What it shows, for those who do not see it.
         width: Millimetres.
         height: Millimetres.
@@ -60,6 +64,7 @@ class Picture:
     """
 
     plane: Plane
+    caption: str
     alt: str
     width: float
     height: float
@@ -95,10 +100,13 @@ def scout(examination: Examination, study: Study, grid: Grid) -> Picture:
     height, depth, _ = grid.extent_mm
     view = section(study.volume, Plane.SAGITTAL, middle, (depth, height))
     top = middle[2] + height / 2
-    marks = tuple(_mark(study, finding, top) for finding in placed)
+    marks = _apart([_mark(study, finding, top) for finding in placed], _APART * depth, height)
     names = ", ".join(finding.level.name for finding in placed)
     alt = f"The cervical spine from the side, face to the left. Marked: {names}."
-    return Picture(Plane.SAGITTAL, alt, depth, height, _grey(view.hu, BONE_WINDOW_HU), _LETTERS[Plane.SAGITTAL], marks=marks)
+    caption = "From the side. Dashed: key slices of suspicious levels."
+    return Picture(
+        Plane.SAGITTAL, caption, alt, depth, height, _grey(view.hu, BONE_WINDOW_HU), _LETTERS[Plane.SAGITTAL], marks=marks
+    )
 
 
 def whole_pictures(study: Study) -> tuple[Picture, ...]:
@@ -120,6 +128,17 @@ def _mark(study: Study, finding: LevelFinding, top: float) -> Mark:
     return Mark(finding.level.name, tone(finding.judgement), round(middle, 1), line)
 
 
+def _apart(marks: list[Mark], least: float, height: float) -> tuple[Mark, ...]:
+    """The same from above downwards, names moved so that none covers another and all lie in the picture."""
+    marks = sorted(marks, key=lambda mark: mark.at)
+    places = [mark.at for mark in marks]
+    for place in range(len(places)):
+        places[place] = max(places[place], places[place - 1] + least if place else least)
+    for place in reversed(range(len(places))):
+        places[place] = min(places[place], places[place + 1] - least if place + 1 < len(places) else height - least)
+    return tuple(replace(mark, at=round(at, 1)) for mark, at in zip(marks, places, strict=True))
+
+
 def _level_picture(examination: Examination, study: Study, finding: LevelFinding, plane: Plane, centre_mm: Vector) -> Picture:
     view = section(study.volume, plane, centre_mm, _LEVEL_MM)
     heat = examination.evidence.heat
@@ -128,6 +147,7 @@ def _level_picture(examination: Examination, study: Study, finding: LevelFinding
     boxed = "" if finding.box_mm is None else ", its region boxed"
     return Picture(
         plane=plane,
+        caption=_caption(finding, plane, centre_mm),
         alt=f"{plane.capitalize()} slice through {finding.level.name}, bone window{over}{boxed}.",
         width=_LEVEL_MM[0],
         height=_LEVEL_MM[1],
@@ -139,11 +159,23 @@ def _level_picture(examination: Examination, study: Study, finding: LevelFinding
     )
 
 
+def _caption(finding: LevelFinding, plane: Plane, at_mm: Vector) -> str:
+    """Which slice it is: the key slice, or how far it lies from the middle of the level."""
+    if plane is Plane.AXIAL:
+        return "Axial, key slice"
+    x, y, _ = np.subtract(at_mm, finding.centre_mm or at_mm)
+    away, sides = (x, ("to the left", "to the right")) if plane is Plane.SAGITTAL else (y, ("behind", "in front"))
+    if abs(away) < _IN_THE_MIDDLE_MM:
+        return f"{plane.capitalize()}, middle"
+    return f"{plane.capitalize()}, {abs(away):.0f} mm {sides[0] if away > 0 else sides[1]}"
+
+
 def _whole_picture(plane: Plane, view: View) -> Picture:
     left, right, bottom, top = view.extent_mm
     low, high = (float(hu) for hu in np.percentile(view.hu, (1, 99)))
     return Picture(
         plane=plane,
+        caption=f"{plane.capitalize()}, middle of the scan, grey from its darkest to its brightest parts",
         alt=f"{plane.capitalize()} slice through the middle of the whole scan, as it was read.",
         width=abs(right - left),
         height=abs(top - bottom),

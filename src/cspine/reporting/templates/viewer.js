@@ -212,15 +212,18 @@
     new ResizeObserver(redraw).observe(screen);
   };
 
+  // Names of key slices that lie close to each other go into rows below each other.
   const placeMarks = () => {
-    let before = -Infinity, row = 0;
+    const ends = [];
     find("marks").querySelectorAll("li").forEach((item, place) => {
       const share = stack.levels[place].key / Math.max(1, count - 1);
-      row = share - before < 0.12 && row === 0 ? 1 : 0;
-      before = share;
+      const free = ends.findIndex((end) => share - end >= 0.13);
+      const row = free < 0 ? ends.length : free;
+      ends[row] = share;
       item.style.left = `${100 * share}%`;
       item.style.top = `${row * 1.75}rem`;
     });
+    find("marks").style.height = `${ends.length * 1.75}rem`;
   };
 
   const begin = async () => {
