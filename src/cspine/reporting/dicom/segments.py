@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.anatomy import CERVICAL, Level
+from cspine.anatomy import BACKGROUND, CERVICAL, Level
 from cspine.imaging.planes import labels_on_images
 from cspine.study import Study
 from cspine.volume import LabelMap
@@ -32,9 +32,12 @@ def segments_of(labels: LabelMap | None, study: Study) -> Segments:
     """The segments of a scan. Vertebrae below C7 are left out: their number is not known."""
     if labels is None:
         return Segments((), np.zeros((0, *study.volume.grid.shape[1:]), dtype=np.uint8))
-    stored = labels_on_images(labels, study)
-    there = np.bincount(stored.ravel(), minlength=256)
+    cervical = np.where(np.isin(labels.labels, CERVICAL), labels.labels, np.uint8(BACKGROUND))
+    numbers = labels_on_images(LabelMap(cervical, labels.grid), study)
+    marked = numbers > BACKGROUND
+    there = np.bincount(numbers[marked], minlength=max(CERVICAL) + 1)
     levels = tuple(level for level in CERVICAL if there[level])
-    numbers = np.zeros(256, dtype=np.uint8)
-    numbers[list(levels)] = np.arange(1, len(levels) + 1)
-    return Segments(levels, numbers[stored])
+    number_of = np.zeros(len(there), dtype=np.uint8)
+    number_of[list(levels)] = np.arange(1, len(levels) + 1)
+    numbers[marked] = number_of[numbers[marked]]
+    return Segments(levels, numbers)
