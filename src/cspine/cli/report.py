@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ def exit_code(cases: Sequence[Case]) -> Exit:
 
 
 def print_summary(out: Path, journal: Journal) -> None:
-    """The table and the files on stdout, failures on stderr."""
+    """The table and the files on stdout; failures, and what to know of the files, on stderr."""
     cases = journal.cases
     done = [case for case in cases if case.status in (CaseStatus.OK, CaseStatus.REJECTED)]
     for case in cases:
         if case.status is CaseStatus.FAILED:
             sys.stderr.write(f"cspine detect: {case.name}: {case.reason}\n")
+    for note, count in Counter(note for case in done for note in case.notes).items():
+        sys.stderr.write(f"cspine detect: {count} of {len(done)} studies: {note}\n")
     if not cases:
         sys.stderr.write("cspine detect: no study falls into this share\n")
     if not done:
