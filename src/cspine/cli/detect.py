@@ -1,12 +1,13 @@
 """Finds fractures of the cervical spine in CT scans.
 
 For every study a folder appears under OUT, with result.json and a picture; OUT/run.json lists them all, OUT/failures.csv those
-without a judgement. A study is a folder of one CT series, a zip of it or a NIfTI file; a folder of such studies is taken as many.
+without a judgement. --format html gives every study a page, and OUT/index.html an overview; html-uids a page with identifiers. A study is a folder of one CT series, a zip of it or a NIfTI file; a folder of such studies is taken as many.
 Research software, not a medical device.
 """
 
 import argparse
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,6 +23,7 @@ from cspine.cli.report import exit_code, print_summary
 from cspine.errors import UsageError
 from cspine.modelpack import Manifest, Package, load_package
 from cspine.reporting import FORMATS, chosen
+from cspine.reporting.table import PAGES
 from cspine.runtime import Device
 
 
@@ -72,6 +74,10 @@ def run(options: argparse.Namespace) -> int:
         for case in progress(working, len(waiting), "studies"):
             journal.note(case)
     print_summary(options.out, journal)
+    if PAGES.intersection(task.formats):
+        from cspine.reporting.pages.overview import write_overview
+
+        sys.stdout.write(f"Wrote {write_overview(options.out)}\n")
     return exit_code(journal.cases)
 
 

@@ -22,6 +22,9 @@ FORMATS = {
 }
 """The module that writes a format, a :class:`Format`."""
 
+PAGES = frozenset({"html", "html-uids"})
+"""Formats that people open in a browser, from the overview of a batch."""
+
 _BRINGS = {"sr": "seg"}
 """A format that refers to another one's file has it written too."""
 
