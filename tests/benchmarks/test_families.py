@@ -1,0 +1,35 @@
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from benchmarks.families import ROWS, Place, Row
+from cspine.recipes import load_slice_recipe
+from cspine.training.overrides import parse_assignments, with_settings
+from cspine.training.recipe import Recipe
+
+PLACE = Place(Path("out"), 200)
+
+
+def as_trained(row: Row) -> Recipe:
+    """The recipe of a row, with what its command sets."""
+    words = PLACE.command(row)
+    assigned = parse_assignments([value for word, value in pairwise(words) if word == "--set"])
+    return with_settings(load_slice_recipe(row.recipe), assigned)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_every_row_sees_as_many_slices_of_the_same_patients_on_the_same_schedule(row: Row) -> None:
+    found, first = as_trained(row), as_trained(ROWS[0])
+
+    assert found.sampling == first.sampling
+    assert found.sampling.batch * found.sampling.batches * found.fit.epochs == 3200
+    assert (found.input, found.fit.learning_rate, found.split.folds) == (first.input, first.fit.learning_rate, first.split.folds)
+
+
+def test_every_family_has_a_row_and_so_have_boxes_and_studies_without_masks() -> None:
+    recipes = {row.recipe for row in ROWS}
+
+    assert recipes >= {"custom_cnn", "densenet121", "inception_v3", "inception_resnet_v2", "unet_transfer", "leaky_protocol"}
+    assert any(name.endswith("_boxes") for name in recipes)
+    assert any(name.endswith("_pseudo") for name in recipes)
