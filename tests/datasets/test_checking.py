@@ -32,6 +32,7 @@ def test_nothing_is_wrong_with_sound_cases(folder: Path) -> None:
         (lambda labels: labels[::-1], 0.0, "mask_not_on_bone"),
         (lambda labels: labels[:, ::-1], 0.0, "mask_not_on_bone"),
         (lambda labels: np.roll(labels, 12, axis=0), 0.0, "mask_not_on_bone"),
+        (lambda labels: np.roll(labels, 5, axis=1), 0.0, "mask_not_on_bone"),
         (lambda labels: labels, 300.0, "mask_outside_image"),
         (np.zeros_like, 0.0, "mask_empty"),
         (lambda labels: np.where(labels > 0, 9, 0).astype(np.int16), 0.0, "mask_empty"),
@@ -47,6 +48,17 @@ def test_a_wrong_mask_is_told(
     rewrite(case.mask, change, shift_mm)
 
     assert found(case) == [code]
+
+
+def test_a_box_on_an_image_that_is_another_by_its_header_is_told(folder: Path) -> None:
+    images = folder / "train_images" / f"{ROOT_UID}2"
+    for old, new in (("19", "swap"), ("5", "19"), ("swap", "5")):
+        (images / f"{old}.dcm").rename(images / f"{new}.dcm")
+
+    (problem,) = check_case(read_dataset(folder).cases[1])
+
+    assert problem.code == "box_off_vertebra"
+    assert "needs image 19. 19.dcm says that it is 5. No box" in problem.text
 
 
 @pytest.mark.parametrize("masked", [True, False])

@@ -1,6 +1,11 @@
+import shutil
 from pathlib import Path
 
+import nibabel
+import pydicom
 import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLosslessSV1
 
 from cspine.datasets import read_dataset
 from cspine.errors import DatasetError
@@ -76,6 +81,25 @@ def test_a_study_without_images_and_images_without_a_row_are_told(folder: Path) 
     assert codes(folder) == [("missing_images", f"{UID}3"), ("unlabelled_study", f"{UID}4")]
 
 
+def test_a_row_that_is_too_long_is_told(folder: Path) -> None:
+    edit(folder / "train.csv", f"{UID}1,0,0,0,0,0,0,0,0", f"{UID}1,0,0,0,0,0,0,0,0,1")
+    edit(folder / "train_bounding_boxes.csv", f"{UID}2,10,13,15,12,19", f"{UID}2,10,13,15,12,19,7\n,10,13,15,12,19")
+    data = read_dataset(folder, skip_broken=True)
+
+    assert [problem.code for problem in data.problems] == ["bad_row", "bad_box", "bad_box"]
+    assert "has more cells than the table has columns" in data.problems[0].text
+    assert "line 3 has no StudyInstanceUID" in data.problems[2].text
+    assert [case.study_uid for case in data.cases] == [f"{UID}2", f"{UID}3"]
+
+
+def test_a_repeated_box_is_told_and_counted_once(folder: Path) -> None:
+    edit(folder / "train_bounding_boxes.csv", f"{UID}2,10,13,15,12,19", f"{UID}2,10,13,15,12,19\n{UID}2,10.0,13,15,12,19")
+    data = read_dataset(folder)
+
+    assert [problem.code for problem in data.problems] == ["duplicate_row"]
+    assert len(data.cases[1].boxes) == 1
+
+
 def test_a_gap_between_slices_is_told(folder: Path) -> None:
     (folder / "train_images" / f"{UID}1" / "7.dcm").unlink()
 
@@ -89,9 +113,33 @@ def test_a_truncated_slice_is_told(folder: Path) -> None:
     assert codes(folder) == [("truncated_slice", f"{UID}1")]
 
 
-def test_a_file_that_is_not_called_by_its_number_is_told(folder: Path) -> None:
+@pytest.mark.parametrize("lost", [1, 7, 11])
+def test_a_slice_that_lacks_its_last_bytes_is_told(folder: Path, lost: int) -> None:
+    for path in (folder / "train_images" / f"{UID}1").iterdir():
+        path.write_bytes(path.read_bytes()[:-lost])
+
+    assert codes(folder) == [("truncated_slice", f"{UID}1")]
+
+
+def test_a_compressed_slice_that_is_cut_off_is_told_even_if_others_are_smaller(folder: Path) -> None:
+    for path in sorted((folder / "train_images" / f"{UID}1").iterdir()):
+        image = pydicom.dcmread(path)
+        image.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+        image.PixelData = encapsulate([bytes(4 * int(path.stem))])
+        image["PixelData"].is_undefined_length = True
+        image.save_as(path)
+    assert codes(folder) == []
+
+    cut = folder / "train_images" / f"{UID}1" / "30.dcm"
+    cut.write_bytes(cut.read_bytes()[:-9])
+
+    assert codes(folder) == [("truncated_slice", f"{UID}1")]
+
+
+@pytest.mark.parametrize("name", ["seven.dcm", "07.dcm", "7.DCM", "7 (copy).dcm"])
+def test_a_file_that_is_not_called_by_its_number_is_told(folder: Path, name: str) -> None:
     images = folder / "train_images" / f"{UID}1"
-    (images / "7.dcm").rename(images / "seven.dcm")
+    (images / "7.dcm").rename(images / name)
 
     assert codes(folder) == [("bad_slice_name", f"{UID}1")]
 
@@ -141,6 +189,36 @@ def test_a_mask_that_is_cut_off_or_belongs_to_nobody_is_told(folder: Path) -> No
     assert [case.mask is not None for case in data.cases] == [False, True, False]
 
 
+def test_a_second_mask_and_a_mask_of_another_name_are_told(folder: Path) -> None:
+    masks = folder / "segmentations"
+    nibabel.save(nibabel.load(masks / f"{UID}1.nii"), masks / f"{UID}1.nii.gz")
+    (masks / f"{UID}2.nii").rename(masks / f"{UID}2.NII")
+    (masks / f"{UID}3.mha").write_bytes(b"")
+    (masks / "readme.txt").write_text("who drew them")
+    data = read_dataset(folder, skip_broken=True)
+
+    assert [(problem.code, problem.study_uid) for problem in data.problems] == [
+        ("duplicate_mask", f"{UID}1"),
+        ("unknown_mask", f"{UID}2"),
+        ("unknown_mask", f"{UID}3"),
+    ]
+    assert [case.mask for case in data.cases] == [masks / f"{UID}1.nii", None, None]
+
+
+def test_rows_and_folders_of_test_studies_that_fit_nothing_are_told(folder: Path) -> None:
+    rows = f"{UID}3_C1,{UID}3,C1\n{UID}3_C1,{UID}3,C1\n{UID}3_C9,{UID}3,C9\nx,,C1\n"
+    (folder / "test.csv").write_text("row_id,StudyInstanceUID,prediction_type\n" + rows)
+    for uid in (f"{UID}3", f"{UID}8"):
+        shutil.copytree(folder / "train_images" / f"{UID}3", folder / "test_images" / uid)
+    data = read_dataset(folder, skip_broken=True)
+
+    found = [(problem.code, problem.study_uid) for problem in data.problems]
+    bad = [("bad_row", f"{UID}3"), ("bad_row", f"{UID}3"), ("bad_row", None)]
+    assert found == [*bad, ("train_and_test", f"{UID}3"), ("unlabelled_study", f"{UID}8")]
+    assert "line 4 needs a row_id of its own, a study and one of patient_overall, C1" in data.problems[1].text
+    assert [case.study_uid for case in data.test] == [f"{UID}3"]
+
+
 def test_known_bad_studies_are_left_out_unless_the_caller_wants_them(folder: Path) -> None:
     bad = f"{UID}20574"
     edit(folder / "train.csv", f"{UID}3,", f"{bad},")
@@ -163,4 +241,5 @@ def test_test_studies_are_read_without_labels(folder: Path) -> None:
 
     assert data.cases == ()
     assert [(case.study_uid, case.fractured) for case in data.test] == [(f"{UID}1", None)]
-    assert [(problem.code, problem.study_uid) for problem in data.problems] == [("missing_images", f"{UID}7")]
+    unlisted = [("unlabelled_study", f"{UID}{number}") for number in (2, 3)]
+    assert [(problem.code, problem.study_uid) for problem in data.problems] == [("missing_images", f"{UID}7"), *unlisted]

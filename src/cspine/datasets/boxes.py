@@ -43,7 +43,7 @@ def box_in_world(study: Study, case: Case, box: SliceBox) -> WorldBox:
     """Where a box lies, from the position that its own file states.
 
     Raises:
-        DatasetError: The file of the slice is absent or has no geometry.
+        DatasetError: The file of the slice is absent, has no geometry, or is another image.
     """
     corners = _corners_mm(case, box)
     grid = study.volume.grid
@@ -58,11 +58,16 @@ def _corners_mm(case: Case, box: SliceBox) -> NDArray[np.float64]:
     path = slice_path(case.images, box.slice_number)
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True)
+        number = int(header.get("InstanceNumber") or box.slice_number)
         position = np.asarray(header.ImagePositionPatient, dtype=np.float64)
         along_row, along_column = np.asarray(header.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
         row_spacing, column_spacing = (float(value) for value in header.PixelSpacing)
     except (OSError, ValueError, TypeError, AttributeError, InvalidDicomError) as error:
         raise DatasetError(f"The box of study {case.study_uid} needs {path.name} with its geometry. Received: {error}.") from error
+    if number != box.slice_number:
+        raise DatasetError(
+            f"The box of study {case.study_uid} needs image {box.slice_number}. {path.name} says that it is {number}."
+        )
     x = (np.array([box.x, box.x + box.width]) - 0.5) * column_spacing
     y = (np.array([box.y, box.y + box.height]) - 0.5) * row_spacing
     corners: NDArray[np.float64] = np.stack([position + a * along_row + b * along_column for b in y for a in x])

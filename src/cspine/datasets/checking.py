@@ -1,6 +1,6 @@
 """Do the pixels bear out what the tables, the masks and the boxes say?"""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,11 @@ BONE_HU = 130.0
 """Denser than soft tissue without contrast, less dense than most cancellous bone."""
 
 _LEAST_BONE = 0.35
-_MIRRORED_BETTER = 0.1
+_ELSEWHERE_BETTER = 0.1
+_MOVES_MM = (4.0, 8.0, 12.0, 16.0)
+_PLACES = 30_000
+"""So many voxels of a mask say well enough how it fits elsewhere."""
+
 _LEAST_IN_IMAGE = 0.5
 _FAR_MM = 12.0
 _MOST_BOXES_OFF = 0.25
@@ -36,12 +40,16 @@ class MaskFit:
         in_image: Share of the mask's volume that lies in the image.
         bone: Share of its voxels that are bone.
         mirrored_bone: The same for the best of its mirror images along one axis of the image.
+        moved_bone: The same for the best of its places 4 to 16 mm away along one axis of the image.
+        moved_mm: How far away that is.
         ordered: Whether C1..C7 follow each other from head to feet.
     """
 
     in_image: float
     bone: float
     mirrored_bone: float
+    moved_bone: float
+    moved_mm: float
     ordered: bool
 
 
@@ -117,11 +125,14 @@ def fit_mask(study: Study, stored: LabelMap) -> tuple[LabelMap, MaskFit]:
     marked = mask.labels > 0
     bone = study.volume.hu > BONE_HU
     volumes = [np.count_nonzero(m.labels) * abs(np.linalg.det(m.grid.affine[:3, :3])) for m in (clean, mask)]
+    moved_bone, moved_mm = _best_moved(bone, marked, study.volume.grid.spacing_mm)
     heights = [place[2] for level, place in sorted(centroids_mm(mask).items()) if level in CERVICAL]
     return mask, MaskFit(
         in_image=float(volumes[1] / volumes[0]) if volumes[0] else 0.0,
         bone=_share(bone, marked),
         mirrored_bone=max(_share(bone, np.flip(marked, axis)) for axis in range(3)),
+        moved_bone=moved_bone,
+        moved_mm=moved_mm,
         ordered=heights == sorted(heights, reverse=True),
     )
 
@@ -135,6 +146,21 @@ def _share(bone: NDArray[np.bool_], marked: NDArray[np.bool_]) -> float:
     return float(np.count_nonzero(bone & marked) / count) if count else 0.0
 
 
+def _best_moved(bone: NDArray[np.bool_], marked: NDArray[np.bool_], spacing_mm: Sequence[float]) -> tuple[float, float]:
+    """The largest share of bone that a mask has some millimetres away, and how many; what leaves the image is no bone."""
+    places = np.argwhere(marked)
+    places = places[:: max(1, len(places) // _PLACES)]
+    best = (0.0, 0.0)
+    for axis, size_mm in enumerate(spacing_mm):
+        for way_mm in (sign * move for move in _MOVES_MM for sign in (-1, 1)):
+            there = places[:, axis] + round(way_mm / size_mm)
+            inside = (there >= 0) & (there < bone.shape[axis])
+            index = [there[inside] if n == axis else places[inside, n] for n in range(3)]
+            share = np.count_nonzero(bone[tuple(index)]) / max(len(places), 1)
+            best = max(best, (share, abs(way_mm)))
+    return best
+
+
 def _mask_problem(case: Case, mask: LabelMap, fit: MaskFit) -> Problem | None:
     if case.mask is None:
         return None
@@ -145,8 +171,10 @@ def _mask_problem(case: Case, mask: LabelMap, fit: MaskFit) -> Problem | None:
         code, fault = "mask_empty", "marks none of C1..C7"
     elif not fit.ordered:
         code, fault = "mask_upside_down", "does not show C1..C7 from head to feet"
-    elif fit.bone < _LEAST_BONE or fit.mirrored_bone > fit.bone + _MIRRORED_BETTER:
+    elif fit.mirrored_bone > fit.bone + _ELSEWHERE_BETTER:
         code, fault = "mask_not_on_bone", f"is {fit.bone:.0%} bone, and {fit.mirrored_bone:.0%} when mirrored"
+    elif fit.bone < _LEAST_BONE or fit.moved_bone > fit.bone + _ELSEWHERE_BETTER:
+        code, fault = "mask_not_on_bone", f"is {fit.bone:.0%} bone, and {fit.moved_bone:.0%} when moved by {fit.moved_mm:g} mm"
     else:
         return None
     text = f"segmentations/{case.mask.name} {fault}; study {case.study_uid} is used without it."

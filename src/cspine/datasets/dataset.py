@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cspine.datasets.case import Case, Problem, SliceBox
 from cspine.datasets.folder import check_masks, check_slices, image_size, slice_path
-from cspine.datasets.tables import BoxTable, LabelTable, read_boxes, read_labels, read_test_studies
+from cspine.datasets.tables import BoxTable, LabelTable, TaskTable, read_boxes, read_labels, read_test_studies
 from cspine.errors import DatasetError
 
 UID_ROOT = "1.2.826.0.1.3680043."
@@ -28,7 +28,7 @@ KNOWN_BAD: Mapping[str, str] = {
 }
 """Studies of the RSNA 2022 data that those who worked with them leave out, and why."""
 
-_NOTES = {"duplicate_row"}
+_NOTES = {"duplicate_row", "train_and_test"}
 """Problems that change nothing."""
 
 
@@ -78,7 +78,7 @@ def read_dataset(folder: str | Path, *, skip_broken: bool = False, exclude: Coll
     boxes = _usable_boxes(root, labels, excluded)
     masks = check_masks(root / "segmentations", {**labels.fractured, **excluded, **labels.rejected}, labels.problems)
     cases = tuple(_case(root, uid, labels.fractured[uid], boxes.get(uid, []), masks.get(uid)) for uid in labels.fractured)
-    test = _test_cases(root, labels.problems) if test_path.is_file() else ()
+    test = _test_cases(root, labels.problems, {*labels.fractured, *labels.rejected, *excluded})
     problems = tuple(labels.problems)
     if not skip_broken:
         refuse(root, problems)
@@ -96,13 +96,14 @@ def _check_images(root: Path, labels: LabelTable, excluded: Mapping[str, str]) -
         problem = check_slices(root / "train_images" / uid, uid)
         if problem is not None:
             labels.reject(problem)
-    known = {*labels.fractured, *labels.rejected, *excluded}
-    images = root / "train_images"
-    if not images.is_dir():
-        return
-    for found in sorted(path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        if found not in known:
-            labels.reject(Problem("unlabelled_study", f"train_images/{found} has no row in train.csv; it is left out.", found))
+    for uid in _unlisted(root / "train_images", {*labels.fractured, *labels.rejected, *excluded}):
+        labels.reject(Problem("unlabelled_study", f"train_images/{uid} has no row in train.csv; it is left out.", uid))
+
+
+def _unlisted(images: Path, known: Collection[str]) -> list[str]:
+    """Folders of studies that no table knows."""
+    there = images.iterdir() if images.is_dir() else ()
+    return sorted(path.name for path in there if path.is_dir() and not path.name.startswith(".") and path.name not in known)
 
 
 def _usable_boxes(root: Path, labels: LabelTable, excluded: Mapping[str, str]) -> dict[str, list[SliceBox]]:
@@ -154,16 +155,22 @@ def _inside(box: SliceBox, size: tuple[int, int] | None) -> bool:
     return box.x >= -1 and box.y >= -1 and box.x + box.width <= columns + 1 and box.y + box.height <= rows + 1
 
 
-def _test_cases(root: Path, problems: list[Problem]) -> tuple[Case, ...]:
-    cases = []
-    for uid in read_test_studies(root / "test.csv"):
-        images = root / "test_images" / uid
+def _test_cases(root: Path, problems: list[Problem], labelled: Collection[str]) -> tuple[Case, ...]:
+    path, cases = root / "test.csv", []
+    table = read_test_studies(path) if path.is_file() else TaskTable()
+    problems.extend(table.problems)
+    for uid in table.studies:
+        images, truth = root / "test_images" / uid, root / "truth" / uid
         problem = check_slices(images, uid)
+        if uid in labelled:
+            text = f"Study {uid} is in train.csv and in test.csv: what a model that saw it says of it is no test."
+            problems.append(Problem("train_and_test", text, uid))
         if problem is None:
-            truth = root / "truth" / uid
             cases.append(Case(uid, images, None, truth=truth if truth.is_dir() else None))
         else:
             problems.append(problem)
+    for uid in _unlisted(root / "test_images", table.studies):
+        problems.append(Problem("unlabelled_study", f"test_images/{uid} has no row in test.csv; it is left out.", uid))
     return tuple(cases)
 
 

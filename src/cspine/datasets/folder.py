@@ -1,7 +1,8 @@
 """The image and mask files of a data set folder: are they there, are they whole?"""
 
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import nibabel
@@ -12,6 +13,8 @@ from pydicom.errors import InvalidDicomError
 from cspine.datasets.case import Problem
 
 _END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+_TAIL = 4096
+_NUMBERED = re.compile(r"(?:0|[1-9][0-9]*)\.dcm")
 
 
 def slice_path(images: Path, number: int) -> Path:
@@ -33,39 +36,49 @@ def check_slices(images: Path, uid: str) -> Problem | None:
     place = f"{images.parent.name}/{uid}"
     try:
         with os.scandir(images) as entries:
-            sizes = {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".dcm")}
+            sizes = {entry.name: entry.stat().st_size for entry in entries if entry.name.lower().endswith(".dcm")}
     except OSError:
         sizes = {}
     if not sizes:
         return Problem("missing_images", f"Study {uid} needs its images in {place}; none are there. The study is left out.", uid)
-    try:
-        numbers = sorted(int(name[: -len(".dcm")]) for name in sizes)
-    except ValueError:
-        text = f"{place} needs files called <InstanceNumber>.dcm. Received: {min(sizes)}. The study is left out."
+    strange = [name for name in sizes if not _NUMBERED.fullmatch(name)]
+    if strange:
+        text = f"{place} needs files called <InstanceNumber>.dcm. Received: {min(strange)}. The study is left out."
         return Problem("bad_slice_name", text, uid)
+    numbers = sorted(int(name.removesuffix(".dcm")) for name in sizes)
     gaps = numbers[-1] - numbers[0] + 1 - len(numbers)
     if gaps:
         return Problem(
             "missing_slices", f"{place} lacks {gaps} of the slices {numbers[0]}..{numbers[-1]}. The study is left out.", uid
         )
-    smallest = min(sizes, key=lambda name: (sizes[name], name))
-    if not _is_whole(images / smallest):
-        return Problem("truncated_slice", f"{place}/{smallest} is cut off or is no DICOM file. The study is left out.", uid)
+    cut = _first_cut(images, sizes)
+    if cut is not None:
+        return Problem("truncated_slice", f"{place}/{cut} is cut off or is no DICOM file. The study is left out.", uid)
     return None
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether the pixel data of a file reach their end; they are not decoded."""
+def _first_cut(images: Path, sizes: Mapping[str, int]) -> str | None:
+    """A file that ends too early: of uncompressed images, which are alike, the smallest is looked at; of compressed ones, all."""
+    smallest = min(sizes, key=lambda name: (sizes[name], name))
     try:
-        with path.open("rb") as file:
+        with (images / smallest).open("rb") as file:
             header = pydicom.dcmread(file, stop_before_pixels=True)
-            begin, size = file.tell(), file.seek(0, os.SEEK_END)
-            if not header.file_meta.TransferSyntaxUID.is_compressed:
-                return size - begin > int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
-            file.seek(max(0, size - 4096))
-            return _END_OF_FRAGMENTS in file.read()
+            syntax, left = header.file_meta.TransferSyntaxUID, sizes[smallest] - file.tell()
+            if syntax.is_deflated:
+                return None
+            if not syntax.is_compressed:
+                pixels = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
+                return None if left >= pixels + (8 if syntax.is_implicit_VR else 12) else smallest
+        return next((name for name in sorted(sizes) if not _reaches_its_end(images / name)), None)
     except (OSError, ValueError, AttributeError, TypeError, InvalidDicomError):
-        return False
+        return smallest
+
+
+def _reaches_its_end(path: Path) -> bool:
+    """Whether the fragments of compressed pixels are closed."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+        return _END_OF_FRAGMENTS in file.read()
 
 
 def check_masks(folder: Path, known: Collection[str], problems: list[Problem]) -> dict[str, Path]:
@@ -76,16 +89,30 @@ def check_masks(folder: Path, known: Collection[str], problems: list[Problem]) -
     for path in sorted(folder.iterdir()):
         uid = path.name.removesuffix(".gz").removesuffix(".nii")
         if uid == path.name or path.name.startswith("."):
-            continue
-        if uid not in known:
+            problem = _misnamed(path, known)
+        elif uid not in known:
             text = f"segmentations/{path.name} belongs to no study of train.csv; it is left out."
-            problems.append(Problem("unknown_mask", text, uid))
+            problem = Problem("unknown_mask", text, uid)
+        elif uid in masks:
+            text = f"segmentations/{path.name} is a second mask of a study; {masks[uid].name} is used."
+            problem = Problem("duplicate_mask", text, uid)
         elif (fault := _mask_fault(path)) is not None:
             text = f"segmentations/{path.name} cannot be read as a mask ({fault}); the study is used without it."
-            problems.append(Problem("bad_mask", text, uid))
+            problem = Problem("bad_mask", text, uid)
         else:
-            masks[uid] = path
+            masks[uid], problem = path, None
+        if problem is not None:
+            problems.append(problem)
     return masks
+
+
+def _misnamed(path: Path, known: Collection[str]) -> Problem | None:
+    """Something that is no mask by its name, but looks as if it were meant to be one."""
+    meant = {path.stem, Path(path.stem).stem} & set(known)
+    if path.name.startswith(".") or not (meant or path.name.lower().endswith((".nii", ".nii.gz"))):
+        return None
+    text = f"segmentations/{path.name} is not called <StudyInstanceUID>.nii or .nii.gz; it is left out."
+    return Problem("unknown_mask", text, min(meant, default=None))
 
 
 def _mask_fault(path: Path) -> str | None:

@@ -18,6 +18,9 @@ SUBMISSION_COLUMNS = ("row_id", "fractured")
 PREDICTIONS = ("patient_overall", *LEVEL_COLUMNS)
 """The eight outputs of a study, in the order of ``train.csv``."""
 
+_BEYOND = ""
+"""Where a row keeps cells beyond the last column."""
+
 _TRUTH_VALUES = {"0": False, "1": True}
 
 
@@ -58,6 +61,19 @@ class BoxTable:
     problems: list[Problem] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class TaskTable:
+    """What ``test.csv`` says.
+
+    Attributes:
+        studies: Each once, in the order of the file.
+        problems: What is wrong with the file.
+    """
+
+    studies: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
 def read_labels(path: Path) -> LabelTable:
     """The labels of ``train.csv``.
 
@@ -71,6 +87,9 @@ def read_labels(path: Path) -> LabelTable:
             table.reject(Problem("bad_row", f"{path.name} line {number} has no StudyInstanceUID; it is left out."))
             continue
         where = f"{path.name} line {number}, study {uid},"
+        if _BEYOND in row:
+            table.reject(Problem("bad_row", f"{where} has more cells than the table has columns; it is left out.", uid))
+            continue
         values = [_TRUTH_VALUES.get(_plain(row[column])) for column in PREDICTIONS]
         if any(value is None for value in values):
             table.reject(Problem("bad_row", f"{where} needs 0 or 1 in {', '.join(PREDICTIONS)}; it is left out.", uid))
@@ -99,37 +118,62 @@ def read_boxes(path: Path) -> BoxTable:
     table = BoxTable()
     for number, row in read_rows(path, BOX_COLUMNS):
         uid = row["StudyInstanceUID"].strip()
+        if not uid:
+            table.problems.append(Problem("bad_box", f"{path.name} line {number} has no StudyInstanceUID; it is left out."))
+            continue
         x, y, width, height, slice_number = (_number(row[column]) for column in BOX_COLUMNS[1:])
         whole = slice_number == round(slice_number) if math.isfinite(slice_number) else False
-        if not uid or not whole or not all(map(math.isfinite, (x, y))) or not (0 < width < math.inf and 0 < height < math.inf):
-            text = (
-                f"{path.name} line {number}, study {uid or '?'}, needs numbers and a positive size; no box of that study is used."
-            )
-            table.problems.append(Problem("bad_box", text, uid or None))
+        if (
+            _BEYOND in row
+            or not whole
+            or not all(map(math.isfinite, (x, y)))
+            or not (0 < width < math.inf and 0 < height < math.inf)
+        ):
+            text = f"{path.name} line {number}, study {uid}, needs five numbers and a positive size; no box of that study is used."
+            table.problems.append(Problem("bad_box", text, uid))
             table.broken.add(uid)
             continue
-        table.boxes.setdefault(uid, []).append(SliceBox(int(slice_number), x, y, width, height))
+        box, others = SliceBox(int(slice_number), x, y, width, height), table.boxes.setdefault(uid, [])
+        if box in others:
+            text = f"{path.name} line {number}, study {uid}, repeats an earlier box; one is kept."
+            table.problems.append(Problem("duplicate_row", text, uid))
+            continue
+        others.append(box)
     return table
 
 
-def read_test_studies(path: Path) -> tuple[str, ...]:
-    """The studies of ``test.csv``, each once, in the order of the file.
+def read_test_studies(path: Path) -> TaskTable:
+    """The studies of ``test.csv``.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.
     """
-    return tuple(dict.fromkeys(row["StudyInstanceUID"].strip() for _, row in read_rows(path, TEST_COLUMNS)))
+    studies: dict[str, None] = {}
+    rows: set[str] = set()
+    problems: list[Problem] = []
+    for number, row in read_rows(path, TEST_COLUMNS):
+        row_id, uid, kind = (row[column].strip() for column in TEST_COLUMNS)
+        if uid and kind in PREDICTIONS and row_id and row_id not in rows:
+            rows.add(row_id)
+            studies[uid] = None
+        else:
+            text = (
+                f"{path.name} line {number} needs a row_id of its own, a study and one of {', '.join(PREDICTIONS)}."
+                f" Received: {row_id or 'no row_id'}, {uid or 'no study'}, {kind or 'nothing'}; it is left out."
+            )
+            problems.append(Problem("bad_row", text, uid or None))
+    return TaskTable(tuple(studies), tuple(problems))
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and rows of a table; missing cells are empty.
+    """Line numbers and rows of a table; missing cells are empty, and cells too many stand under an empty name.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = csv.DictReader(file, restkey=_BEYOND, restval="")
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
                 came = ", ".join(reader.fieldnames or ()) or "an empty file"
