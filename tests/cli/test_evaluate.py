@@ -35,6 +35,7 @@ def test_on_other_data_every_study_is_judged_and_every_number_has_an_interval(
     data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     overall = data["outputs"][0]
     assert (overall["patients"], overall["fractured"]) == (10, 5)
+    assert data["about"]["thresholds"] == "chosen on the patients that calibrated"
     assert overall["estimates"]["auroc"]["low"] <= overall["estimates"]["auroc"]["value"] <= overall["estimates"]["auroc"]["high"]
     assert (tmp_path / "out" / "evaluation.csv").is_file()
 

@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
             "run": options.run_folder.name,
             "data": options.data.resolve().name,
             "patients": judged.how,
+            "thresholds": judged.thresholds,
             "subjects": _subjects(judged),
             "resamples": options.resamples,
         }

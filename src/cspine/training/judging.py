@@ -57,6 +57,7 @@ class Judged:
         probabilities: Calibrated, with the truth.
         fitted_overall: Probability of any fracture from a head fitted to the levels, ``(n,)``.
         points: Thresholds.
+        thresholds: Whom these were chosen on, in words.
         how: Which patients, in words.
         cases: The patients, in the order of the probabilities.
         places: Where fractures are suspected and are, in the same order; empty where nobody asked.
@@ -66,6 +67,7 @@ class Judged:
     probabilities: StudyScores
     fitted_overall: NDArray[np.float64]
     points: tuple[OperatingPoint, ...]
+    thresholds: str
     how: str
     cases: tuple[Case, ...]
     places: tuple[StudyPlaces, ...] = ()
@@ -122,7 +124,8 @@ def _out_of_fold(run: Run, cases: Sequence[Case]) -> Judged:
     fitted = np.concatenate([cross_fitted_overall(part) for part in parts])
     by_uid = {case.study_uid: case for case in cases}
     judged = tuple(by_uid[uid] for uid in probabilities.study_uids)
-    return Judged(probabilities, fitted, points, f"out of fold, fold {', '.join(map(str, _trained(run)))}", judged)
+    how = f"out of fold, fold {', '.join(map(str, _trained(run)))}"
+    return Judged(probabilities, fitted, points, "chosen on these very patients, which flatters them", how, judged)
 
 
 def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], judging: Judging, reporter: Reporter) -> Judged:
@@ -140,6 +143,7 @@ def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], judging: Judging,
         probabilities,
         apply_overall(fit_overall(known), probabilities.scores),
         choose_points(known.truth, known.scores),
+        "chosen on the patients that calibrated",
         f"unseen studies, network of fold {fold}",
         cases,
         places,
