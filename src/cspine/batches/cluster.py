@@ -39,7 +39,7 @@ class Cluster:
     """Which cluster, and how much of it.
 
     Attributes:
-        address: As Ray writes it; ``None`` for the one that ``RAY_ADDRESS`` names or that runs here, or a new one on this machine.
+        address: As Ray writes it, ``auto`` for the one that runs here; ``None`` for the one that ``RAY_ADDRESS`` names, or a new one.
         workers: How many, one processor each; as many as fit if ``None``.
     """
 
@@ -173,12 +173,12 @@ class _Crew:
 
 
 def _join(cluster: Cluster) -> None:
+    address = cluster.address or os.environ.get("RAY_ADDRESS", "local")  # left to itself, Ray may look for one that is long gone
     try:
-        ray.init(address=cluster.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        where = cluster.address or "this machine"
         reason = " ".join(str(error).split())
-        raise UsageError(f"A Ray cluster is needed; that of {where} cannot be joined: {reason}") from error
+        raise UsageError(f"A Ray cluster is needed; {address} cannot be joined: {reason}") from error
 
 
 def _room() -> int:

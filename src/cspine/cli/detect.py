@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     many.add_argument(
         "--engine", choices=["local", "ray"], default="local", help="who works: this machine, or a Ray cluster (default: local)"
     )
-    many.add_argument("--cluster", metavar="ADDRESS", help="with ray: the cluster; RAY_ADDRESS, one that runs here, or a new one")
+    many.add_argument("--cluster", metavar="ADDRESS", help="with ray: the cluster (default: RAY_ADDRESS, or a new one here)")
     many.add_argument("--workers", type=int, metavar="N", help="with ray: workers, a processor each; as many as fit if not given")
 
 

@@ -1,0 +1,42 @@
+"""A cluster of two machines, both on this one, and a batch on it; run by test_cluster.py in a process of its own."""
+
+import json
+import sys
+from pathlib import Path
+
+from ray.cluster_utils import Cluster as LocalCluster
+
+from cspine.batches import cluster as engine
+from cspine.batches.cases import Case
+from cspine.batches.task import Task
+from cspine.cli import main
+from cspine.errors import UsageError
+from cspine.modelpack import load_package
+from tests.batches.readings import read
+
+
+def run(studies: Path, out: Path, model: str) -> dict[str, object]:
+    """Does a batch as a user would, then one over which workers die, then asks for more than there is."""
+    machines = LocalCluster()
+    for _ in range(2):
+        machines.add_node(num_cpus=1, memory=engine.MEMORY_BYTES, object_store_memory=100 << 20)
+    ray = ["--engine", "ray", "--cluster", machines.address, "--workers", "2"]
+    code = main(["detect", str(studies), "-o", str(out), "--model", model, "--format", "json", *ray])
+    task = Task(out / "dying", model=model)
+    task.out.mkdir()
+    names = ("a", "leave", "b", "refuse")
+    with engine.on_cluster(task, load_package(model), [Case(n, n) for n in names], engine.Cluster(machines.address), read) as done:
+        dying = {case.name: (case.status, case.code, case.reason) for case in done}
+    engine.MEMORY_BYTES <<= 20
+    try:
+        with engine.on_cluster(task, load_package(model), [Case("a", "a")], engine.Cluster(machines.address)):
+            crowded = "there was room"
+    except UsageError as error:
+        crowded = str(error)
+    machines.shutdown()
+    return {"code": code, "dying": dying, "crowded": crowded}
+
+
+if __name__ == "__main__":
+    said = run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    Path(sys.argv[4]).write_text(json.dumps(said))

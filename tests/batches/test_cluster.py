@@ -1,0 +1,107 @@
+"""The same batch on a cluster of two machines; both are this one."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cspine.anatomy import Level
+from cspine.cli import Exit, main
+from tests.coded import coded_volume, write_nifti
+
+pytest.importorskip("ray", reason="needs the extra ray: pip install 'cspine[ray]'")
+
+pytestmark = pytest.mark.slow
+_ROOT = Path(__file__).parents[2]
+_TIMES = re.compile(r'"(created|read|check|locate|cut|classify|judge|write)": [^,\n]+')
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """What came of it.
+
+    Attributes:
+        studies: The batch.
+        out: Its results.
+        said: What the process noted.
+        printed: What it printed.
+    """
+
+    studies: Path
+    out: Path
+    said: dict[str, Any]
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory: pytest.TempPathFactory, coded_package: Path) -> Clustered:
+    place = tmp_path_factory.mktemp("cluster")
+    (place / "studies").mkdir()
+    for number in range(4):
+        write_nifti(coded_volume(fractured=[Level(number + 1)]), place / "studies" / f"neck{number}.nii")
+    (place / "studies" / "bad.nii").write_text("not a scan")
+    arguments = [place / "studies", place / "out", coded_package, place / "said.json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.batches.clustered", *map(str, arguments)],
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "RAY_worker_niceness": "0"},  # ours decides
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (place / "said.json").is_file(), done.stderr
+    return Clustered(place / "studies", place / "out", json.loads((place / "said.json").read_text()), done.stdout)
+
+
+def _results(out: Path) -> dict[str, str]:
+    return {path.parent.name: _TIMES.sub("", path.read_text()) for path in out.glob("*/result.json") if path.parent.name != "dying"}
+
+
+def test_a_cluster_gives_the_same_outputs_as_one_machine(clustered: Clustered, coded_package: Path, tmp_path: Path) -> None:
+    main(["detect", str(clustered.studies), "-o", str(tmp_path), "--model", str(coded_package), "--format", "json"])
+
+    assert clustered.said["code"] == Exit.SOME_FAILED
+    assert _results(clustered.out) == _results(tmp_path)
+    assert len(_results(tmp_path)) == 4
+    assert (clustered.out / "failures.csv").read_text() == (tmp_path / "failures.csv").read_text()
+    assert [case["name"] for case in json.loads((clustered.out / "run.json").read_text())["cases"]] == [
+        case["name"] for case in json.loads((tmp_path / "run.json").read_text())["cases"]
+    ]
+    assert "4 done, 1 failed" in clustered.printed
+
+
+def test_a_worker_that_dies_takes_one_case_with_it_after_a_second_try(clustered: Clustered) -> None:
+    dying = clustered.said["dying"]
+
+    assert dying["a"][0] == dying["b"][0] == "ok"
+    assert dying["refuse"][:2] == ["failed", "not_this_one"]
+    assert dying["leave"][:2] == ["failed", "reader_died"]
+    assert "the process that read it died (on 2 workers)" in dying["leave"][2]
+
+
+def test_a_cluster_without_room_is_one_line(clustered: Clustered) -> None:
+    wanted = r"^One processor and \d+ GiB of memory are needed on a machine of the cluster\. Received: .* GiB\. Add machines"
+    assert re.match(wanted, clustered.said["crowded"])
+
+
+def test_a_cluster_that_is_not_there_is_one_line(
+    clustered: Clustered, coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def refuse(**_: object) -> None:
+        raise ConnectionError("nobody answers\nthere")
+
+    monkeypatch.setattr(ray, "init", refuse)
+
+    arguments = ["-o", str(tmp_path / "out"), "--model", str(coded_package), "--engine", "ray", "--cluster", "10.0.0.1:1"]
+    assert main(["detect", str(clustered.studies), *arguments]) == Exit.WRONG_INPUT
+
+    assert "A Ray cluster is needed; 10.0.0.1:1 cannot be joined: nobody answers there" in capsys.readouterr().err
