@@ -9,6 +9,7 @@ from cspine.evaluation import StudyScores
 from cspine.training.batches import SliceBatches
 from cspine.training.checkpoint import EpochRecord, Progress
 from cspine.training.fitting import BEST, CHECKPOINT, HELD_OUT, LOG, advanced, compiled, fit
+from cspine.training.prediction import all_slice_outputs, study_scores
 from tests.training.synthetic import Silent, fold_data, recipe
 
 
@@ -67,6 +68,15 @@ def test_a_run_leaves_its_best_network_a_log_and_scores_of_held_out_patients(who
     scores = StudyScores.from_csv(whole / HELD_OUT)
     assert scores.study_uids == ("1.2.6", "1.2.7", "1.2.8", "1.2.9")
     assert scores.truth[:, 0].tolist() == [False, True, False, True]
+
+
+def test_the_scores_of_held_out_patients_are_those_of_the_best_network(whole: Path) -> None:
+    held_out, network = fold_data(recipe()).held_out, keras.saving.load_model(whole / BEST, compile=False)
+
+    said = study_scores(held_out, all_slice_outputs(network, held_out, recipe().input))
+
+    assert (whole / HELD_OUT).read_text() == said.to_csv()
+    assert len(list(whole.glob("*.csv"))) == 2
 
 
 @pytest.mark.parametrize(("aurocs", "ends"), [([0.5, 0.7, 0.6], False), ([0.7, 0.6, 0.6], True), ([0.5, 0.6, 0.7, 0.8], True)])

@@ -24,6 +24,9 @@ from cspine.training.stages import enter_stage, last_stage_begins, stage_at
 
 CHECKPOINT, BEST, LOG, HELD_OUT = "checkpoint.npz", "best.keras", "log.csv", "held_out.csv"
 
+_BEST_SCORES = "best.csv"
+"""What the best network so far says about the held-out patients; becomes :data:`HELD_OUT` when training has ended."""
+
 
 class Reporter(Protocol):
     """Somebody who wants to know how training goes."""
@@ -79,12 +82,8 @@ def fit(recipe: Recipe, data: FoldData, home: Path, reporter: Reporter) -> None:
             progress = _epoch(trained, recipe, data, home, progress, reporter)
             board.add(progress.records[-1])
     _write_log(home / LOG, progress)
-    if not (home / HELD_OUT).exists():
-        best = keras.saving.load_model(home / BEST, compile=False)
-        write_whole(
-            home / HELD_OUT,
-            study_scores(data.held_out, all_slice_outputs(best, data.held_out, recipe.input, reporter.say)).to_csv(),
-        )
+    if (home / _BEST_SCORES).exists():
+        (home / _BEST_SCORES).replace(home / HELD_OUT)
 
 
 def compiled(recipe: Recipe, fold: int) -> keras.Model:
@@ -171,6 +170,7 @@ def _epoch(trained: _Network, recipe: Recipe, data: FoldData, home: Path, progre
     progress = advanced(progress, record, recipe)
     if progress.best is record:
         save_network(home / BEST, trained.server)
+        write_whole(home / _BEST_SCORES, scores.to_csv())
     if stage_at(recipe, progress.epoch) != stage:  # before the checkpoint, which holds the optimiser of the stage that follows
         enter_stage(model, recipe, stage_at(recipe, progress.epoch))
     save_checkpoint(home / CHECKPOINT, model, progress)
