@@ -1,0 +1,32 @@
+"""What a user can type is described."""
+
+import argparse
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from cspine.cli import COMMANDS
+
+_ROOT = Path(__file__).parents[1]
+_PAGES = {path.name: path.read_text(encoding="utf-8") for path in (*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md"))}
+
+
+def _options(command: str) -> list[list[str]]:
+    """The options of a command, each with all ways to write it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    import_module(f"cspine.cli.{command}").add_arguments(parser)
+    return [list(action.option_strings) for action in parser._actions if action.option_strings]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_every_option_of_it_is_described(command: str) -> None:
+    about = [text for text in _PAGES.values() if f"cspine {command}" in text]
+
+    assert about != []
+    assert [ways for ways in _options(command) if not any(_names(text, way) for text in about for way in ways)] == []
+
+
+def _names(text: str, option: str) -> bool:
+    return re.search(rf"(?<![\w-]){option}\b", text) is not None
