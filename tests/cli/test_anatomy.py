@@ -12,13 +12,19 @@ from tests.phantoms.solids import vertebra, write_stl
 def test_building_writes_the_file_and_says_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bones").mkdir()
     write_stl(vertebra(), tmp_path / "bones" / "c5.stl")
+    (tmp_path / "bones" / "disc.stl").write_bytes(b"")
     table = tmp_path / "named.toml"
     table.write_text('name = "mine"\n[levels]\nC6 = "c5.stl"\n')
     file = tmp_path / "mine.anatomy.npz"
 
     assert main(["anatomy", "build", str(tmp_path / "bones"), "-o", str(file), "--table", str(table)]) == Exit.DONE
 
-    assert capsys.readouterr().out.splitlines() == ["C6  body 21 x 16 x 14 mm", str(file)]
+    assert capsys.readouterr().out.splitlines() == [
+        "C6  body 21 x 16 x 14 mm",
+        "borrowed: C1, C2, C3, C4, C5, C7, skull, jaw, hyoid, larynx",
+        "not used: disc.stl",
+        str(file),
+    ]
     assert load_anatomy(file).name == "mine"
 
 

@@ -1,15 +1,20 @@
 """Vertebrae built of boxes, and files of them."""
 
 import base64
+import lzma
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+import imagecodecs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cspine.phantoms.surfaces import Surface
 
+Order = Literal["<", ">"]
 _FACES = ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
 
 
@@ -27,8 +32,13 @@ def together(*surfaces: Surface) -> Surface:
     return Surface(np.concatenate([s.points for s in surfaces]), np.concatenate(triangles))
 
 
-def vertebra(middle: ArrayLike = (0.0, 0.0, 0.0)) -> Surface:
-    """Body 20 x 16 x 14 mm, canal 24 x 14 mm behind it, arch and spinous process: overlapping boxes."""
+def vertebra(middle: ArrayLike = (0.0, 0.0, 0.0), tail_mm: float = 0.0) -> Surface:
+    """Body 20 x 16 x 14 mm, canal 24 x 14 mm behind it, arch and spinous process: overlapping boxes.
+
+    Args:
+        middle: Of the body.
+        tail_mm: How far the tip of the spinous process hangs lower.
+    """
     shift = np.asarray(middle, float)
 
     def part(low: ArrayLike, high: ArrayLike) -> Surface:
@@ -42,6 +52,7 @@ def vertebra(middle: ArrayLike = (0.0, 0.0, 0.0)) -> Surface:
         part((12, 4, -4), (18, 26, 4)),
         part((-18, 22, -4), (18, 27, 4)),
         part((-3, 25, -4), (3, 45, 2)),
+        part((-3, 41, -4 - tail_mm), (3, 45, 2 - tail_mm)),
     )
 
 
@@ -61,27 +72,51 @@ def write_stl_text(surface: Surface, path: Path) -> None:
 
 
 def write_vtp(surface: Surface, path: Path, form: str = "ascii") -> None:
+    """As VTK writes one, with a range as a child of each array; ``form`` is ascii, base64, or a compressor with where arrays stand.
+
+    Forms of ``_COMPRESSORS`` may be followed by ``_appended`` or ``_raw``, and by ``_big`` for the other order of bytes.
+    """
+    first, *rest = form.split("_")
+    big, appended, raw = "big" in rest, "appended" in rest, "raw" in rest
+    order: Order = ">" if big else "<"
+    pack = _COMPRESSORS.get(first)
     ends = np.arange(3, 3 * len(surface.triangles) + 1, 3)
-    arrays = (
-        ("Points", '<DataArray type="Float64" NumberOfComponents="3" format="{}">{}</DataArray>', surface.points),
-        ("Polys", '<DataArray type="Int64" Name="connectivity" format="{}">{}</DataArray>', surface.triangles),
-        ("", '<DataArray type="Int64" Name="offsets" format="{}">{}</DataArray>', ends),
-    )
-    points, polygons, offsets = (text.format("ascii" if form == "ascii" else "binary", _packed(v, form)) for _, text, v in arrays)
-    compressor = ' compressor="vtkZLibDataCompressor"' if form == "zlib" else ""
-    path.write_text(
-        f'<VTKFile type="PolyData"{compressor} header_type="UInt32"><PolyData><Piece><Points>{points}</Points>'
-        f"<Polys>{polygons}{offsets}</Polys></Piece></PolyData></VTKFile>"
+    values = {"Points": surface.points.astype("f8"), "connectivity": surface.triangles.astype("i8"), "offsets": ends.astype("i8")}
+    tail, elements = b"", {}
+    for name, array in values.items():
+        if form == "ascii":
+            attributes, text = 'format="ascii"', " ".join(str(v) for v in array.ravel())
+        elif appended or raw:
+            attributes, text = f'format="appended" offset="{len(tail)}"', ""
+            tail += _packed(array, order, pack, coded=not raw)
+        else:
+            attributes, text = 'format="binary"', _packed(array, order, pack, coded=True).decode()
+        kind = "Float64" if name == "Points" else "Int64"
+        child = '<InformationKey name="L2_NORM_RANGE"><Value index="0">17</Value></InformationKey>'
+        elements[name] = f'<DataArray type="{kind}" Name="{name}" NumberOfComponents="3" {attributes}>{text}\n{child}</DataArray>'
+    named = f' compressor="{pack[0]}"' if pack else ""
+    ending = f'<AppendedData encoding="{"raw" if raw else "base64"}">\n_'.encode() + tail + b"\n</AppendedData>" if tail else b""
+    path.write_bytes(
+        f'<VTKFile type="PolyData"{named} byte_order="{"Big" if big else "Little"}Endian" header_type="UInt32"><PolyData><Piece>'
+        f"<Points>{elements['Points']}</Points><Polys>{elements['connectivity']}{elements['offsets']}</Polys></Piece></PolyData>".encode()
+        + ending
+        + b"</VTKFile>"
     )
 
 
-def _packed(values: NDArray[np.generic], form: str) -> str:
-    if form == "ascii":
-        return " ".join(str(v) for v in values.ravel())
-    data = np.ascontiguousarray(values).tobytes()
-    if form == "base64":
-        return base64.b64encode(struct.pack("<I", len(data)) + data).decode()
-    half = len(data) // 2
-    blocks = [zlib.compress(data[:half]), zlib.compress(data[half:])]
-    header = struct.pack("<5I", 2, half, len(data) - half, *map(len, blocks))
-    return base64.b64encode(header).decode() + base64.b64encode(b"".join(blocks)).decode()
+_COMPRESSORS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "zlib": ("vtkZLibDataCompressor", zlib.compress),
+    "lzma": ("vtkLZMADataCompressor", lzma.compress),
+    "lz4": ("vtkLZ4DataCompressor", lambda block: bytes(imagecodecs.lz4_encode(block))),
+}
+
+
+def _packed(values: NDArray[np.generic], order: Order, pack: tuple[str, Callable[[bytes], bytes]] | None, *, coded: bool) -> bytes:
+    """Lengths and bytes of an array, in two blocks where they are compressed."""
+    code = base64.b64encode if coded else bytes
+    data = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    if pack is None:
+        return code(struct.pack(order + "I", len(data)) + data)
+    half = len(data) // 2 + 4
+    blocks = [pack[1](data[:half]), pack[1](data[half:])]
+    return code(struct.pack(order + "5I", 2, half, len(data) - half, *map(len, blocks))) + code(b"".join(blocks))

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import Level
 from cspine.errors import AnatomyError
-from cspine.phantoms.anatomy import Anatomy, load_anatomy, save_anatomy, shipped_anatomies
+from cspine.phantoms.anatomy import Anatomy, BoneShape, load_anatomy, save_anatomy, shipped_anatomies
 from cspine.phantoms.building import build_anatomy, skull_shape, vertebra_shape
-from cspine.phantoms.distance import unsigned_distance, windings
+from cspine.phantoms.credible import check_one_bone, check_order, check_vertebra
+from cspine.phantoms.distance import open_share, unsigned_distance, windings
+from cspine.phantoms.landmarks import Solid
 from cspine.phantoms.separating import largest_solid, outer
 from cspine.phantoms.surfaces import Surface, read_surface
+from cspine.phantoms.table import read_table, unused_surfaces
 from tests.phantoms.solids import box, together, vertebra, write_obj, write_stl
 
 AXES = [np.arange(-3.0, 4.1, 0.5) for _ in range(3)]
@@ -44,6 +47,14 @@ def test_overlapping_shells_enclose_twice_and_a_crack_changes_nothing() -> None:
     np.testing.assert_array_equal(enclosed, windings(pair, AXES))
     assert set(np.unique(enclosed[x > 1.1])) == {0, 1}
     assert enclosed[6, 6, 7] == 2
+
+
+def test_lines_that_enter_and_never_leave_tell_an_open_surface() -> None:
+    brick = box((0, 0, 0), (10, 10, 10))
+
+    assert open_share(brick, 1.0) == 0
+    assert open_share(Surface(brick.points, brick.triangles[2:]), 1.0) == pytest.approx(1, abs=0.01)
+    assert open_share(Surface(brick.points, brick.triangles[1:]), 1.0) == pytest.approx(0.5, abs=0.06)
 
 
 def test_walls_between_overlapping_shells_are_no_surface() -> None:
@@ -138,8 +149,99 @@ def test_levels_are_told_from_file_names_where_there_is_no_table(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("name", "level"), [("Vertebra_C03", 3), ("cervical4", 4), ("CervicalVertebra5", 5), ("rotatedcerv7", 7), ("vertebrae c6", 6)]
+)
+def test_levels_are_told_from_the_names_that_tools_give(name: str, level: int, tmp_path: Path) -> None:
+    for file in (f"{name}.stl", "disc_c3c4.stl", "1.stl", "abc2.stl"):
+        (tmp_path / file).write_bytes(b"")
+
+    table = read_table(tmp_path)
+
+    assert list(table.levels) == [Level(level)]
+    assert unused_surfaces(tmp_path, table) == ("1.stl", "abc2.stl", "disc_c3c4.stl")
+
+
+def test_a_table_may_begin_as_spreadsheet_tools_begin_text(tmp_path: Path) -> None:
+    (tmp_path / "anatomy.toml").write_text('[levels]\nC3 = "third.stl"', encoding="utf-8-sig")
+
+    assert read_table(tmp_path).levels[Level.C3].file == "third.stl"
+
+
+def turned(surface: Surface, signs: tuple[float, float, float]) -> Surface:
+    return Surface(surface.points, surface.triangles).moved(np.diag(signs))
+
+
+@pytest.mark.parametrize(
+    ("surface", "level", "message"),
+    [
+        (
+            turned(vertebra(), (1, -1, 1)),
+            5,
+            r"C5 needs a body of 11\.\.42 x 9\.\.33 x 7\.\.25 mm \(width, depth, height\)\. Received",
+        ),
+        (
+            turned(vertebra(tail_mm=9), (1, 1, -1)),
+            5,
+            r"The spinous process of C5 must point backwards or down\. Received one that rises 5 mm",
+        ),
+        (vertebra(), 2, r"C2 must be one vertebra\. Its middle section shows 2 bodies: check its level, and give"),
+        (vertebra(), 1, r"C1 needs a canal 19\.\.50 mm deep\. Received 1[34]"),
+        (together(vertebra(), vertebra((0, 0, 20))), 5, "C5 must be one bone. Its surface holds 2 apart from each other"),
+        (together(vertebra(), vertebra((0, 0, 20)), box((-18, 10, 0), (-14, 14, 20))), 5, "Its middle section shows 2 bodies"),
+        (Surface(vertebra().points, vertebra().triangles[:-36]), 5, "a front and a back part"),
+        (
+            Surface(vertebra().points, vertebra().triangles[::2]),
+            5,
+            r"C5 must be a closed surface whose faces all look outwards\. Received",
+        ),
+        (
+            Surface(vertebra().points / 10, vertebra().triangles),
+            5,
+            r"3\.6 x 5\.3 x 1\.4 mm \(10 times as large it would be one\): check",
+        ),
+    ],
+)
+def test_what_is_not_the_vertebra_that_it_is_called_is_refused(surface: Surface, level: int, message: str) -> None:
+    with pytest.raises(AnatomyError, match=message):
+        vertebra_shape(surface, Level(level))
+
+
+def test_the_shipped_vertebrae_are_what_they_are_called_and_no_other_level() -> None:
+    first, *others = shipped_anatomies()
+    for anatomy in (first, *others):
+        for level, bone in anatomy.vertebrae.items():
+            solid = Solid(bone.steps < 0, bone.first_mm, bone.spacing_mm)
+            check_one_bone(solid, level)
+            check_vertebra(bone, solid, level)
+    check_order(first.vertebrae)
+
+    bone = first.vertebrae[Level.C4]
+    solid = Solid(bone.steps < 0, bone.first_mm, bone.spacing_mm)
+    with pytest.raises(AnatomyError, match=r"C2 needs a body of C2 with the dens of 11\.\.42 x 9\.\.33 x 16\.\.58 mm"):
+        check_vertebra(bone, solid, Level.C2)
+    lying = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    with pytest.raises(AnatomyError, match=r"C4 needs end plates that look up and down\. Received some tilted by 90 degrees"):
+        check_vertebra(dataclasses.replace(bone, frame=lying), solid, Level.C4)
+
+
+def test_levels_in_the_wrong_order_are_refused_unless_each_has_a_frame_of_its_own() -> None:
+    bone = vertebra_shape(vertebra(), Level.C5)
+
+    def placed(height_mm: float) -> BoneShape:
+        frame = bone.frame.copy()
+        frame[2, 3] = height_mm
+        return dataclasses.replace(bone, frame=frame)
+
+    check_order({Level.C3: placed(34), Level.C4: placed(17), Level.C5: placed(0)})
+    check_order({Level.C3: placed(0), Level.C4: placed(0), Level.C5: placed(17)})
+    with pytest.raises(AnatomyError, match=r"C4 must stand above C5\. It stands 17 mm below: check the axes and the names"):
+        check_order({Level.C4: placed(0), Level.C5: placed(17)})
+
+
+@pytest.mark.parametrize(
     ("table", "message"),
     [
+        ('[levels]\nC3 = { file = "c3.stl", shift_mm = [1, 2] }', r"`shift_mm` must be three lengths.*c3\.stl has: \[1\.0, 2\.0\]"),
         ('axes = "LPP"\n[levels]\nC3 = "c3.stl"', "one letter each of L/R, A/P and S/I"),
         ('scale_mm = 0\n[levels]\nC3 = "c3.stl"', "more than 0"),
         ('[levels]\nL1 = "c3.stl"', "Received also: L1"),
@@ -166,7 +268,11 @@ def test_a_wrong_table_gives_a_clear_error(table: str, message: str, tmp_path: P
 
 
 def test_a_folder_without_vertebrae_or_with_two_of_one_level_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnatomyError, match="holds no surface"):
+    with pytest.raises(AnatomyError, match=r"holds no surface \(obj, stl, vtp\) named C1\.\.C7.* Received: none"):
+        build_anatomy(tmp_path)
+    for number in range(1, 7):
+        (tmp_path / f"{number}.stl").write_bytes(b"")
+    with pytest.raises(AnatomyError, match=r"Received: 1\.stl, 2\.stl, 3\.stl, 4\.stl, 2 more"):
         build_anatomy(tmp_path)
     with pytest.raises(AnatomyError, match="There is no folder"):
         build_anatomy(tmp_path / "gone")

@@ -12,6 +12,8 @@ from cspine.phantoms.surfaces import Surface, read_surface
 from tests.phantoms.solids import box, write_obj, write_stl, write_stl_text, write_vtp
 
 BRICK = box((0, 0, 0), (2, 3, 5))
+VTP_FORMS = ["base64", "plain_appended", "plain_raw", "plain_raw_big", "zlib", "zlib_appended", "zlib_raw", "zlib_raw_big"]
+VTP_FORMS += ["lzma_raw", "lz4_appended_big"]
 
 
 @pytest.mark.parametrize(
@@ -21,8 +23,7 @@ BRICK = box((0, 0, 0), (2, 3, 5))
         ("a.stl", write_stl),
         ("b.STL", write_stl_text),
         ("a.vtp", write_vtp),
-        ("b.vtp", partial(write_vtp, form="base64")),
-        ("c.vtp", partial(write_vtp, form="zlib")),
+        *((f"{form}.vtp", partial(write_vtp, form=form)) for form in VTP_FORMS),
     ],
 )
 def test_a_brick_keeps_its_volume_in_every_kind_of_file(name: str, write: Callable[[Surface, Path], None], tmp_path: Path) -> None:
@@ -52,7 +53,11 @@ def test_a_surface_turned_inside_out_by_mirroring_is_turned_back() -> None:
     [
         ("a.ply", b"", r"must be one of \.obj, \.stl, \.vtp\. Received: a\.ply"),
         ("a.obj", b"v 1 2\nf 1 2 3", "a.obj is damaged"),
-        ("a.obj", b"v 1 2 3\nv 1 2 4\nf 1 2 7", "needs triangles between its points. Received: 2 points, 1 triangles"),
+        (
+            "a.obj",
+            b"v 1 2 3\nv 1 2 4\nf 1 2 7",
+            "a.obj: A surface needs triangles between its points. Received: 2 points, 1 triangles",
+        ),
         ("a.obj", b"v 1 2 nan\nv 1 2 4\nv 0 0 0\nf 1 2 3", "finite coordinates"),
         ("a.stl", b"solid nothing", "needs triangles"),
         ("a.vtp", b"<VTKFile>", "a.vtp is damaged"),
@@ -71,10 +76,32 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_surface(tmp_path / "gone.obj")
 
 
-def test_appended_vtk_arrays_are_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_strips_and_several_pieces_of_a_vtk_file_are_read(tmp_path: Path) -> None:
     write_vtp(BRICK, tmp_path / "a.vtp")
-    text = (tmp_path / "a.vtp").read_text().replace('format="ascii"', 'format="appended"')
-    (tmp_path / "a.vtp").write_text(text)
+    piece = (
+        '<Piece><Points><DataArray type="Float32">9 0 0 10 0 0 9 1 0 10 1 0</DataArray></Points><Strips>'
+        '<DataArray Name="connectivity" type="Int32">0 1 2 3</DataArray><DataArray Name="offsets" type="Int32">4</DataArray>'
+        "</Strips></Piece></PolyData>"
+    )
+    (tmp_path / "a.vtp").write_text((tmp_path / "a.vtp").read_text().replace("</PolyData>", piece))
 
-    with pytest.raises(AnatomyError, match="save it with arrays as text or base64"):
+    surface = read_surface(tmp_path / "a.vtp")
+
+    np.testing.assert_array_equal(surface.triangles[-2:], [[8, 9, 10], [10, 9, 11]])
+
+
+@pytest.mark.parametrize(
+    ("form", "old", "new", "message"),
+    [
+        ("zlib", "vtkZLib", "vtkGlue", "a.vtp is damaged or in a form that cannot be read: 'vtkGlueDataCompressor'"),
+        ("base64", "Float64", "Word", "cannot be read: 'Word'"),
+        ("zlib", 'format="binary">', 'format="binary">AAAA', "a.vtp is damaged or in a form that cannot be read"),
+        ("ascii", "Polys", "Lines", "it has no points or no polygons"),
+    ],
+)
+def test_a_damaged_vtk_file_is_named(form: str, old: str, new: str, message: str, tmp_path: Path) -> None:
+    write_vtp(BRICK, tmp_path / "a.vtp", form)
+    (tmp_path / "a.vtp").write_text((tmp_path / "a.vtp").read_text().replace(old, new))
+
+    with pytest.raises(AnatomyError, match=message):
         read_surface(tmp_path / "a.vtp")

@@ -33,8 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds the file and says what is in it."""
+    from cspine.anatomy import CERVICAL
     from cspine.phantoms.anatomy import save_anatomy
     from cspine.phantoms.building import build_anatomy
+    from cspine.phantoms.skeleton import HOSTS
+    from cspine.phantoms.table import read_table, unused_surfaces
 
     if args.output.exists() and not args.overwrite:
         raise UsageError(f"{args.output} is there already. Give another name, or --overwrite.")
@@ -45,5 +48,11 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{level.name}  body {width:.0f} x {depth:.0f} x {height:.0f} mm\n")
     for name in anatomy.context:
         sys.stdout.write(f"{name}\n")
+    lent = [level.name for level in CERVICAL if level not in anatomy.vertebrae]
+    lent += [name for name, host in HOSTS.items() if name not in anatomy.context or host not in anatomy.vertebrae]
+    unused = unused_surfaces(args.folder, read_table(args.folder, args.table))
+    for what, names in (("borrowed", lent), ("not used", unused)):
+        if names:
+            sys.stdout.write(f"{what}: {', '.join(names)}\n")
     sys.stdout.write(f"{args.output}\n")
     return Exit.DONE

@@ -13,6 +13,7 @@ from scipy import ndimage
 from cspine.anatomy import Level
 from cspine.errors import AnatomyError
 from cspine.phantoms.anatomy import Anatomy, Body, BoneShape
+from cspine.phantoms.credible import check_one_bone, check_order, check_surface, check_vertebra
 from cspine.phantoms.distance import inside, unsigned_distance
 from cspine.phantoms.landmarks import Solid, find_frame, measure
 from cspine.phantoms.separating import largest_solid, outer
@@ -42,6 +43,7 @@ def build_anatomy(folder: Path, table: Path | None = None) -> Anatomy:
     """
     told = read_table(folder, table)
     vertebrae = {level: vertebra_shape(_surface(folder, source), level) for level, source in told.levels.items()}
+    check_order(vertebrae)
     context = {}
     for name, source in told.context.items():
         surface = _surface(folder, source)
@@ -58,19 +60,17 @@ def vertebra_shape(surface: Surface, level: Level) -> BoneShape:
     """A vertebra's surface, in mm and LPS, as signed distance in a frame that its own end plates define.
 
     Raises:
-        AnatomyError: It has not the size of a vertebra, or no canal in its middle section.
+        AnatomyError: It is not closed, not one bone, or has not the size, the canal and the directions of that level.
     """
-    size = np.ptp(surface.points[surface.triangles.ravel()], axis=0)
-    if not (25 < size.max() < 150 and surface.volume > 1000):
-        found = " x ".join(f"{value:.3g}" for value in size)
-        raise AnatomyError(
-            f"{level.name} must be a closed surface of 25 to 150 mm. Received one of {found} mm: check `scale_mm` in anatomy.toml."
-        )
+    check_surface(surface, level)
     surface = largest_solid(surface)
-    coarse = _shape(surface, np.eye(4), _COARSE_MM)
-    frame = find_frame(_solid(coarse), level)
-    shape = _shape(surface, frame, _SPACING_MM)
-    return replace(shape, body=measure(_solid(shape), level))
+    coarse = _solid(_shape(surface, np.eye(4), _COARSE_MM))
+    check_one_bone(coarse, level)
+    shape = _shape(surface, find_frame(coarse, level), _SPACING_MM)
+    solid = _solid(shape)
+    described = replace(shape, body=measure(solid, level))
+    check_vertebra(described, solid, level)
+    return described
 
 
 def context_shape(surface: Surface, spacing_mm: float) -> BoneShape:

@@ -72,6 +72,21 @@ def windings(surface: Surface, axes: Axes) -> NDArray[np.int16]:
     return np.ascontiguousarray(ordered[2].transpose(2, 1, 0))  # the lower middle: in doubt outside
 
 
+def open_share(surface: Surface, step_mm: float) -> float:
+    """Share of the lines through a surface that enter it and do not leave it, or the other way round; along the worst axis.
+
+    0 for a closed surface whose faces all look outwards.
+    """
+    used = surface.points[surface.triangles.ravel()]
+    axes = [np.arange(low - 2 * step_mm, high + 2 * step_mm, step_mm) for low, high in zip(used.min(0), used.max(0), strict=True)]
+    worst = 0.0
+    for ray in range(3):
+        crossings = _crossings(surface, axes, ray)
+        met = np.any(crossings != 0, axis=2)
+        worst = max(worst, float(np.mean(crossings.sum(axis=2)[met] != 0)) if met.any() else 1.0)
+    return worst
+
+
 def _samples(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Points on the surface, no farther than about ``_SAMPLE_MM`` apart, and the triangle of each."""
     pieces, owners = [], []

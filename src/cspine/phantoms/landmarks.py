@@ -12,6 +12,7 @@ from cspine.geometry import Vector
 from cspine.phantoms.anatomy import Body
 
 _SMALLEST_MM2 = 12.0
+_SECOND_BODY = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +48,7 @@ def find_frame(solid: Solid, level: Level) -> NDArray[np.float64]:
     """The vertebra's frame in the frame of its anatomy, ``(4, 4)``.
 
     Raises:
-        AnatomyError: The middle section does not show a canal between a front and a back part.
+        AnatomyError: The middle section does not show a canal between one front and a back part.
     """
     section = _middle_section(solid, level)
     if level is Level.C1:
@@ -99,7 +100,15 @@ def _middle_section(solid: Solid, level: Level) -> _Section:
             f" Found {len(large)} part(s): check the axes, the scale and the level."
         )
     large.sort(key=lambda k: float(y_mm[np.nonzero(parts == k)[1]].mean()))
-    return _Section(parts == large[0], np.isin(parts, large[1:]), y_mm, z_mm)
+    section = _Section(parts == large[0], np.isin(parts, large[1:]), y_mm, z_mm)
+    behind = y_mm[section.front.any(axis=0)].max()
+    fronts = [k for k in large if y_mm[np.nonzero(parts == k)[1]].mean() < behind]
+    if any(np.count_nonzero(parts == k) > _SECOND_BODY * np.count_nonzero(section.front) for k in fronts[1:]):
+        raise AnatomyError(
+            f"{level.name} must be one vertebra. Its middle section shows {len(fronts)} bodies: check its level,"
+            " and give each level a file of its own."
+        )
+    return section
 
 
 def _end_plates(section: _Section) -> tuple[tuple[float, float], float]:

@@ -62,9 +62,19 @@ def assemble(anatomy: Anatomy) -> Skeleton:
         lower = _below(upper)
         named[upper][:3, 3] *= _WORN * DISTANCES_MM.get(upper, _CHEST_STEP_MM) / _length(named[upper])
         named[upper][:3, 3] /= (heights[upper] + heights[lower]) / 2
-    source = anatomy if anatomy.context and all(host in anatomy.vertebrae for host in HOSTS.values()) else lender
-    frames = {name: _inside(source.vertebrae[HOSTS[name]], bone) for name, bone in source.context.items() if name in HOSTS}
-    return Skeleton(vertebrae, named, heights, source.context, frames)
+    context, frames = _context(anatomy, lender)
+    return Skeleton(vertebrae, named, heights, context, frames)
+
+
+def _context(anatomy: Anatomy, lender: Anatomy) -> tuple[dict[str, BoneShape], dict[str, NDArray[np.float64]]]:
+    """Every other bone, with its place in the frame of its host; borrowed where it, or its host, is absent."""
+    bones, frames = {}, {}
+    for name, bone in lender.context.items():
+        own = name in anatomy.context and HOSTS[name] in anatomy.vertebrae
+        source = anatomy if own else lender
+        bones[name] = source.context[name] if own else bone
+        frames[name] = _inside(source.vertebrae[HOSTS[name]], bones[name])
+    return bones, frames
 
 
 def _step(anatomy: Anatomy, lender: Anatomy, own: dict[Level, BoneShape], upper: Level) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Closed surfaces of bones, as modelling and imaging tools write them: obj, stl and vtp."""
 
-import base64
+import lzma
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import AnatomyError
+from cspine.phantoms.vtp import read_vtp
 
 _STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("colour", "<u2")])
-_VTK_TYPES = {"Float32": "f4", "Float64": "f8", "Int32": "i4", "Int64": "i8", "UInt32": "u4", "UInt64": "u8"}
+_DAMAGES = (ValueError, IndexError, KeyError, struct.error, zlib.error, lzma.LZMAError, ElementTree.ParseError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +75,7 @@ def read_surface(path: Path) -> Surface:
     """The surface in a file.
 
     Args:
-        path: An ``.obj``, a binary or text ``.stl``, or a ``.vtp`` whose arrays stand in the file as text or base64.
+        path: An ``.obj``, a binary or text ``.stl``, or a ``.vtp`` of any form.
 
     Raises:
         AnatomyError: The file is missing, of another kind or damaged.
@@ -86,7 +87,11 @@ def read_surface(path: Path) -> Surface:
         raise AnatomyError(f"There is no surface {path}.")
     try:
         return reader(path)
-    except (ValueError, IndexError, KeyError, struct.error, zlib.error, ElementTree.ParseError) as error:
+    except AnatomyError as error:
+        raise AnatomyError(f"{path.name}: {error}") from error
+    except OSError as error:
+        raise AnatomyError(f"The surface {path.name} cannot be read: {error.strerror}.") from error
+    except _DAMAGES as error:
         raise AnatomyError(f"The surface {path.name} is damaged or in a form that cannot be read: {error}") from error
 
 
@@ -116,40 +121,8 @@ def _read_stl(path: Path) -> Surface:
 
 
 def _read_vtp(path: Path) -> Surface:
-    root = ElementTree.parse(path).getroot()
-    points = root.find(".//Points/DataArray")
-    polygons = {array.get("Name"): array for array in root.findall(".//Polys/DataArray")}
-    if points is None or not {"connectivity", "offsets"} <= polygons.keys():
-        raise ValueError("it has no points or no polygons")
-    corners = _vtk_array(points, root).astype(np.float64).reshape(-1, 3)
-    connectivity = _vtk_array(polygons["connectivity"], root).astype(np.int64)
-    ends = _vtk_array(polygons["offsets"], root).astype(np.int64)
-    triangles: list[tuple[int, int, int]] = []
-    for polygon in np.split(connectivity, ends[:-1]):
-        triangles += _fan([int(index) for index in polygon])
-    return _surface(corners, triangles)
-
-
-def _vtk_array(array: ElementTree.Element, root: ElementTree.Element) -> NDArray[np.generic]:
-    text = "".join(array.itertext()).strip()
-    kind = np.dtype(_VTK_TYPES[array.get("type", "")])
-    if array.get("format") == "ascii":
-        return np.array(text.split(), dtype=np.float64)
-    if array.get("format") != "binary":
-        raise ValueError("its arrays are appended; save it with arrays as text or base64")
-    header = np.dtype("<" + _VTK_TYPES[root.get("header_type", "UInt32")])
-    if root.get("compressor") is None:
-        return np.frombuffer(base64.b64decode(text)[header.itemsize :], kind)
-    blocks = int(np.frombuffer(_base64_start(text, header.itemsize), header)[0])
-    length = header.itemsize * (3 + blocks)
-    sizes = np.frombuffer(_base64_start(text, length), header)[3:]
-    packed = base64.b64decode(text[4 * -(-length // 3) :])
-    pieces = np.split(np.frombuffer(packed, np.uint8), np.cumsum(sizes.astype(np.int64)))[:-1]
-    return np.frombuffer(b"".join(zlib.decompress(piece.tobytes()) for piece in pieces), kind)
-
-
-def _base64_start(text: str, length: int) -> bytes:
-    return base64.b64decode(text[: 4 * -(-length // 3)])[:length]
+    points, polygons = read_vtp(path)
+    return _surface(points, [corner for polygon in polygons for corner in _fan(polygon)])
 
 
 def _fan(polygon: list[int]) -> list[tuple[int, int, int]]:

@@ -30,7 +30,8 @@ from cspine.geometry import Vector
 CONTEXT = ("jaw", "hyoid", "larynx", "skull")
 TABLE = "anatomy.toml"
 _SUFFIXES = {".obj", ".stl", ".vtp"}
-_NAMED = re.compile(r"(?<![a-z0-9])c(?:erv)?_?([1-7])(?![0-9])", re.IGNORECASE)
+_NAMED = re.compile(r"(?:(?<![A-Za-z])[cC]|(?<=[a-z])C|[cC](?i:erv(?:ical)?)[ _-]?(?i:vertebra)?)[ _-]?0?([1-7])(?![0-9])")
+_MOST_NAMED = 4
 _DIRECTIONS = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
 _KEYS = {"name", "scale_mm", "axes", "notice", "levels", "context"}
 _SOURCE_KEYS = {"file", "scale_mm", "axes", "shift_mm"}
@@ -87,7 +88,7 @@ def read_table(folder: Path, path: Path | None = None) -> Table:
         return Table(folder.resolve().name, "", _levels_by_name(folder, {}), {})
     path = path or folder / TABLE
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         _check_keys(told.keys(), _KEYS, path)
         levels, context = dict(told.get("levels", {})), dict(told.get("context", {}))
         _check_keys(levels.keys(), {level.name for level in CERVICAL}, path)
@@ -101,6 +102,16 @@ def read_table(folder: Path, path: Path | None = None) -> Table:
         raise AnatomyError(f"{path} cannot be read: {error}") from error
 
 
+def unused_surfaces(folder: Path, table: Table) -> tuple[str, ...]:
+    """Surfaces in a folder that are no bone of its table."""
+    used = {source.file for sources in (table.levels, table.context) for source in sources.values()}
+    return tuple(name for name in _surfaces(folder) if name not in used)
+
+
+def _surfaces(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."))
+
+
 def _check_keys(keys: Any, known: set[str], path: Path) -> None:
     strangers = sorted(set(keys) - known)
     if strangers:
@@ -110,10 +121,14 @@ def _check_keys(keys: Any, known: set[str], path: Path) -> None:
 def _source(entry: Any, shared: dict[str, Any], path: Path) -> Source:
     told = shared | (entry if isinstance(entry, dict) else {"file": entry})
     _check_keys(told.keys(), _SOURCE_KEYS, path)
-    x, y, z = (float(value) for value in told.get("shift_mm", (0, 0, 0)))
     if "file" not in told:
         raise AnatomyError(f"{path.name} must say the `file` of each bone. Received: {entry}")
-    return Source(str(told["file"]), float(told.get("scale_mm", 1.0)), str(told.get("axes", "LPS")), (x, y, z))
+    shift = tuple(float(value) for value in told.get("shift_mm", (0, 0, 0)))
+    if len(shift) != 3 or not np.all(np.isfinite(shift)):
+        raise AnatomyError(
+            f"`shift_mm` must be three lengths, to the left, the back and the head. {told['file']} has: {list(shift)}"
+        )
+    return Source(str(told["file"]), float(told.get("scale_mm", 1.0)), str(told.get("axes", "LPS")), shift)
 
 
 def _notice(table: Path, folder: Path, told: str) -> str:
@@ -125,13 +140,19 @@ def _notice(table: Path, folder: Path, told: str) -> str:
 
 def _levels_by_name(folder: Path, shared: dict[str, Any]) -> dict[Level, Source]:
     found: dict[Level, Source] = {}
-    for path in sorted(folder.iterdir()):
-        match = _NAMED.search(path.stem)
-        if match and path.suffix.lower() in _SUFFIXES:
-            level = Level[f"C{match[1]}"]
-            if level in found:
-                raise AnatomyError(f"{level.name} is both {found[level].file} and {path.name}. Name the files in {TABLE}.")
-            found[level] = _source(path.name, shared, path)
+    for name in _surfaces(folder):
+        levels = set(_NAMED.findall(Path(name).stem))
+        if len(levels) != 1:
+            continue  # a disc is named after two
+        level = Level[f"C{levels.pop()}"]
+        if level in found:
+            raise AnatomyError(f"{level.name} is both {found[level].file} and {name}. Name the files in {TABLE}.")
+        found[level] = _source(name, shared, folder / name)
     if not found:
-        raise AnatomyError(f"{folder} holds no surface (obj, stl, vtp) named C1..C7, and no {TABLE} that names them.")
+        names = _surfaces(folder)
+        more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+        came = ", ".join(names[:_MOST_NAMED] + more) or "none"
+        raise AnatomyError(
+            f"{folder} holds no surface (obj, stl, vtp) named C1..C7, and no {TABLE} that says which is which. Received: {came}."
+        )
     return dict(sorted(found.items()))
