@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -27,6 +28,15 @@ _FLAGS = (
     "--force-color-profile=srgb",
     "--remote-debugging-pipe",
 )
+_START = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
+os.dup2(pipes[0], 3)
+os.dup2(pipes[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""The browser reads what it is told from 3 and answers on 4."""
+
 _ANSWERS_WITHIN_S = 120.0
 _LONGEST_PAGE = 16_000
 _READY = 'document.readyState === "complete" && (!document.getElementById("stack") || document.documentElement.dataset.viewer)'
@@ -51,8 +61,8 @@ class Browser:
     """One browser with one page.
 
     Attributes:
-        console: What pages said to the console, and what they failed at.
-        requests: Addresses that pages asked for.
+        console: What the page said to the console, and what it failed at.
+        requests: Addresses that the page asked for, its own among them.
     """
 
     def __init__(self, program: str) -> None:
@@ -67,16 +77,29 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(prefix="cspine-browser-", ignore_cleanup_errors=True)
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
-        command = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out} 2>/dev/null'
         self._process = subprocess.Popen(
-            ["sh", "-c", command, program, *_FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"],
+            [
+                sys.executable,
+                "-c",
+                _START,
+                str(theirs_in),
+                str(theirs_out),
+                program,
+                *_FLAGS,
+                f"--user-data-dir={self._profile.name}",
+            ],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(theirs_in)
         os.close(theirs_out)
-        self._rest, self._count, self._session = b"", 0, ""
-        self._attach()
+        self._rest, self._count, self._session, self._address = b"", 0, "", ""
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +123,8 @@ class Browser:
         self.console.clear()
         self.requests.clear()
         self.look(width, height, scale, dark=dark)
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self._address = page.resolve().as_uri()
+        self.call("Page.navigate", url=self._address)
         self._await_event("Page.loadEventFired")
         self.wait_for(_READY)
 
@@ -213,7 +237,7 @@ class Browser:
             self.console.append(str(told["exceptionDetails"]))
         elif method == "Log.entryAdded":
             self.console.append(str(told["entry"]["text"]))
-        elif method == "Network.requestWillBeSent":
+        elif method == "Network.requestWillBeSent" and told["documentURL"] == self._address:
             self.requests.append(str(told["request"]["url"]))
         elif method == "Page.loadEventFired":
             self._events.append(message)

@@ -1,0 +1,193 @@
+"""Pages in a real browser: what moves, what is said, and that nothing is asked of any network."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.browser import Browser
+from cspine.evidence import Examination
+from cspine.reporting.pages.overview import Entry, OverviewPage, Row, to_html
+from cspine.reporting.pages.stack import stack_grid
+from cspine.reporting.pages.tone import Tone
+from cspine.study import Study
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+_WHERE = 'document.getElementById("where-am-i").textContent'
+_VALUE = 'Number(document.getElementById("slider").value)'
+_PICTURE = """[...document.getElementById("canvas").getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]
+  .reduce((sum, value, place) => (sum * 31 + value * (place % 97)) % 1000003, 7)"""
+
+
+@pytest.fixture
+def page(browser: Browser, page_file: Path) -> Browser:
+    browser.open(page_file, 1100, 800)
+    return browser
+
+
+@pytest.fixture
+def slices(examination: Examination, broken_neck: Study) -> int:
+    grid = stack_grid(broken_neck, examination.result)
+    assert grid is not None
+    return grid.shape[0]
+
+
+def _picture(browser: Browser) -> Any:
+    return browser.evaluate(_PICTURE)
+
+
+def test_the_page_begins_at_the_key_slice_of_the_most_suspicious_level_and_asks_nothing_of_a_network(page: Browser) -> None:
+    assert page.evaluate(_WHERE).startswith("C4 · image ")
+    assert page.evaluate(_WHERE).endswith(" · key slice")
+    assert page.console == []
+    assert {address.split(":")[0] for address in page.requests} == {"file", "data"}
+    assert sum(address.startswith("file:") for address in page.requests) == 1
+
+
+def test_keys_move_through_the_slices_and_stop_at_either_end(page: Browser, slices: int) -> None:
+    page.click("#canvas")
+    before = page.evaluate(_VALUE)
+    seen = []
+    for key in ("ArrowDown", "ArrowRight", "ArrowUp", "PageDown", "PageUp", "Home", "ArrowUp", "End", "ArrowDown"):
+        page.press(key)
+        seen.append(page.evaluate(_VALUE))
+
+    down = min(before + 11, slices)
+    assert seen == [before + 1, before + 2, before + 1, down, down - 10, 1, 1, slices, slices]
+    assert page.evaluate("document.activeElement.id") == "screen"
+
+
+def test_the_wheel_a_finger_and_the_side_view_move_through_the_slices(page: Browser, slices: int) -> None:
+    before = page.evaluate(_VALUE)
+    page.wheel("#canvas", 80)
+    rolled = page.evaluate(_VALUE)
+    page.swipe("#canvas", -40)
+    swiped = page.evaluate(_VALUE)
+    page.click("#scout svg")
+
+    assert rolled == before + 2
+    assert swiped == rolled - 10
+    assert page.evaluate(_VALUE) == pytest.approx(slices / 2, abs=1)
+
+
+def test_the_strip_jumps_to_a_level_and_says_so(page: Browser) -> None:
+    page.click('.strip button[data-level="C6"]')
+
+    assert page.evaluate(_WHERE).startswith("C6 · image ")
+    assert page.evaluate("document.querySelector('.strip [aria-current=\"true\"]').dataset.level") == "C6"
+    assert page.evaluate('document.getElementById("where-am-i").getAttribute("aria-live")') == "polite"
+    assert page.evaluate("document.getElementById('slider').getAttribute('aria-valuetext')").startswith("C6, image ")
+
+
+def test_windows_and_overlays_change_the_picture_and_come_back(page: Browser) -> None:
+    page.click("#canvas")
+    first = _picture(page)
+    pictures = []
+    for key in ("2", "3", "1", "h", "h", "v", "v", "b", "b"):
+        page.press(key)
+        pictures.append(_picture(page))
+
+    soft, wide, bone, cold, warm, labelled, bare, unboxed, boxed = pictures
+    assert len({first, soft, wide, cold, labelled, unboxed}) == 6
+    assert {bone, warm, bare, boxed} == {first}
+
+
+def test_overlays_are_taken_off_the_still_pictures_too(page: Browser) -> None:
+    shown = "getComputedStyle(document.querySelector('.panel .layer-heat')).display !== 'none'"
+
+    before = page.evaluate(shown)
+    page.evaluate("document.querySelector('input[data-layer=heat]').click()")
+
+    assert (before, page.evaluate(shown)) == (True, False)
+
+
+def test_the_browser_unpacks_what_was_packed(page: Browser, examination: Examination, broken_neck: Study) -> None:
+    """Grey at the middle of a level, at the bone window, is that of its bone in the scan."""
+    page.click("#canvas")
+    for key in ("h", "b"):
+        page.press(key)
+    grid = stack_grid(broken_neck, examination.result)
+    centre = examination.result.levels[3].centre_mm
+    assert grid is not None
+    assert centre is not None
+    _, row, column = grid.index(centre)
+
+    across, down = (column + 0.5) / grid.shape[2], (row + 0.5) / grid.shape[1]
+    grey = page.evaluate(f"[...canvas.getContext('2d').getImageData({across} * canvas.width, {down} * canvas.height, 1, 1).data]")
+
+    assert grey[:3] == pytest.approx([255 * (900 + 500) / 1800] * 3, abs=4)
+
+
+def test_colours_follow_the_system_until_they_are_chosen(browser: Browser, page_file: Path) -> None:
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    browser.open(page_file, dark=True)
+    dark = browser.evaluate(ground)
+    browser.click("#theme")
+    chosen = browser.evaluate(ground)
+    browser.open(page_file)
+
+    assert dark == "rgb(15, 19, 22)"
+    assert chosen == browser.evaluate(ground) == "rgb(246, 247, 248)"
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_no_window_is_too_narrow_for_the_page(browser: Browser, page_file: Path, width: int) -> None:
+    browser.open(page_file, width, 800)
+
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_picture_of_the_page_shows_the_slice(page: Browser, tmp_path: Path) -> None:
+    page.evaluate("document.getElementById('canvas').scrollIntoView({block: 'center', behavior: 'instant'})")
+    page.painted()
+    page.screenshot(tmp_path / "page.png", whole=False)
+
+    pixels = np.asarray(Image.open(tmp_path / "page.png").convert("L"))
+    assert pixels.shape == (800, 1100)
+    assert np.mean(pixels < 60) > 0.1
+
+
+def test_the_page_prints_on_two_sheets_at_most_without_the_viewer(page: Browser, tmp_path: Path) -> None:
+    page.print_to(tmp_path / "page.pdf")
+
+    data = (tmp_path / "page.pdf").read_bytes()
+    assert 1 <= data.count(b"/Type /Page\n") <= 2
+    assert data.startswith(b"%PDF")
+
+
+def test_the_overview_sorts_and_searches(browser: Browser, tmp_path: Path) -> None:
+    def row(name: str, overall: float, c3: float) -> Row:
+        tone = Tone.SUSPICIOUS if overall >= 0.5 else Tone.CALM
+        levels = tuple(Entry(Tone.CALM, c3 if level == 2 else 0.01, "1 %") for level in range(7))
+        return Row(name, "", Entry(tone, overall, "50 %"), levels, 0)
+
+    rows = (row("neck 10", 0.9, 0.1), row("neck 9", 0.6, 0.3), row("other", 0.2, -1.0))
+    given = OverviewPage("batch", "coded", "balanced", "No.", "", ("C1", "C2", "C3", "C4", "C5", "C6", "C7"), {}, rows, ())
+    (tmp_path / "index.html").write_text(to_html(given), encoding="utf-8")
+    names = "[...document.querySelectorAll('tbody tr:not([hidden]) th')].map((cell) => cell.textContent)"
+    browser.open(tmp_path / "index.html")
+
+    orders = [browser.evaluate(names)]
+    for column in (5, 5, 1, 1):
+        browser.click(f"thead th:nth-child({column}) button")
+        orders.append(browser.evaluate(names))
+    sorted_by = browser.evaluate("document.querySelector('[aria-sort]').textContent.trim()")
+    browser.evaluate("only.click()")
+    suspected = browser.evaluate(names)
+    browser.evaluate("document.getElementById('find').value = 'K 9'; document.getElementById('find').dispatchEvent(new Event('input'))")
+
+    assert orders == [
+        ["neck 10", "neck 9", "other"],
+        ["neck 9", "neck 10", "other"],
+        ["other", "neck 10", "neck 9"],
+        ["neck 9", "neck 10", "other"],
+        ["other", "neck 10", "neck 9"],
+    ]
+    assert sorted_by == "Study"
+    assert suspected == ["neck 10", "neck 9"]
+    assert browser.evaluate(names) == ["neck 9"]
+    assert browser.evaluate("told.textContent") == "1 of 3 shown"
+    assert browser.console == []

@@ -1,0 +1,109 @@
+import json
+import re
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cspine.errors import OutputError
+from cspine.evidence import Examination
+from cspine.reporting import write_result
+from cspine.reporting.pages.overview import overview_page, to_html, write_overview
+from cspine.results import Judgement, StudyResult
+from cspine.study import Study
+
+
+def _case(name: str, status: str = "ok", reason: str | None = None, files: tuple[str, ...] = ("result.json",)) -> dict[str, Any]:
+    return {"name": name, "status": status, "reason": reason, "files": list(files)}
+
+
+@pytest.fixture
+def batch(broken_result: StudyResult, rejected_result: StudyResult, broken_neck: Study, tmp_path: Path) -> Path:
+    """Three studies that were judged, one rejected, one failed, one not reached; and one that was taken away."""
+    said = {"quiet": 0.2, "loud & <clear>": 0.9, "middling": 0.6}
+    for name, probability in said.items():
+        (tmp_path / name).mkdir()
+        result = replace(broken_result, overall=Judgement(probability, 0.5))
+        write_result(Examination(result), broken_neck, tmp_path / name, ["json"])
+    (tmp_path / "odd").mkdir()
+    write_result(Examination(rejected_result), broken_neck, tmp_path / "odd", ["json"])
+    cases = [_case(name) for name in said]
+    cases[1]["files"] = ["result.json", "result.png", "result.html"]
+    cases += [_case("odd", "rejected", "Not Hounsfield units."), _case("Bad", "failed", "Cannot be <read>.", ())]
+    cases += [_case("late", "waiting", None, ()), _case("gone")]
+    run = {"model": {"name": "coded", "version": "3"}, "operating_point": "rule_out", "cases": cases}
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    return tmp_path
+
+
+def _page(batch: Path) -> str:
+    return write_overview(batch).read_text(encoding="utf-8")
+
+
+def test_the_most_suspicious_study_comes_first(batch: Path) -> None:
+    page = _page(batch)
+
+    rows = re.findall(r'<tr class="(\w+)"><th scope="row">(?:<a href="([^"]+)">)?([^<]+)', page)
+    assert [(tone, unescape(name)) for tone, _, name in rows] == [
+        ("suspicious", "loud & <clear>"),
+        ("suspicious", "middling"),
+        ("calm", "quiet"),
+    ]
+    assert [link for _, link, _ in rows] == ["loud%20%26%20%3Cclear%3E/result.html", "middling/result.json", "quiet/result.json"]
+    assert (batch / "middling/result.json").is_file()
+
+
+def test_what_was_not_judged_stands_with_its_reason(batch: Path) -> None:
+    table = _page(batch).split('<table class="unjudged">')[1]
+
+    rows = [re.sub(r"<[^>]+>", "|", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
+    told = [[part for part in unescape(row).split("|") if part] for row in rows]
+    assert told[1:] == [
+        ["Bad", "failed", "Cannot be <read>."],
+        ["gone", "ok", "Its result.json is not there."],
+        ["late", "waiting", "It was not reached."],
+        ["odd", "rejected", "Not Hounsfield units."],
+    ]
+
+
+def test_the_overview_counts_every_study_once_and_says_what_it_is_not(batch: Path) -> None:
+    page = overview_page(batch, json.loads((batch / "run.json").read_text(encoding="utf-8")))
+
+    assert page.counts == {"fracture suspected": 2, "not suspected": 1, "rejected": 1, "failed": 1, "waiting": 1, "ok": 1}
+    assert sum(page.counts.values()) == len(page.rows) + len(page.unjudged) == 7
+    assert page.point == "rule out"
+    top = to_html(page).split("<main>")[0]
+    assert "Not for diagnosis." in top
+    assert "trained on synthetic phantoms only" in top
+
+
+def test_a_level_that_was_not_judged_sorts_below_all_that_were(batch: Path) -> None:
+    page = overview_page(batch, json.loads((batch / "run.json").read_text(encoding="utf-8")))
+
+    first = page.rows[0].levels[0]
+    assert (first.text, first.value) == ("not in view", -1.0)
+
+
+def test_the_overview_needs_nothing_beside_it(batch: Path) -> None:
+    page = _page(batch)
+
+    assert not re.search(r"https?:|src=", page)
+    assert "default-src 'none'" in page
+
+
+def test_an_overview_that_cannot_be_written_leaves_nothing_and_is_one_line(batch: Path) -> None:
+    (batch / "index.html").mkdir()
+
+    with pytest.raises(
+        OutputError, match=r"^index\.html is written beside run\.json\. In .*: Is a directory\. Choose another folder\.$"
+    ):
+        write_overview(batch)
+
+    assert not (batch / ".index.html.partial").exists()
+
+
+def test_a_folder_without_a_journal_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"index\.html is written beside run\.json\. In .*: No such file or directory"):
+        write_overview(tmp_path)

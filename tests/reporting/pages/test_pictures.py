@@ -1,0 +1,128 @@
+import base64
+import re
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from cspine.anatomy import Level
+from cspine.evidence import Evidence, Examination
+from cspine.reporting.pages.heat import coloured, hottest_mm
+from cspine.reporting.pages.pictures import level_pictures, scout, whole_pictures
+from cspine.reporting.pages.stack import stack_grid
+from cspine.reporting.views import Plane, section
+from cspine.results import Box
+from cspine.study import Study
+from cspine.volume import Volume
+from tests.reporting.pages.conftest import HOT_MM
+
+
+def _pixels(uri: str) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
+
+
+def test_a_level_is_shown_from_three_sides_through_its_hottest_point(examination: Examination, broken_neck: Study) -> None:
+    finding = examination.result.levels[Level.C4 - 1]
+
+    axial, sagittal, coronal = level_pictures(examination, broken_neck, finding)
+
+    assert [picture.plane for picture in (axial, sagittal, coronal)] == [Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL]
+    assert axial.caption == "Axial, key slice"
+    assert re.fullmatch(r"Sagittal, [789] mm to the right", sagittal.caption)
+    assert re.fullmatch(r"Coronal, \d+ mm in front", coronal.caption)
+    assert "heat map over it" in axial.alt
+
+
+def test_without_heat_slices_pass_through_the_middle(examination: Examination, broken_neck: Study) -> None:
+    pictures = level_pictures(replace(examination, evidence=Evidence()), broken_neck, examination.result.levels[Level.C4 - 1])
+
+    assert [picture.caption for picture in pictures] == ["Axial, key slice", "Sagittal, middle", "Coronal, middle"]
+    assert all(picture.heat is None for picture in pictures)
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_the_box_lies_on_the_bone_and_the_heat_in_the_box(examination: Examination, broken_neck: Study, place: int) -> None:
+    picture = level_pictures(examination, broken_neck, examination.result.levels[Level.C4 - 1])[place]
+    assert picture.box is not None
+    assert picture.heat is not None
+    left, top, width, height = picture.box
+
+    grey, heat = _pixels(picture.image), _pixels(picture.heat)[..., 3]
+    rows, columns = grey.shape
+    middle = grey[round((top + height / 2) / picture.height * rows), round((left + width / 2) / picture.width * columns)]
+    row, column = np.unravel_index(np.argmax(heat), heat.shape)
+    assert middle > 150
+    assert left - 2 <= (column + 0.5) / heat.shape[1] * picture.width <= left + width + 2
+    assert top - 2 <= (row + 0.5) / heat.shape[0] * picture.height <= top + height + 2
+
+
+def test_the_hottest_point_of_a_box_is_found_in_it(examination: Examination) -> None:
+    heat, finding = examination.evidence.heat, examination.result.levels[Level.C4 - 1]
+    assert heat is not None
+    assert finding.box_mm is not None
+    assert finding.centre_mm is not None
+
+    x, y, z = hottest_mm(heat, finding.box_mm)
+
+    assert (x, y) == pytest.approx(HOT_MM[:2], abs=2.5)
+    assert z == pytest.approx(finding.centre_mm[2], abs=2.5)
+    assert hottest_mm(heat, Box((900.0, 900.0, 900.0), (902.0, 902.0, 902.0))) == (901.0, 901.0, 901.0)
+
+
+def test_faint_heat_is_not_shown_and_strong_heat_leaves_the_bone_visible() -> None:
+    colours = coloured(np.array([[0.0, 0.2, 0.6, 1.0]], np.float32))[0]
+
+    assert [int(alpha) for alpha in colours[:2, 3]] == [0, 0]
+    assert 0 < colours[2, 3] < colours[3, 3] < 180
+
+
+def test_names_beside_the_spine_do_not_cover_each_other(examination: Examination, broken_neck: Study) -> None:
+    grid = stack_grid(broken_neck, examination.result)
+    assert grid is not None
+    findings = tuple(
+        replace(finding, centre_mm=(*finding.centre_mm[:2], 300.0)) if finding.centre_mm else finding
+        for finding in examination.result.levels
+    )
+    crowded = replace(examination, result=replace(examination.result, levels=findings))
+
+    picture = scout(crowded, broken_neck, grid)
+
+    heights = [mark.at for mark in picture.marks]
+    assert np.min(np.diff(heights)) > 0.045 * picture.width
+    assert min(heights) > 0
+    assert max(heights) < picture.height
+    assert [mark.name for mark in picture.marks if mark.line is not None] == ["C4"]
+
+
+def test_a_scan_that_was_not_judged_is_never_shown_from_the_side(broken_neck: Study) -> None:
+    assert [picture.plane for picture in whole_pictures(broken_neck)] == [Plane.AXIAL, Plane.CORONAL]
+
+
+@pytest.mark.parametrize(
+    ("plane", "right", "down"),
+    [(Plane.AXIAL, (1, 0, 0), (0, 1, 0)), (Plane.SAGITTAL, (0, 1, 0), (0, 0, -1)), (Plane.CORONAL, (1, 0, 0), (0, 0, -1))],
+)
+def test_a_section_shows_the_patients_right_and_front_on_the_left_and_the_head_above(
+    broken_neck: Study, plane: Plane, right: tuple[int, int, int], down: tuple[int, int, int]
+) -> None:
+    volume = broken_neck.volume
+    centre = volume.grid.centre_mm
+    ball = centre + 10 * np.array(right) + 20 * np.array(down)
+    places = volume.grid.world(np.moveaxis(np.indices(volume.grid.shape), 0, -1))
+    marked = Volume(np.where(np.linalg.norm(places - ball, axis=-1) < 4, 9000, volume.hu).astype(np.float32), volume.grid)
+
+    view = section(marked, plane, centre, (60.0, 80.0))
+
+    row, column = np.argwhere(view.hu > 5000).mean(axis=0)
+    rows, columns = view.hu.shape
+    assert (column + 0.5) / columns * 60 - 30 == pytest.approx(10, abs=1.5)
+    assert (row + 0.5) / rows * 80 - 40 == pytest.approx(20, abs=1.5)
+
+
+def test_a_section_beyond_the_scan_is_filled(broken_neck: Study) -> None:
+    view = section(broken_neck.volume, Plane.AXIAL, broken_neck.volume.grid.centre_mm, (400.0, 400.0))
+
+    assert view.hu[0, 0] == -1000
