@@ -1,5 +1,6 @@
 """Necks differ as people do."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -31,6 +32,17 @@ def test_a_skeleton_is_complete_whatever_its_anatomy_lacks(anatomy: Anatomy) -> 
         assert set(skeleton.context) == {"skull", "jaw", "hyoid", "larynx"}
         for name in NAMES[:-1]:
             assert 12 < np.linalg.norm(skeleton.steps[name][:3, 3]) < 27
+
+
+def test_other_bones_are_borrowed_one_by_one() -> None:
+    lender = shipped_anatomies()[0]
+    own = replace(lender.context["jaw"], first_mm=(0.0, 0.0, 0.0))
+
+    kept = assemble(Anatomy("jaw", lender.vertebrae, {"jaw": own}))
+    lost = assemble(Anatomy("jaw", {Level.C3: lender.vertebrae[Level.C3]}, {"jaw": own}))  # it hangs on C1, whose frame is unknown
+
+    assert kept.context == {**lender.context, "jaw": own}
+    assert lost.context == lender.context
 
 
 def test_distances_between_neighbours_are_those_of_life() -> None:
