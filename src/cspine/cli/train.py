@@ -1,4 +1,4 @@
-"""Trains a recipe: a slice network on a data set in the RSNA 2022 layout, or a localiser on necks that it makes.
+"""Trains a recipe: a slice network on a data set in the RSNA 2022 layout, or a localiser or refiner on necks that it makes.
 
 With --data, a localiser learns from the masks of a data set too (--set masked.share=1: from these alone).
 
@@ -17,6 +17,7 @@ from cspine.recipes import load_recipe
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import parse_assignments, with_settings
 from cspine.training.recipe import Recipe
+from cspine.training.refiner.recipe import RefinerRecipe
 
 if TYPE_CHECKING:
     from cspine.training.runs import RunFacts
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on with a run where it was killed, or with further folds")
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make necks for a localiser (default: 1)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make necks (default: 1)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
@@ -53,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     recipe, changes = load_recipe(options.recipe), _changes(options)
     if isinstance(recipe, LocaliserRecipe):
         _train_localiser(recipe, changes, options)
+    elif isinstance(recipe, RefinerRecipe):
+        _train_refiner(recipe, changes, options)
     else:
         _train_slices(recipe, changes, options)
     print(f"trained {options.recipe}: {options.out}")  # noqa: T201
@@ -90,6 +93,21 @@ def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: 
         if not options.resume:
             start_localiser(recipe, place, screen, skip_broken=options.skip_broken)
         train_localiser(recipe, place, _folds(options.fold, recipe.split.folds), screen)
+
+
+def _train_refiner(recipe: RefinerRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
+    if options.data is not None or options.fold != "0":
+        raise UsageError(f"{recipe.name} learns from necks that it makes, and holds nobody out; give neither --data nor --fold.")
+    recipe = with_settings(recipe, changes)
+    from cspine.training.refiner.training import start_refiner, train_refiner
+    from cspine.training.runs import open_run
+
+    if options.resume:
+        recipe = with_settings(recipe, _as_started(open_run(options.out).facts, changes, options))
+    else:
+        start_refiner(recipe, options.out)
+    with Screen() as screen:
+        train_refiner(recipe, options.out, _cache(options), options.jobs, screen)
 
 
 def _as_started(facts: "RunFacts", changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:

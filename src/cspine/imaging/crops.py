@@ -30,16 +30,31 @@ def crop_input(hu: NDArray[np.float32], guide: NDArray[np.uint8], level: int, sp
 
     Args:
         hu: The crop, ``(z, y, x)``.
-        guide: Coarse labels on its :func:`guide_grid`: C1..C7 by their values, any further vertebra as T1.
+        guide: As :func:`guided` takes it.
         level: Which vertebra is asked for.
         spec: The input of the network.
 
     Returns:
         ``(z, y, x, 3)``: the picture, this vertebra, all others; each 0..1.
     """
+    return guided(windowed(hu, spec.window_hu), guide, level, spec)
+
+
+def guided(picture: NDArray[np.float32], guide: NDArray[np.uint8], level: int, spec: RefinerSpec) -> NDArray[np.float32]:
+    """A picture, windowed already, with what guides.
+
+    Args:
+        picture: The crop in 0..1, ``(z, y, x)``.
+        guide: Coarse labels on its :func:`guide_grid`: C1..C7 by their values, any further vertebra as T1.
+        level: Which vertebra is asked for.
+        spec: The input of the network.
+
+    Returns:
+        As :func:`crop_input`.
+    """
     own = guide == level
     others = (guide > BACKGROUND) & (guide <= Level.T1) & ~own
-    return np.stack([windowed(hu, spec.window_hu), _smooth(own, spec), _smooth(others, spec)], axis=-1)
+    return np.stack([picture, _smooth(own, spec), _smooth(others, spec)], axis=-1)
 
 
 def _smooth(mask: NDArray[np.bool_], spec: RefinerSpec) -> NDArray[np.float32]:

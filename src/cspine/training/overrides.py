@@ -8,8 +8,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from cspine.errors import CspineError, UsageError
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.recipe import Recipe
+from cspine.training.refiner.recipe import RefinerRecipe
 
-R = TypeVar("R", bound=Recipe | LocaliserRecipe)
+R = TypeVar("R", bound=Recipe | LocaliserRecipe | RefinerRecipe)
 
 _FIXED = "name"
 """The name of a recipe is no setting."""
@@ -17,7 +18,7 @@ _FIXED = "name"
 _TRUTHS = {"true": True, "false": False}
 
 
-def settings(recipe: Recipe | LocaliserRecipe) -> dict[str, str]:
+def settings(recipe: Recipe | LocaliserRecipe | RefinerRecipe) -> dict[str, str]:
     """Every setting by its dotted name, as text that :func:`with_settings` takes."""
     return {key: _text(value) for key, value in _leaves(recipe).items()}
 

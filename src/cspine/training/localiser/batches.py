@@ -1,6 +1,6 @@
 """Batches of windows, the same for the same seed, epoch and number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,13 @@ from cspine.training.localiser.chance import apply_chance, draw_chance
 from cspine.training.localiser.known import targets_of
 from cspine.training.localiser.pool import PoolImage, read_pool_image
 from cspine.training.localiser.recipe import ChanceSettings, LocaliserRecipe
+from cspine.training.refiner.recipe import RefinerRecipe
 
 Windows = list[tuple[NDArray[np.float32], NDArray[np.uint8]]]
 """Windows ``(z, y, x)`` and their classes."""
+
+Draw = Callable[[np.random.Generator], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Draws what a network takes, ``(z, y, x, c)``, and what its loss takes, ``(z, y, x)``."""
 
 _FIXED = 1 << 16
 
@@ -43,19 +47,26 @@ class Sources:
 class WindowBatches(keras.utils.PyDataset):
     """The batches of one epoch, from ``first`` on."""
 
-    def __init__(self, sources: Sources, recipe: LocaliserRecipe, epoch: int, first: int = 0) -> None:
+    def __init__(self, draw: Draw, recipe: LocaliserRecipe | RefinerRecipe, epoch: int, first: int = 0) -> None:
         super().__init__(workers=recipe.fit.workers, use_multiprocessing=False, max_queue_size=8)
-        self._sources, self._recipe, self._epoch, self._first = sources, recipe, epoch, first
+        self._draw, self._recipe, self._epoch, self._first = draw, recipe, epoch, first
 
     def __len__(self) -> int:
         return self._recipe.batches - self._first
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Windows ``(n, z, y, x, 1)`` and what the loss takes ``(n, z, y, x)``."""
-        recipe = self._recipe
-        rng = np.random.default_rng([recipe.seed, self._epoch, self._first + index])
-        drawn = [draw_window(rng, self._sources, recipe) for _ in range(recipe.batch)]
-        return np.stack([image[..., None] for image, _ in drawn]), np.stack([targets_of(classes) for _, classes in drawn])
+        """What the network takes ``(n, z, y, x, c)`` and what the loss takes ``(n, z, y, x)``."""
+        rng = np.random.default_rng([self._recipe.seed, self._epoch, self._first + index])
+        drawn = [self._draw(rng) for _ in range(self._recipe.batch)]
+        return np.stack([fed for fed, _ in drawn]), np.stack([targets for _, targets in drawn])
+
+
+def draw_sample(
+    rng: np.random.Generator, sources: Sources, recipe: LocaliserRecipe
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A window as the network takes it, ``(z, y, x, 1)``, and what the loss takes, ``(z, y, x)``."""
+    window, classes = draw_window(rng, sources, recipe)
+    return window[..., None], targets_of(classes)
 
 
 def draw_window(

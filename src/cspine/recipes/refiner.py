@@ -1,0 +1,25 @@
+"""A U-Net in space that tells one vertebra from its neighbours, trained on synthetic necks alone.
+
+It sees crops of 60 x 80 x 100 mm in voxels of 1.25 mm, around a vertebra that the localiser found.
+
+Command: ``cspine train refiner -o RUN``
+Device: not trained yet.
+Time: not measured.
+Score: none yet.
+Data: none; it makes its necks.
+"""
+
+from cspine.networks.settings import UNet3DSettings
+from cspine.specs import RefinerSpec
+from cspine.training.localiser.recipe import ChanceSettings
+from cspine.training.recipe import FitSettings
+from cspine.training.refiner.recipe import RefinerRecipe, StripSettings
+
+RECIPE = RefinerRecipe(
+    name="refiner",
+    network=UNet3DSettings(widths=(8, 16, 32, 64)),
+    input=RefinerSpec(spacing_mm=(1.25, 1.25, 1.25), size=(48, 64, 80), window_hu=(-300.0, 1300.0)),
+    pool=StripSettings(necks=260),
+    chance=ChanceSettings(scale=0.05, bend_mm=1.0, cut_share=0.06, noise_hu=140.0, empty_share=0.0),
+    fit=FitSettings(epochs=5, learning_rate=2e-3),
+)

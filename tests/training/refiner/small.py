@@ -1,0 +1,20 @@
+"""A refiner so small that it is trained in a second."""
+
+from cspine.networks.settings import UNet3DSettings
+from cspine.specs import RefinerSpec
+from cspine.training.localiser.recipe import ChanceSettings
+from cspine.training.recipe import FitSettings
+from cspine.training.refiner.recipe import RefinerRecipe, StripSettings
+
+SPEC = RefinerSpec(spacing_mm=(4.0, 4.0, 4.0), size=(16, 16, 24), window_hu=(-300.0, 1300.0))
+RECIPE = RefinerRecipe(
+    name="refiner",
+    network=UNet3DSettings(widths=(4, 8)),
+    input=SPEC,
+    pool=StripSettings(necks=3, held_out=2, size=(48, 32, 32)),
+    chance=ChanceSettings(empty_share=0.0),
+    batch=2,
+    batches=3,
+    fit=FitSettings(epochs=2, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),
+    seed=3,
+)
