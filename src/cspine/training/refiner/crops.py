@@ -38,7 +38,7 @@ def crop_of(rng: np.random.Generator, image: PoolImage, recipe: RefinerRecipe) -
     """A crop around a vertebra of a neck, and what its voxels are: nothing, this vertebra, other bone."""
     spec = recipe.input
     middles = _middles(image.classes, spec)
-    level = int(rng.choice(list(middles)))
+    level = Level(int(rng.choice(list(middles))))
     off = rng.normal(0, recipe.guide.off_mm, 3) / spec.spacing_mm
     shift = middles[level] - (np.array(image.hu.shape) - 1) / 2 + off
     chance = replace(draw_chance(rng, recipe.chance, spec, image.hu.shape), shift=shift)
