@@ -39,7 +39,7 @@ class Cluster:
     """Which cluster, and how much of it.
 
     Attributes:
-        address: As Ray writes it, ``auto`` for the one that runs here; ``None`` for the one that ``RAY_ADDRESS`` names, or a new one.
+        address: As Ray writes it, ``auto`` for the one that runs here; ``None`` for that of ``RAY_ADDRESS``, or a new one.
         workers: How many, one processor each; as many as fit if ``None``.
     """
 
