@@ -5,14 +5,19 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cspine.anatomy import Level
+from cspine.batches.cases import Case, CaseStatus
+from cspine.batches.scans import read_scan
+from cspine.batches.task import Task
 from cspine.cli import Exit, main
+from cspine.errors import UsageError
+from cspine.modelpack import load_package
 from tests.coded import coded_volume, write_nifti
 
 pytest.importorskip("ray", reason="needs the extra ray: pip install 'cspine[ray]'")
@@ -108,3 +113,49 @@ def test_a_cluster_that_is_not_there_is_one_line(
     assert main(["detect", str(clustered.studies), *arguments]) == Exit.WRONG_INPUT
 
     assert "A Ray cluster is needed; 10.0.0.1:1 cannot be joined: nobody answers there" in capsys.readouterr().err
+
+
+@pytest.fixture
+def task(coded_package: Path, tmp_path: Path) -> Task:
+    return Task(tmp_path, model=str(coded_package))
+
+
+def test_a_machine_with_another_package_is_refused(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cspine.batches import cluster
+
+    manner = replace(task.manner(load_package(task.model)), model_sha256="another package")
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "10.0.0.7")
+
+    with pytest.raises(
+        UsageError, match=r"need cspine .* and the package another pack\. Received: .* on 10\.0\.0\.7\. Install the same there\.$"
+    ):
+        cluster._Actor(task, manner, read_scan).load()
+
+
+def test_a_result_that_is_only_on_another_machine_is_a_failure(tmp_path: Path) -> None:
+    from cspine.batches import cluster
+
+    crew = cluster._Crew(tmp_path, [], lambda: None)
+    seen = crew._seen(Case("neck", "/neck", CaseStatus.OK))
+
+    assert (seen.status, seen.code) == (CaseStatus.FAILED, "output")
+    assert "A worker wrote neck, which is not in" in str(seen.reason)
+    assert str(seen.reason).endswith("Give an -o that all machines share.")
+
+
+def test_a_worker_that_dies_before_it_works_ends_the_batch(tmp_path: Path) -> None:
+    from ray.exceptions import RayActorError
+
+    from cspine.batches import cluster
+
+    crew = cluster._Crew(tmp_path, [], lambda: None)
+
+    with pytest.raises(UsageError, match=r"ended while it loaded the model\. Look at its log, or give fewer --workers\.$"):
+        crew._replaced(cluster._Job(actor=None), RayActorError())
+
+
+def test_a_number_of_workers_is_positive() -> None:
+    from cspine.batches.cluster import Cluster
+
+    with pytest.raises(UsageError, match=r"^--workers needs a positive number\. Received: 0$"):
+        Cluster(workers=0)

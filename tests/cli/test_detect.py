@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from cspine.anatomy import Level
+from cspine.batches.cases import Shard
 from cspine.cli import Exit, main
 from cspine.reporting import FORMATS
 from cspine.reporting.json_result import schema
@@ -256,6 +258,78 @@ def test_resuming_with_other_thresholds_judges_again(necks: Path, out: Path, cod
     _detect(necks / "whole.nii.gz", "--format", "json", "--operating-point", "rule_out", "--resume", package=coded_package, out=out)
 
     assert json.loads((out / "whole" / "result.json").read_text())["operating_point"] == "rule_out"
+
+
+def test_resuming_judges_a_scan_again_that_has_changed(necks: Path, out: Path, coded_package: Path, tmp_path: Path) -> None:
+    scan = shutil.copy(necks / "whole.nii.gz", tmp_path / "neck.nii.gz")
+    _detect(scan, "--format", "json", package=coded_package, out=out)
+    assert json.loads((out / "neck" / "result.json").read_text())["patient_overall"]["positive"] is False
+    shutil.copy(necks / "broken.nii.gz", scan)
+
+    _detect(scan, "--format", "json", "--resume", package=coded_package, out=out)
+
+    assert json.loads((out / "neck" / "result.json").read_text())["patient_overall"]["positive"] is True
+
+
+def test_resuming_needs_no_journal(necks: Path, out: Path, coded_package: Path) -> None:
+    _detect(necks / "whole.nii.gz", "--format", "json", package=coded_package, out=out)
+    before = (out / "whole" / "result.json").read_bytes()
+    (out / "run.json").unlink()
+
+    assert _detect(necks / "whole.nii.gz", "--format", "json", "--resume", package=coded_package, out=out) == Exit.DONE
+
+    assert (out / "whole" / "result.json").read_bytes() == before
+    assert _statuses(out) == {"whole": "ok"}
+
+
+def test_a_case_that_fails_leaves_no_result_of_an_earlier_run(out: Path, coded_package: Path, tmp_path: Path) -> None:
+    scan = write_nifti(coded_volume(), tmp_path / "neck.nii")
+    _detect(scan, "--format", "json", package=coded_package, out=out)
+    scan.write_text("not a scan any more")
+
+    assert _detect(scan, "--format", "json", package=coded_package, out=out) == Exit.WRONG_INPUT
+
+    assert sorted(path.name for path in out.iterdir()) == ["failures.csv", "run.json"]
+
+
+def test_shares_do_together_what_one_run_does(
+    necks: Path, out: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = {_detect(necks, "--shard", f"{i}/3", "--format", "json", package=coded_package, out=out) for i in (1, 2, 3)}
+
+    assert codes <= {Exit.DONE, Exit.ALL_REJECTED}
+    assert _statuses(out) == {"broken": "ok", "odd": "rejected", "whole": "ok"}
+    assert (out / "failures.csv").read_text().splitlines()[1].startswith("odd,")
+
+
+def test_a_share_without_a_study_is_done(
+    out: Path, coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = write_nifti(coded_volume(), tmp_path / "neck.nii")
+    (index,) = (i for i in (1, 2) if not Shard(i, 2).has("neck"))
+
+    assert _detect(scan, "--shard", f"{index}/2", package=coded_package, out=out) == Exit.DONE
+
+    assert "no study falls into this share" in capsys.readouterr().err
+
+
+def test_a_cluster_without_its_engine_is_one_line(
+    necks: Path, out: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _detect(necks, "--workers", "2", package=coded_package, out=out) == Exit.WRONG_INPUT
+
+    assert "--cluster and --workers need --engine ray. Received: --engine local." in capsys.readouterr().err
+
+
+def test_ray_that_is_not_installed_is_named_with_its_remedy(
+    necks: Path, out: Path, coded_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "cspine.batches.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)  # Python raises ModuleNotFoundError for a module that is None
+
+    assert _detect(necks, "--engine", "ray", package=coded_package, out=out) == Exit.WRONG_INPUT
+
+    assert "ray is needed and not installed. Run: pip install 'cspine[ray]'" in capsys.readouterr().err
 
 
 _SLOWLY = """
