@@ -154,6 +154,22 @@ def test_a_worker_that_dies_before_it_works_ends_the_batch(tmp_path: Path) -> No
         crew._replaced(cluster._Job(actor=None), RayActorError())
 
 
+def test_a_case_over_which_workers_died_leaves_no_result_of_an_earlier_run(tmp_path: Path) -> None:
+    from ray.exceptions import RayActorError
+
+    from cspine.batches import cluster
+
+    (tmp_path / "neck").mkdir()
+    (tmp_path / "neck" / "result.json").write_text("{}")
+    crew = cluster._Crew(tmp_path, [], lambda: None)
+
+    failed = crew._replaced(cluster._Job(None, Case("neck", "/neck"), tries=2), RayActorError())
+
+    assert failed is not None
+    assert failed.code == "reader_died"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_number_of_workers_is_positive() -> None:
     from cspine.batches.cluster import Cluster
 

@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from cspine.batches.cases import Case, CaseStatus
-from cspine.batches.folders import RECORD, Manner
+from cspine.batches.folders import RECORD, Manner, drop_case
 from cspine.batches.reader import Read, died
 from cspine.batches.scans import read_scan
 from cspine.batches.task import Task
@@ -158,6 +158,7 @@ class _Crew:
         if job.tries < _TRIES:
             self._left.append((job.case, job.tries + 1))
         else:
+            drop_case(self._out, job.case.name)
             failed = job.case.failed(died(job.case.source, f"on {job.tries} workers"))
         if self._left:
             self._hire()
