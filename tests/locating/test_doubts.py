@@ -54,6 +54,18 @@ def test_a_name_that_is_not_sure_makes_no_mask(seen: tuple[Located, Volume]) -> 
     assert found[0].text == "What is called C4 may be another."
 
 
+def test_a_level_that_the_network_calls_otherwise_makes_no_mask() -> None:
+    _, grid, classes = neck(1)
+    odd = np.where(classes == Level.C4, Level.C5, classes)  # the order names C4 nevertheless
+    located = locate_levels(said(odd, np.random.default_rng(0)), grid, np.ones(grid.shape, bool))
+    scan = Volume(np.where(classes > 0, np.float32(400), np.float32(40)), grid)
+
+    found = {reason.code: reason.text for reason in doubts(located, scan)}
+
+    assert found["level_renamed"] == "The network by itself calls much of C4 otherwise."
+    assert all(one.agreement > 0.9 for one in located.vertebrae if one.level not in (Level.C4, Level.C5))
+
+
 @pytest.mark.parametrize("level", [Level.C1, Level.C4, Level.C7])
 def test_a_level_that_is_in_view_and_was_not_found_makes_no_mask(seen: tuple[Located, Volume], level: Level) -> None:
     located, volume = seen

@@ -90,6 +90,11 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
 
     if options.data is not None:
         raise UsageError("A localiser is exported without --data: its sample windows are made.")
+    if current.facts.folds and not (options.trained_on and options.describe):
+        raise UsageError(
+            f"{current.folder} has learnt from the masks of {current.facts.data}. "
+            "Say whose they are with --trained-on and --describe."
+        )
     networks = [coarse_network(current, recipe)]
     necks = current.facts.studies
     request = LocaliserRequest(

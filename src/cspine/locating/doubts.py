@@ -11,6 +11,9 @@ from cspine.locating.ordering import LENGTHS_MM
 from cspine.results import LevelStatus, Reason
 from cspine.volume import Volume
 
+_LEAST_AGREEMENT = 0.6
+"""Of a level's voxels: where the network calls more of them otherwise, only the order stands for the name."""
+
 _USUAL_ML = dict(zip(CERVICAL, (14.5, 17.5, 10.0, 10.0, 11.5, 14.0, 13.5), strict=True))
 """Volumes of the vertebrae of phantoms within life."""
 
@@ -27,7 +30,8 @@ _BONE_HU, _LEAST_BONE = 130.0, 0.35
 def doubts(located: Located, volume: Volume) -> tuple[Reason, ...]:
     """What speaks against taking the labels of a study for a mask; nothing if they may be.
 
-    Codes: ``no_cervical_spine``, ``level_unsure``, ``level_missing``, ``levels_apart``, ``implausible_volume``, ``off_bone``.
+    Codes: ``no_cervical_spine``, ``level_unsure``, ``level_renamed``, ``level_missing``, ``levels_apart``, ``implausible_volume``,
+    ``off_bone``.
 
     Args:
         located: What was found.
@@ -37,6 +41,11 @@ def doubts(located: Located, volume: Volume) -> tuple[Reason, ...]:
         return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
     found = [
         _told("level_unsure", "What is called %s may be another.", [one.level for one in located.vertebrae if not _is_sure(one)]),
+        _told(
+            "level_renamed",
+            "The network by itself calls much of %s otherwise.",
+            [one.level for one in located.vertebrae if one.agreement < _LEAST_AGREEMENT],
+        ),
         _told("level_missing", "%s should be in view, and was not found.", _missing(located, volume)),
         _told("levels_apart", "The middle of %s lies too near to the next, or too far from it.", _apart(located)),
         _told("implausible_volume", "%s is much smaller or larger than in life.", _implausible(located)),

@@ -1,6 +1,6 @@
 """From what a localiser says of each voxel to a label map, and where each vertebra lies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class Vertebra:
         centre_mm: Centroid of what is seen of it, LPS ``(x, y, z)``.
         box_mm: What holds it.
         axis: Unit vector along the spine at its height, towards the head, LPS.
+        agreement: Share of its voxels that the network by itself calls so, 0..1; the order has renamed the others.
     """
 
     level: Level
@@ -65,6 +66,7 @@ class Vertebra:
     centre_mm: Vector
     box_mm: Box
     axis: Vector
+    agreement: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +119,8 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
     _rename_pieces(labels, bone, np.argmax(said, axis=1) + 1, _Place(order, _stretches(along, order, curve), beside))
     _join_fragments(labels, grid.spacing_mm)
     found = [one for level in CERVICAL if (one := _vertebra(level, labels, order, curve, grid, seen)) is not None]
-    return Located(tuple(found), LabelMap(labels, grid), _world(curve, grid) if found else np.empty((0, 3)))
+    vertebrae = tuple(replace(one, agreement=_agreement(probabilities[labels == one.level], one.level)) for one in found)
+    return Located(vertebrae, LabelMap(labels, grid), _world(curve, grid) if found else np.empty((0, 3)))
 
 
 def _order(said: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], curve: Curve, grid: Grid) -> Order:
@@ -243,6 +246,11 @@ def _vertebra(
         Box(_vector(np.minimum(low, high)), _vector(np.maximum(low, high))),
         _vector(curve.tangents[middle][::-1]),
     )
+
+
+def _agreement(probabilities: NDArray[np.float32], level: Level) -> float:
+    """Share of voxels ``(n, 10)`` of which the network says no other vertebra's name before this one's."""
+    return float(np.mean(np.argmax(probabilities[:, 1:-1], axis=1) + 1 == level))
 
 
 def _is_cut(index: NDArray[np.intp], shape: tuple[int, ...], seen: NDArray[np.bool_]) -> bool:
