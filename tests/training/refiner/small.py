@@ -6,7 +6,7 @@ from cspine.training.localiser.recipe import ChanceSettings
 from cspine.training.recipe import FitSettings
 from cspine.training.refiner.recipe import RefinerRecipe, StripSettings
 
-SPEC = RefinerSpec(spacing_mm=(4.0, 4.0, 4.0), size=(16, 16, 24), window_hu=(-300.0, 1300.0))
+SPEC = RefinerSpec(spacing_mm=(4.0, 4.0, 4.0), size=(16, 16, 24), window_hu=(-300.0, 1300.0), guide_step=1)
 RECIPE = RefinerRecipe(
     name="refiner",
     network=UNet3DSettings(widths=(4, 8)),

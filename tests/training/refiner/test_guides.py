@@ -78,7 +78,8 @@ def test_a_swap_with_a_vertebra_that_is_not_there_changes_nothing() -> None:
 def test_vertebrae_swell_and_shrink() -> None:
     sizes = [np.count_nonzero(guide(swell=swell)) for swell in (-0.4, 0.0, 0.4)]
 
-    assert sizes[0] < 0.9 * sizes[1] < 0.9**2 * sizes[2]
+    assert sizes[0] < 0.95 * sizes[1]
+    assert sizes[1] < 0.95 * sizes[2]
 
 
 def test_doubt_moves_borders_and_seldom_more_than_a_few_voxels() -> None:
