@@ -1,6 +1,6 @@
-"""Scans and a network that understand each other: the shade of a bone block names the level, a bright dot before it is a fracture.
+"""Scans and networks that understand each other: the shade of a bone block names the level, a bright dot before it is a fracture.
 
-The network is a real OpenVINO network in a real package; only its skill is a matter of agreement.
+The networks are real OpenVINO networks in real packages; only their skill is a matter of agreement.
 """
 
 from collections.abc import Collection
@@ -18,6 +18,7 @@ from cspine.geometry import Grid, Vector
 from cspine.modelpack import (
     Calibration,
     Figure,
+    LocaliserManifest,
     Manifest,
     NetworkFile,
     OperatingPoint,
@@ -28,11 +29,12 @@ from cspine.modelpack import (
 )
 from cspine.runtime import Engine, open_session
 from cspine.runtime.openvino import ov
-from cspine.specs import SliceSpec
+from cspine.specs import VOXEL_CLASSES, SliceSpec, VolumeSpec
 from cspine.study import Study
 from cspine.volume import Volume
 
 SPEC = SliceSpec(spacing_mm=(3.0, 2.0, 2.0), size=(48, 48), neighbours=1, window_hu=(-200.0, 1800.0))
+WINDOWS = VolumeSpec(spacing_mm=(2.5, 2.5, 2.5), size=(48, 40, 40), window_hu=(-200.0, 1800.0))
 HEIGHT_MM = 15.0
 """Height of a coded level."""
 
@@ -155,5 +157,52 @@ def write_coded_package(folder: Path, scratch: Path, training_data: TrainingData
     """Writes the whole package."""
     network = coded_network(scratch)
     files = {path.name: path for path in (network, network.with_suffix(".bin"))}
-    write_package(folder, coded_manifest(training_data), files, {"slices": coded_samples(network)}, "# coded\n\nKnows blocks only.\n")
+    write_package(
+        folder, coded_manifest(training_data), files, {"slices": coded_samples(network)}, "# coded\n\nKnows blocks only.\n"
+    )
+    return folder
+
+
+def coded_localiser_network(folder: Path) -> Path:
+    """Writes the network that names voxels by their shade, as OpenVINO IR."""
+    op = ov.opset13
+    window = op.parameter([-1, -1, -1, -1, 1], np.float32, name="window")
+    shades = [(shade_hu(level) - WINDOWS.window_hu[0]) / 2000 for level in CERVICAL]
+    names = np.array([0.25, *shades, 0.9, 1.0], dtype=np.float32).reshape(1, 1, 1, 1, VOXEL_CLASSES)
+    channels_first = op.reshape(window, op.gather(op.shape_of(window), np.array([0, 4, 1, 2, 3]), np.int64(0)), False)
+    around = ov.opset8.max_pool(channels_first, [1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1], [3, 3, 3], index_element_type="i64")
+    densest = op.reshape(around.output(0), op.shape_of(window), False)
+    half = op.less(window, op.multiply(densest, np.float32(0.6)))
+    shade = op.select(half, np.float32(0.1), densest)
+    levels = op.softmax(op.multiply(op.abs(op.subtract(shade, names)), np.float32(-200)), -1)
+    levels.output(0).set_names({"levels"})
+    path = folder / "coarse.xml"
+    ov.save_model(ov.Model([op.result(levels)], [window]), path, compress_to_fp16=False)
+    return path
+
+
+def asked(package: Path) -> list[str]:
+    """Arguments that ask for a coded package and for the coded localiser beside it."""
+    return ["--model", str(package), "--localiser", str(package.parent / "coded_localiser")]
+
+
+def write_coded_localiser(folder: Path, scratch: Path) -> Path:
+    """Writes the package that finds the vertebrae of coded necks."""
+    facts = coded_manifest()
+    manifest = LocaliserManifest(
+        name="coded_localiser",
+        version="1",
+        kind="localiser",
+        coarse=WINDOWS,
+        networks=(NetworkFile("coarse", "coarse.xml", ("levels",)),),
+        training_data=facts.training_data,
+        trained_on=facts.trained_on,
+        intended_use=facts.intended_use,
+        training=facts.training,
+    )
+    network = coded_localiser_network(scratch)
+    inputs: NDArray[np.float32] = np.random.default_rng(1).random((1, 8, 8, 8, 1), dtype=np.float32)
+    samples = {"coarse": Samples(inputs, open_session(network, Engine(threads=1)).run(inputs))}
+    files = {path.name: path for path in (network, network.with_suffix(".bin"))}
+    write_package(folder, manifest, files, samples, "# coded_localiser\n\nKnows blocks only.\n")
     return folder

@@ -22,6 +22,14 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def coded_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small real model package that reads the necks of :mod:`tests.coded`."""
-    from tests.coded import write_coded_package
+    from tests.coded import write_coded_localiser, write_coded_package
 
-    return write_coded_package(tmp_path_factory.mktemp("packages") / "coded", tmp_path_factory.mktemp("network"))
+    folder, scratch = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("network")
+    write_coded_localiser(folder / "coded_localiser", scratch)
+    return write_coded_package(folder / "coded", scratch)
+
+
+@pytest.fixture(scope="session")
+def coded_localiser(coded_package: Path) -> Path:
+    """A small real package that finds the vertebrae of the necks of :mod:`tests.coded`."""
+    return coded_package.parent / "coded_localiser"

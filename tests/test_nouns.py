@@ -61,7 +61,7 @@ def test_a_rejected_study_has_no_probability() -> None:
     model = ModelFacts("m", "1", "0", "phantoms")
 
     with pytest.raises(ValueError, match="if and only if it was not rejected"):
-        StudyResult(StudyStatus.REJECTED, (), facts, model, "balanced", Judgement(0.5, 0.5), ())
+        StudyResult(StudyStatus.REJECTED, (), facts, model, model, "balanced", Judgement(0.5, 0.5), ())
 
 
 def test_a_judgement_is_positive_from_its_threshold_on() -> None:

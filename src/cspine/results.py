@@ -92,6 +92,7 @@ class LevelFinding:
         centre_mm: Where it is, LPS ``(x, y, z)``; ``None`` where that is not known.
         key_slice: The stored image to look at first.
         box_mm: The region to look at first.
+        confidence: How sure it is that this is that vertebra, 0..1; ``None`` where nothing of it was found.
     """
 
     level: Level
@@ -100,6 +101,7 @@ class LevelFinding:
     centre_mm: Vector | None = None
     key_slice: KeySlice | None = None
     box_mm: Box | None = None
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         judged = self.status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
@@ -174,7 +176,8 @@ class StudyResult:
         status: Whether it was judged.
         reasons: Why not, or what to mind.
         study: The scan.
-        model: The package.
+        model: The package that judged.
+        localiser: The package that found the vertebrae.
         operating_point: Which thresholds were used, for instance ``balanced``.
         overall: Any of the assessed levels is fractured; ``None`` where the study was rejected.
         levels: C1..C7, in this order.
@@ -186,6 +189,7 @@ class StudyResult:
     reasons: tuple[Reason, ...]
     study: StudyFacts
     model: ModelFacts
+    localiser: ModelFacts
     operating_point: str
     overall: Judgement | None
     levels: tuple[LevelFinding, ...]

@@ -11,8 +11,8 @@ from cspine.batches.cases import Case
 from cspine.batches.task import Task
 from cspine.cli import main
 from cspine.errors import UsageError
-from cspine.modelpack import load_package
 from tests.batches.readings import read
+from tests.coded import asked
 
 
 def run(studies: Path, out: Path, model: str) -> dict[str, object]:
@@ -24,15 +24,15 @@ def run(studies: Path, out: Path, model: str) -> dict[str, object]:
     except Exception as error:  # Ray raises nothing narrower when a process of its own does not come up in time
         return {"not_started": str(error)}
     ray = ["--engine", "ray", "--cluster", machines.address, "--workers", "2"]
-    code = main(["detect", str(studies), "-o", str(out), "--model", model, "--format", "json", *ray])
-    task = Task(out / "dying", model=model)
+    code = main(["detect", str(studies), "-o", str(out), *asked(Path(model)), "--format", "json", *ray])
+    task = Task(out / "dying", model=model, localiser=asked(Path(model))[-1])
     task.out.mkdir()
     names = ("a", "leave", "b", "refuse")
-    with engine.on_cluster(task, load_package(model), [Case(n, n) for n in names], engine.Cluster(machines.address), read) as done:
+    with engine.on_cluster(task, task.load(), [Case(n, n) for n in names], engine.Cluster(machines.address), read) as done:
         dying = {case.name: (case.status, case.code, case.reason) for case in done}
     engine.MEMORY_BYTES <<= 20
     try:
-        with engine.on_cluster(task, load_package(model), [Case("a", "a")], engine.Cluster(machines.address)):
+        with engine.on_cluster(task, task.load(), [Case("a", "a")], engine.Cluster(machines.address)):
             crowded = "there was room"
     except UsageError as error:
         crowded = str(error)

@@ -17,8 +17,7 @@ from cspine.batches.scans import read_scan
 from cspine.batches.task import Task
 from cspine.cli import Exit, main
 from cspine.errors import UsageError
-from cspine.modelpack import load_package
-from tests.coded import coded_volume, write_nifti
+from tests.coded import asked, coded_volume, write_nifti
 
 pytest.importorskip("ray", reason="needs the extra ray: pip install 'cspine[ray]'")
 
@@ -73,7 +72,7 @@ def _results(out: Path) -> dict[str, str]:
 
 
 def test_a_cluster_gives_the_same_outputs_as_one_machine(clustered: Clustered, coded_package: Path, tmp_path: Path) -> None:
-    main(["detect", str(clustered.studies), "-o", str(tmp_path), "--model", str(coded_package), "--format", "json"])
+    main(["detect", str(clustered.studies), "-o", str(tmp_path), *asked(coded_package), "--format", "json"])
 
     assert clustered.said["code"] == Exit.SOME_FAILED
     assert _results(clustered.out) == _results(tmp_path)
@@ -109,7 +108,7 @@ def test_a_cluster_that_is_not_there_is_one_line(
 
     monkeypatch.setattr(ray, "init", refuse)
 
-    arguments = ["-o", str(tmp_path / "out"), "--model", str(coded_package), "--engine", "ray", "--cluster", "10.0.0.1:1"]
+    arguments = ["-o", str(tmp_path / "out"), *asked(coded_package), "--engine", "ray", "--cluster", "10.0.0.1:1"]
     assert main(["detect", str(clustered.studies), *arguments]) == Exit.WRONG_INPUT
 
     assert "A Ray cluster is needed; 10.0.0.1:1 cannot be joined: nobody answers there" in capsys.readouterr().err
@@ -123,7 +122,7 @@ def task(coded_package: Path, tmp_path: Path) -> Task:
 def test_a_machine_with_another_package_is_refused(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     from cspine.batches import cluster
 
-    manner = replace(task.manner(load_package(task.model)), model_sha256="another package")
+    manner = replace(task.manner(task.load()), model_sha256="another package")
     monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "10.0.0.7")
 
     with pytest.raises(

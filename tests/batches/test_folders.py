@@ -8,7 +8,7 @@ from cspine.batches.folders import RECORD, Manner, Record, clear_leftovers, drop
 from cspine.batches.scans import mark_of
 from cspine.errors import OutputError
 
-_MANNER = Manner("1.0", "abc", "balanced", None, ("json", "png"))
+_MANNER = Manner("1.0", "abc", "def", "balanced", None, ("json", "png"))
 _RESULT = '{"status": "ok", "reasons": [], "timings_s": {"read": 1, "write": 0.25}}'
 
 
@@ -39,17 +39,17 @@ def test_a_whole_case_of_the_same_files_in_the_same_manner_is_kept(case: Case, t
 
 
 def test_a_case_that_has_more_formats_than_asked_for_is_kept(case: Case, tmp_path: Path) -> None:
-    assert kept(tmp_path, case, Manner("1.0", "abc", "balanced", None, ("json",))) is not None
+    assert kept(tmp_path, case, Manner("1.0", "abc", "def", "balanced", None, ("json",))) is not None
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        Manner("1.1", "abc", "balanced", None, ("json", "png")),
-        Manner("1.0", "abd", "balanced", None, ("json", "png")),
-        Manner("1.0", "abc", "rule_out", None, ("json", "png")),
-        Manner("1.0", "abc", "balanced", "1.2.3", ("json", "png")),
-        Manner("1.0", "abc", "balanced", None, ("json", "png", "sr")),
+        Manner("1.1", "abc", "def", "balanced", None, ("json", "png")),
+        Manner("1.0", "abd", "def", "balanced", None, ("json", "png")),
+        Manner("1.0", "abc", "def", "rule_out", None, ("json", "png")),
+        Manner("1.0", "abc", "def", "balanced", "1.2.3", ("json", "png")),
+        Manner("1.0", "abc", "def", "balanced", None, ("json", "png", "sr")),
     ],
 )
 def test_a_case_that_was_made_in_another_manner_is_not_kept(case: Case, tmp_path: Path, other: Manner) -> None:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.damage import DAMAGES, make_batch
 from benchmarks.survival import survive
 from cspine.anatomy import Level
-from tests.coded import coded_volume, write_dicom
+from tests.coded import asked, coded_volume, write_dicom
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_a_batch_with_damaged_studies_that_is_killed_twice_and_resumed_ends_like
 ) -> None:
     damaged = make_batch(sources, tmp_path / "studies", 17, len(DAMAGES))
 
-    verdict = survive(tmp_path / "studies", damaged, tmp_path, ["--model", str(coded_package), "--format", "json"], [0.4, 0.6])
+    verdict = survive(tmp_path / "studies", damaged, tmp_path, [*asked(coded_package), "--format", "json"], [0.4, 0.6])
 
     assert verdict.faults == ()
     assert verdict.judged == 17 - len(DAMAGES)

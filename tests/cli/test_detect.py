@@ -23,7 +23,7 @@ from cspine.cli import Exit, main
 from cspine.reporting import FORMATS
 from cspine.reporting.json_result import schema
 from cspine.volume import Volume
-from tests.coded import coded_volume, write_dicom, write_nifti
+from tests.coded import asked, coded_volume, write_dicom, write_nifti
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def _statuses(out: Path) -> dict[str, str]:
 
 
 def _detect(*arguments: str | Path, package: Path, out: Path) -> int:
-    return main(["detect", *map(str, arguments), "-o", str(out), "--model", str(package)])
+    return main(["detect", *map(str, arguments), "-o", str(out), *asked(package)])
 
 
 def test_a_study_gets_its_folder_a_row_and_a_line_in_the_journal(
@@ -63,7 +63,7 @@ def test_a_study_gets_its_folder_a_row_and_a_line_in_the_journal(
     said = capsys.readouterr()
     result = json.loads((out / "broken" / "result.json").read_text())
     assert result["patient_overall"]["positive"] is True
-    assert result["timings_s"].keys() == {"read", "check", "cut", "classify", "judge", "write"}
+    assert result["timings_s"].keys() == {"read", "check", "locate", "cut", "classify", "judge", "write"}
     assert sorted(path.name for path in out.iterdir()) == ["broken", "failures.csv", "run.json"]
     assert sorted(path.name for path in (out / "broken").iterdir()) == ["case.json", "result.json", "result.png"]
     case = _journal(out)["cases"][0]
@@ -383,7 +383,7 @@ def test_a_batch_that_is_killed_leaves_whole_cases_and_resumes(
     studies.mkdir()
     for i in range(6):
         write_nifti(coded_volume(), studies / f"neck{i}.nii")
-    arguments = ["detect", str(studies), "-o", str(out), "--model", str(coded_package)]
+    arguments = ["detect", str(studies), "-o", str(out), *asked(coded_package)]
     process = subprocess.Popen(
         [sys.executable, "-c", _SLOWLY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

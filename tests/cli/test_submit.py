@@ -42,7 +42,8 @@ def write(path: Path, rows: list[list[str]]) -> None:
 
 
 def submit(package: Path, task: Path, *more: str) -> int:
-    return main(["submit", str(package), "--data", str(task), "-o", str(task / "out.csv"), *more])
+    localiser = str(package.parent / "coded_localiser")
+    return main(["submit", str(package), "--data", str(task), "-o", str(task / "out.csv"), "--localiser", localiser, *more])
 
 
 def submitted(task: Path) -> dict[str, float]:
@@ -51,14 +52,14 @@ def submitted(task: Path) -> dict[str, float]:
 
 
 def test_a_submission_matches_the_sample_row_by_row_and_says_what_the_detector_says(
-    task: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]
+    task: Path, coded_package: Path, coded_localiser: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert submit(coded_package, task, "--values", "calibrated") == 0
 
     found = submitted(task)
     sample = [line.split(",")[0] for line in (task / "sample_submission.csv").read_text().splitlines()]
     assert [line.split(",")[0] for line in (task / "out.csv").read_text().splitlines()] == sample
-    result = cspine.Detector(coded_package)(cspine.read_study(task / "test_images" / BROKEN))
+    result = cspine.Detector(coded_package, localiser=coded_localiser)(cspine.read_study(task / "test_images" / BROKEN))
     assert result.overall is not None
     assert found[f"{BROKEN}_patient_overall"] == pytest.approx(result.overall.probability)
     assert found[f"{BROKEN}_C3"] > 0.5 > found[f"{WHOLE}_C3"]

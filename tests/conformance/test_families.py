@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from cspine.detection import Detector
-from cspine.detection.quality import check_view
+from cspine.detection.stack import slices_around, visible_levels
 from cspine.imaging import sample
-from cspine.imaging.slices import network_input, slice_grid
+from cspine.imaging.slices import network_input
+from cspine.locating import Localiser
 from cspine.modelpack import (
     Calibration,
     Manifest,
@@ -178,7 +179,7 @@ def test_the_exported_network_says_the_same(built: Built, served: Path, size: in
         np.testing.assert_allclose(answer, wanted[name], atol=1e-4)
 
 
-def test_the_service_says_what_the_network_says(built: Built, served: Path, tmp_path: Path) -> None:
+def test_the_service_says_what_the_network_says(built: Built, served: Path, coded_localiser: Path, tmp_path: Path) -> None:
     names = tuple(name for name in SERVED if name in built.family.settings.outputs)
     said = built.answers(slices(8))
     manifest = Manifest(
@@ -199,13 +200,15 @@ def test_the_service_says_what_the_network_says(built: Built, served: Path, tmp_
     samples = {"slices": Samples(slices(8), {name: said[name] for name in names})}
     write_package(tmp_path / "package", manifest, files, samples, "# Untrained\n")
     study = study_of(coded_volume(spacing_mm=(3.0, 2.0, 2.0)))
-    stack = network_input(sample(study.volume, slice_grid(study.volume, SPEC)), SPEC)
-    asked = built.answers(stack)
-    pooled = pool_slices(asked["fracture"], asked["visible"])
+    localiser = Localiser(coded_localiser, Engine(threads=1))
+    located = localiser(study.volume)
+    stack = sample(study.volume, slices_around(located, study.volume.grid, SPEC))
+    pooled = pool_slices(built.answers(network_input(stack, SPEC))["fracture"], visible_levels(located, stack.grid))
 
-    result = Detector(tmp_path / "package", Engine(threads=1))(study)
+    result = Detector(tmp_path / "package", Engine(threads=1), localiser=localiser)(study)
 
-    assert (result.status is StudyStatus.OK) is not bool(check_view(pooled))
+    assert result.status is StudyStatus.OK
+    assert sum(level.judgement is not None for level in result.levels) == 7
     for level, score in zip(result.levels, pooled.scores, strict=True):
         if level.judgement is not None:
             assert level.judgement.probability == pytest.approx(score, abs=1e-3)

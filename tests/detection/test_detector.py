@@ -35,8 +35,8 @@ def _permuted(grid: Grid, order: tuple[int, int, int], signs: tuple[int, int, in
 
 
 @pytest.fixture(scope="module")
-def detector(coded_package: Path) -> Detector:
-    return Detector(coded_package, Engine(Device.CPU, threads=1))
+def detector(coded_package: Path, coded_localiser: Path) -> Detector:
+    return Detector(coded_package, Engine(Device.CPU, threads=1), localiser=coded_localiser)
 
 
 def _level(result: StudyResult, level: Level) -> LevelFinding:
@@ -78,17 +78,25 @@ def test_a_whole_neck_is_negative(detector: Detector) -> None:
 
 
 def test_a_level_that_is_not_in_the_picture_has_no_probability(detector: Detector) -> None:
+    result = detector(study_of(coded_volume([Level.C2, Level.C3, Level.C4], fractured=[Level.C4])))
+
+    assert [finding.level for finding in result.levels if finding.status is LevelStatus.ASSESSED] == [Level.C2, Level.C3, Level.C4]
+    assert all(_level(result, level).judgement is None for level in (Level.C1, Level.C5, Level.C6, Level.C7))
+    assert all(_level(result, level).status is LevelStatus.NOT_IN_VIEW for level in (Level.C1, Level.C5, Level.C6, Level.C7))
+    assert "levels_incomplete: C1, C5, C6, C7" in {f"{r.code}:{r.text.split(':')[-1].rstrip('.')}" for r in result.reasons}
+
+
+def test_levels_that_nothing_anchors_are_not_judged(detector: Detector) -> None:
     result = detector(study_of(coded_volume([Level.C3, Level.C4, Level.C5], fractured=[Level.C4])))
 
-    assert [finding.level for finding in result.levels if finding.status is LevelStatus.ASSESSED] == [Level.C3, Level.C4, Level.C5]
-    assert all(_level(result, level).judgement is None for level in (Level.C1, Level.C2, Level.C6, Level.C7))
-    assert all(_level(result, level).status is LevelStatus.NOT_IN_VIEW for level in (Level.C1, Level.C2, Level.C6, Level.C7))
-    assert "levels_incomplete: C1, C2, C6, C7" in {f"{r.code}:{r.text.split(':')[-1].rstrip('.')}" for r in result.reasons}
+    assert result.status is StudyStatus.REJECTED
+    assert result.reasons[0].code == "levels_uncertain"
+    assert all(finding.judgement is None for finding in result.levels)
 
 
 def test_a_level_that_the_scan_cuts_is_partly_in_view(detector: Detector) -> None:
     whole = coded_volume(fractured=[Level.C1])
-    top = round((12 + HEIGHT_MM / 2) / 3)
+    top = round((12 + HEIGHT_MM / 5) / 3)
     cut = Volume(whole.hu[:-top], whole.grid.part((0, 0, 0), (whole.grid.shape[0] - top, *whole.grid.shape[1:])))
 
     result = detector(study_of(cut))
@@ -138,10 +146,10 @@ def test_a_scan_that_cannot_be_judged_is_rejected_with_its_reason(
     assert result.reasons[-1].code == "trained_on_phantoms"
 
 
-def test_thresholds_come_from_the_operating_point(coded_package: Path) -> None:
+def test_thresholds_come_from_the_operating_point(coded_package: Path, coded_localiser: Path) -> None:
     study = study_of(coded_volume())
 
-    result = Detector(coded_package, operating_point="rule_out")(study)
+    result = Detector(coded_package, operating_point="rule_out", localiser=coded_localiser)(study)
 
     assert result.operating_point == "rule_out"
     assert {finding.judgement.threshold for finding in result.levels if finding.judgement} == {0.001}
@@ -152,12 +160,12 @@ def test_an_unknown_operating_point_is_refused(coded_package: Path) -> None:
         Detector(coded_package, operating_point="bold")
 
 
-def test_a_model_that_has_seen_patients_carries_no_phantom_warning(tmp_path: Path) -> None:
+def test_a_model_that_has_seen_patients_carries_no_phantom_warning(tmp_path: Path, coded_localiser: Path) -> None:
     from cspine.modelpack import TrainingData
 
     package = write_coded_package(tmp_path / "p", tmp_path, TrainingData.PATIENTS)
 
-    assert Detector(package)(study_of(coded_volume())).reasons == ()
+    assert Detector(package, localiser=coded_localiser)(study_of(coded_volume())).reasons == ()
 
 
 def test_the_same_study_gives_the_same_result(detector: Detector) -> None:
@@ -176,27 +184,28 @@ def test_the_result_cites_the_scan_and_the_package(detector: Detector) -> None:
     assert (result.study.name, result.study.slices, result.study.orientation) == ("neck-7", 43, "axial")
     assert [warning.code for warning in result.study.warnings] == ["uneven_spacing"]
     assert (result.model.name, result.model.version, len(result.model.sha256)) == ("coded", "3", 64)
-    assert result.timings_s.keys() == {"check", "cut", "classify", "judge"}
+    assert (result.localiser.name, len(result.localiser.sha256)) == ("coded_localiser", 64)
+    assert result.timings_s.keys() == {"check", "locate", "cut", "classify", "judge"}
     assert result.created.endswith("+00:00")
 
 
-def test_one_call_reads_and_judges(coded_package: Path, tmp_path: Path) -> None:
+def test_one_call_reads_and_judges(coded_package: Path, coded_localiser: Path, tmp_path: Path) -> None:
     path = write_nifti(coded_volume(fractured=[Level.C3]), tmp_path / "neck.nii.gz")
 
-    result = cspine.detect(path, coded_package)
+    result = cspine.detect(path, coded_package, localiser=coded_localiser)
 
     assert _positive(result) == {Level.C3}
     assert "read" in result.timings_s
 
 
-def test_one_call_on_nothing_says_so(coded_package: Path, tmp_path: Path) -> None:
+def test_one_call_on_nothing_says_so(coded_package: Path, coded_localiser: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError):
-        cspine.detect(tmp_path, coded_package)
+        cspine.detect(tmp_path, coded_package, localiser=coded_localiser)
 
 
-def test_an_examination_shows_where_the_network_sees_a_fracture(coded_package: Path) -> None:
+def test_an_examination_shows_where_the_network_sees_a_fracture(coded_package: Path, coded_localiser: Path) -> None:
     study = study_of(coded_volume(fractured=[Level.C5]))
-    shipped = Detector(engine=Engine(Device.CPU, threads=1))
+    shipped = Detector(engine=Engine(Device.CPU, threads=1), localiser=coded_localiser)
 
     examination = shipped.examine(study)
 
@@ -205,4 +214,6 @@ def test_an_examination_shows_where_the_network_sees_a_fracture(coded_package: P
     assert heat.values.shape == heat.grid.shape
     np.testing.assert_allclose(heat.grid.spacing_mm, (1.2, 4.0, 4.0), rtol=1e-6)
     assert 0 <= heat.values.min() <= heat.values.max() <= 1
-    assert Detector(coded_package).examine(study).evidence.heat is None
+    assert examination.evidence.labels is not None
+    assert set(np.unique(examination.evidence.labels.labels)) >= set(CERVICAL)
+    assert Detector(coded_package, localiser=coded_localiser).examine(study).evidence.heat is None

@@ -97,3 +97,24 @@ def test_no_piece_of_a_level_lies_far_from_it() -> None:
         apart = [np.argwhere(one == level) * grid.spacing_mm for one in (labels, classes)]
         reach = [np.linalg.norm(index - index.mean(axis=0), axis=1).max() for index in apart]
         assert reach[0] < reach[1] + 15
+
+
+@pytest.mark.parametrize(
+    ("kept", "sure"),
+    [
+        ((2, 3, 4), True),  # C2's shape gives the count away
+        ((3, 4, 5), False),
+        ((4, 5, 6), False),
+        ((5, 6, 7), False),  # even with a network that is right about every voxel
+        ((3, 4, 5, 6, 7, 8), True),  # most of the neck, down to the chest
+    ],
+)
+def test_a_count_that_nothing_gives_away_is_uncertain(kept: tuple[int, ...], sure: bool) -> None:
+    _, grid, classes = neck(1)
+    alone = np.where(np.isin(classes, (*kept, 9)), classes, 0)
+
+    found = locate_levels(said(alone, RNG(0), noise=0.1), grid, np.ones(grid.shape, bool))
+
+    assert [one.level for one in found.vertebrae] == [Level(level) for level in kept if level <= 7]
+    assert {one.status for one in found.vertebrae} == ({LevelStatus.ASSESSED} if sure else {LevelStatus.UNCERTAIN})
+    assert all((one.confidence >= 0.7) is sure for one in found.vertebrae)

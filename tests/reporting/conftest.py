@@ -16,8 +16,8 @@ def broken_neck() -> Study:
 
 
 @pytest.fixture(scope="session")
-def detector(coded_package: Path) -> Detector:
-    return Detector(coded_package)
+def detector(coded_package: Path, coded_localiser: Path) -> Detector:
+    return Detector(coded_package, localiser=coded_localiser)
 
 
 @pytest.fixture(scope="session")

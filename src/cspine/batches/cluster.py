@@ -22,10 +22,9 @@ from cspine.batches.cases import Case, CaseStatus
 from cspine.batches.folders import RECORD, Manner, drop_case
 from cspine.batches.reader import Read, died
 from cspine.batches.scans import read_scan
-from cspine.batches.task import Task
+from cspine.batches.task import Packages, Task
 from cspine.batches.worker import Worker
 from cspine.errors import InputError, OutputError, UsageError
-from cspine.modelpack import Manifest, Package
 
 MEMORY_BYTES = 2 << 30
 """What a worker asks its machine for: the largest study of the benchmarks needs less."""
@@ -53,13 +52,13 @@ class Cluster:
 
 @contextmanager
 def on_cluster(
-    task: Task, package: Package[Manifest], cases: Sequence[Case], cluster: Cluster, read: Read = read_scan
+    task: Task, packages: Packages, cases: Sequence[Case], cluster: Cluster, read: Read = read_scan
 ) -> Iterator[Iterator[Case]]:
     """Joins a cluster, then hands out the cases as workers have done them, in any order.
 
     Args:
-        task: What is asked; its folder and package are there on every machine.
-        package: The model package of the task.
+        task: What is asked; its folder and packages are there on every machine.
+        packages: Those of the task.
         cases: What to do.
         cluster: Where.
         read: What reads; a function of a module.
@@ -70,7 +69,7 @@ def on_cluster(
     _join(cluster)
     try:
         count = min(_room(), len(cases), cluster.workers or len(cases))
-        actor, manner = ray.remote(num_cpus=1, memory=MEMORY_BYTES)(_Actor), task.manner(package)
+        actor, manner = ray.remote(num_cpus=1, memory=MEMORY_BYTES)(_Actor), task.manner(packages)
         yield _Crew(task.out, cases, lambda: actor.remote(task, manner, read)).work(count)
     finally:
         ray.shutdown()

@@ -27,6 +27,7 @@ class Manner:
     Attributes:
         cspine: Version of cspine.
         model_sha256: Digest of the model package.
+        localiser_sha256: Digest of the package that finds the vertebrae.
         operating_point: The thresholds.
         series_uid: The series that was asked for.
         formats: What is written.
@@ -34,6 +35,7 @@ class Manner:
 
     cspine: str
     model_sha256: str
+    localiser_sha256: str
     operating_point: str
     series_uid: str | None
     formats: tuple[str, ...]

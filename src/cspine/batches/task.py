@@ -5,8 +5,21 @@ from pathlib import Path
 
 import cspine
 from cspine.batches.folders import Manner
-from cspine.modelpack import Manifest, Package
+from cspine.modelpack import LocaliserManifest, Manifest, Package, load_localiser, load_package
 from cspine.runtime import Device
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packages:
+    """What judges and what finds the vertebrae, loaded.
+
+    Attributes:
+        model: The model package.
+        localiser: The package that finds the vertebrae.
+    """
+
+    model: Package[Manifest]
+    localiser: Package[LocaliserManifest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +30,7 @@ class Task:
         out: Folder of the batch, the same for all who work on it.
         formats: What is written, ``json`` first.
         model: The model package, by folder or name; the shipped one if ``None``.
+        localiser: The package that finds the vertebrae, in the same way.
         operating_point: Its thresholds; the package's default if ``None``.
         series_uid: Which series, where a study holds several.
         device: Where the network runs.
@@ -25,15 +39,25 @@ class Task:
     out: Path
     formats: tuple[str, ...] = ("json",)
     model: str | None = None
+    localiser: str | None = None
     operating_point: str | None = None
     series_uid: str | None = None
     device: Device = Device.AUTO
 
-    def manner(self, package: Package[Manifest]) -> Manner:
-        """How cases are made with a package: all of the above that may change what is written.
+    def load(self) -> Packages:
+        """The packages of the task.
+
+        Raises:
+            PackageError: One of them cannot be used.
+        """
+        return Packages(load_package(self.model), load_localiser(self.localiser))
+
+    def manner(self, packages: Packages) -> Manner:
+        """How cases are made with the packages: all of the above that may change what is written.
 
         Raises:
             PackageError: The package does not have the operating point.
         """
-        point = package.manifest.operating_point(self.operating_point)
-        return Manner(cspine.__version__, package.sha256, point.name, self.series_uid, self.formats)
+        point = packages.model.manifest.operating_point(self.operating_point)
+        digests = (packages.model.sha256, packages.localiser.sha256)
+        return Manner(cspine.__version__, *digests, point.name, self.series_uid, self.formats)

@@ -9,11 +9,11 @@ from pathlib import Path
 from cspine.batches.cases import Case
 from cspine.batches.folders import RECORD, Manner, Record, drop_case, put_case
 from cspine.batches.scans import Scan
-from cspine.batches.task import Task
+from cspine.batches.task import Packages, Task
 from cspine.detection import Detector
 from cspine.errors import InputError
 from cspine.evidence import Examination
-from cspine.modelpack import Manifest, Package
+from cspine.locating import Localiser
 from cspine.reporting import write_result
 from cspine.reporting.json_result import as_json
 from cspine.reporting.written import together
@@ -31,20 +31,21 @@ class Worker:
 
     manner: Manner
 
-    def __init__(self, task: Task, package: Package[Manifest] | None = None, threads: int | None = None) -> None:
+    def __init__(self, task: Task, packages: Packages | None = None, threads: int | None = None) -> None:
         """Loads the model.
 
         Args:
             task: What is asked.
-            package: The model package of the task, where it is loaded already.
+            packages: Those of the task, where they are loaded already.
             threads: Processor threads for the network; the engine's choice if ``None``.
 
         Raises:
             PackageError: The package cannot be used.
         """
         self._task = task
-        self._detector = Detector(package or task.model, Engine(task.device, threads=threads), task.operating_point)
-        self.manner = task.manner(self._detector.package)
+        packages, engine = packages or task.load(), Engine(task.device, threads=threads)
+        self._detector = Detector(packages.model, engine, task.operating_point, Localiser(packages.localiser, engine))
+        self.manner = task.manner(packages)
 
     def do(self, case: Case, read: Callable[[], Scan]) -> Case:
         """Judges and writes one study; whatever goes wrong stays in its case.

@@ -17,6 +17,7 @@ from cspine.errors import InputError
 
 COMMANDS = {
     "detect": "find fractures in scans",
+    "locate": "find the vertebrae C1 to C7 in scans",
     "info": "say what is in a folder, a zip or a file, and what would be used",
     "phantom": "make a data set of synthetic necks in the RSNA layout",
     "anatomy": "turn surfaces of vertebrae into an anatomy for phantoms",

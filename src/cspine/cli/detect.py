@@ -18,11 +18,10 @@ from typing import Any
 from cspine.batches.cases import Case, CaseStatus, Shard, find_cases
 from cspine.batches.folders import Manner, clear_leftovers, drop_case, kept
 from cspine.batches.journal import Journal, journal_files
-from cspine.batches.task import Task
+from cspine.batches.task import Packages, Task
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
 from cspine.errors import UsageError
-from cspine.modelpack import Manifest, Package, load_package
 from cspine.reporting import FORMATS, chosen
 from cspine.reporting.table import PAGES
 from cspine.runtime import Device
@@ -35,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results")
     parser.add_argument("--model", metavar="PACKAGE", help="model package: a folder, or a name that `cspine models` lists")
+    parser.add_argument("--localiser", metavar="PACKAGE", help="package that finds the vertebrae (default: the shipped one)")
     parser.add_argument("--series", metavar="UID", help="Series Instance UID, where a study holds several")
     parser.add_argument(
         "--format",
@@ -61,16 +61,16 @@ def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     task = _task(options)
     shard = None if options.shard is None else Shard.parse(options.shard)
-    package = load_package(task.model)
-    manner = task.manner(package)
+    packages = task.load()
+    manner = task.manner(packages)
     cases = find_cases(options.paths, shard)
     done = {case.name: case for case in _kept(task.out, cases, manner)} if options.resume else {}
     waiting = [case for case in cases if case.status is CaseStatus.WAITING and case.name not in done]
     with (
         _tidy(task.out, cases, journal_files(shard)),
-        _working(options, task, package, waiting) as working,
+        _working(options, task, packages, waiting) as working,
         _terminate_like_interrupt(),  # after Ray, which has a way of its own
-        Journal(options.out, _facts(package, manner), [done.get(case.name, case) for case in cases], shard) as journal,
+        Journal(options.out, _facts(packages, manner), [done.get(case.name, case) for case in cases], shard) as journal,
     ):
         for case in progress(working, len(waiting), "studies"):
             journal.note(case)
@@ -89,6 +89,7 @@ def _task(options: argparse.Namespace) -> Task:
         out=options.out.absolute(),
         formats=chosen(options.format),
         model=_everywhere(options.model),
+        localiser=_everywhere(options.localiser),
         operating_point=options.operating_point,
         series_uid=options.series,
         device=Device(options.device),
@@ -96,7 +97,7 @@ def _task(options: argparse.Namespace) -> Task:
 
 
 def _working(
-    options: argparse.Namespace, task: Task, package: Package[Manifest], cases: Sequence[Case]
+    options: argparse.Namespace, task: Task, packages: Packages, cases: Sequence[Case]
 ) -> AbstractContextManager[Iterator[Case]]:
     """Whoever does the cases; where none is left, nobody."""
     if not cases:
@@ -104,16 +105,19 @@ def _working(
     if options.engine == "ray":
         from cspine.batches.cluster import Cluster, on_cluster
 
-        return on_cluster(task, package, cases, Cluster(options.cluster, options.workers))
+        return on_cluster(task, packages, cases, Cluster(options.cluster, options.workers))
     from cspine.batches.local import on_this_machine
 
-    return on_this_machine(task, package, cases)
+    return on_this_machine(task, packages, cases)
 
 
-def _facts(package: Package[Manifest], manner: Manner) -> dict[str, Any]:
+def _facts(packages: Packages, manner: Manner) -> dict[str, Any]:
     """What the journal says about the whole run."""
-    about = {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256}
-    return {"model": about, "operating_point": manner.operating_point}
+    about = {
+        role: {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256}
+        for role, package in (("model", packages.model), ("localiser", packages.localiser))
+    }
+    return {**about, "operating_point": manner.operating_point}
 
 
 def _kept(out: Path, cases: Sequence[Case], manner: Manner) -> list[Case]:

@@ -31,6 +31,7 @@ _SMALLEST = 1e-4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("package", metavar="PACKAGE", help="model package: a folder, or a name that `cspine models` lists")
+    parser.add_argument("--localiser", metavar="PACKAGE", help="package that finds the vertebrae (default: the shipped one)")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set folder with test.csv and test_images")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the file to write, submission.csv")
     parser.add_argument(
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from cspine.evaluation.competition import metric_adjusted
 
     rows = submission_rows(options.data)
-    detector = Detector(options.package)
+    detector = Detector(options.package, localiser=options.localiser)
     kept = _Kept(options.out, detector.package.sha256, resume=options.resume)
     studies = list(dict.fromkeys(row.study_uid for row in rows))
     with Screen() as screen:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.detection.findings import judge, level_findings, what_to_mind
-from cspine.detection.quality import check_scan, check_view
+from cspine.detection.quality import check_located, check_scan
+from cspine.detection.stack import StackScores, slices_around, visible_levels
 from cspine.evidence import Evidence, Examination, HeatMap
 from cspine.geometry import Grid
 from cspine.imaging import sample
-from cspine.imaging.slices import network_input, slice_grid
+from cspine.imaging.slices import network_input
+from cspine.locating import Localiser
 from cspine.modelpack import Manifest, Package, load_package, pool_slices
 from cspine.reading import read_study
 from cspine.results import LevelFinding, LevelStatus, ModelFacts, Reason, StudyFacts, StudyResult, StudyStatus
@@ -32,19 +34,22 @@ _HEAT = "fracture_map"
 
 
 class Detector:
-    """Judges studies with one model package, loaded once.
+    """Judges studies with one model package and one localiser, loaded once.
 
     Attributes:
         package: The model package.
+        localiser: What finds the vertebrae.
     """
 
     package: Package[Manifest]
+    localiser: Localiser
 
     def __init__(
         self,
         package: Package[Manifest] | str | Path | None = None,
         engine: Engine | None = None,
         operating_point: str | None = None,
+        localiser: Localiser | str | Path | None = None,
     ) -> None:
         """Loads the networks.
 
@@ -52,6 +57,7 @@ class Detector:
             package: A loaded package, its folder or its name; the shipped one if ``None``.
             engine: Where and how to run; the precision is the package's.
             operating_point: The thresholds to use; the package's default if ``None``.
+            localiser: What finds the vertebrae, or its package by folder or name; the shipped one if ``None``.
 
         Raises:
             PackageError: The package or the operating point does not exist, or the package is damaged.
@@ -59,6 +65,7 @@ class Detector:
         self.package = package if isinstance(package, Package) else load_package(package)
         manifest = self.package.manifest
         self._point = manifest.operating_point(operating_point)
+        self.localiser = localiser if isinstance(localiser, Localiser) else Localiser(localiser, engine)
         network = manifest.network("slices")
         self._session = open_session(self.package.network_path("slices"), replace(engine or Engine(), precision=network.precision))
 
@@ -81,45 +88,51 @@ class Detector:
             reasons = check_scan(study.volume, manifest.quality)
         if reasons:
             return self._rejected(study, reasons, seconds, LevelStatus.UNCERTAIN)
-        with _clock(seconds, "cut"):
-            stack = sample(study.volume, slice_grid(study.volume, manifest.spec))
-        with _clock(seconds, "classify"):
-            fracture, visible, heat = self._look(stack)
-            pooled = pool_slices(fracture, visible)
-        reasons = check_view(pooled)
+        with _clock(seconds, "locate"):
+            located = self.localiser(study.volume)
+        evidence = Evidence(labels=located.labels, line_mm=located.line_mm)
+        reasons = check_located(located)
         if reasons:
-            return self._rejected(study, reasons, seconds, LevelStatus.NOT_IN_VIEW)
+            unknown = LevelStatus.UNCERTAIN if located.vertebrae else LevelStatus.NOT_IN_VIEW
+            return replace(self._rejected(study, reasons, seconds, unknown), evidence=evidence)
+        with _clock(seconds, "cut"):
+            stack = sample(study.volume, slices_around(located, study.volume.grid, manifest.spec))
+        with _clock(seconds, "classify"):
+            fracture, heat = self._look(stack)
+            scores = StackScores(stack.grid, pool_slices(fracture, visible_levels(located, stack.grid)))
         with _clock(seconds, "judge"):
-            probabilities = manifest.calibration.apply(pooled.outputs)
-            levels = level_findings(study, stack, pooled, probabilities, self._point)
+            probabilities = manifest.calibration.apply(scores.pooled.outputs)
+            levels = level_findings(study, located, scores, probabilities, self._point)
         result = StudyResult(
             status=StudyStatus.OK,
             reasons=what_to_mind(manifest, levels),
-            study=_facts(study),
+            study=facts_of(study),
             model=self.model,
+            localiser=self.localiser.model,
             operating_point=self.operating_point,
             overall=judge(probabilities[0], self._point.thresholds[0]),
             levels=levels,
             timings_s=seconds,
             created=_now(),
         )
-        return Examination(result, Evidence(heat=heat))
+        return Examination(result, replace(evidence, heat=heat))
 
-    def _look(self, stack: Volume) -> tuple[NDArray[np.float32], NDArray[np.float32], HeatMap | None]:
-        """Fracture and visibility by slice, ``(n, 7)`` each, and where, if the network says so."""
+    def _look(self, stack: Volume) -> tuple[NDArray[np.float32], HeatMap | None]:
+        """Fracture by slice, ``(n, 7)``, and where, if the network says so."""
         spec, count = self.package.manifest.spec, stack.grid.shape[0]
         batches = [range(begin, min(begin + _BATCH, count)) for begin in range(0, count, _BATCH)]
         outputs = [self._session.run(network_input(stack, spec, batch)) for batch in batches]
-        fracture, visible = (np.concatenate([output[name] for output in outputs]) for name in ("fracture", "visible"))
+        fracture = np.concatenate([output["fracture"] for output in outputs])
         heat = np.concatenate([output[_HEAT] for output in outputs])[..., 0] if _HEAT in outputs[0] else None
-        return fracture, visible, None if heat is None else HeatMap(heat, _cells(stack.grid, heat.shape))
+        return fracture, None if heat is None else HeatMap(heat, _cells(stack.grid, heat.shape))
 
     def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> Examination:
         result = StudyResult(
             status=StudyStatus.REJECTED,
             reasons=reasons + what_to_mind(self.package.manifest, ()),
-            study=_facts(study),
+            study=facts_of(study),
             model=self.model,
+            localiser=self.localiser.model,
             operating_point=self.operating_point,
             overall=None,
             levels=tuple(LevelFinding(level, levels) for level in CERVICAL),
@@ -140,26 +153,30 @@ class Detector:
         return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on, manifest.training.figures)
 
 
-def detect(path: str | Path, model: str | Path | None = None, series_uid: str | None = None) -> StudyResult:
+def detect(
+    path: str | Path, model: str | Path | None = None, series_uid: str | None = None, localiser: str | Path | None = None
+) -> StudyResult:
     """Reads one study and judges it.
 
     Args:
         path: Folder, zip or NIfTI file of one study.
         model: A model package, by its folder or name; the shipped one if ``None``.
         series_uid: Which series, where there are several.
+        localiser: The package that finds the vertebrae; the shipped one if ``None``.
 
     Raises:
         StudyError: The scan cannot be read.
         PackageError: The package cannot be used.
     """
-    detector, seconds = Detector(model), dict[str, float]()
+    detector, seconds = Detector(model, localiser=localiser), dict[str, float]()
     with _clock(seconds, "read"):
         study = read_study(Path(path), series_uid=series_uid)
     result = detector(study)
     return replace(result, timings_s=seconds | result.timings_s)
 
 
-def _facts(study: Study) -> StudyFacts:
+def facts_of(study: Study) -> StudyFacts:
+    """What a result says about the scan."""
     return StudyFacts(
         name=study.name,
         study_uid=study.study_uid,

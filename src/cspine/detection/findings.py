@@ -1,17 +1,16 @@
 """From pooled scores to what is said about each level."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.detection.places import Places
-from cspine.modelpack import Manifest, OperatingPoint, PooledScores, TrainingData
+from cspine.detection.stack import StackScores
+from cspine.locating import Located, Vertebra
+from cspine.modelpack import Manifest, OperatingPoint, TrainingData
 from cspine.results import Judgement, KeySlice, LevelFinding, LevelStatus, Reason
 from cspine.study import Study
-from cspine.volume import Volume
-
-_PERHAPS_IN_VIEW = 0.2
-"""From this visibility on a level that is not in view is called uncertain instead of absent."""
 
 
 def judge(probability: float, threshold: float) -> Judgement:
@@ -20,44 +19,43 @@ def judge(probability: float, threshold: float) -> Judgement:
 
 
 def level_findings(
-    study: Study, stack: Volume, pooled: PooledScores, probabilities: NDArray[np.float64], point: OperatingPoint
+    study: Study, located: Located, scores: StackScores, probabilities: NDArray[np.float64], point: OperatingPoint
 ) -> tuple[LevelFinding, ...]:
     """What is said about C1..C7.
 
     Args:
         study: The scan.
-        stack: The slices that the network saw.
-        pooled: What it said.
+        located: Where its vertebrae are.
+        scores: What the network said about slices.
         probabilities: Calibrated, overall and C1..C7, ``(8,)``.
         point: The thresholds.
     """
-    places = Places(stack, pooled)
-    findings = []
-    for level in CERVICAL:
-        status = level_status(pooled, level, stack.grid.shape[0])
-        if status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW):
-            findings.append(
-                LevelFinding(
-                    level,
-                    status,
-                    judge(probabilities[level], point.thresholds[level]),
-                    centre_mm=places.centre_mm(level),
-                    key_slice=_key_slice(study, places.key_point_mm(level)),
-                    box_mm=places.box_mm(level),
-                )
-            )
-        else:
-            findings.append(LevelFinding(level, status))
-    return tuple(findings)
+    return tuple(_finding(study, level, located.vertebra(level), scores, (probabilities[level], point)) for level in CERVICAL)
 
 
-def level_status(pooled: PooledScores, level: Level, slices: int) -> LevelStatus:
-    """How much of a level a stack of ``slices`` shows; one that is visible in the first or last slice is cut by the scan."""
-    visibility = pooled.visibility[level - 1]
-    if pooled.in_view[level - 1]:
-        cut = pooled.first_slice[level - 1] == 0 or pooled.last_slice[level - 1] == slices - 1
-        return LevelStatus.PARTLY_IN_VIEW if cut else LevelStatus.ASSESSED
-    return LevelStatus.UNCERTAIN if visibility >= _PERHAPS_IN_VIEW else LevelStatus.NOT_IN_VIEW
+def _finding(
+    study: Study, level: Level, vertebra: Vertebra | None, scores: StackScores, judged: tuple[float, OperatingPoint]
+) -> LevelFinding:
+    if vertebra is None:
+        return LevelFinding(level, LevelStatus.NOT_IN_VIEW)
+    probability, point = judged
+    finding = LevelFinding(
+        level,
+        LevelStatus.UNCERTAIN,
+        centre_mm=vertebra.centre_mm,
+        box_mm=vertebra.box_mm,
+        confidence=round(vertebra.confidence, 4),
+    )
+    if vertebra.status is LevelStatus.UNCERTAIN or not scores.pooled.in_view[level - 1]:
+        return finding
+    x, y, _ = vertebra.centre_mm
+    height = float(scores.grid.world((int(scores.pooled.key_slice[level - 1]), 0, 0))[2])
+    return replace(
+        finding,
+        status=vertebra.status,
+        judgement=judge(probability, point.thresholds[level]),
+        key_slice=_key_slice(study, (x, y, height)),
+    )
 
 
 def what_to_mind(manifest: Manifest, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:

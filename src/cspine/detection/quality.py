@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.modelpack import PooledScores, QualityLimits
-from cspine.results import Reason
+from cspine.locating import Located
+from cspine.modelpack import QualityLimits
+from cspine.results import LevelStatus, Reason
 from cspine.volume import Volume
 
 _LOOKED_AT = 2_000_000
@@ -41,10 +42,13 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def check_view(pooled: PooledScores) -> tuple[Reason, ...]:
-    """What forbids judging a scan once the network has looked for vertebrae."""
-    if pooled.in_view.any():
+def check_located(located: Located) -> tuple[Reason, ...]:
+    """What forbids judging a scan once its vertebrae were looked for."""
+    if any(vertebra.status is not LevelStatus.UNCERTAIN for vertebra in located.vertebrae):
         return ()
+    if located.vertebrae:
+        text = "Vertebrae were found, but not which of the neck they are."
+        return (Reason("levels_uncertain", text),)
     return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
 
 

@@ -1,5 +1,6 @@
 """From what a localiser says of each voxel to a label map, and where each vertebra lies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,12 @@ from cspine.volume import LabelMap
 
 SURE = 0.7
 """A level whose name is less sure than this is uncertain."""
+
+UNANCHORED = 0.5
+"""The most that a name is sure where nothing gives the count away."""
+
+_MOST_OF_NECK, _CHEST = 5, 0.5
+"""Levels, and what is seen of vertebrae below C7 as a share of C7, that anchor a count from below."""
 
 _STEP_MM = 2.5
 _SLACK_MM, _SLACK_BESIDE = 3.0, 0.2
@@ -118,9 +125,29 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
     labels[tuple(bone.T)] = _named(said, along, beside, order, curve)
     _rename_pieces(labels, bone, np.argmax(said, axis=1) + 1, _Place(order, _stretches(along, order, curve), beside))
     _join_fragments(labels, grid.spacing_mm)
-    found = [one for level in CERVICAL if (one := _vertebra(level, labels, order, curve, grid, seen)) is not None]
-    vertebrae = tuple(replace(one, agreement=_agreement(probabilities[labels == one.level], one.level)) for one in found)
-    return Located(vertebrae, LabelMap(labels, grid), _world(curve, grid) if found else np.empty((0, 3)))
+    found = tuple(one for level in CERVICAL if (one := _vertebra(level, labels, order, curve, grid, seen)) is not None)
+    atlas_ml = np.count_nonzero(np.argmax(said, axis=1) + 1 == Level.C1) * np.prod(grid.spacing_mm) / 1000
+    if not is_anchored(found, labels, float(atlas_ml)):
+        found = tuple(replace(one, status=LevelStatus.UNCERTAIN, confidence=min(one.confidence, UNANCHORED)) for one in found)
+    found = tuple(replace(one, agreement=_agreement(probabilities[labels == one.level], one.level)) for one in found)
+    return Located(found, LabelMap(labels, grid), _world(curve, grid) if found else np.empty((0, 3)))
+
+
+def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: float) -> bool:
+    """Whether something gives the count away: the shape of C1 or C2, or most of the neck down to the chest.
+
+    Where a picture begins below C2, a network is as sure of a count that is off by one; what it says is no evidence then.
+
+    Args:
+        found: The vertebrae as the order names them.
+        labels: Label of each voxel.
+        atlas_ml: How much the network calls C1, where that may be too little to be found.
+    """
+    sure = {one.level: one for one in found if one.confidence >= SURE}
+    if Level.C2 in sure and (atlas_ml >= _LEAST_ML or sure[Level.C2].status is LevelStatus.ASSESSED):
+        return True
+    chest = np.count_nonzero(labels == Level.T1) >= _CHEST * np.count_nonzero(labels == Level.C7)
+    return Level.C7 in sure and len(sure) >= _MOST_OF_NECK and chest
 
 
 def _order(said: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], curve: Curve, grid: Grid) -> Order:
@@ -254,10 +281,13 @@ def _agreement(probabilities: NDArray[np.float32], level: Level) -> float:
 
 
 def _is_cut(index: NDArray[np.intp], shape: tuple[int, ...], seen: NDArray[np.bool_]) -> bool:
-    """Whether more than a few of its voxels lie at the edge of what the picture holds."""
+    """Whether more than a few of its voxels lie at the edge of what the picture holds.
+
+    Within two voxels of it: the outermost one is half air to a network, and goes unnamed.
+    """
     edge = np.zeros(len(index), dtype=bool)
     for axis in range(3):
-        for side in (-1, 1):
+        for side in (-2, -1, 1, 2):
             beside = index.copy()
             beside[:, axis] += side
             inside = (beside[:, axis] >= 0) & (beside[:, axis] < shape[axis])

@@ -17,7 +17,7 @@ from cspine.anatomy import CERVICAL
 LENGTHS_MM = np.array([13.0, 21.0, 17.0, 16.5, 16.5, 17.0, 18.5])
 """How much of the line C1..C7 take: half of the distances to their neighbours; C2 with most of its dens."""
 
-_VARIATION = 0.22
+_VARIATION = 0.18
 """Standard deviation of a length, relative."""
 
 _SHORTEST, _LONGEST = 0.35, 1.9
@@ -53,11 +53,14 @@ class Order:
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """How sure the name of each stretch is, 0..1, ``(7,)``; 0 where the level is not there."""
+        """How sure the name of each stretch is, 0..1, ``(7,)``; 0 where the level is not there.
+
+        It is the upper quartile of its points: where a level ends is another question than what it is called.
+        """
         found = np.zeros(_LEVELS)
         for i, (first, last) in enumerate(zip(self.first, self.last, strict=True)):
             if first >= 0:
-                found[i] = self.probabilities[first : last + 1, i + 1].mean()
+                found[i] = np.quantile(self.probabilities[first : last + 1, i + 1], 0.75)
         return found
 
 

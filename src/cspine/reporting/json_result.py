@@ -9,12 +9,12 @@ from typing import Any
 from cspine.evidence import Examination
 from cspine.reporting.words import disclaimer
 from cspine.reporting.written import Written
-from cspine.results import Box, Judgement, KeySlice, LevelFinding, Reason, StudyFacts, StudyResult
+from cspine.results import Box, Judgement, KeySlice, LevelFinding, ModelFacts, Reason, StudyFacts, StudyResult
 from cspine.study import Study
 
 FILES = ("result.json",)
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 def write(examination: Examination, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
@@ -26,13 +26,13 @@ def write(examination: Examination, study: Study, folder: Path) -> Written:  # n
 
 def as_json(result: StudyResult) -> dict[str, Any]:
     """A result as plain JSON data; see ``result.schema.json``."""
-    model = result.model
     return {
         "schema_version": SCHEMA_VERSION,
         "status": result.status.value,
         "reasons": _reasons(result.reasons),
         "study": _study(result.study),
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256, "trained_on": model.trained_on},
+        "model": _model(result.model),
+        "localiser": _model(result.localiser),
         "patient_overall": _judgement(result.overall),
         "levels": [_level(finding) for finding in result.levels],
         "operating_point": result.operating_point,
@@ -66,6 +66,10 @@ def _study(study: StudyFacts) -> dict[str, Any]:
     }
 
 
+def _model(model: ModelFacts) -> dict[str, str]:
+    return {"name": model.name, "version": model.version, "sha256": model.sha256, "trained_on": model.trained_on}
+
+
 def _judgement(judgement: Judgement | None) -> dict[str, Any]:
     if judgement is None:
         return {"probability": None, "positive": None, "threshold": None}
@@ -80,6 +84,7 @@ def _level(finding: LevelFinding) -> dict[str, Any]:
         "centre_mm": None if finding.centre_mm is None else _point(finding.centre_mm),
         "key_slice": _key_slice(finding.key_slice),
         "box_mm": _box(finding.box_mm),
+        "confidence": finding.confidence,
     }
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -209,6 +209,7 @@ def result_of(study: Study, labels: LabelMap) -> StudyResult:
         reasons=(Reason("trained_on_phantoms", "The model was trained on synthetic phantoms only."),),
         study=facts,
         model=model,
+        localiser=replace(model, name="block_finder", sha256="cd" * 32),
         operating_point="balanced",
         overall=Judgement(0.9321, 0.5),
         levels=tuple(_finding(study, labels, level) for level in CERVICAL),
@@ -226,6 +227,7 @@ def rejected(examination: Examination) -> Examination:
             reasons=(Reason("too_thick", "Slices must be 3 mm apart at most. These are 5.00 mm apart."),),
             study=result.study,
             model=result.model,
+            localiser=result.localiser,
             operating_point=result.operating_point,
             overall=None,
             levels=levels,

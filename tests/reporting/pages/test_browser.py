@@ -177,7 +177,9 @@ def test_the_overview_sorts_and_searches(browser: Browser, tmp_path: Path) -> No
     sorted_by = browser.evaluate("document.querySelector('[aria-sort]').textContent.trim()")
     browser.evaluate("only.click()")
     suspected = browser.evaluate(names)
-    browser.evaluate("document.getElementById('find').value = 'K 9'; document.getElementById('find').dispatchEvent(new Event('input'))")
+    browser.evaluate(
+        "document.getElementById('find').value = 'K 9'; document.getElementById('find').dispatchEvent(new Event('input'))"
+    )
 
     assert orders == [
         ["neck 10", "neck 9", "other"],

@@ -24,7 +24,7 @@ class Identity:
     """Derives the UIDs of a result.
 
     Attributes:
-        seed: All that an object depends on: the images, the package with its digest, the operating point, the version of cspine.
+        seed: All that an object depends on: images, both packages with their digests, operating point, version of cspine.
     """
 
     seed: str
@@ -35,8 +35,8 @@ class Identity:
         images = hashlib.sha256()
         for source in study.sources:
             images.update(f"{source.sop_instance_uid}/{source.frame_number}\n".encode())
-        model = result.model
-        parts = (cspine.__version__, model.name, model.version, model.sha256, result.operating_point, result.status.value)
+        packages = (part for one in (result.model, result.localiser) for part in (one.name, one.version, one.sha256))
+        parts = (cspine.__version__, *packages, result.operating_point, result.status.value)
         return cls("\n".join((study.series_uid or "", images.hexdigest(), *parts)))
 
     def uid(self, *what: str) -> UID:
@@ -56,10 +56,11 @@ def derived_uid(*parts: str) -> UID:
 def equipment(result: StudyResult) -> dict[str, str | list[str]]:
     """What highdicom asks about the maker of an object."""
     model = result.model
+    packages = [ascii_text(f"{one.name} {one.version}")[:64] for one in (model, result.localiser)]
     return {
         "manufacturer": MAKER,
         "manufacturer_model_name": MAKER,
-        "software_versions": [f"cspine {cspine.__version__}", ascii_text(f"{model.name} {model.version}")[:64]],
+        "software_versions": [f"cspine {cspine.__version__}", *packages],
         "device_serial_number": model.sha256,
     }
 

@@ -74,7 +74,7 @@ def reference(source: Source, identity: Identity) -> Dataset:
 
 
 def _described(level: Level, number: int, result: StudyResult, identity: Identity) -> SegmentDescription:
-    model = result.model
+    model = result.localiser
     return SegmentDescription(
         segment_number=number,
         segment_label=level.name,

@@ -74,7 +74,8 @@ class _Progress:
 def fit_epochs(recipe: LocaliserRecipe | RefinerRecipe, lesson: Lesson, home: Path, reporter: Reporter) -> None:
     """Trains the network, from its checkpoint on where there is one.
 
-    Writes ``best.keras``, ``log.csv``, ``tensorboard`` and ``checkpoint.npz`` into ``home``.
+    Writes ``best.keras`` (of the best epoch, and in the end of the last one), ``log.csv``, ``tensorboard`` and ``checkpoint.npz``
+    into ``home``.
 
     Args:
         recipe: What to train.
@@ -126,7 +127,8 @@ def _epoch(run: _Run, progress: _Progress) -> _Progress:
     seconds = round(time.monotonic() - begin, 1)
     record = run.lesson.record(epoch=progress.epoch + 1, loss=float(loss), **found, seconds=seconds)
     progress = _Progress(progress.epoch + 1, 0, (*progress.records, record))
-    if progress.best is record:
+    if progress.best is record or progress.epoch == run.recipe.fit.epochs:
+        # at the end the rate has fallen to nothing, which says more than a few held-out windows that are bent out of shape
         save_network(run.home / BEST, run.model)
     save_arrays(run.home / CHECKPOINT, run.model, asdict(progress))
     write_whole(run.home / LOG, _log(progress.records))

@@ -36,9 +36,9 @@ INTENDED_USE = (
     "Research on finding and naming the cervical vertebrae C1 to C7 on CT. Not a medical device, not for diagnosis, not for any "
     "decision about a patient."
 )
-TOLERANCE = 0.02
-"""By how much the probability of a voxel may change by export: its maps are normalised by sums over a whole window, a quarter of a
-million single-precision numbers, which engines add up in different orders."""
+TOLERANCE = 0.05
+"""By how much the probability of any one voxel may change by export: its maps are normalised by sums over a whole window, a quarter
+of a million single-precision numbers, which engines add up in different orders."""
 
 _NETWORK, _WINDOWS = 0, 2
 _STEPS = 255

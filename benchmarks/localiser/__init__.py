@@ -1,0 +1,1 @@
+"""How well a localiser finds and names vertebrae, on phantoms that it has not seen and on real scans."""

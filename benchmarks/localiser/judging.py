@@ -1,0 +1,124 @@
+"""One neck: what a localiser says of it beside what is true."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL, OTHER_BONE, Level
+from cspine.geometry import Grid
+from cspine.imaging import sample
+from cspine.locating.refining import Refined
+from cspine.results import LevelStatus
+from cspine.volume import LabelMap, Volume
+
+JUDGED_AT_MM = 2.0
+SURE = (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
+_WHOLE = 0.98
+"""Share of a vertebra in a picture from which on it is in view whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelJudged:
+    """A level in view.
+
+    Attributes:
+        level: Which one.
+        share: How much of it is in the picture.
+        status: What the localiser says, ``None`` where it says nothing.
+        dice: Overlap at 2 mm (Dice, 1945).
+        apart_mm: From its centroid to the one that is said; NaN where nothing is said.
+        called: The level that most of its voxels are called, 0 where most are called none.
+        misled: Whether that is another level of the neck, of which the localiser is sure.
+    """
+
+    level: Level
+    share: float
+    status: LevelStatus | None
+    dice: float
+    apart_mm: float
+    called: int
+    misled: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is in view whole."""
+        return self.share >= _WHOLE
+
+    @property
+    def found(self) -> bool:
+        """Whether the localiser is sure of it, and right."""
+        return self.status in SURE and self.called == self.level
+
+
+def judge_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDArray[np.float64]) -> list[LevelJudged]:
+    """Every level of which there is something in the picture.
+
+    Args:
+        refined: What the localiser says.
+        scan: The picture.
+        truth: True labels, at least of all that the picture holds.
+        whole_voxels: Voxels of 2 mm of each whole level, ``(7,)``.
+    """
+    grid = judged_grid(scan)
+    inside = _inside(scan, grid)
+    true, said = sample(truth, grid).labels, refined.labels_on(grid).labels
+    true[~inside], said[~inside] = 0, 0
+    return [_judged(level, true, said, refined, whole_voxels[level - 1]) for level in CERVICAL if (true == level).any()]
+
+
+def judged_grid(scan: Grid) -> Grid:
+    """Upright voxels of 2 mm over a picture."""
+    corners = scan.corners_mm()
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    z, y, x = (int(np.ceil(side)) for side in ((high - low) / JUDGED_AT_MM)[::-1])
+    return Grid.upright((low + high) / 2, (z, y, x), (JUDGED_AT_MM,) * 3)
+
+
+def count_whole(truth: LabelMap) -> NDArray[np.float64]:
+    """Voxels of 2 mm of C1..C7, ``(7,)``."""
+    labels = sample(truth, judged_grid(truth.grid)).labels
+    return np.array([np.count_nonzero(labels == level) for level in CERVICAL], dtype=np.float64)
+
+
+def heights_of(levels: Sequence[Level], truth: LabelMap) -> tuple[float, float]:
+    """World z between which some levels lie."""
+    index = np.argwhere(np.isin(truth.labels, levels))
+    heights = truth.grid.world(index)[:, 2]
+    return float(heights.min()), float(heights.max())
+
+
+def cut_between(volume: Volume, low: float, high: float) -> Volume:
+    """The slices of an axial scan whose middles lie between two heights, in their own order."""
+    count, rows, columns = volume.grid.shape
+    middles = volume.grid.world([(i, (rows - 1) / 2, (columns - 1) / 2) for i in range(count)])[:, 2]
+    kept = np.flatnonzero((middles >= low) & (middles <= high))
+    first, last = int(kept.min()), int(kept.max())
+    shape = (last - first + 1, *volume.grid.shape[1:])
+    return Volume(np.ascontiguousarray(volume.hu[first : last + 1]), volume.grid.part((first, 0, 0), shape))
+
+
+def _judged(level: Level, true: NDArray[np.uint8], said: NDArray[np.uint8], refined: Refined, whole: float) -> LevelJudged:
+    there, named = true == level, said == level
+    vertebra = refined.located.vertebra(level)
+    apart = float("nan")
+    if named.any():
+        apart = float(np.linalg.norm(np.argwhere(there).mean(axis=0) - np.argwhere(named).mean(axis=0)) * JUDGED_AT_MM)
+    counts = np.bincount(said[there], minlength=OTHER_BONE + 1)
+    called = int(np.argmax(counts[1:OTHER_BONE])) + 1 if counts[1:OTHER_BONE].sum() > counts[0] + counts[OTHER_BONE] else 0
+    other = refined.located.vertebra(Level(called)) if called in CERVICAL and called != level else None
+    return LevelJudged(
+        level=level,
+        share=float(there.sum() / max(whole, 1)),
+        status=None if vertebra is None else vertebra.status,
+        dice=float(2 * np.count_nonzero(there & named) / (there.sum() + named.sum())),
+        apart_mm=apart,
+        called=called,
+        misled=other is not None and other.status in SURE,
+    )
+
+
+def _inside(scan: Grid, grid: Grid) -> NDArray[np.bool_]:
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
+    return scan.contains(grid.world(index))

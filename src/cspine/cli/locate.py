@@ -1,0 +1,85 @@
+"""Finds the vertebrae C1 to C7 in CT scans, and says where each lies and how sure its name is.
+
+For every study a folder appears under OUT: vertebrae.json, a label map (vertebrae.nii.gz) and a picture (vertebrae.png). A study
+is a folder of one CT series, a zip of it or a NIfTI file; a folder of such studies is taken as many.
+"""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from cspine.batches.cases import Case, CaseStatus, find_cases
+from cspine.batches.folders import put_case
+from cspine.cli.progress import progress
+from cspine.cli.report import exit_code
+from cspine.detection import check_located, facts_of
+from cspine.errors import InputError, OutputError
+from cspine.locating import Localiser
+from cspine.reading import read_study
+from cspine.reporting import vertebrae, vertebrae_picture
+from cspine.runtime import Device, Engine
+
+_log = logging.getLogger(__name__)
+_MARKS = {"assessed": "", "partly_in_view": "~", "uncertain": "?"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="folder, zip or NIfTI file of a study, or a folder of studies"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results")
+    parser.add_argument(
+        "--localiser", metavar="PACKAGE", help="package that finds vertebrae: a folder, or a name of `cspine models`"
+    )
+    parser.add_argument("--series", metavar="UID", help="Series Instance UID, where a study holds several")
+    parser.add_argument("--on-scan", action="store_true", help="write the label map on the scan's own voxels too")
+    parser.add_argument(
+        "--device", choices=[device.value for device in Device], default="auto", help="where to run the networks (default: auto)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    localiser = Localiser(options.localiser, Engine(device=Device(options.device)))
+    cases = find_cases(options.paths)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{options.out} cannot be written: {error.strerror}. Choose another folder with -o.") from error
+    done = [_located(case, localiser, options) for case in progress(cases, len(cases), "studies")]
+    return exit_code(done)
+
+
+def _located(case: Case, localiser: Localiser, options: argparse.Namespace) -> Case:
+    """One study; whatever goes wrong stays in its case."""
+    if case.status is not CaseStatus.FAILED:
+        try:
+            return _locate(case, localiser, options)
+        except Exception as error:
+            if not isinstance(error, InputError):
+                _log.exception("%s failed", case.name)
+            case = case.failed(error)
+    sys.stderr.write(f"cspine locate: {case.name}: {case.reason}\n")
+    return case
+
+
+def _locate(case: Case, localiser: Localiser, options: argparse.Namespace) -> Case:
+    study = replace(read_study(Path(case.source), series_uid=options.series), name=case.name)
+    refined = localiser.outline(study.volume)
+    reasons = check_located(refined.located)
+    facts = vertebrae.as_json(refined.located, facts_of(study), localiser.model, reasons)
+
+    def write(folder: Path) -> None:
+        vertebrae.write_labels(refined.located.labels, folder / vertebrae.LABELS)
+        if options.on_scan:
+            vertebrae.write_labels(refined.labels_on(study.volume.grid), folder / vertebrae.LABELS_ON_SCAN)
+        vertebrae_picture.write(refined, study, folder / vertebrae.PICTURE)
+        vertebrae.write_facts(facts, folder / vertebrae.FACTS)
+
+    put_case(options.out, case.name, write, known_by=vertebrae.FACTS)
+    levels = " ".join(_MARKS[one.status.value] + one.level.name for one in refined.located.vertebrae)
+    sys.stdout.write(f"{case.name}: {reasons[0].text if reasons else levels}\n")
+    return replace(case, status=CaseStatus.REJECTED if reasons else CaseStatus.OK)
