@@ -4,11 +4,11 @@ import pytest
 
 from cspine.anatomy import Level
 from cspine.cli import Exit, main
-from tests.coded import coded_volume, write_dicom, write_nifti
+from tests.coded import asked, coded_volume, write_dicom, write_nifti
 
 
 def _detect(*arguments: str | Path, package: Path, out: Path) -> int:
-    return main(["detect", *map(str, arguments), "-o", str(out), "--model", str(package)])
+    return main(["detect", *map(str, arguments), "-o", str(out), *asked(package)])
 
 
 @pytest.fixture(scope="module")
