@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1
 
 _BOMB_BYTES = 0xFFFFFFFE
 
@@ -84,6 +86,18 @@ def _empty_pixels(study: Path) -> None:
         data.save_as(path)
 
 
+def _crash(study: Path) -> None:
+    """One byte turns the marker of a Huffman table into another; the decoder of lossless JPEG in imagecodecs ends with SIGSEGV over it."""
+    path = _images(study)[-3]
+    data = pydicom.dcmread(path)
+    image = bytearray(imagecodecs.jpeg_encode(np.full((data.Rows, data.Columns), 1000, np.uint16), lossless=True, bitspersample=12))
+    image[image.index(b"\xff\xc4") + 1] = 0xC7
+    data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    data.PixelData = encapsulate([bytes(image)])
+    data["PixelData"].VR = "OB"
+    data.save_as(path)
+
+
 def _write_words(study: Path) -> None:
     for path in study.iterdir():
         path.write_text("The images are on the other disc.\n")
@@ -116,6 +130,7 @@ def _bomb(study: Path) -> None:
 
 DAMAGES = (
     Damage("a file cut short", _truncate, ("truncated_pixels", "damaged_pixels", "damaged_file")),
+    Damage("a byte that crashes a decoder", _crash, ("reader_died", "damaged_pixels")),
     Damage("slices missing", _miss, ("wide_gap",)),
     Damage("not CT", _take_for_mr, ("not_ct",)),
     Damage("pixels all zero", _empty_pixels, ("not_hu", "not_hounsfield")),

@@ -47,6 +47,7 @@ def test_a_case_that_has_more_formats_than_asked_for_is_kept(case: Case, tmp_pat
     [
         Manner("1.1", "abc", "def", "balanced", None, ("json", "png")),
         Manner("1.0", "abd", "def", "balanced", None, ("json", "png")),
+        Manner("1.0", "abc", "deg", "balanced", None, ("json", "png")),
         Manner("1.0", "abc", "def", "rule_out", None, ("json", "png")),
         Manner("1.0", "abc", "def", "balanced", "1.2.3", ("json", "png")),
         Manner("1.0", "abc", "def", "balanced", None, ("json", "png", "sr")),

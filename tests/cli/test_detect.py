@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import imagecodecs
 import jsonschema
 import numpy as np
-import pydicom
 import pytest
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGLosslessSV1
 
+from benchmarks.damage import DAMAGES
 from cspine.anatomy import Level
 from cspine.batches.cases import Shard
 from cspine.cli import Exit, main
@@ -243,28 +240,17 @@ def test_a_fault_of_ours_is_told_apart(
     assert sorted(path.name for path in out.iterdir()) == ["failures.csv", "run.json"]
 
 
-def _with_an_image_that_crashes_a_decoder(folder: Path) -> Path:
-    """One byte turns the marker of a Huffman table into another; libjpeg-turbo 3 ends with SIGSEGV over it."""
-    path = sorted(write_dicom(coded_volume(), folder).iterdir())[20]
-    data = pydicom.dcmread(path)
-    image = bytearray(imagecodecs.jpeg_encode(np.full((data.Rows, data.Columns), 1000, np.uint16), lossless=True, bitspersample=12))
-    image[image.index(b"\xff\xc4") + 1] = 0xC7
-    data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
-    data.PixelData = encapsulate([bytes(image)])
-    data["PixelData"].VR = "OB"
-    data.save_as(path)
-    return folder
-
-
 def test_an_image_that_crashes_a_decoder_is_one_failed_case(
     necks: Path, out: Path, coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad = _with_an_image_that_crashes_a_decoder(tmp_path / "bad")
+    bad = write_dicom(coded_volume(), tmp_path / "bad")
+    (crash,) = (damage for damage in DAMAGES if "crashes" in damage.name)
+    crash.do(bad)
 
     assert _detect(bad, necks / "whole.nii.gz", "--format", "json", package=coded_package, out=out) == Exit.SOME_FAILED
 
     assert _statuses(out) == {"bad": "failed", "whole": "ok"}
-    assert _journal(out)["cases"][0]["code"] in ("reader_died", "damaged_pixels")  # newer decoders may refuse it
+    assert _journal(out)["cases"][0]["code"] in crash.codes  # a newer decoder may refuse it
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -11,8 +11,8 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 import cspine
 from cspine.cli import EXTRAS, Exit
 from cspine.errors import InputError
-from cspine.modelpack import DEFAULT_PACKAGE, Package, PackageManifest, load_any_package, shipped_packages
+from cspine.modelpack import DEFAULT_LOCALISER, DEFAULT_PACKAGE, Package, PackageManifest, load_any_package, shipped_packages
 from cspine.reading.decoders import Decoding, try_decoders
 from cspine.runtime import Engine, open_session
 from cspine.runtime.facts import EngineFacts, engines
@@ -52,6 +52,7 @@ class PackageCheck:
 
     Attributes:
         name: Its name or folder.
+        needed: Whether `cspine detect` needs it as it is asked for here.
         version: Its version.
         networks: Its networks, each of which does what it should.
         problem: Why it cannot be used; ``None`` where it can.
@@ -59,6 +60,7 @@ class PackageCheck:
     """
 
     name: str
+    needed: bool = False
     version: str | None = None
     networks: tuple[NetworkCheck, ...] = ()
     problem: str | None = None
@@ -96,19 +98,20 @@ class Checkup:
 
     @property
     def obstacle(self) -> PackageCheck | None:
-        """The package that should run and does not: the one that was asked for comes first, then the default one."""
-        return next((package for package in self.packages[:1] if package.problem), None)
+        """A package that is needed and does not run."""
+        return next((package for package in self.packages if package.needed and package.problem), None)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("--model", metavar="PACKAGE", help="try this model package instead of the default one, and all that ship")
+    parser.add_argument("--model", metavar="PACKAGE", help="the model package that is needed (default: that of `cspine detect`)")
+    parser.add_argument("--localiser", metavar="PACKAGE", help="the package that finds the vertebrae (default: in the same way)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    checkup = examine(options.model or DEFAULT_PACKAGE)
+    checkup = examine([options.model or DEFAULT_PACKAGE, options.localiser or DEFAULT_LOCALISER])
     obstacle = checkup.obstacle
     text = json.dumps({"ready": obstacle is None, **asdict(checkup)}, indent=2) if options.json else "\n".join(_lines(checkup))
     sys.stdout.write(text + "\n")
@@ -118,17 +121,18 @@ def run(options: argparse.Namespace) -> int:
     return Exit.FAULT if obstacle.fault else Exit.WRONG_INPUT
 
 
-def examine(model: str) -> Checkup:
+def examine(needed: Sequence[str]) -> Checkup:
     """Looks at everything.
 
     Args:
-        model: The package that is needed; the others that ship are tried after it.
+        needed: The packages that are needed; the others that ship are tried after them.
     """
+    packages = [replace(check_package(name), needed=name in needed) for name in dict.fromkeys([*needed, *shipped_packages()])]
     return Checkup(
         machine=_machine(),
         libraries={name: _version(name) for name in _LIBRARIES},
         engines=engines(),
-        packages=tuple(check_package(name) for name in dict.fromkeys([model, *shipped_packages()])),
+        packages=tuple(packages),
         decoders=try_decoders(),
         parts=tuple(_part(name) for name in dict.fromkeys(EXTRAS.values())),
     )
@@ -143,7 +147,7 @@ def check_package(name: str) -> PackageCheck:
         return PackageCheck(name, problem=str(error))
     except Exception as error:  # whatever an engine raises on a machine that we do not know is what is asked for
         return PackageCheck(name, problem=" ".join(f"{type(error).__name__}: {error}".split()), fault=True)
-    return PackageCheck(package.manifest.name, package.manifest.version, checks)
+    return PackageCheck(package.manifest.name, version=package.manifest.version, networks=checks)
 
 
 def _check_network(package: Package[PackageManifest], role: str) -> NetworkCheck:
