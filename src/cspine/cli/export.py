@@ -14,9 +14,11 @@ from cspine.errors import UsageError
 from cspine.recipes import load_recipe, load_slice_recipe
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import with_settings
+from cspine.training.refiner.recipe import RefinerRecipe
 
 if TYPE_CHECKING:
     from cspine.modelpack import Figure
+    from cspine.training.localiser.export import Trained
     from cspine.training.runs import Run
 
 
@@ -96,6 +98,8 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
             "Say whose they are with --trained-on and --describe."
         )
     networks = [coarse_network(current, recipe)]
+    if options.refiner is not None:
+        networks.append(_refiner(options.refiner))
     necks = current.facts.studies
     request = LocaliserRequest(
         name=options.name or options.out.resolve().name,
@@ -107,6 +111,17 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
     )
     manifest = export_localiser(networks, request, options.out).manifest
     return manifest.name, manifest.version
+
+
+def _refiner(folder: Path) -> "Trained":
+    from cspine.training.refiner.export import fine_network
+    from cspine.training.runs import open_run
+
+    run = open_run(folder)
+    recipe = load_recipe(run.facts.recipe)
+    if not isinstance(recipe, RefinerRecipe):
+        raise UsageError(f"--refiner needs a run of the recipe refiner. {folder} is one of {run.facts.recipe}.")
+    return fine_network(run, with_settings(recipe, run.facts.settings))
 
 
 def _measured(path: Path) -> "tuple[Figure, ...]":
