@@ -87,7 +87,7 @@ def _empty_pixels(study: Path) -> None:
 
 
 def _crash(study: Path) -> None:
-    """One byte turns the marker of a Huffman table into another; the decoder of lossless JPEG in imagecodecs ends with SIGSEGV over it."""
+    """One byte turns the marker of a Huffman table into another; the decoder of lossless JPEG ends with SIGSEGV over it."""
     path = _images(study)[-3]
     data = pydicom.dcmread(path)
     image = bytearray(imagecodecs.jpeg_encode(np.full((data.Rows, data.Columns), 1000, np.uint16), lossless=True, bitspersample=12))
