@@ -86,7 +86,7 @@ def test_a_second_export_is_the_same_to_the_byte_but_for_the_numbers_it_is_given
     figure = load_package(again).manifest.training.figures[0]
     assert (figure.name, figure.value) == ("AUROC patient_overall, 10 unseen studies", 0.8)
     assert load_package(package).manifest.training.figures[0].name == "AUROC patient_overall, 10 held-out studies"
-    for name in ("slices.xml", "slices.bin", "samples.npz"):
+    for name in ("slices.xml", "slices.bin", "samples-slices.npz"):
         assert (again / name).read_bytes() == (package / name).read_bytes(), name
 
 
