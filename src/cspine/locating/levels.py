@@ -146,7 +146,7 @@ def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: 
     sure = {one.level: one for one in found if one.confidence >= SURE}
     if Level.C2 in sure and (atlas_ml >= _LEAST_ML or sure[Level.C2].status is LevelStatus.ASSESSED):
         return True
-    chest = np.count_nonzero(labels == Level.T1) >= _CHEST * np.count_nonzero(labels == Level.C7)
+    chest = bool(np.count_nonzero(labels == Level.T1) >= _CHEST * np.count_nonzero(labels == Level.C7))
     return Level.C7 in sure and len(sure) >= _MOST_OF_NECK and chest
 
 
