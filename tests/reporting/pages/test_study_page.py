@@ -39,7 +39,8 @@ def test_the_page_says_what_the_result_says(examination: Examination, broken_nec
     assert "Where to look C4" in words
     assert "Not or not wholly judged, because not seen whole: C1." in words
     assert "Checked and passed: Hounsfield units" in words
-    assert "coded, version 3" in words
+    assert "Judged by coded, version 3, " in words
+    assert "Vertebrae found by " in words
     assert "AUROC on blocks 1.00 (0.90 to 1.00)" in words
 
 

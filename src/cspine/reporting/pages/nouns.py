@@ -115,8 +115,8 @@ class StudyPage:
         notes: What to mind when reading the result.
         checks: What the scan was checked for, and passed.
         facts: The scan in numbers.
-        model: The package in words.
-        figures: What was measured about it.
+        model: The packages in words.
+        figures: What was measured about them.
         identifiers: Unique identifiers, if they were asked for.
     """
 

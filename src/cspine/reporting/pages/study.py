@@ -113,15 +113,15 @@ def _facts(result: StudyResult) -> tuple[Fact, ...]:
 
 
 def _model(result: StudyResult) -> tuple[Fact, ...]:
-    model = result.model
+    judge, finder = result.model, result.localiser
     return (
-        Fact("Package", f"{model.name}, version {model.version}"),
-        Fact("Trained on", model.trained_on),
-        Fact("Digest", model.sha256[:16]),
+        Fact("Judged by", f"{judge.name}, version {judge.version}, {judge.sha256[:12]}"),
+        Fact("It was trained on", judge.trained_on),
+        Fact("Vertebrae found by", f"{finder.name}, version {finder.version}, {finder.sha256[:12]}"),
+        Fact("It was trained on", finder.trained_on),
     )
 
 
 def _figures(result: StudyResult) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(figure.name, f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})") for figure in result.model.figures
-    )
+    figures = (*result.model.figures, *result.localiser.figures)
+    return tuple(Fact(figure.name, f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})") for figure in figures)
