@@ -162,7 +162,8 @@ def test_the_overview_sorts_and_searches(browser: Browser, tmp_path: Path) -> No
     def row(name: str, overall: float, c3: float) -> Row:
         tone = Tone.SUSPICIOUS if overall >= 0.5 else Tone.CALM
         levels = tuple(Entry(Tone.CALM, c3 if level == 2 else 0.01, "1 %") for level in range(7))
-        return Row(name, "", Entry(tone, overall, "50 %"), levels, 0)
+        verdict = "suspected" if overall >= 0.5 else "not suspected"
+        return Row(name, "", verdict, Entry(tone, overall, "50 %"), levels, 0)
 
     rows = (row("neck 10", 0.9, 0.1), row("neck 9", 0.6, 0.3), row("other", 0.2, -1.0))
     given = OverviewPage("batch", "coded", "balanced", "No.", "", ("C1", "C2", "C3", "C4", "C5", "C6", "C7"), {}, rows, ())

@@ -49,7 +49,7 @@ def test_the_most_suspicious_study_comes_first(batch: Path) -> None:
     assert [(tone, unescape(name)) for tone, _, name in rows] == [
         ("suspicious", "loud & <clear>"),
         ("suspicious", "middling"),
-        ("calm", "quiet"),
+        ("suspicious", "quiet"),
     ]
     assert [link for _, link, _ in rows] == ["loud%20%26%20%3Cclear%3E/result.html", "middling/result.json", "quiet/result.json"]
     assert (batch / "middling/result.json").is_file()
@@ -71,8 +71,17 @@ def test_what_was_not_judged_stands_with_its_reason(batch: Path) -> None:
 def test_the_overview_counts_every_study_once_and_says_what_it_is_not(batch: Path) -> None:
     page = overview_page(batch, json.loads((batch / "run.json").read_text(encoding="utf-8")))
 
-    assert page.counts == {"fracture suspected": 2, "not suspected": 1, "rejected": 1, "failed": 1, "waiting": 1, "ok": 1}
+    assert page.counts == {
+        "suspected": 2,
+        "single levels": 1,
+        "not suspected": 0,
+        "rejected": 1,
+        "failed": 1,
+        "waiting": 1,
+        "ok": 1,
+    }
     assert sum(page.counts.values()) == len(page.rows) + len(page.unjudged) == 7
+    assert [row.verdict for row in page.rows] == ["suspected", "suspected", "single levels"]
     assert page.point == "rule out"
     top = to_html(page).split("<main>")[0]
     assert "Not for diagnosis." in top

@@ -113,15 +113,26 @@ def _with(result: StudyResult, overall: float, levels: tuple[float | LevelStatus
 
 
 @pytest.mark.parametrize(
-    ("overall", "levels", "sentences"),
+    ("overall", "levels", "title", "sentences"),
     [
-        (0.9, (0.1, 0.6, 0.1, 0.8, 0.1, 0.1, 0.1), ("Look first at C4 and C2.",)),
-        (0.9, (0.1, 0.4, 0.1, 0.3, 0.1, 0.1, 0.1), ("No single level reaches its threshold; the highest is C2 with 40 %.",)),
-        (0.2, (0.1,) * 7, ("Every level that was judged is below its threshold.",)),
-        (0.2, (0.7, *(0.1,) * 6), ("The study as a whole is below its threshold, but C1 is above its own. Look there.",)),
+        (0.9, (0.1, 0.6, 0.1, 0.8, 0.1, 0.1, 0.1), "Fracture suspected", ("Look first at C4 and C2.",)),
+        (
+            0.9,
+            (0.1, 0.4, 0.1, 0.3, 0.1, 0.1, 0.1),
+            "Fracture suspected",
+            ("No single level reaches its threshold; the highest is C2 with 40 %.",),
+        ),
+        (0.2, (0.1,) * 7, "No fracture suspected", ("Every level that was judged is below its threshold.",)),
+        (
+            0.2,
+            (0.7, *(0.1,) * 6),
+            "C1 suspected",
+            ("The study as a whole is below its threshold, but C1 is above its own. Look there.",),
+        ),
         (
             0.2,
             (0.1, 0.1, 0.1, 0.1, LevelStatus.UNCERTAIN, LevelStatus.NOT_IN_VIEW, LevelStatus.NOT_IN_VIEW),
+            "No fracture suspected",
             (
                 "Every level that was judged is below its threshold.",
                 "C6 and C7 are not in view, not judged.",
@@ -131,12 +142,12 @@ def _with(result: StudyResult, overall: float, levels: tuple[float | LevelStatus
     ],
 )
 def test_the_verdict_tells_study_and_levels_apart(
-    broken_result: StudyResult, overall: float, levels: tuple[float | LevelStatus, ...], sentences: tuple[str, ...]
+    broken_result: StudyResult, overall: float, levels: tuple[float | LevelStatus, ...], title: str, sentences: tuple[str, ...]
 ) -> None:
     said = verdict(_with(broken_result, overall, levels))
 
     assert said.sentences == sentences
-    assert said.title == ("Fracture suspected" if overall >= 0.5 else "No fracture suspected")
+    assert said.title == title
 
 
 def test_where_nothing_is_above_its_threshold_the_highest_level_is_shown(broken_result: StudyResult, broken_neck: Study) -> None:

@@ -20,6 +20,9 @@ FILE = "index.html"
 TEMPLATE = "overview.html"
 LEVELS = tuple(level.name for level in CERVICAL)
 
+ANY, SINGLE, NONE = VERDICTS = ("suspected", "single levels", "not suspected")
+"""The study is above its threshold; only levels are above theirs; neither."""
+
 _BEST_TO_OPEN = (*study.FILES, *identified.FILES, "result.png", "result.json")
 
 
@@ -45,6 +48,7 @@ class Row:
     Attributes:
         name: What the user calls it.
         link: Its page, relative to this one; empty where nothing was written.
+        verdict: What is said about the study, in a word or two.
         overall: The probability of any fracture.
         levels: Those of C1..C7.
         mind: How many things there are to mind.
@@ -52,6 +56,7 @@ class Row:
 
     name: str
     link: str
+    verdict: str
     overall: Entry
     levels: tuple[Entry, ...]
     mind: int
@@ -164,11 +169,14 @@ def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
 
 def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
     reasons = [reason for reason in result["reasons"] if reason["code"] != PHANTOMS]
+    overall, levels = _entry(result["patient_overall"]), tuple(map(_entry, result["levels"]))
+    single = SINGLE if any(entry.tone is Tone.SUSPICIOUS for entry in levels) else NONE
     return Row(
         name=case["name"],
         link=_link(case),
-        overall=_entry(result["patient_overall"]),
-        levels=tuple(_entry(level) for level in result["levels"]),
+        verdict=ANY if overall.tone is Tone.SUSPICIOUS else single,
+        overall=overall,
+        levels=levels,
         mind=len(reasons) + len(result["study"]["warnings"]),
     )
 
@@ -179,10 +187,10 @@ def _entry(said: dict[str, Any]) -> Entry:
     return Entry(Tone.SUSPICIOUS if said["positive"] else Tone.CALM, said["probability"], percent(said["probability"]))
 
 
-def _suspicion(row: Row) -> tuple[bool, float, float, str]:
-    """Positive studies first, then by the probability of the study, then of its highest level."""
+def _suspicion(row: Row) -> tuple[int, float, float, str]:
+    """By verdict, then by the probability of the study, then of its highest level."""
     highest = max((entry.value for entry in row.levels), default=-1.0)
-    return row.overall.tone is not Tone.SUSPICIOUS, -row.overall.value, -highest, row.name.casefold()
+    return VERDICTS.index(row.verdict), -row.overall.value, -highest, row.name.casefold()
 
 
 def _unjudged(case: dict[str, Any]) -> Unjudged:
@@ -198,10 +206,9 @@ def _link(case: dict[str, Any]) -> str:
 
 
 def _counts(rows: Iterable[Row], others: Iterable[dict[str, Any]]) -> dict[str, int]:
-    positive = Counter(row.overall.tone is Tone.SUSPICIOUS for row in rows)
-    statuses = Counter(case["status"] for case in others)
-    known = {"fracture suspected": positive[True], "not suspected": positive[False], "rejected": statuses["rejected"]}
-    return known | {"failed": statuses["failed"]} | {name: n for name, n in statuses.items() if name not in ("rejected", "failed")}
+    verdicts, statuses = Counter(row.verdict for row in rows), Counter(case["status"] for case in others)
+    known = {verdict: verdicts[verdict] for verdict in VERDICTS} | {name: statuses[name] for name in ("rejected", "failed")}
+    return known | {name: count for name, count in statuses.items() if name not in known}
 
 
 def _caution(results: Iterable[dict[str, Any]]) -> str:

@@ -13,9 +13,11 @@ def verdict(result: StudyResult) -> Verdict:
     if overall is None:
         why = tuple(reason.text for reason in result.reasons if reason.code != PHANTOMS)
         return Verdict(Tone.UNKNOWN, "Not judged", why)
+    above = _above(result)
+    single = f"{_listed(above)} suspected" if above else "No fracture suspected"
     return Verdict(
-        tone=tone(overall),
-        title="Fracture suspected" if overall.positive else "No fracture suspected",
+        tone=Tone.SUSPICIOUS if above else tone(overall),
+        title="Fracture suspected" if overall.positive else single,
         sentences=(_where(result, overall), *_unjudged(result)),
         probability=percent(overall.probability),
         threshold=percent(overall.threshold),
@@ -23,9 +25,13 @@ def verdict(result: StudyResult) -> Verdict:
     )
 
 
+def _above(result: StudyResult) -> list[str]:
+    """Levels above their threshold, the most suspicious first."""
+    return [finding.level.name for finding in by_suspicion(result) if finding.judgement and finding.judgement.positive]
+
+
 def _where(result: StudyResult, overall: Judgement) -> str:
-    ordered = by_suspicion(result)
-    above = [finding.level.name for finding in ordered if finding.judgement and finding.judgement.positive]
+    ordered, above = by_suspicion(result), _above(result)
     if above and overall.positive:
         return f"Look first at {_listed(above)}."
     if above:
