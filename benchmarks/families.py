@@ -27,7 +27,7 @@ from cspine.training.backend import software
 
 LEARNT = ("crowded", "--studies 64 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
 UNSEEN = ("natural", "--studies 40 --seed 5002 --size small --masks 1 --boxes 1")
-BATCH, EPOCHS = 16, 1
+BATCH, EPOCHS = 8, 1
 INPUT = "--set input.spacing_mm=2.4,0.8,0.8 --set input.size=128,128 --set sampling.crop=64,64"
 SCHEDULE = "--set fit.learning_rate=1e-3 --set fit.threads=1 --set split.folds=6"
 
@@ -233,7 +233,7 @@ def _estimate(numbers: tuple[str, str, str]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of phantoms, runs and results")
-    parser.add_argument("--steps", type=int, default=200, help="training steps of every row (default: 200)")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps of every row (default: 1000)")
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="some of the rows (default: all)")
     parser.add_argument("--jobs", type=int, default=2, help="processes that make phantoms (default: 2)")
     return parser.parse_args()

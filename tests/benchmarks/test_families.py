@@ -8,7 +8,7 @@ from cspine.recipes import load_slice_recipe
 from cspine.training.overrides import parse_assignments, with_settings
 from cspine.training.recipe import Recipe
 
-PLACE = Place(Path("out"), 200)
+PLACE = Place(Path("out"), 1000)
 
 
 def as_trained(row: Row) -> Recipe:
@@ -23,7 +23,7 @@ def test_every_row_sees_as_many_slices_of_the_same_patients_on_the_same_schedule
     found, first = as_trained(row), as_trained(ROWS[0])
 
     assert found.sampling == first.sampling
-    assert found.sampling.batch * found.sampling.batches * found.fit.epochs == 3200
+    assert found.sampling.batch * found.sampling.batches * found.fit.epochs == 8000
     assert (found.input, found.fit.learning_rate, found.split.folds) == (first.input, first.fit.learning_rate, first.split.folds)
 
 
