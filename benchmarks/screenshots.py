@@ -58,7 +58,7 @@ SHOTS = (
 def studies(data: Path) -> Iterator[Study]:
     """A phantom with a fracture of the dens, a whole one, a real neck and a real pelvis."""
     yield _scan(phantom(1, Level.C2), "phantom-odontoid")
-    yield _scan(bare(phantom(11)), "phantom-normal")
+    yield _scan(bare(phantom(12)), "phantom-normal")
     yield replace(read_study(data / "ct_fullhead" / "fullhead_HU.nii.gz"), name="ct-fullhead")
     yield replace(read_study(data / "negative_no_cspine" / "pelvis_ct.zip"), name="pelvis")
 

@@ -60,7 +60,7 @@ class Localiser:
     def model(self) -> ModelFacts:
         """What results say about the package."""
         manifest = self.package.manifest
-        return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on, manifest.training.figures)
+        return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on)
 
     def _open(self, role: str, engine: Engine) -> Session:
         precision = self.package.manifest.network(role).precision

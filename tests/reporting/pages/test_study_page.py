@@ -15,7 +15,7 @@ from cspine.reporting.pages import nouns, overview, pictures, stack
 from cspine.reporting.pages.study import context, study_page, to_html
 from cspine.reporting.pages.templating import environment
 from cspine.reporting.pages.verdict import verdict
-from cspine.results import Judgement, LevelFinding, LevelStatus, StudyResult
+from cspine.results import DISCLAIMER, Judgement, LevelFinding, LevelStatus, StudyResult
 from cspine.study import Study
 
 _LARGEST_BYTES = 4_000_000
@@ -50,6 +50,7 @@ def test_every_page_says_what_it_is_not(examination: Examination, rejected_resul
 
         assert "Research software, not a medical device. Not for diagnosis." in top
         assert "trained on synthetic phantoms only" in top
+        assert f'@page {{ @bottom-left {{ content: "{DISCLAIMER}"' in page
 
 
 def test_a_page_needs_nothing_beside_it_and_lets_no_stranger_in(examination: Examination, broken_neck: Study) -> None:

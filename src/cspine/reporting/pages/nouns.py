@@ -116,7 +116,7 @@ class StudyPage:
         checks: What the scan was checked for, and passed.
         facts: The scan in numbers.
         model: The packages in words.
-        figures: What was measured about them.
+        figures: What was measured about the one that judges.
         identifiers: Unique identifiers, if they were asked for.
     """
 

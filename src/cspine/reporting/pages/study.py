@@ -123,5 +123,6 @@ def _model(result: StudyResult) -> tuple[Fact, ...]:
 
 
 def _figures(result: StudyResult) -> tuple[Fact, ...]:
-    figures = (*result.model.figures, *result.localiser.figures)
-    return tuple(Fact(figure.name, f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})") for figure in figures)
+    return tuple(
+        Fact(figure.name, f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})") for figure in result.model.figures
+    )
