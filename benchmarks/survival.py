@@ -32,6 +32,7 @@ class Verdict:
     Attributes:
         judged: Good studies that have a result.
         named: Damaged studies with the code that was given.
+        killed_at: How many cases were whole at each kill.
         faults: What is not as it should be; empty if all is well.
         seconds: How long the run in peace took.
         memory: What it needed.
@@ -39,6 +40,7 @@ class Verdict:
 
     judged: int
     named: dict[str, str]
+    killed_at: tuple[int, ...]
     faults: tuple[str, ...]
     seconds: float
     memory: Memory | None = field(default=None, repr=False)
@@ -52,28 +54,33 @@ def survive(studies: Path, damaged: dict[str, Damage], work: Path, arguments: Se
         damaged: Its damaged studies.
         work: Where results go.
         arguments: More arguments for ``cspine detect``.
-        kills: When to kill, as shares of the time that the run in peace takes.
+        kills: When to kill, as shares of the cases that are left to do at that time.
     """
     begin = time.perf_counter()
     with _detect(studies, work / "peace", arguments) as process, Watch(process.pid) as watch:
         code = process.wait()
     seconds = time.perf_counter() - begin
+    cases = {case["name"]: case for case in json.loads((work / "peace" / "run.json").read_text())["cases"]}
     faults = _half_written(work / "peace")
     if code != 3:
         faults.append(f"exit code 3 was due, {code} came")
+    killed_at = []
     for share in kills:
+        target = round(len(_cases(work / "fire")) * (1 - share) + len(_cases(work / "peace")) * share)
         with _detect(studies, work / "fire", [*arguments, "--resume"]) as process:
-            time.sleep(share * seconds)
+            while process.poll() is None and len(_cases(work / "fire")) < target:
+                time.sleep(0.01)
+            time.sleep(share * seconds / len(cases))  # somewhere within a case
             process.kill()
-        faults += _half_written(work / "fire")
+        killed_at.append(len(_cases(work / "fire")))
+        faults += _half_written(work / "fire") if process.returncode < 0 else ["it had ended before it was killed"]
     with _detect(studies, work / "fire", [*arguments, "--resume"]) as process:
         process.wait()
     names = sorted(path.name for path in studies.iterdir())
-    cases = {case["name"]: case for case in json.loads((work / "peace" / "run.json").read_text())["cases"]}
     faults += _misjudged(names, damaged, cases) + _different(work / "peace", work / "fire")
     good = [name for name in names if Path(name).stem not in damaged and cases[name]["status"] == "ok"]
     named = {name: str(cases.get(name, {}).get("code")) for name in damaged}
-    return Verdict(len(good), named, tuple(faults), seconds, watch.memory)
+    return Verdict(len(good), named, tuple(killed_at), tuple(faults), seconds, watch.memory)
 
 
 def _detect(studies: Path, out: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -81,10 +88,15 @@ def _detect(studies: Path, out: Path, arguments: Sequence[str]) -> subprocess.Po
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def _cases(out: Path) -> list[Path]:
+    """The folders of cases; what has a temporary name is none."""
+    return [path for path in out.glob("[!.]*") if path.is_dir()]
+
+
 def _half_written(out: Path) -> list[str]:
-    """Cases that are not whole; what has a temporary name is no case."""
+    """Cases that are not whole."""
     faults = []
-    for folder in (path for path in out.glob("[!.]*") if path.is_dir()):
+    for folder in _cases(out):
         try:
             record = json.loads((folder / "case.json").read_text())
             json.loads((folder / "result.json").read_text())
@@ -137,7 +149,7 @@ def main() -> int:
     print(f"in peace: {verdict.seconds:.0f} s, {verdict.judged} of {good} good ones judged")
     for name, damage in damaged.items():
         print(f"  {name}  {damage.name:<32}{verdict.named[name]}")
-    print(f"killed after {', '.join(f'{share * verdict.seconds:.0f} s' for share in kills)} and resumed: ", end="")
+    print(f"killed when {' and '.join(map(str, verdict.killed_at))} were done, and resumed: ", end="")
     print("the same files" if not any("differs" in fault for fault in verdict.faults) else "other files")
     if verdict.memory is not None:
         print(verdict.memory)
