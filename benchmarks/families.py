@@ -127,7 +127,7 @@ def main() -> None:
     honest = [str(place.judged(row)) for row in judged if row.name != LEAKY]
     if len(honest) > 1:
         _cspine("compare", *honest, "-o", str(place.runs / "comparison"))
-    print("\n".join(_page(place, judged)))
+    print("\n".join(page(place, judged)))
 
 
 def _phantoms(place: Place, data: tuple[str, str], jobs: int) -> None:
@@ -174,7 +174,7 @@ def _cspine(*words: str) -> None:
         sys.exit(code)
 
 
-def _page(place: Place, judged: Sequence[Row]) -> Iterator[str]:
+def page(place: Place, judged: Sequence[Row]) -> Iterator[str]:
     """The tables, in Markdown."""
     yield f"{place.steps} steps of {BATCH} slices, {EPOCHS} epoch(s); {software()}; {platform.machine()}, {os.cpu_count()} cores"
     yield ""
@@ -196,7 +196,7 @@ def _line(place: Place, row: Row) -> str:
     cells = (
         row.name,
         f"`cspine train {row.recipe}{' ' + row.options.format(runs='RUNS') if row.options else ''}`",
-        _estimate(found["output", "patient_overall", "auroc"]),
+        _estimate(found["output", "overall", "auroc"]),
         _estimate(found["all", "all", "mean_level_auroc"]),
         _estimate(found["all", "all", "competition_loss_b"]),
         _estimate(found["places", "strongest", "hit_rate"]),
@@ -215,7 +215,7 @@ def _leaky(place: Place, row: Row) -> Iterator[str]:
     yield f"| what the leaky protocol reports: accuracy of entries | {float(own['leaky protocol', 'slices', 'accuracy'][0]):.3f} |"
     nothing = float(own["leaky protocol", "slices", "all_negative"][0])
     yield f"| what it reports of saying that nothing is ever there | {nothing:.3f} |"
-    yield f"| AUROC, any fracture, unseen patients | {_estimate(found['output', 'patient_overall', 'auroc'])} |"
+    yield f"| AUROC, any fracture, unseen patients | {_estimate(found['output', 'overall', 'auroc'])} |"
     yield f"| AUROC, mean of levels, unseen patients | {_estimate(found['all', 'all', 'mean_level_auroc'])} |"
 
 

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.families import ROWS, Place, Row
+from benchmarks.families import LEAKY, ROWS, TITLES, Place, Row, page
+from cspine.evaluation.report import to_csv
 from cspine.recipes import load_slice_recipe
 from cspine.training.overrides import parse_assignments, with_settings
 from cspine.training.recipe import Recipe
+from tests.evaluation.reports import report
 
 PLACE = Place(Path("out"), 1000)
 
@@ -33,3 +35,19 @@ def test_every_family_has_a_row_and_so_have_boxes_and_studies_without_masks() ->
     assert recipes >= {"custom_cnn", "densenet121", "inception_v3", "inception_resnet_v2", "unet_transfer", "leaky_protocol"}
     assert any(name.endswith("_boxes") for name in recipes)
     assert any(name.endswith("_pseudo") for name in recipes)
+
+
+def test_the_page_is_made_of_what_evaluation_writes(tmp_path: Path) -> None:
+    place, rows = Place(tmp_path, 10), [row for row in ROWS if row.name in ("custom_cnn", LEAKY)]
+    for row in rows:
+        for folder in (place.judged(row), place.judged(row).with_name(f"{row.name}_itself")):
+            folder.mkdir(parents=True)
+            (folder / "evaluation.csv").write_text(to_csv(report()), encoding="utf-8")
+        place.spent(row).write_text('{"seconds": 2.0, "busy": 1.0}')
+
+    lines = list(page(place, rows))
+
+    (line,) = [line for line in lines if line.startswith("| custom_cnn |")]
+    assert line.count(" | ") == len(TITLES) - 1
+    assert line.endswith("| 1 | 2 |")
+    assert "| what the leaky protocol reports: accuracy of entries | 0.857 |" in lines
