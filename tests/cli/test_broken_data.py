@@ -125,6 +125,22 @@ def test_training_stops_at_a_fault_and_goes_on_without_it_if_asked(
     assert main(["train", "custom_cnn", "--data", str(sound), "-o", str(tmp_path / "run"), "--resume"]) == 0
 
 
+def test_training_does_not_learn_from_a_mask_beside_the_bones(
+    sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shifted = uid(sound, 4)
+    move_mask(sound / "segmentations" / f"{shifted}.nii", 12)
+
+    assert train(sound, tmp_path / "stopped") == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "needs a mask" in line]
+    assert f"Study {shifted} needs a mask and boxes that fit its images. Received: segmentations/{shifted}.nii is " in line
+    assert "when moved by" in line
+    assert "--skip-broken goes on so" in line
+
+    assert train(sound, tmp_path / "run", "--skip-broken", "--set", "fit.epochs=1") == 0
+    assert f"mask_not_on_bone: segmentations/{shifted}.nii" in capsys.readouterr().err
+
+
 def test_unseen_studies_are_judged_without_the_broken_ones(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

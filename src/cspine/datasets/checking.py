@@ -63,6 +63,11 @@ def check_case(case: Case) -> tuple[Problem, ...]:
         study = read_study(case.images)
     except StudyError as error:
         return (Problem("bad_images", f"Study {case.study_uid} cannot be read: {error} It is left out.", case.study_uid),)
+    return check_marks(case, study)
+
+
+def check_marks(case: Case, study: Study) -> tuple[Problem, ...]:
+    """What is wrong with the mask and the boxes of a case, as :func:`check_case`, for a study that has been read."""
     problems: list[Problem] = []
     mask = None
     if case.mask is not None:

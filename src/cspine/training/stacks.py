@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cspine.datasets import Case, box_in_world, load_mask, read_mask
 from cspine.datasets.cache import Cache
-from cspine.errors import OutputError
+from cspine.datasets.checking import check_marks
+from cspine.errors import DatasetError, OutputError
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.slices import network_input, slice_grid
@@ -29,7 +30,7 @@ except ImportError:  # Windows, where mapped files are not counted
 else:
     _system = _resource
 
-_FORMAT = 2
+_FORMAT = 3
 
 LIMIT_BYTES = 200 << 30
 """What a cache of training may hold: the 2019 studies of the RSNA data take 50 GiB with the slices of our recipes."""
@@ -71,7 +72,7 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
     """The stacks of some studies, from ``cache`` where they were prepared before.
 
     Raises:
-        InputError: A study, mask or box cannot be read.
+        InputError: A study, mask or box cannot be read, or a mask or box does not fit its images.
         OutputError: ``cache`` cannot be written, or is too small for all; or so many files may not be open.
     """
     kept, given, stacks = Cache(cache, LIMIT_BYTES), list(cases), []
@@ -129,6 +130,7 @@ def crack_mask(case: Case) -> Path | None:
 
 def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     study = read_study(case.images)
+    _refuse_wrong_marks(case, study)
     grid = slice_grid(study.volume, spec)
     hu = np.clip(np.rint(sample(study.volume, grid).hu), -32768, 32767).astype(np.int16)
     marks = np.zeros(grid.shape, dtype=np.uint8)
@@ -140,6 +142,15 @@ def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     if cracks is not None:
         marks[sample(load_mask(cracks), grid).labels > 0] |= CRACK_BIT
     return {"hu": hu, "marks": marks, "affine": grid.affine}
+
+
+def _refuse_wrong_marks(case: Case, study: Study) -> None:
+    problems = check_marks(case, study)
+    if problems:
+        raise DatasetError(
+            f"Study {case.study_uid} needs a mask and boxes that fit its images. Received: {problems[0].text} "
+            "--skip-broken goes on so (in a new run, where one trains); else repair it."
+        )
 
 
 def _mark(marks: NDArray[np.uint8], corners_mm: NDArray[np.float64], study: Study, grid: Grid) -> None:
