@@ -11,6 +11,9 @@ OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS = len(CERVICAL) + 1, len(CERVICAL) + 2
 
 VOXEL_CLASSES = OTHER_BONE_CLASS + 1
 
+MASK_STEP = 2
+"""Pixels of a vertebra crop per pixel of its mask, along rows and columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class SliceSpec:
@@ -109,3 +112,53 @@ class RefinerSpec(VolumeSpec):
     def output(self) -> str:
         """The name of the network's output."""
         return "vertebra"
+
+
+@dataclass(frozen=True, slots=True)
+class VertebraSpec:
+    """How a network that judges vertebra by vertebra sees a scan: slices across the spine at each of C1..C7.
+
+    A study ``(n, 7, slices, rows, columns, channels)`` holds, for each level, slices from feet to head, spread over its height: the
+    slice and its neighbours, windowed to 0..1, and where the vertebra is, smoothed
+    (:func:`cspine.imaging.vertebrae.vertebra_input`). Nothing but zeros is a level that is not in the scan.
+
+    Attributes:
+        spacing_mm: Distance of slices that are cut, and of pixels, ``(z, y, x)``.
+        depth: How many slices are cut.
+        size: Rows and columns of a slice.
+        slices: How many of those that are cut are judged, evenly over the height of the vertebra.
+        neighbours: Slices above and below a judged one that are fed as further channels.
+        window_hu: Hounsfield units that become 0 and 1; what lies outside is clipped.
+        mask_blur_mm: Standard deviation by which the mask of the vertebra is smoothed: how far its border may be off.
+        masked: Whether the mask is fed; without it that channel says only that the level is in the scan.
+    """
+
+    spacing_mm: Vector
+    depth: int
+    size: tuple[int, int]
+    slices: int
+    neighbours: int
+    window_hu: tuple[float, float]
+    mask_blur_mm: float = 2.0
+    masked: bool = True
+
+    def __post_init__(self) -> None:
+        low, high = self.window_hu
+        counts = min(self.slices, self.depth, *self.size)
+        if min(self.spacing_mm) <= 0 or counts < 1 or min(self.neighbours, self.mask_blur_mm) < 0 or low >= high:
+            raise GeometryError(f"A vertebra specification needs positive spacing and sizes and a rising window. Received: {self}")
+        if self.depth < self.slices + 2 * self.neighbours or any(side % MASK_STEP for side in self.size):
+            raise GeometryError(
+                f"A vertebra specification cuts all slices and neighbours that it judges, with rows and columns in multiples of "
+                f"{MASK_STEP}. Received: {self}"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Values of a pixel that are fed: of the slice and its neighbours, feet to head, and of the mask."""
+        return 2 * self.neighbours + 2
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Of the crops of one study, ``(7, slices, rows, columns, channels)``."""
+        return len(CERVICAL), self.slices, *self.size, self.channels

@@ -1,4 +1,4 @@
-"""Trains a recipe: a slice network on a data set in the RSNA 2022 layout, or a localiser or refiner on necks that it makes.
+"""Trains a recipe: a network that judges on a data set in the RSNA 2022 layout, or a localiser or refiner on necks that it makes.
 
 With --data, a localiser learns from the masks of a data set too (--set masked.share=1: from these alone).
 
@@ -18,6 +18,7 @@ from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import parse_assignments, with_settings
 from cspine.training.recipe import Recipe
 from cspine.training.refiner.recipe import RefinerRecipe
+from cspine.training.vertebrae.recipe import VertebraRecipe
 
 if TYPE_CHECKING:
     from cspine.training.runs import RunFacts
@@ -57,26 +58,33 @@ def run(options: argparse.Namespace) -> int:
     elif isinstance(recipe, RefinerRecipe):
         _train_refiner(recipe, changes, options)
     else:
-        _train_slices(recipe, changes, options)
+        _train_on_studies(recipe, changes, options)
     print(f"trained {options.recipe}: {options.out}")  # noqa: T201
     return 0
 
 
-def _train_slices(recipe: Recipe, changes: dict[str, str], options: argparse.Namespace) -> None:
+def _train_on_studies(recipe: Recipe | VertebraRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
     if options.data is None:
         raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
     recipe = with_settings(recipe, changes)
     from cspine.training.runs import open_run
     from cspine.training.training import TrainingPlace, start_run, train
+    from cspine.training.vertebrae.training import start_vertebrae, train_vertebrae
 
     place = TrainingPlace(options.data, options.out, _cache(options))
     if options.resume:
         current = open_run(options.out)
         recipe = with_settings(recipe, _as_started(current.facts, changes, options))
+    folds = _folds(options.fold, recipe.split.folds)
     with Screen() as screen:
-        if not options.resume:
-            current = start_run(recipe, place, screen, skip_broken=options.skip_broken)
-        train(recipe, current, place, _folds(options.fold, recipe.split.folds), screen)
+        if isinstance(recipe, VertebraRecipe):
+            if not options.resume:
+                current = start_vertebrae(recipe, place, screen, skip_broken=options.skip_broken)
+            train_vertebrae(recipe, current, place, folds, screen)
+        else:
+            if not options.resume:
+                current = start_run(recipe, place, screen, skip_broken=options.skip_broken)
+            train(recipe, current, place, folds, screen)
 
 
 def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:

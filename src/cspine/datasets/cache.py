@@ -7,7 +7,8 @@
     <folder>/making/                                what is being written now
 
 Many processes may use one folder. An entry is written beside and renamed, so a reader sees a whole one or none; of two writers of
-the same entry the first wins, and both wrote the same. What a sudden death leaves is in ``making``; the next cleaning removes it.
+the same entry the first wins, and both wrote the same. What a sudden death leaves is in ``making``; a cleaning removes it after an
+hour, or at once where it removes everything. A writer that loses its work to such a cleaning writes it again.
 """
 
 import json
@@ -33,6 +34,7 @@ _FORMAT = 1
 _FACTS = "facts.json"
 _ABANDONED_S = 3600.0
 _BLOCK = 1 << 20
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,7 @@ class Cache:
             with path.open("rb") as file:
                 while block := file.read(_BLOCK):
                     told.update(block)
-        try:
-            beside = self._beside()
-            beside.write_text(told.hexdigest(), encoding="utf-8")
-            memo.parent.mkdir(parents=True, exist_ok=True)
-            beside.replace(memo)
-        except OSError as error:
-            raise self._no_room(error) from error
+        self._remember(memo, told.hexdigest())
         return told.hexdigest()
 
     def use(self) -> CacheUse:
@@ -137,12 +133,25 @@ class Cache:
             removed += 1
         for left in (self.folder / "making").glob("*"):
             if time.time() - _time_of(left) > (0 if limit == 0 else _ABANDONED_S):
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+                self._remove(left) if left.is_dir() else left.unlink(missing_ok=True)
         if limit == 0:
             shutil.rmtree(self.folder / "digests", ignore_errors=True)
         return removed
 
     def _kept(self, home: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        for _ in range(_TRIES):
+            try:
+                self._write(home, arrays)
+                break
+            except FileNotFoundError:  # a cleaning took it for what a dead writer left
+                continue
+            except OSError as error:
+                raise self._no_room(error) from error
+        found = _opened(home)
+        self.clean()
+        return dict(arrays) if found is None else found
+
+    def _write(self, home: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         beside = self._beside()
         try:
             beside.mkdir()
@@ -154,13 +163,19 @@ class Cache:
             if _opened(home) is None:
                 self._remove(home)
                 _rename(beside, home)
+        finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+    def _remember(self, memo: Path, digest: str) -> None:
+        try:
+            beside = self._beside()
+            beside.write_text(digest, encoding="utf-8")
+            memo.parent.mkdir(parents=True, exist_ok=True)
+            beside.replace(memo)
+        except FileNotFoundError:  # a cleaning was quicker; the digest is worked out again when it is asked for
+            pass
         except OSError as error:
-            shutil.rmtree(beside, ignore_errors=True)
             raise self._no_room(error) from error
-        found = _opened(home)
-        self.clean()
-        return dict(arrays) if found is None else found
 
     def _remove(self, home: Path) -> None:
         """Moves an entry away first, so that nobody finds half of it."""
@@ -169,6 +184,8 @@ class Cache:
             home.rename(away)
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise self._no_room(error) from error
         shutil.rmtree(away, ignore_errors=True)
 
     def _entries(self) -> list[tuple[float, int, Path]]:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cspine.errors import UsageError
-from cspine.specs import SliceSpec, VolumeSpec
+from cspine.specs import SliceSpec, VertebraSpec, VolumeSpec
 
 if TYPE_CHECKING:
     import keras
 
 WHERE_STRIDE = 8
 """Pixels of a slice per cell of the map that says where each level is."""
+
+FRACTURE_CELL = 8
+"""Pixels of a vertebra crop per cell of the map that says where it looks broken."""
 
 IMAGENET, NONE = "imagenet", "none"
 """What weights may be called instead of a path."""
@@ -337,4 +340,60 @@ class UNet3DSettings:
         self.check(spec)
         return UNet3D(
             input_shape=(*spec.size, spec.channels), widths=self.widths, classes=spec.classes, output=spec.output, seed=seed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VertebraMILSettings:
+    """A network that judges vertebra by vertebra, and the seven together.
+
+    Attributes:
+        widths: Filters after each halving of a slice, the stem first; four at least.
+        residual: Whether pairs of convolutions are bridged.
+        width: Of the features of slices and of vertebrae.
+        mixers: Layers of attention among the vertebrae; with none each is judged alone, and any fracture is their noisy-OR.
+        heads: Of each such layer.
+        dropout: Share of features that are dropped.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+    residual: bool = True
+    width: int = 96
+    mixers: int = 2
+    heads: int = 4
+    dropout: float = 0.2
+
+    def check(self, spec: VertebraSpec) -> None:
+        """Tells what can be told before anything is prepared.
+
+        Raises:
+            UsageError: The network cannot see such crops.
+        """
+        step = 2 ** len(self.widths)
+        if len(self.widths) < 4 or min(self.widths) < 1 or any(side % step for side in spec.size):
+            raise UsageError(
+                f"vertebra_mil needs four widths at least, and rows and columns that {step} divides. "
+                f"Received: {self.widths}, {spec.size}"
+            )
+        if self.width % self.heads:
+            raise UsageError(f"vertebra_mil needs a width that its heads divide. Received: {self.width} and {self.heads}")
+
+    def build(self, spec: VertebraSpec, seed: int) -> "keras.Model":
+        """The network, with fresh weights.
+
+        Raises:
+            UsageError: As :meth:`check`.
+        """
+        from cspine.networks.vertebra_mil import VertebraMIL
+
+        self.check(spec)
+        return VertebraMIL(
+            input_shape=spec.shape,
+            widths=self.widths,
+            residual=self.residual,
+            width=self.width,
+            mixers=self.mixers,
+            heads=self.heads,
+            dropout=self.dropout,
+            seed=seed,
         )

@@ -4,9 +4,8 @@ from importlib import import_module
 from pathlib import Path
 
 from cspine.errors import UsageError
-from cspine.training.localiser.recipe import LocaliserRecipe
+from cspine.training.overrides import AnyRecipe
 from cspine.training.recipe import Recipe
-from cspine.training.refiner.recipe import RefinerRecipe
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -14,7 +13,7 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
 
 
-def load_recipe(name: str) -> Recipe | LocaliserRecipe | RefinerRecipe:
+def load_recipe(name: str) -> AnyRecipe:
     """The recipe of a name.
 
     Raises:
@@ -22,7 +21,7 @@ def load_recipe(name: str) -> Recipe | LocaliserRecipe | RefinerRecipe:
     """
     if name not in recipe_names():
         raise UsageError(f"There is no recipe {name}. Known: {', '.join(recipe_names())}.")
-    recipe: Recipe | LocaliserRecipe | RefinerRecipe = import_module(f"cspine.recipes.{name}").RECIPE
+    recipe: AnyRecipe = import_module(f"cspine.recipes.{name}").RECIPE
     return recipe
 
 

@@ -9,8 +9,11 @@ from cspine.errors import CspineError, UsageError
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.recipe import Recipe
 from cspine.training.refiner.recipe import RefinerRecipe
+from cspine.training.vertebrae.recipe import VertebraRecipe
 
-R = TypeVar("R", bound=Recipe | LocaliserRecipe | RefinerRecipe)
+AnyRecipe = Recipe | LocaliserRecipe | RefinerRecipe | VertebraRecipe
+
+R = TypeVar("R", bound=AnyRecipe)
 
 _FIXED = "name"
 """The name of a recipe is no setting."""
@@ -18,7 +21,7 @@ _FIXED = "name"
 _TRUTHS = {"true": True, "false": False}
 
 
-def settings(recipe: Recipe | LocaliserRecipe | RefinerRecipe) -> dict[str, str]:
+def settings(recipe: AnyRecipe) -> dict[str, str]:
     """Every setting by its dotted name, as text that :func:`with_settings` takes."""
     return {key: _text(value) for key, value in _leaves(recipe).items()}
 

@@ -128,6 +128,7 @@ class FitSettings:
         learning_rate: Highest; it rises over the first twentieth of all steps and falls to nothing as a cosine.
         weight_decay: Of AdamW (Loshchilov and Hutter, 2019).
         fracture_weight: Weight of the fracture loss.
+        overall_weight: Weight of the loss of any fracture, of networks that say so themselves.
         visible_weight: Weight of the loss of visibility.
         where_weight: Weight of the loss of the map of levels.
         maps_weight: Weight of the loss of the maps of a U-Net.
@@ -144,6 +145,7 @@ class FitSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     fracture_weight: float = 1.0
+    overall_weight: float = 0.5
     visible_weight: float = 0.3
     where_weight: float = 0.5
     maps_weight: float = 0.5

@@ -5,17 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.datasets import folds
 from cspine.errors import TrainingError
-from cspine.training.backend import software
 from cspine.training.batches import Sample
+from cspine.training.beginning import begin_run
 from cspine.training.fitting import FoldData, Reporter, fit
-from cspine.training.overrides import settings
 from cspine.training.recipe import Recipe
-from cspine.training.runs import Run, RunFacts, create_run, data_digest
+from cspine.training.runs import Run
 from cspine.training.stacks import prepare
 from cspine.training.teaching import Classroom, taught, teacher_of
-from cspine.training.usable import codes_of, same_cases, usable
+from cspine.training.usable import same_cases, usable
 
 logger = logging.getLogger(__name__)
 
@@ -54,19 +52,7 @@ def start_run(recipe: Recipe, place: TrainingPlace, reporter: Reporter, *, skip_
     teacher_of(recipe)
     recipe.network.fetch()
     found = usable(place.data, skip_broken, reporter)
-    cases = found.cases
-    parts = folds(cases, recipe.split.folds, recipe.split.seed)
-    facts = RunFacts(
-        recipe=recipe.name,
-        settings=settings(recipe),
-        data=place.data.resolve().name,
-        studies=len(cases),
-        digest=data_digest(cases),
-        folds={case.study_uid: part for case, part in zip(cases, parts, strict=True)},
-        software=software(),
-        broken=codes_of(found) if skip_broken else None,
-    )
-    return create_run(place.run, facts)
+    return begin_run(recipe, place.data, found, place.run, skip_broken=skip_broken)
 
 
 def train(recipe: Recipe, run: Run, place: TrainingPlace, chosen: Sequence[int], reporter: Reporter) -> None:
@@ -83,9 +69,7 @@ def train(recipe: Recipe, run: Run, place: TrainingPlace, chosen: Sequence[int],
         TrainingError: The data set is not that of the run, or a fold does not exist.
         InputError: A study cannot be read.
     """
-    wrong = sorted(set(chosen) - set(run.facts.folds.values()))
-    if wrong:
-        raise TrainingError(f"The folds of this run are 0..{max(run.facts.folds.values())}. Received: {wrong[0]}")
+    check_folds(run, chosen)
     stacks = prepare(same_cases(run, place.data), recipe.input, place.cache, reporter.say)
     for number in chosen:
         reporter.say(f"fold {number}")
@@ -94,3 +78,14 @@ def train(recipe: Recipe, run: Run, place: TrainingPlace, chosen: Sequence[int],
         classroom = Classroom(place.cache, run.fold(number))
         rest = list(taught(rest, {stack.case.study_uid for stack in held_out}, recipe, classroom, reporter))
         fit(recipe, FoldData(number, [Sample.of(stack, recipe) for stack in rest], held_out), run.fold(number), reporter)
+
+
+def check_folds(run: Run, chosen: Sequence[int]) -> None:
+    """Makes sure that a run has some folds.
+
+    Raises:
+        TrainingError: One does not exist.
+    """
+    wrong = sorted(set(chosen) - set(run.facts.folds.values()))
+    if wrong:
+        raise TrainingError(f"The folds of this run are 0..{max(run.facts.folds.values())}. Received: {wrong[0]}")

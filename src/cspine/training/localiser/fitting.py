@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cspine.training.epochs import Lesson, fit_epochs
 from cspine.training.fitting import Reporter
-from cspine.training.localiser.batches import Sources, Windows, draw_sample
-from cspine.training.localiser.epochs import Lesson, fit_epochs
+from cspine.training.localiser.batches import Sources, WindowBatches, Windows, draw_sample
 from cspine.training.localiser.judging import judge_windows
 from cspine.training.localiser.losses import VoxelDiceCrossentropy
 from cspine.training.localiser.recipe import LocaliserRecipe
@@ -63,7 +63,8 @@ def fit_localiser(
         OutputError: ``home`` cannot be written.
     """
     lesson = Lesson(
-        draw=partial(draw_sample, sources=sources, recipe=recipe),
+        build=lambda: recipe.network.build(recipe.input, recipe.seed),
+        batches=partial(WindowBatches, partial(draw_sample, sources=sources, recipe=recipe), recipe),
         held_out=held_out,
         judge=lambda model, windows: asdict(judge_windows(model, windows, recipe.input)),
         loss=VoxelDiceCrossentropy(),

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from cspine.datasets import Case, folds
+from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.training.backend import software
+from cspine.training.beginning import begin_run
 from cspine.training.fitting import Reporter
 from cspine.training.localiser.batches import Sources, fixed_windows
 from cspine.training.localiser.fitting import fit_localiser
@@ -17,8 +18,8 @@ from cspine.training.localiser.masked import masked_images, patient_windows
 from cspine.training.localiser.pool import Part, PoolImage, make_pool
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import settings
-from cspine.training.runs import Run, RunFacts, create_run, data_digest, open_run
-from cspine.training.usable import codes_of, same_cases, usable_masks
+from cspine.training.runs import Run, RunFacts, create_run, open_run
+from cspine.training.usable import same_cases, usable_masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,7 @@ def start_localiser(recipe: LocaliserRecipe, place: LocaliserPlace, reporter: Re
             place.run, RunFacts(recipe.name, settings(recipe), "synthetic necks", recipe.pool.necks, digest, {}, software())
         )
     found = usable_masks(place.data, skip_broken, reporter)
-    parts = folds(found.cases, recipe.split.folds, recipe.split.seed)
-    facts = RunFacts(
-        recipe=recipe.name,
-        settings=settings(recipe),
-        data=place.data.resolve().name,
-        studies=len(found.cases),
-        digest=data_digest(found.cases),
-        folds={case.study_uid: part for case, part in zip(found.cases, parts, strict=True)},
-        software=software(),
-        broken=codes_of(found) if skip_broken else None,
-    )
-    return create_run(place.run, facts)
+    return begin_run(recipe, place.data, found, place.run, skip_broken=skip_broken)
 
 
 def train_localiser(recipe: LocaliserRecipe, place: LocaliserPlace, chosen: Sequence[int], reporter: Reporter) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cspine.training.epochs import Lesson, fit_epochs
 from cspine.training.fitting import Reporter
-from cspine.training.localiser.epochs import Lesson, fit_epochs
+from cspine.training.localiser.batches import WindowBatches
 from cspine.training.losses import KnownDiceCrossentropy
 from cspine.training.refiner.crops import draw_sample, fixed_crops
 from cspine.training.refiner.judging import judge_crops
@@ -58,7 +59,8 @@ def fit_refiner(recipe: RefinerRecipe, necks: Sequence[Path], held_out: Sequence
         OutputError: ``home`` cannot be written.
     """
     lesson = Lesson(
-        draw=partial(draw_sample, necks=necks, recipe=recipe),
+        build=lambda: recipe.network.build(recipe.input, recipe.seed),
+        batches=partial(WindowBatches, partial(draw_sample, necks=necks, recipe=recipe), recipe),
         held_out=partial(fixed_crops, held_out, recipe),
         judge=lambda model, crops: asdict(judge_crops(model, crops, recipe.input)),
         loss=KnownDiceCrossentropy(),

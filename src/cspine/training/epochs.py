@@ -1,10 +1,10 @@
-"""Epoch after epoch of a network that sees space, with a checkpoint from which it goes on exactly where it was killed."""
+"""Epoch after epoch of a network, with a checkpoint from which it goes on exactly where it was killed."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import keras
 import numpy as np
@@ -14,13 +14,37 @@ from cspine.training.backend import calculating_in, compiles, prepare_backend, s
 from cspine.training.board import BOARD, Board
 from cspine.training.checkpoint import load_arrays, save_arrays, stored_facts
 from cspine.training.fitting import BEST, CHECKPOINT, LOG, Reporter, save_network, write_whole
-from cspine.training.localiser.batches import Draw, WindowBatches, Windows
-from cspine.training.localiser.recipe import LocaliserRecipe
-from cspine.training.refiner.recipe import RefinerRecipe
+from cspine.training.recipe import FitSettings
 from cspine.training.schedule import optimizer_of
 
+HeldOut = TypeVar("HeldOut")
 
-class SpaceRecord(Protocol):
+
+class Paced(Protocol):
+    """What a recipe says about its epochs."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    @property
+    def fit(self) -> FitSettings:
+        """How the weights are found."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of weights and batches."""
+        ...
+
+
+class Record(Protocol):
     """One line of a log, a dataclass of numbers."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -42,36 +66,40 @@ class SpaceRecord(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class Lesson(Generic[HeldOut]):
     """What a network learns, and what it is judged by.
 
     Attributes:
-        draw: Draws one sample.
-        held_out: Gives the windows that choose the epoch.
-        judge: What the network does on them, by name.
-        loss: What falls.
+        build: Makes the network with fresh weights.
+        batches: Gives the batches of an epoch, counted from 0, from one of them on.
+        held_out: Gives what chooses the epoch.
+        judge: What the network does on that, by name.
+        loss: What falls, or a loss for each output.
         record: Makes a line of the log of epoch, loss, seconds, and what the judge says.
+        weights: Of the losses, where there are several.
     """
 
-    draw: Draw
-    held_out: Callable[[], Windows]
-    judge: Callable[[keras.Model, Windows], dict[str, float]]
-    loss: keras.losses.Loss
-    record: Callable[..., SpaceRecord]
+    build: Callable[[], keras.Model]
+    batches: Callable[[int, int], keras.utils.PyDataset]
+    held_out: Callable[[], HeldOut]
+    judge: Callable[[keras.Model, HeldOut], dict[str, float]]
+    loss: keras.losses.Loss | dict[str, keras.losses.Loss]
+    record: Callable[..., Record]
+    weights: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
     epoch: int = 0
     batch: int = 0
-    records: tuple[SpaceRecord, ...] = field(default=(), repr=False)
+    records: tuple[Record, ...] = field(default=(), repr=False)
 
     @property
-    def best(self) -> SpaceRecord | None:
+    def best(self) -> Record | None:
         return max(reversed(self.records), key=lambda record: record.score, default=None)
 
 
-def fit_epochs(recipe: LocaliserRecipe | RefinerRecipe, lesson: Lesson, home: Path, reporter: Reporter) -> None:
+def fit_epochs(recipe: Paced, lesson: Lesson[HeldOut], home: Path, reporter: Reporter) -> None:
     """Trains the network, from its checkpoint on where there is one.
 
     Writes ``best.keras`` (of the best epoch, and in the end of the last one), ``log.csv``, ``tensorboard`` and ``checkpoint.npz``
@@ -91,16 +119,16 @@ def fit_epochs(recipe: LocaliserRecipe | RefinerRecipe, lesson: Lesson, home: Pa
     seed_everything(recipe.seed)
     home.mkdir(parents=True, exist_ok=True)
     with calculating_in(recipe.fit.precision.value):
-        model = recipe.network.build(recipe.input, recipe.seed)
-    model.compile(optimizer_of(recipe.fit, recipe.fit.epochs * recipe.batches), lesson.loss, jit_compile=compiles())
+        model = lesson.build()
+    optimizer = optimizer_of(recipe.fit, recipe.fit.epochs * recipe.batches)
+    model.compile(optimizer, lesson.loss, loss_weights=lesson.weights, jit_compile=compiles())
     model.optimizer.build(model.trainable_variables)
     progress, path = _Progress(), home / CHECKPOINT
     if path.exists():
         load_arrays(path, model)
         progress = _stored(path, recipe.name, lesson)
-    reporter.say("windows to judge by")
-    windows = lesson.held_out()
-    run = _Run(model, recipe, lesson, windows, home, reporter)
+    reporter.say("what to judge by")
+    run = _Run(model, recipe, lesson, lesson.held_out(), home, reporter)
     with Board.in_folder(home / BOARD, progress.epoch) as board:
         while progress.epoch < recipe.fit.epochs:
             progress = _epoch(run, progress)
@@ -112,18 +140,18 @@ class _Run:
     """All that an epoch touches."""
 
     model: keras.Model
-    recipe: LocaliserRecipe | RefinerRecipe
-    lesson: Lesson
-    windows: Windows
+    recipe: Paced
+    lesson: Lesson[Any]
+    held_out: Any
     home: Path
     reporter: Reporter
 
 
 def _epoch(run: _Run, progress: _Progress) -> _Progress:
     begin = time.monotonic()
-    batches = WindowBatches(run.lesson.draw, run.recipe, progress.epoch, progress.batch)
+    batches = run.lesson.batches(progress.epoch, progress.batch)
     loss = run.model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[_Watch(run, progress)]).history["loss"][-1]
-    found = run.lesson.judge(run.model, run.windows)
+    found = run.lesson.judge(run.model, run.held_out)
     seconds = round(time.monotonic() - begin, 1)
     record = run.lesson.record(epoch=progress.epoch + 1, loss=float(loss), **found, seconds=seconds)
     progress = _Progress(progress.epoch + 1, 0, (*progress.records, record))
@@ -156,7 +184,7 @@ class _Watch(keras.callbacks.Callback):
             self._saved = time.monotonic()
 
 
-def _stored(path: Path, name: str, lesson: Lesson) -> _Progress:
+def _stored(path: Path, name: str, lesson: Lesson[Any]) -> _Progress:
     facts: dict[str, Any] = stored_facts(path)
     try:
         return _Progress(**facts | {"records": tuple(lesson.record(**record) for record in facts["records"])})
@@ -164,7 +192,7 @@ def _stored(path: Path, name: str, lesson: Lesson) -> _Progress:
         raise TrainingError(f"The checkpoint {path} does not belong to a {name}. Train again into a new folder.") from error
 
 
-def _log(records: Sequence[SpaceRecord]) -> str:
+def _log(records: Sequence[Record]) -> str:
     names = [item.name for item in fields(records[0])]
     rows = [asdict(record) for record in records]
     return "\n".join([",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in rows)]) + "\n"

@@ -1,0 +1,111 @@
+"""What a network that judges vertebra by vertebra is fed: the same for training and for service."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.geometry import Grid, Vector
+from cspine.imaging.windowing import windowed
+from cspine.specs import MASK_STEP, VertebraSpec
+
+STEPS = 255
+"""Crops are kept in so many steps of grey, far finer than noise; the service rounds alike."""
+
+_MORE_MM = 3.0
+"""What is judged beyond the height of a vertebra: it may be off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How a crop lies around a vertebra.
+
+    Attributes:
+        centre_mm: Its middle, LPS ``(x, y, z)``.
+        axis: Unit vector along the spine, towards the head, LPS.
+        height_mm: Of the vertebra, along it.
+    """
+
+    centre_mm: Vector
+    axis: Vector
+    height_mm: float
+
+
+def vertebra_grid(pose: Pose, spec: VertebraSpec, spare: tuple[int, int, int] = (0, 0, 0)) -> Grid:
+    """The slices of a crop, feet to head: across the spine, columns to the patient's left.
+
+    Args:
+        pose: Where.
+        spec: What the network sees.
+        spare: Slices, rows and columns that are added on either side.
+    """
+    z, y, x = (side + 2 * more for side, more in zip((spec.depth, *spec.size), spare, strict=True))
+    grid = Grid.upright(pose.centre_mm, (z, y, x), spec.spacing_mm)
+    return replace(grid, affine=_turned(grid, frame(pose.axis)).affine)
+
+
+def frame(axis: Vector) -> NDArray[np.float64]:
+    """Unit vectors along the spine, to the back and to the left, ``(3, 3)``, one a column."""
+    up = np.asarray(axis, dtype=np.float64)
+    left = np.array([1.0, 0.0, 0.0]) - up[0] * up
+    left /= np.linalg.norm(left)
+    return np.stack([up, np.cross(up, left), left], axis=1)
+
+
+def _turned(grid: Grid, axes: NDArray[np.float64]) -> Grid:
+    """The same box of voxels around the same middle, along other axes."""
+    affine = np.eye(4)
+    affine[:3, :3] = axes * np.asarray(grid.spacing_mm)
+    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ ((np.asarray(grid.shape) - 1) / 2)
+    return replace(grid, affine=affine)
+
+
+def mask_grid(crop: Grid) -> Grid:
+    """The slices of a crop in the larger pixels of its mask."""
+    z, y, x = crop.shape
+    affine = crop.affine.copy()
+    affine[:3, 1:3] *= MASK_STEP
+    affine[:3, 3] = crop.world((0, (MASK_STEP - 1) / 2, (MASK_STEP - 1) / 2))
+    return replace(crop, shape=(z, y // MASK_STEP, x // MASK_STEP), affine=affine)
+
+
+def greyed(hu: NDArray[np.floating], spec: VertebraSpec) -> NDArray[np.uint8]:
+    """Hounsfield units as the network sees them, in :data:`STEPS` of grey."""
+    return np.rint(windowed(hu, spec.window_hu) * STEPS).astype(np.uint8)
+
+
+def judged_slices(height_mm: float, spec: VertebraSpec) -> NDArray[np.intp]:
+    """Which of the slices of a crop are judged, ``(slices,)``: evenly over the height of its vertebra, and a little more."""
+    most = (spec.depth - 1 - 2 * spec.neighbours) / max(spec.slices - 1, 1)
+    pitch = np.clip((height_mm + _MORE_MM) / spec.slices / spec.spacing_mm[0], 1.0, most)
+    places = (spec.depth - 1) / 2 + (np.arange(spec.slices) - (spec.slices - 1) / 2) * pitch
+    return np.asarray(np.floor(places + 0.5), dtype=np.intp)
+
+
+def vertebra_input(
+    grey: NDArray[np.uint8], mask: NDArray[np.bool_], judged: NDArray[np.intp], spec: VertebraSpec
+) -> NDArray[np.float32]:
+    """A crop as the network takes it.
+
+    Args:
+        grey: Of :func:`greyed`, ``(depth, rows, columns)``.
+        mask: Which pixels of its :func:`mask_grid` are the vertebra, ``(depth, rows / 2, columns / 2)``.
+        judged: Of :func:`judged_slices`, ``(slices,)``.
+        spec: What the network sees.
+
+    Returns:
+        ``(slices, rows, columns, channels)``: slices feet to head and the mask, 0..1.
+    """
+    around = judged[:, None] + np.arange(-spec.neighbours, spec.neighbours + 1)
+    out = np.empty((spec.slices, *spec.size, spec.channels), np.float32)
+    np.divide(np.moveaxis(grey[around], 1, -1), np.float32(STEPS), out=out[..., :-1])
+    out[..., -1] = smooth_mask(mask, spec)[judged].repeat(MASK_STEP, axis=1).repeat(MASK_STEP, axis=2) if spec.masked else 1.0
+    return out
+
+
+def smooth_mask(mask: NDArray[np.bool_], spec: VertebraSpec) -> NDArray[np.float32]:
+    """A mask whose border says no more than roughly where it is, 0..1."""
+    z, y, x = spec.spacing_mm
+    sigma = [spec.mask_blur_mm / side for side in (z, MASK_STEP * y, MASK_STEP * x)]
+    return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=2.5), dtype=np.float32)

@@ -1,0 +1,181 @@
+"""The flagship: it looks closely at each vertebra, slice by slice, and then judges the seven together."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import keras
+from keras import layers
+
+from cspine.networks.convolution import Convolution, fresh
+from cspine.networks.instances import InView, NoisyOr, OwnCells, OwnFeatures, Refold, SelfAttention, SliceAttention, StudyTokens
+from cspine.networks.settings import FRACTURE_CELL
+
+_RARE = -4.0
+"""Logit of a fracture before training, of a cell and of a vertebra."""
+
+_FINE = 3
+"""Halvings after which cells are judged: :data:`FRACTURE_CELL` pixels."""
+
+
+@keras.saving.register_keras_serializable(package="cspine")
+class VertebraMIL(keras.Model):
+    """Multiple-instance learning over the slices of each vertebra, then attention among the vertebrae.
+
+    A small convolutional backbone looks at every slice (with its neighbours and the mask of the vertebra as channels) and says of
+    each cell of eight pixels how much it looks broken. What lies in the vertebra's own cells makes the features of the slice;
+    gated attention weighs the slices of a vertebra. The seven vertebrae, and a token for the study, attend to one another.
+    Slices and vertebrae are folded into the batch, so that everything is convolution or attention.
+
+    Answers ``fracture`` ``(n, 7)``, ``overall`` ``(n, 1)``, ``slices`` ``(n, 7, slices)``, how much each slice looks broken,
+    ``attention`` ``(n, 7, slices)``, its weight, and ``fracture_map`` ``(n, 7, slices, rows / 8, columns / 8)``, all in 0..1.
+
+    Args:
+        input_shape: Of the crops of one study, ``(7, slices, rows, columns, channels)``.
+        widths: Filters after each halving of a slice, the stem first; four at least.
+        residual: Whether pairs of convolutions are bridged (He et al., 2016).
+        width: Of the features of slices and of tokens.
+        mixers: Layers of attention among the vertebrae; with none each is judged alone, and any fracture is their noisy-OR.
+        heads: Of each such layer.
+        dropout: Share of features that are dropped.
+        seed: Of the fresh weights and of dropout.
+    """
+
+    def __init__(  # noqa: PLR0913  # a network names everything that its config holds
+        self,
+        *,
+        input_shape: Sequence[int],
+        widths: Sequence[int] = (16, 32, 64, 96),
+        residual: bool = False,
+        width: int = 96,
+        mixers: int = 2,
+        heads: int = 4,
+        dropout: float = 0.2,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        # Layers
+        levels, slices, rows, columns, channels = input_shape
+        seeds = count(seed * 1000)
+        backbone = _Backbone(widths, seeds, residual=residual)
+        evidence = _judgement("evidence", seeds, convolution=True)
+        embed = layers.Dense(width, activation="relu", kernel_initializer=fresh(seeds), name="slice_features")
+        attend = SliceAttention(width, seed=next(seeds), name="attend")
+        describe = layers.Dense(width, kernel_initializer=fresh(seeds), name="vertebra_features")
+        mixer = [_Mixer(f"mixer{i}", width, heads, dropout, seeds) for i in range(mixers)]
+        level, study = _judgement("level", seeds), _judgement("study", seeds, before=0.0)
+
+        # Functional model
+        crops = keras.Input(tuple(input_shape), name="crops")
+        there = InView(name="in_view")(crops)
+        flat = Refold((rows, columns, channels), name="fold")(crops)
+        cells = backbone(flat)
+        broken = evidence(cells)
+        found, loud = OwnFeatures(name="own")([cells, broken, OwnCells(FRACTURE_CELL, name="own_cells")(flat)])
+        features = layers.Dropout(dropout, seed=next(seeds), name="dropout")(embed(found))
+        features = Refold((levels, slices, width), name="unfold_features")(features)
+        loud = Refold((levels, slices, 1), name="unfold_slices")(loud)
+        vertebrae, weights = attend([features, loud])
+        tokens, mask = StudyTokens(seed=next(seeds), name="tokens")([describe(vertebrae), there])
+        for mix in mixer:
+            tokens = mix(tokens, mask)
+        said = Refold((levels,), name="level_logits")(level(layers.Concatenate(name="of_level")([tokens[:, 1:], vertebrae])))
+        overall = NoisyOr(name="noisy_or")([said, there])
+        if mixer:
+            overall = layers.Add(name="of_study")([overall, study(tokens[:, 0])])
+        maps = Refold((levels, slices, rows // FRACTURE_CELL, columns // FRACTURE_CELL), name="unfold_map")(broken)
+        logits = {
+            "fracture": said,
+            "overall": overall,
+            "slices": Refold((levels, slices), name="slice_logits")(loud),
+            "fracture_map": maps,
+        }
+        outputs = {name: layers.Activation("sigmoid", dtype="float32", name=name)(logit) for name, logit in logits.items()}
+        outputs["attention"] = layers.Activation("linear", dtype="float32", name="attention")(weights)
+        super().__init__(inputs=crops, outputs=outputs, **kwargs)
+
+        # Config
+        self.crops_shape = tuple(input_shape)
+        self.widths = tuple(widths)
+        self.residual = residual
+        self.width = width
+        self.mixers = mixers
+        self.heads = heads
+        self.dropout = dropout
+        self.seed = seed
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "input_shape": self.crops_shape,
+            "widths": self.widths,
+            "residual": self.residual,
+            "width": self.width,
+            "mixers": self.mixers,
+            "heads": self.heads,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "VertebraMIL":  # noqa: ARG003
+        """The network that :meth:`get_config` described."""
+        return cls(**config)
+
+
+class _Backbone:
+    """Pairs of convolutions with pooling between; what the coarsest sees is brought back up beside the cells that are judged."""
+
+    def __init__(self, widths: Sequence[int], seeds: Iterator[int], *, residual: bool) -> None:
+        self._stem = Convolution("stem", widths[0], seeds, size=5, strides=2)
+        self._pairs = [
+            (Convolution(f"stage{i}a", width, seeds), Convolution(f"stage{i}b", width, seeds))
+            for i, width in enumerate(widths[1:], 1)
+        ]
+        self._context = Convolution("context", widths[_FINE - 1], seeds, size=1)
+        self._neck = Convolution("neck", widths[_FINE - 1], seeds, size=1)
+        self._up = 2 ** (len(widths) - _FINE)
+        self._residual = residual
+
+    def __call__(self, slices: Any) -> Any:
+        """Features of cells ``(n, rows / 8, columns / 8, width)``."""
+        x = self._stem(slices)
+        fine = x
+        for halvings, (first, second) in enumerate(self._pairs, 2):
+            x = first(layers.MaxPooling2D(name=f"pool{halvings}")(x))
+            x = layers.Add(name=f"bridge{halvings}")([x, second(x)]) if self._residual else second(x)
+            fine = x if halvings == _FINE else fine
+        wide = layers.UpSampling2D(self._up, interpolation="bilinear", name="context_up")(self._context(x))
+        return self._neck(layers.Concatenate(name="fine_and_context")([fine, wide]))
+
+
+class _Mixer:
+    """Attention of tokens to one another and what follows it, each after a normalisation and beside a bridge."""
+
+    def __init__(self, name: str, width: int, heads: int, dropout: float, seeds: Iterator[int]) -> None:
+        self._name = name
+        self._before, self._between = (
+            layers.LayerNormalization(epsilon=1e-5, name=f"{name}_{place}") for place in ("before", "between")
+        )
+        self._attend = SelfAttention(heads, seed=next(seeds), name=f"{name}_attention")
+        self._rise = layers.Dense(2 * width, activation="relu", kernel_initializer=fresh(seeds), name=f"{name}_rise")
+        self._fall = layers.Dense(width, kernel_initializer=fresh(seeds), name=f"{name}_fall")
+        self._drops = [layers.Dropout(dropout, seed=next(seeds), name=f"{name}_dropout{i}") for i in range(2)]
+
+    def __call__(self, tokens: Any, mask: Any) -> Any:
+        """Tokens ``(n, 8, width)``."""
+        heard = self._drops[0](self._attend([self._before(tokens), mask]))
+        tokens = layers.Add(name=f"{self._name}_heard")([tokens, heard])
+        thought = self._drops[1](self._fall(self._rise(self._between(tokens))))
+        return layers.Add(name=f"{self._name}_thought")([tokens, thought])
+
+
+def _judgement(name: str, seeds: Iterator[int], *, before: float = _RARE, convolution: bool = False) -> layers.Layer:
+    """To one number, which is about ``before`` before training."""
+    start = {
+        "kernel_initializer": keras.initializers.GlorotUniform(seed=next(seeds)),
+        "bias_initializer": keras.initializers.Constant(before),
+    }
+    return layers.Conv2D(1, 1, name=name, **start) if convolution else layers.Dense(1, name=name, **start)

@@ -1,0 +1,22 @@
+"""The flagship: a close look at each vertebra, slice by slice, and a judgement of the seven together.
+
+It sees 16 slices of each vertebra, 64 x 80 mm in pixels of 0.5 mm, each with its neighbours and the mask of the vertebra.
+
+Command: ``cspine train vertebra_mil --data DIR -o RUN``
+Device: not trained yet.
+Time: not measured.
+Score: none yet.
+Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or where the localiser finds them.
+"""
+
+from cspine.networks.settings import VertebraMILSettings
+from cspine.specs import VertebraSpec
+from cspine.training.recipe import FitSettings
+from cspine.training.vertebrae.recipe import VertebraRecipe
+
+RECIPE = VertebraRecipe(
+    name="vertebra_mil",
+    network=VertebraMILSettings(),
+    input=VertebraSpec(spacing_mm=(1.0, 0.5, 0.5), depth=51, size=(128, 160), slices=16, neighbours=1, window_hu=(-200.0, 1700.0)),
+    fit=FitSettings(epochs=12, learning_rate=1.5e-3, fracture_map_weight=5.0),
+)

@@ -1,0 +1,193 @@
+"""Studies as a network sees them that judges vertebra by vertebra, cut once and kept on disk."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import cache as remembered
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import CERVICAL, Level
+from cspine.datasets import Case, box_in_world, load_mask
+from cspine.datasets.cache import Cache
+from cspine.datasets.masks import without_islands
+from cspine.geometry import Grid
+from cspine.imaging import sample
+from cspine.imaging.crops import cut
+from cspine.imaging.vertebrae import Pose, greyed, mask_grid, vertebra_grid
+from cspine.locating import Localiser
+from cspine.locating.poses import find_poses, jittered, well_in_view
+from cspine.reading import read_study
+from cspine.results import LevelStatus
+from cspine.specs import VertebraSpec
+from cspine.study import Study
+from cspine.training.labels import BOX_BIT, CRACK_BIT
+from cspine.training.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_marks
+from cspine.training.vertebrae.recipe import CropSettings
+from cspine.volume import LabelMap, Volume
+
+_FORMAT = 1
+_FILES = 2
+"""Arrays of a study that stay open: its pictures and its marks."""
+
+logger = logging.getLogger(__name__)
+
+
+class Finder(StrEnum):
+    """Who says where the vertebrae of a study are."""
+
+    MASK = "mask"
+    """Its mask, where it has one; else the localiser."""
+
+    LOCALISER = "localiser"
+    """The localiser, always: as in service."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyCrops:
+    """The crops of one study, with what is spare around them.
+
+    Attributes:
+        case: The study.
+        grey: The picture in 256 steps, ``(7, depth, rows, columns)``; read from disk as it is needed.
+        marks: Level of each pixel, plus :data:`cspine.training.labels.BOX_BIT` in a box and
+            :data:`cspine.training.labels.CRACK_BIT` on a known fracture, on the larger pixels of masks,
+            ``(7, depth, rows / 2, columns / 2)``.
+        heights_mm: Of the vertebrae; 0 of those that are not in the scan, ``(7,)``.
+        learnable: Whether enough of a vertebra is in view to learn its label, ``(7,)``.
+        affines: Of the pictures, index to world, ``(7, 4, 4)``.
+    """
+
+    case: Case
+    grey: NDArray[np.uint8] = field(repr=False)
+    marks: NDArray[np.uint8] = field(repr=False)
+    heights_mm: NDArray[np.float64] = field(repr=False)
+    learnable: NDArray[np.bool_] = field(repr=False)
+    affines: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """Which levels are in the scan, ``(7,)``."""
+        return np.asarray(self.heights_mm > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How crops are cut.
+
+    Attributes:
+        spec: What the network sees.
+        settings: The recipe's.
+        finder: Who finds the vertebrae.
+        turn: Which of the turns: 0 is not tilted at all, as in service.
+    """
+
+    spec: VertebraSpec
+    settings: CropSettings
+    finder: Finder = Finder.MASK
+    turn: int = 0
+
+
+def prepare_crops(
+    cases: Iterable[Case], cutting: Cutting, cache: Path, tell: Callable[[str], None] = logger.info
+) -> list[StudyCrops]:
+    """The crops of some studies, from ``cache`` where they were cut before.
+
+    Raises:
+        InputError: A study, mask or box cannot be read.
+        OutputError: ``cache`` cannot be written.
+    """
+    kept, given, found = Cache(cache, LIMIT_BYTES), list(cases), []
+    let_be_open(_FILES * len(given))
+    for number, case in enumerate(given, 1):
+        tell(f"cutting study {number} of {len(given)}")
+        found.append(_study(case, cutting, kept))
+    return found
+
+
+def _study(case: Case, cutting: Cutting, cache: Cache) -> StudyCrops:
+    by_mask = cutting.finder is Finder.MASK and case.mask is not None
+    images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
+    others = (case.mask if by_mask else None, crack_mask(case))
+    source = cache.content([*images, *(path for path in others if path is not None)])
+    spec, settings = cutting.spec, cutting.settings
+    made = {
+        "format": _FORMAT,
+        "vertebrae": [spec.spacing_mm, spec.depth, spec.size, spec.window_hu, settings.spare],
+        "tilt": [cutting.turn, settings.tilt_deg if cutting.turn else 0.0],
+        "levels": "mask" if by_mask else _localiser(settings.localiser).package.sha256,
+        "boxes": [asdict(box) for box in case.boxes],
+    }
+    found = cache.arrays(source, made, lambda: _cut(case, cutting, by_mask=by_mask))
+    return StudyCrops(case, **{name: found[name] for name in ("grey", "marks", "heights_mm", "learnable", "affines")})
+
+
+@remembered
+def _localiser(name: str) -> Localiser:
+    return Localiser(name)
+
+
+def _cut(case: Case, cutting: Cutting, *, by_mask: bool) -> dict[str, NDArray[Any]]:
+    study = read_study(case.images)
+    if by_mask and case.mask is not None:
+        labels = without_islands(load_mask(case.mask))
+        seen = well_in_view(labels)
+    else:
+        labels, seen = _found(study.volume, _localiser(cutting.settings.localiser))
+    poses = {level: pose for level, pose in find_poses(labels).items() if level in seen}
+    if cutting.turn:
+        poses = jittered(poses, _chance(case, cutting.turn), cutting.settings.tilt_deg)
+    return _arrays(case, study, labels, poses, cutting) | {"learnable": np.array([seen.get(level, False) for level in CERVICAL])}
+
+
+def _found(volume: Volume, localiser: Localiser) -> tuple[LabelMap, dict[Level, bool]]:
+    """The labels of a localiser, and whether each level that it names surely is in view."""
+    located = localiser(volume)
+    enough = well_in_view(located.labels)
+    sure = [vertebra.level for vertebra in located.vertebrae if vertebra.status is not LevelStatus.UNCERTAIN]
+    return located.labels, {level: enough[level] for level in sure}
+
+
+def _chance(case: Case, turn: int) -> np.random.Generator:
+    digest = hashlib.sha256(case.study_uid.encode()).digest()
+    return np.random.default_rng([turn, int.from_bytes(digest[:8], "big")])
+
+
+def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Pose], cutting: Cutting) -> dict[str, NDArray[Any]]:
+    spec, spare = cutting.spec, cutting.settings.spare
+    cracks = crack_mask(case)
+    broken = load_mask(cracks) if cracks is not None else None
+    boxes = [box_in_world(study, case, box).corners_mm for box in case.boxes]
+    shape = tuple(side + 2 * more for side, more in zip((spec.depth, *spec.size), spare, strict=True))
+    grey = np.zeros((len(CERVICAL), *shape), np.uint8)
+    marks = np.zeros((len(CERVICAL), shape[0], shape[1] // 2, shape[2] // 2), np.uint8)
+    heights, affines = np.zeros(len(CERVICAL)), np.tile(np.eye(4), (len(CERVICAL), 1, 1))
+    for level, pose in poses.items():
+        i, grid = level - 1, vertebra_grid(pose, spec, spare)
+        wide = mask_grid(grid)
+        grey[i] = greyed(cut(study.volume, grid).hu, spec)
+        marks[i] = level_marks(sample(labels, wide))
+        if broken is not None:
+            marks[i][sample(broken, wide).labels == level] |= CRACK_BIT
+        for corners in boxes:
+            marks[i][_within(corners, study.volume.grid, wide)] |= BOX_BIT
+        heights[i], affines[i] = pose.height_mm, grid.affine
+    return {"grey": grey, "marks": marks, "heights_mm": heights, "affines": affines}
+
+
+def _within(corners_mm: NDArray[np.float64], image: Grid, grid: Grid) -> NDArray[np.bool_]:
+    """Which voxels of a grid lie in a box that was drawn on a stored image, ``(z, y, x)``.
+
+    It reaches half a slice to either side, or half a voxel of the grid where that is more.
+    """
+    box = image.index(corners_mm)
+    reach = max(0.5, grid.spacing_mm[0] / image.spacing_mm[0] / 2)
+    margin = np.array([reach, 0.0, 0.0])
+    low, high = box.min(axis=0) - margin, box.max(axis=0) + margin
+    index = image.index(grid.world(np.moveaxis(np.indices(grid.shape), 0, -1)))
+    return np.asarray(((index >= low) & (index <= high)).all(axis=-1))

@@ -1,0 +1,112 @@
+"""Finding the weights of a network that judges vertebra by vertebra."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cspine.evaluation.metrics import auroc, mean_level_auroc
+from cspine.networks.loading import load_network
+from cspine.training.epochs import Lesson, fit_epochs
+from cspine.training.fitting import BEST, HELD_OUT, Reporter, write_whole
+from cspine.training.losses import KnownBinaryCrossentropy
+from cspine.training.recipe import FitSettings
+from cspine.training.vertebrae.batches import VertebraBatches
+from cspine.training.vertebrae.crops import StudyCrops
+from cspine.training.vertebrae.prediction import said_of, scores_of
+from cspine.training.vertebrae.recipe import VertebraRecipe
+
+_CELL_POSITIVE = 3.0
+"""How much more a broken cell counts than a whole one: one in a hundred is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class VertebraRecord:
+    """One line of the log.
+
+    Attributes:
+        epoch: Counted from 1.
+        loss: Mean of the epoch, or of what was left of it after a resume.
+        auroc_overall: Of any fracture, on held-out patients; NaN where they are all alike.
+        auroc_levels: Mean over the levels that can be judged.
+        seconds: Training and judging.
+    """
+
+    epoch: int
+    loss: float
+    auroc_overall: float
+    auroc_levels: float
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        """What the best epoch is chosen by."""
+        known = [value for value in (self.auroc_overall, self.auroc_levels) if math.isfinite(value)]
+        return float(np.mean(known)) if known else float("-inf")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VertebraFold:
+    """The patients of one fold.
+
+    Attributes:
+        number: Which patients are held out.
+        learnt_from: The others; each as often as it was cut.
+        held_out: These.
+    """
+
+    number: int
+    learnt_from: Sequence[StudyCrops]
+    held_out: Sequence[StudyCrops]
+
+
+def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, reporter: Reporter) -> None:
+    """Trains one network, from its checkpoint on where there is one.
+
+    Writes ``best.keras``, ``log.csv``, ``tensorboard``, ``held_out.csv`` and ``checkpoint.npz`` into ``home``.
+
+    Raises:
+        TrainingError: The checkpoint does not fit, or the loss is no number any more.
+        OutputError: ``home`` cannot be written.
+    """
+    lesson = Lesson(
+        build=lambda: recipe.network.build(recipe.input, recipe.seed * 100 + data.number),
+        batches=partial(VertebraBatches, data.learnt_from, recipe, data.number),
+        held_out=lambda: data.held_out,
+        judge=partial(_judge, recipe=recipe),
+        loss=losses(recipe.fit),
+        record=VertebraRecord,
+        weights=weights(recipe.fit),
+    )
+    fit_epochs(recipe, lesson, home, reporter)
+    model = load_network(home / BEST)
+    said = [said_of(model, study, recipe) for study in data.held_out]
+    write_whole(home / HELD_OUT, scores_of(data.held_out, said).to_csv())
+
+
+def losses(settings: FitSettings) -> dict[str, keras.losses.Loss]:
+    """One for each output that learns; the weights of slices learn through the vertebrae."""
+    judged = {name: KnownBinaryCrossentropy(settings.positive_weight) for name in ("fracture", "overall", "slices")}
+    return {**judged, "fracture_map": KnownBinaryCrossentropy(_CELL_POSITIVE)}
+
+
+def weights(settings: FitSettings) -> dict[str, float]:
+    """Of these losses."""
+    return {
+        "fracture": settings.fracture_weight,
+        "overall": settings.overall_weight,
+        "slices": settings.where_weight,
+        "fracture_map": settings.fracture_map_weight,
+    }
+
+
+def _judge(model: keras.Model, held_out: Sequence[StudyCrops], recipe: VertebraRecipe) -> dict[str, float]:
+    scores = scores_of(held_out, [said_of(model, study, recipe) for study in held_out])
+    return {
+        "auroc_overall": auroc(scores.truth[:, 0], scores.scores[:, 0]),
+        "auroc_levels": mean_level_auroc(scores.truth, scores.scores),
+    }

@@ -1,0 +1,104 @@
+"""What a recipe of a network that judges vertebra by vertebra says."""
+
+from dataclasses import dataclass, field
+
+from cspine.errors import UsageError
+from cspine.networks.settings import VertebraMILSettings
+from cspine.specs import VertebraSpec
+from cspine.training.recipe import BoxUse, CrackUse, FitSettings, SplitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CropSettings:
+    """How crops are cut for training: once, and kept.
+
+    Attributes:
+        spare: Slices, rows and columns around a crop that are cut too, so that it can be moved; rows and columns are even.
+        turns: How many times each study that is learnt from is cut, each time tilted otherwise.
+        tilt_deg: Standard deviation of the tilt about either axis.
+        localiser: Who finds the vertebrae of studies without masks: a package of kind localiser, by folder or name.
+    """
+
+    spare: tuple[int, int, int] = (6, 12, 12)
+    turns: int = 1
+    tilt_deg: float = 5.0
+    localiser: str = "localiser_phantoms"
+
+    def __post_init__(self) -> None:
+        if min(self.spare) < 0 or any(side % 2 for side in self.spare[1:]) or self.turns < 1:
+            raise UsageError(f"crops needs one turn at least, and spare rows and columns that are even. Received: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class VertebraLabels:
+    """What is learnt of where a fracture is.
+
+    Attributes:
+        boxes: Whether boxes tell in which slices and cells a fractured level is broken.
+        cracks: The same of the known fractures of a phantom, which patients do not have.
+    """
+
+    boxes: BoxUse = BoxUse.LABEL
+    cracks: CrackUse = CrackUse.LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class CropChance:
+    """How crops are changed in training; 0 is not at all.
+
+    Attributes:
+        shift_mm: Standard deviation by which a crop is off along each axis, as a localiser is; never more than what is spare.
+        height: Standard deviation by which the height of a vertebra is off, relative.
+        mask_shift_mm: The same as ``shift_mm`` for the mask against the picture.
+        mask_wrong: How often a mask is grown or shrunk by a pixel.
+        flip: Probability of a mirrored study.
+        gain: Relative change of contrast, either way.
+        offset: Change of brightness, in units of the window, either way.
+        noise: Largest standard deviation of added noise, in units of the window.
+        blur: How often slices are averaged with the next, as of a thicker scan.
+        hidden: How often only some neighbouring levels are in the scan.
+        mixup: Share of batches whose studies are mixed in pairs (Zhang et al., 2018).
+    """
+
+    shift_mm: float = 2.0
+    height: float = 0.1
+    mask_shift_mm: float = 1.0
+    mask_wrong: float = 0.3
+    flip: float = 0.5
+    gain: float = 0.12
+    offset: float = 0.05
+    noise: float = 0.03
+    blur: float = 0.2
+    hidden: float = 0.15
+    mixup: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class VertebraRecipe:
+    """One experiment.
+
+    Attributes:
+        name: What it is called on the command line.
+        network: The network and its settings.
+        input: What it is fed.
+        crops: How crops are cut.
+        labels: What is learnt of where a fracture is.
+        chance: How crops are changed.
+        batch: Studies in a batch.
+        batches: Batches in an epoch.
+        fit: How the weights are found.
+        split: How patients are parted.
+        seed: Of weights, batches and chance.
+    """
+
+    name: str
+    network: VertebraMILSettings
+    input: VertebraSpec
+    crops: CropSettings = field(default_factory=CropSettings)
+    labels: VertebraLabels = field(default_factory=VertebraLabels)
+    chance: CropChance = field(default_factory=CropChance)
+    batch: int = 2
+    batches: int = 250
+    fit: FitSettings = field(default_factory=FitSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    seed: int = 0
