@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cspine.cli import main
+from cspine.datasets import cache as cache_module
 from cspine.datasets.cache import Cache
 from cspine.errors import OutputError
 
@@ -146,6 +148,8 @@ ENDLESS = """
 import sys
 from pathlib import Path
 import numpy as np
+from cspine.cli import main
+from cspine.datasets import cache as cache_module
 from cspine.datasets.cache import Cache
 
 n = 0
@@ -172,6 +176,40 @@ def test_sudden_death_leaves_whole_entries_and_rubbish_that_is_cleaned(tmp_path:
         os.utime(left, (0, 0))
     Cache(tmp_path).clean()
     assert list((tmp_path / "making").iterdir()) == []
+
+
+def test_a_writer_that_dies_among_others_leaves_nothing_half_read(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    for round_number in range(3):
+        workers = [context.Process(target=write_many, args=(tmp_path, 3 * round_number + n)) for n in range(3)]
+        for worker in workers:
+            worker.start()
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("making/*")) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        workers[0].kill()
+        for worker in workers:
+            worker.join()
+
+        assert [worker.exitcode for worker in workers[1:]] == [0, 0]
+    assert main(["cache", str(tmp_path), "--clean"]) == 0
+    assert list((tmp_path / "making").iterdir()) == []
+
+
+def test_cleaning_everything_makes_a_writer_write_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, cleaned = cache_module._save, []
+
+    def save_after_cleaning(path: Path, array: NDArray[np.int16]) -> None:
+        if not cleaned:
+            cleaned.append(Cache(tmp_path).clean(0))
+        save(path, array)
+
+    monkeypatch.setattr(cache_module, "_save", save_after_cleaning)
+    found = Cache(tmp_path).arrays("a", HOW, Maker())
+
+    assert cleaned == [0]
+    assert isinstance(found["hu"], np.memmap)
+    assert Cache(tmp_path).use().entries == 1
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
