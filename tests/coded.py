@@ -23,6 +23,7 @@ from cspine.modelpack import (
     NetworkFile,
     OperatingPoint,
     Samples,
+    SliceManifest,
     TrainingData,
     TrainingFacts,
     write_package,
@@ -131,7 +132,7 @@ def coded_network(folder: Path) -> Path:
 
 def coded_manifest(training_data: TrainingData = TrainingData.PHANTOMS) -> Manifest:
     """The manifest of the package with that network."""
-    return Manifest(
+    return SliceManifest(
         name="coded",
         version="3",
         kind="slices",

@@ -66,19 +66,31 @@ class Judgement:
     Attributes:
         probability: Calibrated, 0..1.
         threshold: From here on it counts as positive, at the operating point of the result.
+        low: The lowest probability of several views of the study; ``None`` where there is but one.
+        high: The highest.
     """
 
     probability: float
     threshold: float
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 <= self.probability <= 1 and 0 <= self.threshold <= 1):
             raise ValueError(f"A probability and its threshold must lie in 0..1. Received: {self}")
+        low, high = self.probability if self.low is None else self.low, self.probability if self.high is None else self.high
+        if not 0 <= low <= self.probability <= high <= 1:
+            raise ValueError(f"A probability lies between those of its views. Received: {self}")
 
     @property
     def positive(self) -> bool:
         """Whether the threshold is reached."""
         return self.probability >= self.threshold
+
+    @property
+    def sure(self) -> bool:
+        """Whether all views agree on that."""
+        return self.low is None or self.high is None or self.low >= self.threshold or self.high < self.threshold
 
 
 @dataclass(frozen=True, slots=True)

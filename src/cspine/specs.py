@@ -11,8 +11,8 @@ OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS = len(CERVICAL) + 1, len(CERVICAL) + 2
 
 VOXEL_CLASSES = OTHER_BONE_CLASS + 1
 
-MASK_STEP = 2
-"""Pixels of a vertebra crop per pixel of its mask, along rows and columns."""
+MASK_STEP, FRACTURE_CELL = 2, 8
+"""Pixels of a vertebra crop per pixel of its mask, and per cell of the map that says where it looks broken: rows and columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +147,10 @@ class VertebraSpec:
         counts = min(self.slices, self.depth, *self.size)
         if min(self.spacing_mm) <= 0 or counts < 1 or min(self.neighbours, self.mask_blur_mm) < 0 or low >= high:
             raise GeometryError(f"A vertebra specification needs positive spacing and sizes and a rising window. Received: {self}")
-        if self.depth < self.slices + 2 * self.neighbours or any(side % MASK_STEP for side in self.size):
+        if self.depth < self.slices + 2 * self.neighbours or any(side % FRACTURE_CELL for side in self.size):
             raise GeometryError(
                 f"A vertebra specification cuts all slices and neighbours that it judges, with rows and columns in multiples of "
-                f"{MASK_STEP}. Received: {self}"
+                f"{FRACTURE_CELL}. Received: {self}"
             )
 
     @property

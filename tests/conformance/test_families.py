@@ -17,10 +17,10 @@ from cspine.imaging.slices import network_input
 from cspine.locating import Localiser
 from cspine.modelpack import (
     Calibration,
-    Manifest,
     NetworkFile,
     OperatingPoint,
     Samples,
+    SliceManifest,
     TrainingData,
     TrainingFacts,
     pool_slices,
@@ -182,7 +182,7 @@ def test_the_exported_network_says_the_same(built: Built, served: Path, size: in
 def test_the_service_says_what_the_network_says(built: Built, served: Path, coded_localiser: Path, tmp_path: Path) -> None:
     names = tuple(name for name in SERVED if name in built.family.settings.outputs)
     said = built.answers(slices(8))
-    manifest = Manifest(
+    manifest = SliceManifest(
         name=built.name,
         version="1",
         kind="slices",

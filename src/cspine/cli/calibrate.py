@@ -9,8 +9,6 @@ import argparse
 from pathlib import Path
 
 from cspine.cli.screen import Screen
-from cspine.recipes import load_slice_recipe
-from cspine.training.overrides import with_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    from cspine.cli.examiners import examiner_of
     from cspine.training.backend import prepare_backend
     from cspine.training.calibration import calibrate
     from cspine.training.runs import open_run
 
     current = open_run(options.run_folder)
-    recipe = with_settings(load_slice_recipe(current.facts.recipe), current.facts.settings)
+    examiner = examiner_of(current)
     cache = options.cache or options.run_folder.absolute().parent / "cache"
-    prepare_backend(recipe.fit.threads)
+    prepare_backend(examiner.recipe.fit.threads)
     with Screen() as screen:
-        studies = calibrate(current, recipe, options.data, cache, screen, skip_broken=options.skip_broken)
+        studies = calibrate(current, examiner, options.data, cache, screen, skip_broken=options.skip_broken)
     print(f"calibrated on {studies} studies: {options.run_folder}")  # noqa: T201
     return 0

@@ -56,10 +56,12 @@ def _probabilities(source: Path) -> "StudyScores":
     if (source / "scores.csv").is_file():
         return StudyScores.from_csv(source / "scores.csv")
     if (source / "run.json").is_file():
+        from cspine.cli.examiners import examiner_of
         from cspine.training.judging import out_of_fold_probabilities
         from cspine.training.runs import open_run
 
-        return out_of_fold_probabilities(open_run(source))
+        run = open_run(source)
+        return out_of_fold_probabilities(run, examiner_of(run).calibration)
     raise UsageError(
         f"A source is a run of `cspine train` or a folder of `cspine evaluate`. Received: {source}, which has neither run.json nor "
         "scores.csv."

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from cspine.cli.files import write_result
 from cspine.cli.screen import Screen
-from cspine.recipes import load_slice_recipe
-from cspine.training.overrides import with_settings
 
 if TYPE_CHECKING:
     from cspine.evaluation.report import Report
@@ -31,25 +29,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-places", action="store_true", help="leave out where it looked; out of fold this spares every pass of a network"
     )
+    parser.add_argument(
+        "--masks", action="store_true", help="of a network that judges vertebra by vertebra: trust masks, not the localiser alone"
+    )
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    from cspine.cli.examiners import examiner_of
     from cspine.evaluation.page import to_html
     from cspine.evaluation.report import to_csv, to_json, to_table
     from cspine.training.backend import prepare_backend
     from cspine.training.judging import Judging, judge
     from cspine.training.runs import open_run
+    from cspine.training.vertebrae.crops import Finder
 
     current = open_run(options.run_folder)
-    recipe = with_settings(load_slice_recipe(current.facts.recipe), current.facts.settings)
+    examiner = examiner_of(current, Finder.MASK if options.masks else Finder.LOCALISER)
     cache = options.cache or options.run_folder.absolute().parent / "cache"
-    prepare_backend(recipe.fit.threads)
+    prepare_backend(examiner.recipe.fit.threads)
     with Screen() as screen:
         judging = Judging(cache, skip_broken=options.skip_broken, places=not options.no_places)
-        judged = judge(current, recipe, options.data, judging, screen)
+        judged = judge(current, examiner, options.data, judging, screen)
         screen.say("bootstrap")
         about = {
             "recipe": current.facts.recipe,

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING
 
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
-from cspine.recipes import load_recipe, load_slice_recipe
+from cspine.recipes import load_recipe
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import with_settings
+from cspine.training.recipe import Recipe
 from cspine.training.refiner.recipe import RefinerRecipe
+from cspine.training.vertebrae.recipe import VertebraRecipe
 
 if TYPE_CHECKING:
     from cspine.modelpack import Figure
     from cspine.training.localiser.export import Trained
     from cspine.training.runs import Run
+
+_CHECKED = 30
+"""Held-out studies, of seven crops each, on which the exported network must agree with the trained one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="PACKAGE", help="folder of the package")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="of a slice network: data set folder of the run, for sample slices"
+        "--data", type=Path, metavar="DIR", help="of a network that judges: data set folder of the run, for samples"
     )
     parser.add_argument("--refiner", type=Path, metavar="RUN", help="of a localiser: a run that outlines what it finds")
     parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
@@ -54,21 +59,24 @@ def run(options: argparse.Namespace) -> int:
     recipe = load_recipe(current.facts.recipe)
     if isinstance(recipe, LocaliserRecipe):
         name, version = _export_localiser(current, with_settings(recipe, current.facts.settings), options)
+    elif isinstance(recipe, RefinerRecipe):
+        raise UsageError("A refiner is exported with the localiser whose vertebrae it outlines: `cspine export RUN --refiner RUN`.")
     else:
-        name, version = _export_slices(current, options)
+        name, version = _export_judge(current, with_settings(recipe, current.facts.settings), options)
     print(f"exported {name} {version}: {options.out}")  # noqa: T201
     return 0
 
 
-def _export_slices(current: "Run", options: argparse.Namespace) -> tuple[str, str]:
+def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argparse.Namespace) -> tuple[str, str]:
     from cspine.modelpack import TrainingData
     from cspine.training.export import PackageRequest, export
     from cspine.training.stacks import prepare
     from cspine.training.usable import same_cases
+    from cspine.training.vertebrae.crops import Cutting, Finder, prepare_crops
+    from cspine.training.vertebrae.export import export_vertebrae
 
     if options.data is None or options.refiner is not None:
-        raise UsageError("A slice network is exported with --data DIR, the data set of its run, and without --refiner.")
-    recipe = with_settings(load_slice_recipe(current.facts.recipe), current.facts.settings)
+        raise UsageError("A network that judges is exported with --data DIR, the data set of its run, and without --refiner.")
     cases = same_cases(current, options.data)
     phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
     request = PackageRequest(
@@ -79,10 +87,16 @@ def _export_slices(current: "Run", options: argparse.Namespace) -> tuple[str, st
         training_data=TrainingData(options.trained_on or phantoms),
         figures=_figures(options.evaluation) if options.evaluation else (),
     )
-    held_out = [case for case in cases if current.facts.folds[case.study_uid] == options.fold][:8]
+    held_out = [case for case in cases if current.facts.folds[case.study_uid] == options.fold]
+    cache = options.cache or options.run_folder.absolute().parent / "cache"
     with Screen() as screen:
-        stacks = prepare(held_out, recipe.input, options.cache or options.run_folder.absolute().parent / "cache", screen.say)
-        package = export(current, recipe, request, stacks, options.out)
+        if isinstance(recipe, VertebraRecipe):
+            cutting = Cutting(recipe.input, recipe.crops, Finder.MASK)
+            studies = prepare_crops(held_out[:_CHECKED], cutting, cache, screen.say)
+            package = export_vertebrae(current, recipe, request, studies, options.out)
+        else:
+            stacks = prepare(held_out[:8], recipe.input, cache, screen.say)
+            package = export(current, recipe, request, stacks, options.out)
     return package.manifest.name, package.manifest.version
 
 

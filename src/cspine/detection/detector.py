@@ -1,36 +1,24 @@
 """One study, one result."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cspine.anatomy import CERVICAL
-from cspine.detection.findings import judge, level_findings, what_to_mind
+from cspine.detection.clock import Clock
+from cspine.detection.findings import judgements_of, level_findings, what_to_mind
+from cspine.detection.judges import Judge
 from cspine.detection.quality import check_located, check_scan
-from cspine.detection.stack import StackScores, slices_around, visible_levels
-from cspine.evidence import Evidence, Examination, HeatMap
-from cspine.geometry import Grid
-from cspine.imaging import sample
-from cspine.imaging.slices import network_input
+from cspine.detection.slicewise import SliceJudge
+from cspine.detection.vertebrawise import VertebraJudge
+from cspine.errors import PackageError
+from cspine.evidence import Evidence, Examination
 from cspine.locating import Localiser
-from cspine.modelpack import Manifest, Package, load_package, pool_slices
+from cspine.modelpack import Manifest, Package, SliceManifest, VertebraManifest, load_package
 from cspine.reading import read_study
 from cspine.results import LevelFinding, LevelStatus, ModelFacts, Reason, StudyFacts, StudyResult, StudyStatus
 from cspine.runtime import Engine, open_session
 from cspine.study import Study
-from cspine.volume import Volume
-
-_BATCH = 32
-"""Slices that the network sees at once: memory does not grow with the scan."""
-
-_HEAT = "fracture_map"
-"""The output that says where, of networks that have it: ``(n, rows, columns, 1)`` in cells of several pixels."""
 
 
 class Detector:
@@ -66,8 +54,7 @@ class Detector:
         manifest = self.package.manifest
         self._point = manifest.operating_point(operating_point)
         self.localiser = localiser if isinstance(localiser, Localiser) else Localiser(localiser, engine)
-        network = manifest.network("slices")
-        self._session = open_session(self.package.network_path("slices"), replace(engine or Engine(), precision=network.precision))
+        self._judge = open_judge(self.package, engine or Engine())
 
     def __call__(self, study: Study) -> StudyResult:
         """The result for one study: judged, or rejected with reasons.
@@ -83,53 +70,40 @@ class Detector:
         Raises:
             PackageError: The network does not do what its manifest says.
         """
-        manifest, seconds = self.package.manifest, dict[str, float]()
-        with _clock(seconds, "check"):
+        manifest, clock = self.package.manifest, Clock()
+        with clock.stage("check"):
             reasons = check_scan(study.volume, manifest.quality)
         if reasons:
-            return self._rejected(study, reasons, seconds, LevelStatus.UNCERTAIN)
-        with _clock(seconds, "locate"):
+            return self._rejected(study, reasons, clock.seconds, LevelStatus.UNCERTAIN)
+        with clock.stage("locate"):
             located = self.localiser(study.volume)
         evidence = Evidence(labels=located.labels, line_mm=located.line_mm)
         reasons = check_located(located)
         if reasons:
             unknown = LevelStatus.UNCERTAIN if located.vertebrae else LevelStatus.NOT_IN_VIEW
-            return replace(self._rejected(study, reasons, seconds, unknown), evidence=evidence)
-        with _clock(seconds, "cut"):
-            stack = sample(study.volume, slices_around(located, study.volume.grid, manifest.spec))
-        with _clock(seconds, "classify"):
-            fracture, heat = self._look(stack)
-            scores = StackScores(stack.grid, pool_slices(fracture, visible_levels(located, stack.grid)))
-        with _clock(seconds, "judge"):
-            probabilities = manifest.calibration.apply(scores.pooled.outputs)
-            levels = level_findings(study, located, scores, probabilities, self._point)
+            return replace(self._rejected(study, reasons, clock.seconds, unknown), evidence=evidence)
+        verdict = self._judge(study.volume, located, clock)
+        with clock.stage("judge"):
+            judgements = judgements_of(verdict, manifest.calibration, self._point)
+            levels = level_findings(study, located, verdict, judgements[1:])
         result = StudyResult(
             status=StudyStatus.OK,
-            reasons=what_to_mind(manifest, levels),
+            reasons=what_to_mind(manifest, judgements[0], levels),
             study=facts_of(study),
             model=self.model,
             localiser=self.localiser.model,
             operating_point=self.operating_point,
-            overall=judge(probabilities[0], self._point.thresholds[0]),
+            overall=judgements[0],
             levels=levels,
-            timings_s=seconds,
+            timings_s=clock.seconds,
             created=_now(),
         )
-        return Examination(result, replace(evidence, heat=heat))
-
-    def _look(self, stack: Volume) -> tuple[NDArray[np.float32], HeatMap | None]:
-        """Fracture by slice, ``(n, 7)``, and where, if the network says so."""
-        spec, count = self.package.manifest.spec, stack.grid.shape[0]
-        batches = [range(begin, min(begin + _BATCH, count)) for begin in range(0, count, _BATCH)]
-        outputs = [self._session.run(network_input(stack, spec, batch)) for batch in batches]
-        fracture = np.concatenate([output["fracture"] for output in outputs])
-        heat = np.concatenate([output[_HEAT] for output in outputs])[..., 0] if _HEAT in outputs[0] else None
-        return fracture, None if heat is None else HeatMap(heat, _cells(stack.grid, heat.shape))
+        return Examination(result, replace(evidence, heat=verdict.heat))
 
     def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> Examination:
         result = StudyResult(
             status=StudyStatus.REJECTED,
-            reasons=reasons + what_to_mind(self.package.manifest, ()),
+            reasons=reasons + what_to_mind(self.package.manifest, None, ()),
             study=facts_of(study),
             model=self.model,
             localiser=self.localiser.model,
@@ -168,11 +142,31 @@ def detect(
         StudyError: The scan cannot be read.
         PackageError: The package cannot be used.
     """
-    detector, seconds = Detector(model, localiser=localiser), dict[str, float]()
-    with _clock(seconds, "read"):
+    detector, clock = Detector(model, localiser=localiser), Clock()
+    with clock.stage("read"):
         study = read_study(Path(path), series_uid=series_uid)
     result = detector(study)
-    return replace(result, timings_s=seconds | result.timings_s)
+    return replace(result, timings_s=clock.seconds | result.timings_s)
+
+
+def open_judge(package: Package[Manifest], engine: Engine) -> Judge:
+    """The network of a package, loaded.
+
+    Args:
+        package: Of a kind that judges.
+        engine: Where and how to run; the precision is the package's.
+
+    Raises:
+        PackageError: The network cannot be run.
+    """
+    manifest = package.manifest
+    network = manifest.networks[0]
+    session = open_session(package.network_path(network.role), replace(engine, precision=network.precision))
+    if isinstance(manifest, VertebraManifest):
+        return VertebraJudge(manifest, session)
+    if isinstance(manifest, SliceManifest):
+        return SliceJudge(manifest, session)
+    raise PackageError(f"A package that judges is of kind {Manifest.KIND}. Received: {manifest.kind}.")
 
 
 def facts_of(study: Study) -> StudyFacts:
@@ -186,23 +180,6 @@ def facts_of(study: Study) -> StudyFacts:
         orientation=study.orientation,
         warnings=tuple(Reason(warning.code, warning.text) for warning in study.warnings),
     )
-
-
-def _cells(slices: Grid, shape: tuple[int, ...]) -> Grid:
-    """The grid of cells that lie over whole slices."""
-    z, y, x = slices.spacing_mm
-    count, rows, columns = shape
-    cell = (z, y * slices.shape[1] / rows, x * slices.shape[2] / columns)
-    return replace(
-        Grid.upright(slices.centre_mm, (count, rows, columns), cell), frame_of_reference_uid=slices.frame_of_reference_uid
-    )
-
-
-@contextmanager
-def _clock(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    begin = time.perf_counter()
-    yield
-    seconds[stage] = round(time.perf_counter() - begin, 4)
 
 
 def _now() -> str:

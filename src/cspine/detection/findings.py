@@ -1,64 +1,71 @@
 """From pooled scores to what is said about each level."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.detection.stack import StackScores
+from cspine.detection.judges import Spot, Verdict
 from cspine.locating import Located, Vertebra
-from cspine.modelpack import Manifest, OperatingPoint, TrainingData
+from cspine.modelpack import Calibration, Manifest, OperatingPoint, TrainingData
 from cspine.results import Judgement, KeySlice, LevelFinding, LevelStatus, Reason
 from cspine.study import Study
 
 
-def judge(probability: float, threshold: float) -> Judgement:
-    """A probability beside its threshold."""
-    return Judgement(round(float(probability), 4), threshold)
+def judgements_of(verdict: Verdict, calibration: Calibration, point: OperatingPoint) -> tuple[Judgement, ...]:
+    """Probabilities overall and of C1..C7 beside their thresholds, with how far the views of the study part."""
+    probabilities = calibration.apply(verdict.scores)
+    each = calibration.apply(verdict.views) if len(verdict.views) else probabilities[None]
+    low, high = np.minimum(each.min(axis=0), probabilities), np.maximum(each.max(axis=0), probabilities)
+    spread = len(each) > 1
+    return tuple(
+        Judgement(round(float(p), 4), threshold, *((round(float(a), 4), round(float(b), 4)) if spread else ()))
+        for p, threshold, a, b in zip(probabilities, point.thresholds, low, high, strict=True)
+    )
 
 
-def level_findings(
-    study: Study, located: Located, scores: StackScores, probabilities: NDArray[np.float64], point: OperatingPoint
-) -> tuple[LevelFinding, ...]:
+def level_findings(study: Study, located: Located, verdict: Verdict, judgements: Sequence[Judgement]) -> tuple[LevelFinding, ...]:
     """What is said about C1..C7.
 
     Args:
         study: The scan.
         located: Where its vertebrae are.
-        scores: What the network said about slices.
-        probabilities: Calibrated, overall and C1..C7, ``(8,)``.
-        point: The thresholds.
+        verdict: What the network said.
+        judgements: Of C1..C7.
     """
-    return tuple(_finding(study, level, located.vertebra(level), scores, (probabilities[level], point)) for level in CERVICAL)
+    seen = zip(CERVICAL, verdict.spots, judgements, strict=True)
+    return tuple(_finding(study, located.vertebra(level), spot, _Said(level, judgement)) for level, spot, judgement in seen)
 
 
-def _finding(
-    study: Study, level: Level, vertebra: Vertebra | None, scores: StackScores, judged: tuple[float, OperatingPoint]
-) -> LevelFinding:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    level: Level
+    judgement: Judgement
+
+
+def _finding(study: Study, vertebra: Vertebra | None, spot: Spot | None, said: _Said) -> LevelFinding:
     if vertebra is None:
-        return LevelFinding(level, LevelStatus.NOT_IN_VIEW)
-    probability, point = judged
+        return LevelFinding(said.level, LevelStatus.NOT_IN_VIEW)
     finding = LevelFinding(
-        level,
+        said.level,
         LevelStatus.UNCERTAIN,
         centre_mm=vertebra.centre_mm,
         box_mm=vertebra.box_mm,
         confidence=round(vertebra.confidence, 4),
     )
-    if vertebra.status is LevelStatus.UNCERTAIN or not scores.pooled.in_view[level - 1]:
+    if vertebra.status is LevelStatus.UNCERTAIN or spot is None:
         return finding
-    x, y, _ = vertebra.centre_mm
-    height = float(scores.grid.world((int(scores.pooled.key_slice[level - 1]), 0, 0))[2])
     return replace(
         finding,
         status=vertebra.status,
-        judgement=judge(probability, point.thresholds[level]),
-        key_slice=_key_slice(study, (x, y, height)),
+        judgement=said.judgement,
+        key_slice=_key_slice(study, spot.point_mm),
+        box_mm=spot.box_mm or vertebra.box_mm,
     )
 
 
-def what_to_mind(manifest: Manifest, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
+def what_to_mind(manifest: Manifest, overall: Judgement | None, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
     """What a reader of the result must know: about the model, and about levels that were not judged whole."""
     reasons = []
     if manifest.training_data is TrainingData.PHANTOMS:
@@ -68,6 +75,11 @@ def what_to_mind(manifest: Manifest, levels: tuple[LevelFinding, ...]) -> tuple[
     if missing:
         text = f"Not or not wholly judged, because not seen whole: {', '.join(missing)}."
         reasons.append(Reason("levels_incomplete", text))
+    unsure = [finding.level.name for finding in levels if finding.judgement is not None and not finding.judgement.sure]
+    unsure += ["any fracture"] * (overall is not None and not overall.sure)
+    if unsure:
+        text = f"Judged as it is and mirrored, the scan is once above and once below the threshold of {', '.join(unsure)}."
+        reasons.append(Reason("unsure", text))
     return tuple(reasons)
 
 

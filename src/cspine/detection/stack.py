@@ -1,14 +1,11 @@
 """The slices that a slice network judges: around the vertebrae that were located, which also tell which level a slice shows."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.locating import Located
-from cspine.modelpack import PooledScores
 from cspine.results import LevelStatus
 from cspine.specs import SliceSpec
 
@@ -17,19 +14,6 @@ _MARGIN_MM = 10.0
 
 _FULL_FROM = 0.25
 """Share of its largest cross-section from which on a level counts as wholly visible, as in training."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StackScores:
-    """What a slice network said about a study.
-
-    Attributes:
-        grid: The slices that it saw, feet to head.
-        pooled: What it said, by level.
-    """
-
-    grid: Grid
-    pooled: PooledScores = field(repr=False)
 
 
 def slices_around(located: Located, scan: Grid, spec: SliceSpec) -> Grid:

@@ -18,10 +18,10 @@ _LEAST_SLOPE = 0.05
 _LEVELS = len(OUTPUTS) - 1
 
 
-def fit_calibration(held_out: StudyScores) -> Calibration:
+def fit_calibration(held_out: StudyScores, kind: type[Calibration] = Calibration) -> Calibration:
     """Lines through the logits (Platt, 1999) that make scores of held-out patients probabilities.
 
-    The overall score is made of the levels' probabilities and has a line of its own. The levels share their slope, and each has
+    The overall score has a line of its own; ``kind`` says what it is made of. The levels share their slope, and each has
     its intercept, drawn towards the common one: fractures of single levels are too rare for more.
 
     Raises:
@@ -34,9 +34,9 @@ def fit_calibration(held_out: StudyScores) -> Calibration:
             f"Received {np.count_nonzero(overall)} of {len(overall)} with one. Train on more studies."
         )
     level_slope, level_intercepts = _shared_line(logits(held_out.scores[:, 1:]), held_out.truth[:, 1:])
-    by_level = Calibration((1.0, *([level_slope] * _LEVELS)), (0.0, *level_intercepts)).apply(held_out.scores)
+    by_level = kind((1.0, *([level_slope] * _LEVELS)), (0.0, *level_intercepts)).apply(held_out.scores)
     slope, intercept = _line(logits(by_level[:, :1]), overall)
-    return Calibration((slope, *([level_slope] * _LEVELS)), (intercept, *level_intercepts))
+    return kind((slope, *([level_slope] * _LEVELS)), (intercept, *level_intercepts))
 
 
 def choose_points(truth: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> tuple[OperatingPoint, ...]:
@@ -82,7 +82,7 @@ def _shared_line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple
     return max(slope, _LEAST_SLOPE), tuple(float(fitted.intercept_[0] + part) for part in own)
 
 
-def cross_calibrated(held_out: StudyScores, parts: int = 5, seed: int = 0) -> StudyScores:
+def cross_calibrated(held_out: StudyScores, kind: type[Calibration] = Calibration, *, parts: int = 5, seed: int = 0) -> StudyScores:
     """Probabilities of held-out patients, each from a calibration that has not seen the patient.
 
     Raises:
@@ -90,10 +90,10 @@ def cross_calibrated(held_out: StudyScores, parts: int = 5, seed: int = 0) -> St
     """
     split = parted(held_out, parts, seed)
     if not split:
-        return replace(held_out, scores=fit_calibration(held_out).apply(held_out.scores))
+        return replace(held_out, scores=fit_calibration(held_out, kind).apply(held_out.scores))
     probabilities = np.empty_like(held_out.scores)
     for rest, part in split:
-        probabilities[part] = fit_calibration(held_out.some(rest)).apply(held_out.scores[part])
+        probabilities[part] = fit_calibration(held_out.some(rest), kind).apply(held_out.scores[part])
     return replace(held_out, scores=probabilities)
 
 

@@ -8,13 +8,16 @@ from scipy import ndimage
 
 from cspine.geometry import Grid, Vector
 from cspine.imaging.windowing import windowed
-from cspine.specs import MASK_STEP, VertebraSpec
+from cspine.specs import FRACTURE_CELL, MASK_STEP, VertebraSpec
 
 STEPS = 255
 """Crops are kept in so many steps of grey, far finer than noise; the service rounds alike."""
 
 _MORE_MM = 3.0
 """What is judged beyond the height of a vertebra: it may be off."""
+
+_LEAST = 0.02
+"""Cells of which the vertebra has less are not its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +112,24 @@ def smooth_mask(mask: NDArray[np.bool_], spec: VertebraSpec) -> NDArray[np.float
     z, y, x = spec.spacing_mm
     sigma = [spec.mask_blur_mm / side for side in (z, MASK_STEP * y, MASK_STEP * x)]
     return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=2.5), dtype=np.float32)
+
+
+def cell_grid(crop: Grid, judged: NDArray[np.intp]) -> Grid:
+    """Where the cells of the slices that are judged lie; slices are as far apart as they are on average."""
+    affine = crop.affine.copy()
+    affine[:3, 0] *= (judged[-1] - judged[0]) / max(len(judged) - 1, 1)
+    affine[:3, 1:3] *= FRACTURE_CELL
+    affine[:3, 3] = crop.world((judged[0], (FRACTURE_CELL - 1) / 2, (FRACTURE_CELL - 1) / 2))
+    return replace(crop, shape=(len(judged), crop.shape[1] // FRACTURE_CELL, crop.shape[2] // FRACTURE_CELL), affine=affine)
+
+
+def own_cells(crop: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which cells of a crop ``(slices, rows, columns, channels)`` hold some of the vertebra.
+
+    Returns:
+        ``(slices, rows / 8, columns / 8)``.
+    """
+    cell = FRACTURE_CELL
+    count, rows, columns, _ = crop.shape
+    share = crop[..., -1].reshape(count, rows // cell, cell, columns // cell, cell).mean(axis=(2, 4))
+    return np.asarray(share >= _LEAST)

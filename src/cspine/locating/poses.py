@@ -46,7 +46,7 @@ def find_poses(labels: LabelMap) -> dict[Level, Pose]:
 
 def well_in_view(labels: LabelMap) -> dict[Level, bool]:
     """Whether enough of each of C1..C7 is in a label map to learn its label: three tenths of it, as the others tell its size."""
-    counts = np.bincount(labels.labels.ravel(), minlength=Level.T1 + 1)
+    counts = np.bincount(labels.labels[labels.labels > BACKGROUND], minlength=Level.T1 + 1)
     usual = np.median([counts[level] / share for level, share in _SIZES.items() if counts[level]] or [1.0])
     return {level: bool(counts[level] >= max(_LEAST_IN_VIEW * share * usual, 1)) for level, share in _SIZES.items()}
 

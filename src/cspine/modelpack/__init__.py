@@ -2,14 +2,17 @@
 
 from cspine.modelpack.calibration import OUTPUTS as OUTPUTS
 from cspine.modelpack.calibration import Calibration as Calibration
+from cspine.modelpack.calibration import OwnOverall as OwnOverall
 from cspine.modelpack.manifest import LocaliserManifest as LocaliserManifest
 from cspine.modelpack.manifest import Manifest as Manifest
 from cspine.modelpack.manifest import NetworkFile as NetworkFile
 from cspine.modelpack.manifest import OperatingPoint as OperatingPoint
 from cspine.modelpack.manifest import PackageManifest as PackageManifest
 from cspine.modelpack.manifest import QualityLimits as QualityLimits
+from cspine.modelpack.manifest import SliceManifest as SliceManifest
 from cspine.modelpack.manifest import TrainingData as TrainingData
 from cspine.modelpack.manifest import TrainingFacts as TrainingFacts
+from cspine.modelpack.manifest import VertebraManifest as VertebraManifest
 from cspine.modelpack.pooling import PooledScores as PooledScores
 from cspine.modelpack.pooling import pool_slices as pool_slices
 from cspine.modelpack.store import DEFAULT_LOCALISER as DEFAULT_LOCALISER

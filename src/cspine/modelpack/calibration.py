@@ -43,16 +43,28 @@ class Calibration:
         return cls((1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
 
     def apply(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities ``(..., 8)`` of scores ``(..., 8)`` in 0..1, in the order of :data:`OUTPUTS`; the first score is unused."""
-        levels = self._on_line(np.asarray(scores, dtype=np.float64)[..., 1:], slice(1, None))
-        overall = self._on_line(noisy_or(levels)[..., None], slice(0, 1))
+        """Probabilities ``(..., 8)`` of scores ``(..., 8)`` in 0..1, in the order of :data:`OUTPUTS`; one score may not count."""
+        given = np.asarray(scores, dtype=np.float64)
+        levels = self._on_line(given[..., 1:], slice(1, None))
+        overall = self._on_line(self._any(given, levels)[..., None], slice(0, 1))
         return np.concatenate([overall, levels], axis=-1)
+
+    def _any(self, scores: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002  # others look at both
+        """The score of any fracture, ``(...)``, of scores ``(..., 8)`` and the probabilities of levels ``(..., 7)``."""
+        return noisy_or(levels)
 
     def _on_line(self, scores: NDArray[np.float64], which: slice) -> NDArray[np.float64]:
         probabilities: NDArray[np.float64] = 1 / (
             1 + np.exp(-(logits(scores) * self.slopes[which] + np.asarray(self.intercepts[which])))
         )
         return probabilities
+
+
+class OwnOverall(Calibration):
+    """The same for networks that judge the study themselves: the score of any fracture is the first of theirs."""
+
+    def _any(self, scores: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        return scores[..., 0]
 
 
 def logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:

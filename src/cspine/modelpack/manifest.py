@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import ClassVar, Self
 
 from cspine.errors import GeometryError, PackageError
-from cspine.modelpack.calibration import OUTPUTS, Calibration
+from cspine.modelpack.calibration import OUTPUTS, Calibration, OwnOverall
 from cspine.modelpack.codec import decode, encode
 from cspine.modelpack.pooling import POOLING
 from cspine.results import Figure
-from cspine.specs import RefinerSpec, SliceSpec, VolumeSpec
+from cspine.specs import RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
 
 SCHEMA_VERSION = "1"
 
@@ -161,32 +161,26 @@ class PackageManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(PackageManifest):
-    """A package of kind ``slices``: one network, in the role ``slices``, judges slice by slice.
+    """A package that judges: one network, in the role that its kind is called by.
 
     Attributes:
-        spec: What the network is fed.
         calibration: From scores to probabilities.
         operating_points: Sets of thresholds to choose from.
         default_point: The one that is used unless the user asks for another.
         quality: Which scans it does not judge.
-        pooling: How slices become levels; the one of :mod:`cspine.modelpack.pooling`.
     """
 
-    KIND: ClassVar[str] = "slices"
+    KIND: ClassVar[str] = "slices or vertebrae"
 
-    spec: SliceSpec
     calibration: Calibration
     operating_points: tuple[OperatingPoint, ...]
     default_point: str
     quality: QualityLimits = QualityLimits()
-    pooling: str = POOLING
 
     def __post_init__(self) -> None:
         PackageManifest.__post_init__(self)
-        if [network.role for network in self.networks] != ["slices"]:
-            raise PackageError(f"A package of kind slices has one network, in the role slices. Received: {self.networks}")
-        if self.pooling != POOLING:
-            raise PackageError(f"This cspine pools slices by {POOLING}. Received: {self.pooling}. Export the package again.")
+        if [network.role for network in self.networks] != [self.KIND]:
+            raise PackageError(f"A package of kind {self.KIND} has one network, in that role. Received: {self.networks}")
         self.operating_point(self.default_point)
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
@@ -200,6 +194,47 @@ class Manifest(PackageManifest):
         if wanted not in points:
             raise PackageError(f"{self.name} has the operating points {', '.join(points) or 'none'}. Received: {wanted}")
         return points[wanted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceManifest(Manifest):
+    """A package of kind ``slices``: its network judges slice by slice.
+
+    Attributes:
+        spec: What the network is fed.
+        pooling: How slices become levels; the one of :mod:`cspine.modelpack.pooling`.
+    """
+
+    KIND: ClassVar[str] = "slices"
+
+    spec: SliceSpec
+    pooling: str = POOLING
+
+    def __post_init__(self) -> None:
+        Manifest.__post_init__(self)
+        if self.pooling != POOLING:
+            raise PackageError(f"This cspine pools slices by {POOLING}. Received: {self.pooling}. Export the package again.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertebraManifest(Manifest):
+    """A package of kind ``vertebrae``: its network judges vertebra by vertebra, and the seven together.
+
+    Attributes:
+        spec: What the network is fed.
+        views: How often a study is judged, mirrored every other time; see :mod:`cspine.modelpack.views`.
+    """
+
+    KIND: ClassVar[str] = "vertebrae"
+
+    spec: VertebraSpec
+    calibration: OwnOverall
+    views: int = 2
+
+    def __post_init__(self) -> None:
+        Manifest.__post_init__(self)
+        if self.views not in (1, 2):
+            raise PackageError(f"A study is judged as it is, or mirrored too: 1 view or 2. Received: {self.views}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +258,7 @@ class LocaliserManifest(PackageManifest):
             raise PackageError(f"A localiser with these inputs has networks in the roles {wanted}. Received: {self.networks}")
 
 
-KINDS: dict[str, type[PackageManifest]] = {kind.KIND: kind for kind in (Manifest, LocaliserManifest)}
+KINDS: dict[str, type[PackageManifest]] = {kind.KIND: kind for kind in (SliceManifest, VertebraManifest, LocaliserManifest)}
 """Kinds of packages that this version can run."""
 
 

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 WHERE_STRIDE = 8
 """Pixels of a slice per cell of the map that says where each level is."""
 
-FRACTURE_CELL = 8
-"""Pixels of a vertebra crop per cell of the map that says where it looks broken."""
-
 IMAGENET, NONE = "imagenet", "none"
 """What weights may be called instead of a path."""
 

@@ -9,7 +9,7 @@ from keras import layers
 
 from cspine.networks.convolution import Convolution, fresh
 from cspine.networks.instances import InView, NoisyOr, OwnCells, OwnFeatures, Refold, SelfAttention, SliceAttention, StudyTokens
-from cspine.networks.settings import FRACTURE_CELL
+from cspine.specs import FRACTURE_CELL
 
 _RARE = -4.0
 """Logit of a fracture before training, of a cell and of a vertebra."""

@@ -34,7 +34,7 @@ def load_slice_recipe(name: str) -> Recipe:
     recipe = load_recipe(name)
     if not isinstance(recipe, Recipe):
         known = ", ".join(other for other in recipe_names() if isinstance(load_recipe(other), Recipe))
-        raise UsageError(f"A slice network is needed: {known}. Received {name}, which finds vertebrae.")
+        raise UsageError(f"A slice network is needed: {known}. Received {name}, which is of another kind.")
     return recipe
 
 

@@ -6,12 +6,9 @@ from pathlib import Path
 from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
-from cspine.networks.loading import load_network
+from cspine.training.examining import Examiner
 from cspine.training.fitting import BEST, HELD_OUT, Reporter, write_whole
-from cspine.training.prediction import all_slice_outputs, study_scores
-from cspine.training.recipe import Recipe
 from cspine.training.runs import Run
-from cspine.training.stacks import prepare
 from cspine.training.usable import usable
 
 CALIBRATION = "calibration.csv"
@@ -43,7 +40,7 @@ def calibration_scores(run: Run, fold: int) -> StudyScores:
     return StudyScores.from_csv(path) if path.is_file() else held_out
 
 
-def calibrate(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
+def calibrate(run: Run, examiner: Examiner, data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
     """Scores a data set with every trained network of a run, for its calibration.
 
     A run may have learnt from studies that are not as in life, for instance with more fractures. Probabilities are right only for
@@ -61,12 +58,10 @@ def calibrate(run: Run, recipe: Recipe, data: Path, cache: Path, reporter: Repor
         raise TrainingError(f"A run can be calibrated when a fold is trained to its end. {run.folder} has none; train it first.")
     cases = usable(data, skip_broken, reporter).cases
     refuse_seen(cases, run.facts.folds, data)
-    stacks = prepare(cases, recipe.input, cache, reporter.say)
     for fold in trained:
-        model = load_network(run.fold(fold) / BEST)
-        scores = study_scores(stacks, all_slice_outputs(model, stacks, recipe.input, reporter.say))
-        write_whole(run.fold(fold) / CALIBRATION, scores.to_csv())
-    return len(stacks)
+        examined = examiner.examine(run.fold(fold) / BEST, cases, cache, reporter, places=False)
+        write_whole(run.fold(fold) / CALIBRATION, examined.scores.to_csv())
+    return len(cases)
 
 
 def calibrated_on(run: Run) -> set[str]:

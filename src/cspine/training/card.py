@@ -1,15 +1,15 @@
 """The model card: what a package is, in a page of Markdown for people."""
 
-from cspine.modelpack import Manifest, TrainingData
+from cspine.modelpack import SliceManifest, TrainingData
 from cspine.results import DISCLAIMER
 
-_PHANTOMS = """**This network has only ever seen synthetic necks.** What it says about a patient is unproven: it may miss every
+PHANTOMS = """**This network has only ever seen synthetic necks.** What it says about a patient is unproven: it may miss every
 fracture and see fractures where there are none. It is there so that the software can be tried and tested."""
 
-_PATIENTS = "What this network says about patients of another hospital, scanner or protocol than it was trained on is unproven."
+PATIENTS = "What this network says about patients of another hospital, scanner or protocol than it was trained on is unproven."
 
 
-def card(manifest: Manifest, held_out: int, calibrated: int, difference: float) -> str:
+def card(manifest: SliceManifest, held_out: int, calibrated: int, difference: float) -> str:
     """The card of a package.
 
     Args:
@@ -20,7 +20,7 @@ def card(manifest: Manifest, held_out: int, calibrated: int, difference: float) 
     """
     spec, training = manifest.spec, manifest.training
     (z, y, x), (low, high) = spec.spacing_mm, spec.window_hu
-    warning = _PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else _PATIENTS
+    warning = PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else PATIENTS
     figures = "\n".join(f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in training.figures)
     points = "\n".join(f"| {p.name} | {p.thresholds[0]:.3f} | {p.thresholds[1]:.3f} |" for p in manifest.operating_points)
     return f"""# {manifest.name} {manifest.version}

@@ -1,8 +1,11 @@
 """From a trained run to a model package: the network as OpenVINO IR, checked against the trained one, with its calibration."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +22,7 @@ from cspine.modelpack import (
     OperatingPoint,
     Package,
     Samples,
+    SliceManifest,
     TrainingData,
     TrainingFacts,
     load_package,
@@ -34,6 +38,7 @@ from cspine.training.fitting import BEST
 from cspine.training.recipe import Recipe
 from cspine.training.runs import Run
 from cspine.training.stacks import Stack
+from cspine.training.vertebrae.recipe import VertebraRecipe
 
 TOLERANCE = 1e-3
 """By how much a probability may change by export."""
@@ -92,33 +97,96 @@ def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack
         TrainingError: The fold is not trained, or the exported network does not agree with the trained one.
         OutputError: ``folder`` cannot be written.
     """
-    fitted = calibration_scores(run, request.fold)
-    calibration = fit_calibration(fitted)
-    probabilities = replace(fitted, scores=calibration.apply(fitted.scores))
-    points = choose_points(probabilities.truth, probabilities.scores)
-    if not request.figures:
-        request = replace(request, figures=_figures(evaluate(probabilities, points), len(fitted)))
+    fitted = fit_to(run, request, Calibration)
     trained = load_network(run.fold(request.fold) / BEST)
     network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED if name in trained.output})
     samples = _samples(network, stacks, recipe.input)
-    manifest = _manifest(run, recipe, request, calibration, points)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / _FILE
-        write_ir(network, path)
-        difference = check_parity(path, samples)
-        files = {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
-        held_out = len(held_out_scores(run, request.fold))
-        write_package(folder, manifest, files, {"slices": samples}, card(manifest, held_out, len(fitted), difference))
+    served = tuple(name for name in SERVED if name in recipe.network.outputs)
+    manifest = SliceManifest(
+        **facts_of(run, recipe, fitted),
+        kind=SliceManifest.KIND,
+        spec=recipe.input,
+        networks=(NetworkFile(SliceManifest.KIND, _FILE, served, "f32", TOLERANCE),),
+    )
+    with exported(network, _FILE) as files:
+        difference = check_parity(files[_FILE], samples)
+        text = card(manifest, len(held_out_scores(run, request.fold)), fitted.patients, difference)
+        write_package(folder, manifest, files, {SliceManifest.KIND: samples}, text)
     return load_package(folder)
 
 
-def check_parity(path: Path, samples: Samples, tolerance: float = TOLERANCE) -> float:
-    """Runs the exported network on the samples, one by one and all at once.
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What patients that a network did not learn from say about it.
+
+    Attributes:
+        request: What the package shall be called; with figures.
+        calibration: From scores to probabilities.
+        points: Thresholds.
+        patients: How many these come from.
+    """
+
+    request: PackageRequest
+    calibration: Calibration
+    points: tuple[OperatingPoint, ...]
+    patients: int
+
+
+def fit_to(run: Run, request: PackageRequest, kind: type[Calibration]) -> Fitted:
+    """Probabilities and thresholds of a network; its figures on the same patients where the request has none.
+
+    Raises:
+        TrainingError: The fold is not trained, or its patients are all alike.
+    """
+    scores = calibration_scores(run, request.fold)
+    calibration = fit_calibration(scores, kind)
+    probabilities = replace(scores, scores=calibration.apply(scores.scores))
+    points = choose_points(probabilities.truth, probabilities.scores)
+    if not request.figures:
+        request = replace(request, figures=_figures(evaluate(probabilities, points), len(scores)))
+    return Fitted(request, calibration, points, len(scores))
+
+
+def facts_of(run: Run, recipe: Recipe | VertebraRecipe, fitted: Fitted) -> dict[str, Any]:
+    """What every manifest of a package that judges says, by the name of the field."""
+    request = fitted.request
+    return {
+        "name": request.name,
+        "version": request.version,
+        "calibration": fitted.calibration,
+        "operating_points": fitted.points,
+        "default_point": fitted.points[0].name,
+        "training_data": request.training_data,
+        "trained_on": f"{_WHOM[request.training_data]}: {request.data}",
+        "intended_use": INTENDED_USE,
+        "training": TrainingFacts(
+            recipe=recipe.name,
+            data=request.data,
+            patients=sum(part != request.fold for part in run.facts.folds.values()),
+            seed=recipe.seed,
+            software=f"cspine {run.facts.cspine_version}, {run.facts.software}",
+            figures=request.figures,
+        ),
+    }
+
+
+@contextmanager
+def exported(network: keras.Model, name: str) -> Iterator[dict[str, Path]]:
+    """A network as OpenVINO IR in a place that is cleared in the end: its files by their names."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / name
+        write_ir(network, path)
+        yield {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
+
+
+def check_parity(path: Path, samples: Samples, tolerance: float = TOLERANCE, many: int | None = None) -> float:
+    """Runs the exported network on the samples, one by one and several at once.
 
     Args:
         path: The exported network.
         samples: Inputs, and what the trained one said about them.
         tolerance: By how much an output may differ.
+        many: How many at once; all of them if ``None``.
 
     Returns:
         The largest difference from what the trained one said.
@@ -128,7 +196,7 @@ def check_parity(path: Path, samples: Samples, tolerance: float = TOLERANCE) -> 
     """
     session = open_session(path, Engine(precision="f32"))
     worst = 0.0
-    for size in (1, len(samples.inputs)):
+    for size in (1, many or len(samples.inputs)):
         for begin in range(0, len(samples.inputs), size):
             part = slice(begin, begin + size)
             got = session.run(samples.inputs[part])
@@ -162,30 +230,4 @@ def _figures(evaluation: Evaluation, patients: int) -> tuple[Figure, ...]:
     return (
         Figure(f"AUROC patient_overall, {patients} held-out studies", overall.value, overall.low, overall.high),
         Figure(f"AUROC of a level, mean of C1..C7, {patients} held-out studies", levels.value, levels.low, levels.high),
-    )
-
-
-def _manifest(
-    run: Run, recipe: Recipe, request: PackageRequest, calibration: Calibration, points: tuple[OperatingPoint, ...]
-) -> Manifest:
-    return Manifest(
-        name=request.name,
-        version=request.version,
-        kind="slices",
-        spec=recipe.input,
-        networks=(NetworkFile("slices", _FILE, tuple(n for n in SERVED if n in recipe.network.outputs), "f32", TOLERANCE),),
-        calibration=calibration,
-        operating_points=points,
-        default_point=points[0].name,
-        training_data=request.training_data,
-        trained_on=f"{_WHOM[request.training_data]}: {request.data}",
-        intended_use=INTENDED_USE,
-        training=TrainingFacts(
-            recipe=recipe.name,
-            data=request.data,
-            patients=sum(part != request.fold for part in run.facts.folds.values()),
-            seed=recipe.seed,
-            software=f"cspine {run.facts.cspine_version}, {run.facts.software}",
-            figures=request.figures,
-        ),
     )

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,16 +20,14 @@ from cspine.evaluation.calibrating import (
 )
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.places import StudyPlaces
-from cspine.modelpack import OperatingPoint
+from cspine.modelpack import Calibration, OperatingPoint
 from cspine.networks.loading import load_network
 from cspine.training.calibration import calibrated_on, calibration_scores, held_out_scores, refuse_seen
+from cspine.training.examining import Examiner, SliceExaminer
 from cspine.training.fitting import BEST, Reporter
 from cspine.training.leaky import leaky_accuracy
-from cspine.training.placing import all_outputs, study_places
-from cspine.training.prediction import SliceOutputs, all_slice_outputs, study_scores
-from cspine.training.recipe import Recipe
 from cspine.training.runs import Run, data_digest
-from cspine.training.stacks import Stack, prepare
+from cspine.training.stacks import prepare
 from cspine.training.usable import own_cases, usable
 
 
@@ -74,8 +71,15 @@ class Judged:
     leaky: LeakyAccuracy | None = None
 
 
-def judge(run: Run, recipe: Recipe, data: Path, judging: Judging, reporter: Reporter) -> Judged:
+def judge(run: Run, examiner: Examiner, data: Path, judging: Judging, reporter: Reporter) -> Judged:
     """Judges a run on its own data set, out of fold, or on another that shares no study with it.
+
+    Args:
+        run: The run.
+        examiner: Asks its networks.
+        data: The data set.
+        judging: How.
+        reporter: Who wants to know.
 
     Raises:
         TrainingError: No fold is trained, or some but not all studies had a part in the run.
@@ -88,24 +92,24 @@ def judge(run: Run, recipe: Recipe, data: Path, judging: Judging, reporter: Repo
         cases = usable(data, judging.skip_broken, reporter).cases
         if data_digest(cases) != run.facts.digest:
             refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
-            return _unseen(run, recipe, cases, judging, reporter)
+            return _unseen(run, examiner, cases, judging, reporter)
         own = cases
-    judged = _out_of_fold(run, own)
-    looked = _places_out_of_fold(run, recipe, judged.cases, judging, reporter) if judging.places else ()
-    return replace(judged, places=looked, leaky=_leaky(run, recipe, own, judging, reporter))
+    judged = _out_of_fold(run, examiner, own)
+    looked = _places_out_of_fold(run, examiner, judged.cases, judging, reporter) if judging.places else ()
+    return replace(judged, places=looked, leaky=_leaky(run, examiner, own, judging, reporter))
 
 
-def out_of_fold_probabilities(run: Run) -> StudyScores:
+def out_of_fold_probabilities(run: Run, kind: type[Calibration]) -> StudyScores:
     """Each patient of the trained folds by the network that held him out, with a calibration that has not seen him either.
 
     Raises:
         TrainingError: No fold is trained.
     """
-    return StudyScores.joined(_parts(run))
+    return StudyScores.joined(_parts(run, kind))
 
 
-def _parts(run: Run) -> list[StudyScores]:
-    return [cross_calibrated(held_out_scores(run, fold)) for fold in _trained(run)]
+def _parts(run: Run, kind: type[Calibration]) -> list[StudyScores]:
+    return [cross_calibrated(held_out_scores(run, fold), kind) for fold in _trained(run)]
 
 
 def _trained(run: Run) -> tuple[int, ...]:
@@ -117,8 +121,8 @@ def _trained(run: Run) -> tuple[int, ...]:
     return trained
 
 
-def _out_of_fold(run: Run, cases: Sequence[Case]) -> Judged:
-    parts = _parts(run)
+def _out_of_fold(run: Run, examiner: Examiner, cases: Sequence[Case]) -> Judged:
+    parts = _parts(run, examiner.calibration)
     probabilities = StudyScores.joined(parts)
     points = choose_points(probabilities.truth, probabilities.scores)
     fitted = np.concatenate([cross_fitted_overall(part) for part in parts])
@@ -128,17 +132,14 @@ def _out_of_fold(run: Run, cases: Sequence[Case]) -> Judged:
     return Judged(probabilities, fitted, points, "chosen on these very patients, which flatters them", how, judged)
 
 
-def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], judging: Judging, reporter: Reporter) -> Judged:
+def _unseen(run: Run, examiner: Examiner, cases: tuple[Case, ...], judging: Judging, reporter: Reporter) -> Judged:
     """The network of the first trained fold, with the calibration and thresholds that `export` would give it."""
     fold = run.trained_folds()[0]
     fitted = calibration_scores(run, fold)
-    calibration = fit_calibration(fitted)
+    calibration = fit_calibration(fitted, examiner.calibration)
     known = replace(fitted, scores=calibration.apply(fitted.scores))
-    model = load_network(run.fold(fold) / BEST)
-    stacks = prepare(cases, recipe.input, judging.cache, reporter.say)
-    outputs, places = _looked(model, stacks, recipe, judging, reporter)
-    scores = study_scores(stacks, outputs)
-    probabilities = replace(scores, scores=np.asarray(calibration.apply(scores.scores)))
+    examined = examiner.examine(run.fold(fold) / BEST, cases, judging.cache, reporter, places=judging.places)
+    probabilities = replace(examined.scores, scores=np.asarray(calibration.apply(examined.scores.scores)))
     return Judged(
         probabilities,
         apply_overall(fit_overall(known), probabilities.scores),
@@ -146,42 +147,28 @@ def _unseen(run: Run, recipe: Recipe, cases: tuple[Case, ...], judging: Judging,
         "chosen on the patients that calibrated",
         f"unseen studies, network of fold {fold}",
         cases,
-        places,
+        examined.places,
     )
 
 
-def _looked(
-    model: keras.Model, stacks: Sequence[Stack], recipe: Recipe, judging: Judging, reporter: Reporter
-) -> tuple[list[SliceOutputs], tuple[StudyPlaces, ...]]:
-    """What a network says about studies, and where, in one pass."""
-    if not judging.places:
-        return all_slice_outputs(model, stacks, recipe.input, reporter.say), ()
-    found, places = [], []
-    for number, stack in enumerate(stacks, 1):
-        reporter.say(f"judging study {number} of {len(stacks)}")
-        outputs = all_outputs(model, stack, recipe.input)
-        found.append((outputs["fracture"], outputs["visible"]))
-        places.append(study_places(stack, outputs))
-    return found, tuple(places)
-
-
 def _places_out_of_fold(
-    run: Run, recipe: Recipe, cases: Sequence[Case], judging: Judging, reporter: Reporter
+    run: Run, examiner: Examiner, cases: Sequence[Case], judging: Judging, reporter: Reporter
 ) -> tuple[StudyPlaces, ...]:
     """Where each patient's own network suspects fractures, in the order of the cases."""
     found: dict[str, StudyPlaces] = {}
     for fold in run.trained_folds():
         uids = set(held_out_scores(run, fold).study_uids)
-        stacks = prepare([case for case in cases if case.study_uid in uids], recipe.input, judging.cache, reporter.say)
-        _, places = _looked(load_network(run.fold(fold) / BEST), stacks, recipe, judging, reporter)
-        found |= {stack.case.study_uid: place for stack, place in zip(stacks, places, strict=True)}
+        held_out = [case for case in cases if case.study_uid in uids]
+        examined = examiner.examine(run.fold(fold) / BEST, held_out, judging.cache, reporter, places=True)
+        found |= dict(zip(examined.scores.study_uids, examined.places, strict=True))
     return tuple(found[case.study_uid] for case in cases)
 
 
-def _leaky(run: Run, recipe: Recipe, cases: Sequence[Case], judging: Judging, reporter: Reporter) -> LeakyAccuracy | None:
+def _leaky(run: Run, examiner: Examiner, cases: Sequence[Case], judging: Judging, reporter: Reporter) -> LeakyAccuracy | None:
     """Of the first trained network, on slices of the patients that it has learnt from."""
-    if not recipe.split.slices_kept:
+    if not isinstance(examiner, SliceExaminer) or not examiner.recipe.split.slices_kept:
         return None
+    recipe = examiner.recipe
     fold = run.trained_folds()[0]
     learnt_from = [case for case in cases if run.facts.folds[case.study_uid] != fold]
     stacks = prepare(learnt_from, recipe.input, judging.cache, reporter.say)

@@ -10,8 +10,7 @@ from scipy import ndimage
 
 from cspine.anatomy import CERVICAL
 from cspine.imaging.vertebrae import judged_slices, vertebra_input
-from cspine.networks.settings import FRACTURE_CELL
-from cspine.specs import MASK_STEP
+from cspine.specs import FRACTURE_CELL, MASK_STEP
 from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
 from cspine.training.recipe import BoxUse, CrackUse
 from cspine.training.stacks import crack_mask
@@ -117,14 +116,14 @@ def _vertebra(
     fed = vertebra_input(grey, mask, judged, spec)
     if chance.gain != 1 or chance.offset or chance.noise > 0:
         _recolour(fed, chance, i)
-    return fed, where_broken(marks[judged], i + 1, _bit(study, recipe), broken=broken)
+    return fed, where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=broken)
 
 
 def _part(array: NDArray[np.uint8], start: NDArray[np.intp], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     return np.asarray(array[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))])
 
 
-def _bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
+def fracture_bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
     """What marks the fractures of a study, if anything does."""
     if recipe.labels.cracks is CrackUse.LABEL and crack_mask(study.case) is not None:
         return CRACK_BIT

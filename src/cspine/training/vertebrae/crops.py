@@ -16,7 +16,6 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import Case, box_in_world, load_mask
 from cspine.datasets.cache import Cache
 from cspine.datasets.masks import without_islands
-from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.crops import cut
 from cspine.imaging.vertebrae import Pose, greyed, mask_grid, vertebra_grid
@@ -162,7 +161,7 @@ def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Po
     spec, spare = cutting.spec, cutting.settings.spare
     cracks = crack_mask(case)
     broken = load_mask(cracks) if cracks is not None else None
-    boxes = [box_in_world(study, case, box).corners_mm for box in case.boxes]
+    boxes = _boxes(case, study) if case.boxes else None
     shape = tuple(side + 2 * more for side, more in zip((spec.depth, *spec.size), spare, strict=True))
     grey = np.zeros((len(CERVICAL), *shape), np.uint8)
     marks = np.zeros((len(CERVICAL), shape[0], shape[1] // 2, shape[2] // 2), np.uint8)
@@ -174,20 +173,17 @@ def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Po
         marks[i] = level_marks(sample(labels, wide))
         if broken is not None:
             marks[i][sample(broken, wide).labels == level] |= CRACK_BIT
-        for corners in boxes:
-            marks[i][_within(corners, study.volume.grid, wide)] |= BOX_BIT
+        if boxes is not None:
+            marks[i][sample(boxes, wide).labels > 0] |= BOX_BIT
         heights[i], affines[i] = pose.height_mm, grid.affine
     return {"grey": grey, "marks": marks, "heights_mm": heights, "affines": affines}
 
 
-def _within(corners_mm: NDArray[np.float64], image: Grid, grid: Grid) -> NDArray[np.bool_]:
-    """Which voxels of a grid lie in a box that was drawn on a stored image, ``(z, y, x)``.
-
-    It reaches half a slice to either side, or half a voxel of the grid where that is more.
-    """
-    box = image.index(corners_mm)
-    reach = max(0.5, grid.spacing_mm[0] / image.spacing_mm[0] / 2)
-    margin = np.array([reach, 0.0, 0.0])
-    low, high = box.min(axis=0) - margin, box.max(axis=0) + margin
-    index = image.index(grid.world(np.moveaxis(np.indices(grid.shape), 0, -1)))
-    return np.asarray(((index >= low) & (index <= high)).all(axis=-1))
+def _boxes(case: Case, study: Study) -> LabelMap:
+    """What lies in a box of the study, on its own voxels: 1, else 0."""
+    inside = np.zeros(study.volume.grid.shape, np.uint8)
+    for box in case.boxes:
+        found = box_in_world(study, case, box)
+        rows, columns = (slice(max(round(low), 0), max(round(high), 0) + 1) for low, high in (found.rows, found.columns))
+        inside[found.slice_index, rows, columns] = 1
+    return LabelMap(inside, study.volume.grid)

@@ -17,7 +17,7 @@ from cspine.training.losses import KnownBinaryCrossentropy
 from cspine.training.recipe import FitSettings
 from cspine.training.vertebrae.batches import VertebraBatches
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.prediction import said_of, scores_of
+from cspine.training.vertebrae.prediction import all_views, scores_of
 from cspine.training.vertebrae.recipe import VertebraRecipe
 
 _CELL_POSITIVE = 3.0
@@ -84,8 +84,7 @@ def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
     )
     fit_epochs(recipe, lesson, home, reporter)
     model = load_network(home / BEST)
-    said = [said_of(model, study, recipe) for study in data.held_out]
-    write_whole(home / HELD_OUT, scores_of(data.held_out, said).to_csv())
+    write_whole(home / HELD_OUT, scores_of(data.held_out, all_views(model, data.held_out, recipe)).to_csv())
 
 
 def losses(settings: FitSettings) -> dict[str, keras.losses.Loss]:
@@ -105,7 +104,7 @@ def weights(settings: FitSettings) -> dict[str, float]:
 
 
 def _judge(model: keras.Model, held_out: Sequence[StudyCrops], recipe: VertebraRecipe) -> dict[str, float]:
-    scores = scores_of(held_out, [said_of(model, study, recipe) for study in held_out])
+    scores = scores_of(held_out, all_views(model, held_out, recipe))
     return {
         "auroc_overall": auroc(scores.truth[:, 0], scores.scores[:, 0]),
         "auroc_levels": mean_level_auroc(scores.truth, scores.scores),

@@ -1,4 +1,4 @@
-"""What a trained network says about studies, vertebra by vertebra."""
+"""What a trained network says about studies, from all views, as the service asks."""
 
 from collections.abc import Sequence
 
@@ -7,24 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.evaluation import StudyScores
+from cspine.modelpack.views import Views, from_views, views_of
 from cspine.training.vertebrae.batches import study_input, unchanged
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.recipe import VertebraRecipe
 
-Said = dict[str, NDArray[np.float32]]
+VIEWS = 2
+"""How often a study is judged."""
 
 
-def said_of(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> Said:
-    """Every output for one study, without the axis of the batch."""
-    fed, _ = study_input(study, unchanged(), recipe)
-    return {name: np.asarray(output, np.float32)[0] for name, output in model.predict_on_batch(fed[None]).items()}
+def views_by(model: keras.Model, crops: NDArray[np.float32]) -> Views:
+    """What a network says about the crops of a study, ``(7, slices, rows, columns, channels)``."""
+    said = [model.predict_on_batch(view[None]) for view in views_of(crops, VIEWS)]
+    return from_views({name: np.concatenate([np.asarray(one[name]) for one in said]) for name in said[0]})
 
 
-def scores_of(studies: Sequence[StudyCrops], said: Sequence[Said]) -> StudyScores:
+def all_views(model: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> list[Views]:
+    """What a network says about some studies."""
+    return [views_by(model, study_input(study, unchanged(), recipe)[0]) for study in studies]
+
+
+def scores_of(studies: Sequence[StudyCrops], seen: Sequence[Views]) -> StudyScores:
     """Scores of labelled studies, overall and C1..C7; 0 for levels that are not in the scan."""
-    truth = [[any(study.case.fractured or ()), *(study.case.fractured or ())] for study in studies]
-    scores = [
-        np.concatenate([one["overall"], np.where(study.there, one["fracture"], 0.0)])
-        for study, one in zip(studies, said, strict=True)
-    ]
+    truth, scores = [], []
+    for study, one in zip(studies, seen, strict=True):
+        broken = study.case.fractured or ()
+        truth.append([any(broken), *broken])
+        scores.append(np.where(np.concatenate([[study.there.any()], study.there]), one.scores, 0.0))
     return StudyScores(tuple(study.case.study_uid for study in studies), np.array(truth, dtype=bool), np.array(scores, np.float64))

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.networks.settings import FRACTURE_CELL
-from cspine.specs import MASK_STEP
+from cspine.specs import FRACTURE_CELL, MASK_STEP
 from cspine.training.labels import BOX_BIT, UNKNOWN
 
 _FEWEST_PIXELS = 3

@@ -1,0 +1,61 @@
+"""What every way of judging a study whose vertebrae are known gives."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.detection.clock import Clock
+from cspine.evidence import HeatMap
+from cspine.geometry import Vector
+from cspine.locating import Located
+from cspine.results import Box
+from cspine.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where to look first for a fracture of a level.
+
+    Attributes:
+        point_mm: The place, LPS ``(x, y, z)``.
+        box_mm: What looks broken around it; ``None`` where the network does not say.
+    """
+
+    point_mm: Vector
+    box_mm: Box | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What a network said about a study.
+
+    Attributes:
+        scores: Overall and C1..C7, 0..1, not calibrated, 0 for levels that were not judged, ``(8,)``.
+        views: The same of each view of the study, ``(views, 8)``; none where there is but one.
+        spots: Of C1..C7 where to look; ``None`` for levels that were not judged.
+        heat: How strongly each voxel speaks for a fracture, where the network says so.
+    """
+
+    scores: NDArray[np.float64]
+    views: NDArray[np.float64]
+    spots: tuple[Spot | None, ...]
+    heat: HeatMap | None = field(default=None, repr=False)
+
+
+class Judge(Protocol):
+    """A network that is loaded and judges studies whose vertebrae are known."""
+
+    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
+        """What it says about a study.
+
+        Args:
+            volume: The scan.
+            located: Its vertebrae, one at least.
+            clock: Times cutting and classifying.
+
+        Raises:
+            PackageError: The network does not do what its manifest says.
+        """
+        ...

@@ -1,0 +1,116 @@
+"""Judging vertebra by vertebra: a close look at each, and at where it looks broken."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cspine.anatomy import CERVICAL, Level
+from cspine.detection.clock import Clock
+from cspine.detection.judges import Spot, Verdict
+from cspine.evidence import HeatMap
+from cspine.geometry import Grid, Vector
+from cspine.imaging import sample
+from cspine.imaging.crops import cut
+from cspine.imaging.vertebrae import cell_grid, greyed, judged_slices, mask_grid, own_cells, vertebra_grid, vertebra_input
+from cspine.locating import Located
+from cspine.locating.poses import find_poses
+from cspine.modelpack import VertebraManifest
+from cspine.modelpack.views import from_views, views_of
+from cspine.results import Box, LevelStatus
+from cspine.runtime import Session
+from cspine.specs import VertebraSpec
+from cspine.volume import Volume
+
+_HEAT_MM = 2.0
+"""Voxels of the heat map of a study."""
+
+_OF_PEAK = 0.5
+"""What is at least so strong as this share of the strongest cell, and hangs together with it, is boxed."""
+
+
+class VertebraJudge:
+    """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.judges.Judge`."""
+
+    def __init__(self, manifest: VertebraManifest, session: Session) -> None:
+        self._manifest, self._session = manifest, session
+
+    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
+        """See :class:`cspine.detection.judges.Judge`."""
+        spec = self._manifest.spec
+        with clock.stage("cut"):
+            crops, grids = cut_vertebrae(volume, located, spec)
+        with clock.stage("classify"):
+            outputs = [self._session.run(view[None]) for view in views_of(crops, self._manifest.views)]
+            seen = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
+        judged = np.isin(CERVICAL, list(grids))
+        shown = [_CellMap(seen.cells[level - 1] * own_cells(crops[level - 1]), grids[level]) for level in grids]
+        spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
+        counted = np.concatenate([[judged.any()], judged])
+        return Verdict(
+            scores=np.where(counted, seen.scores, 0.0),
+            views=np.where(counted, seen.each, 0.0),
+            spots=tuple(spots.get(level) for level in CERVICAL),
+            heat=_together(shown, volume.grid.frame_of_reference_uid),
+        )
+
+
+def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec) -> tuple[NDArray[np.float32], Mapping[Level, Grid]]:
+    """The crops of a study as the network takes them, ``(7, slices, rows, columns, channels)``, and the cells of each level.
+
+    Levels of uncertain names are not judged.
+    """
+    crops, grids = np.zeros(spec.shape, np.float32), {}
+    sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
+    for level, pose in find_poses(located.labels).items():
+        if level in sure:
+            grid = vertebra_grid(pose, spec)
+            mask = sample(located.labels, mask_grid(grid)).labels == level
+            judged = judged_slices(pose.height_mm, spec)
+            crops[level - 1] = vertebra_input(greyed(cut(volume, grid).hu, spec), mask, judged, spec)
+            grids[level] = cell_grid(grid, judged)
+    return crops, grids
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _CellMap:
+    """How strongly the cells of a vertebra speak for its fracture."""
+
+    cells: NDArray[np.float32] = field(repr=False)
+    grid: Grid
+
+    def spot(self) -> Spot:
+        """The strongest cell, and the box of those like it around it."""
+        peak = tuple(int(i) for i in np.unravel_index(int(np.argmax(self.cells)), self.cells.shape))
+        x, y, z = (float(part) for part in self.grid.world(peak))
+        parts, _ = ndimage.label(self.cells >= max(_OF_PEAK * float(self.cells[peak]), float(np.finfo(np.float32).tiny)))
+        found = np.argwhere(parts == parts[peak]) if parts[peak] else np.array([peak])
+        low, high = found.min(axis=0) - 0.5, found.max(axis=0) + 0.5
+        corners = self.grid.world(np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(8, 3))
+        return Spot((x, y, z), Box(_vector(corners.min(axis=0)), _vector(corners.max(axis=0))))
+
+
+def _together(maps: Sequence[_CellMap], frame_of_reference_uid: str | None) -> HeatMap | None:
+    """The maps of all vertebrae on one upright grid; where they overlap, the strongest."""
+    if not maps:
+        return None
+    corners = np.concatenate([one.grid.corners_mm() for one in maps])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    x, y, z = (int(np.ceil(side / _HEAT_MM)) for side in high - low)
+    grid = replace(Grid.upright((low + high) / 2, (z, y, x), (_HEAT_MM,) * 3), frame_of_reference_uid=frame_of_reference_uid)
+    values = np.zeros(grid.shape, np.float32)
+    for one in maps:
+        index = grid.index(one.grid.corners_mm())
+        first = np.clip(np.floor(index.min(axis=0)), 0, np.array(grid.shape) - 1).astype(int)
+        last = np.clip(np.ceil(index.max(axis=0)) + 1, first + 1, grid.shape).astype(int)
+        here = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+        part = grid.part(first, (int(last[0] - first[0]), int(last[1] - first[1]), int(last[2] - first[2])))
+        np.maximum(values[here], sample(Volume(one.cells, one.grid), part, fill=0.0).hu, out=values[here])
+    return HeatMap(values, grid)
+
+
+def _vector(values: NDArray[np.float64]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

@@ -1,0 +1,52 @@
+"""A study judged as it is and mirrored: the mean is what is said, how far they part is how sure it is.
+
+Training's evaluation and the service both call this, so that what is measured is what is served.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.modelpack.calibration import logits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """What a network that judges vertebra by vertebra says about a study.
+
+    Attributes:
+        scores: Overall and C1..C7, 0..1, not calibrated, ``(8,)``.
+        each: The same of each view, ``(views, 8)``.
+        cells: How strongly each cell speaks for a fracture, 0..1, ``(7, slices, rows / 8, columns / 8)``.
+        attention: How much each slice counts, ``(7, slices)``.
+    """
+
+    scores: NDArray[np.float64]
+    each: NDArray[np.float64]
+    cells: NDArray[np.float32] = field(repr=False)
+    attention: NDArray[np.float32] = field(repr=False)
+
+
+def views_of(crops: NDArray[np.float32], views: int) -> NDArray[np.float32]:
+    """A study as often as it is judged, ``(views, 7, slices, rows, columns, channels)``, of ``(7, ...)``."""
+    return np.stack([crops, crops[..., ::-1, :]][:views])
+
+
+def from_views(said: Mapping[str, NDArray[np.floating]]) -> Views:
+    """What the outputs for the views of a study amount to.
+
+    Args:
+        said: ``overall`` ``(views, 1)``, ``fracture`` ``(views, 7)``, ``attention`` ``(views, 7, slices)`` and ``fracture_map``
+            ``(views, 7, slices, rows / 8, columns / 8)``.
+    """
+    each = np.concatenate([said["overall"], said["fracture"]], axis=1).astype(np.float64)
+    cells = np.asarray(said["fracture_map"], dtype=np.float32).copy()
+    cells[1:] = cells[1:, ..., ::-1]
+    return Views(
+        scores=1 / (1 + np.exp(-logits(each).mean(axis=0))),
+        each=each,
+        cells=cells.mean(axis=0),
+        attention=np.asarray(said["attention"], dtype=np.float32).mean(axis=0),
+    )

@@ -1,0 +1,69 @@
+"""The model card of a package that judges vertebra by vertebra."""
+
+from cspine.modelpack import TrainingData, VertebraManifest
+from cspine.results import DISCLAIMER
+from cspine.training.card import PATIENTS, PHANTOMS
+
+
+def vertebra_card(manifest: VertebraManifest, held_out: int, calibrated: int, difference: float) -> str:
+    """The card of a package.
+
+    Args:
+        manifest: What the package says about itself.
+        held_out: Number of patients that were held out in training.
+        calibrated: Number of patients that calibration and thresholds come from.
+        difference: How far the exported network is from the trained one.
+    """
+    spec, training = manifest.spec, manifest.training
+    (z, y, x), (low, high) = spec.spacing_mm, spec.window_hu
+    warning = PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else PATIENTS
+    figures = "\n".join(f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in training.figures)
+    points = "\n".join(f"| {p.name} | {p.thresholds[0]:.3f} | {p.thresholds[1]:.3f} |" for p in manifest.operating_points)
+    return f"""# {manifest.name} {manifest.version}
+
+{DISCLAIMER}
+
+{warning}
+
+## What it is
+
+A `{training.recipe}` network. Around each of C1 to C7 that the localiser finds it looks at {spec.slices} slices across the spine,
+spread over the height of the vertebra: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm, {low:g} to {high:g} HU, each
+with {spec.neighbours} neighbour(s) {z:g} mm above and below and the mask of the vertebra. Attention weighs the slices; then the
+seven vertebrae and the study are judged together. A map of cells of 4 mm says where it looks broken. The study is judged
+{manifest.views} time(s), as it is and mirrored; the mean is what is said. Scores become probabilities by a line through their
+logits (Platt, 1999).
+
+## Intended use
+
+{manifest.intended_use}
+
+It must not be used to rule a fracture in or out, to order a worklist, or on levels that it does not judge.
+
+## Training
+
+- Data: {training.data}. {training.patients} studies were learnt from, {held_out} others were held out.
+- Calibration and thresholds: {calibrated} studies that the network did not learn from.
+- Seed {training.seed}, {training.software}.
+- Labels: the label of the study for a level; where boxes or, in a phantom, the fractures themselves are known, also in which slices
+  and cells of it. A level of which less than three tenths is in view is not learnt.
+
+## How good it is
+
+| measured | value | 95 % interval |
+|---|---|---|
+{figures}
+
+Intervals are bootstraps over patients.
+
+| operating point | threshold of the study | threshold of a level |
+|---|---|---|
+{points}
+
+The exported network differs from the trained one by {difference:.1e} at most, on studies that were held out and on stored samples.
+
+## What it fails at
+
+`docs/models.md` has tables by kind and severity of the fracture, and of false alarms on what looks like one. Levels that the
+localiser misnames or misses are judged wrongly or not at all.
+"""

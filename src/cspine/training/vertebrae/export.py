@@ -1,0 +1,84 @@
+"""From a trained run to a package that judges vertebra by vertebra, checked against the trained network."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.modelpack import Manifest, NetworkFile, OwnOverall, Package, Samples, VertebraManifest, load_package, write_package
+from cspine.networks.loading import load_network
+from cspine.training.calibration import held_out_scores
+from cspine.training.export import TOLERANCE, PackageRequest, check_parity, exported, facts_of, fit_to
+from cspine.training.fitting import BEST
+from cspine.training.runs import Run
+from cspine.training.vertebrae.batches import study_input, unchanged
+from cspine.training.vertebrae.card import vertebra_card
+from cspine.training.vertebrae.crops import StudyCrops
+from cspine.training.vertebrae.prediction import VIEWS
+from cspine.training.vertebrae.recipe import VertebraRecipe
+
+SERVED = ("overall", "fracture", "fracture_map", "attention")
+"""Outputs that a package has."""
+
+_FILE = "vertebrae.xml"
+_SEVERAL = 2
+_STORED = ((0, 1), (5, 6))
+"""Levels that stored samples show: few, so that they take little room."""
+
+
+def export_vertebrae(
+    run: Run, recipe: VertebraRecipe, request: PackageRequest, studies: Sequence[StudyCrops], folder: Path
+) -> Package[Manifest]:
+    """Writes the package of one network.
+
+    Args:
+        run: The run.
+        recipe: What it was started with.
+        request: What the package shall be called.
+        studies: Studies on which the exported network must agree with the trained one.
+        folder: Where the package shall stand.
+
+    Raises:
+        TrainingError: The fold is not trained, or the exported network does not agree with the trained one.
+        OutputError: ``folder`` cannot be written.
+    """
+    fitted = fit_to(run, request, OwnOverall)
+    trained = load_network(run.fold(request.fold) / BEST)
+    network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED})
+    manifest = VertebraManifest(
+        **facts_of(run, recipe, fitted),
+        kind=VertebraManifest.KIND,
+        spec=recipe.input,
+        networks=(NetworkFile(VertebraManifest.KIND, _FILE, SERVED, "f32", TOLERANCE),),
+        views=VIEWS,
+    )
+    stored = _said(network, np.stack([_only(_crops(study, recipe), shown) for study, shown in zip(studies, _STORED, strict=False)]))
+    with exported(network, _FILE) as files:
+        worst = check_parity(files[_FILE], stored)
+        for study in studies:
+            worst = max(worst, check_parity(files[_FILE], _said(network, _crops(study, recipe)[None])))
+        both = _said(network, np.stack([_crops(study, recipe) for study in studies[:_SEVERAL]]))
+        worst = max(worst, check_parity(files[_FILE], both))
+        facts = replace(manifest, networks=manifest.networks)
+        text = vertebra_card(facts, len(held_out_scores(run, request.fold)), fitted.patients, worst)
+        write_package(folder, manifest, files, {VertebraManifest.KIND: stored}, text)
+    return load_package(folder)
+
+
+def _crops(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
+    return study_input(study, unchanged(), recipe)[0]
+
+
+def _only(crops: NDArray[np.float32], shown: Sequence[int]) -> NDArray[np.float32]:
+    """A study that shows some levels alone, in the steps of grey that compress well."""
+    kept = np.zeros_like(crops)
+    kept[list(shown)] = crops[list(shown)]
+    kept[..., -1] = np.rint(kept[..., -1] * 16) / 16
+    return kept
+
+
+def _said(network: keras.Model, crops: NDArray[np.float32]) -> Samples:
+    return Samples(crops, {name: np.asarray(output, np.float32) for name, output in network.predict_on_batch(crops).items()})
