@@ -8,7 +8,7 @@ from cspine.anatomy import CERVICAL
 from cspine.detection.clock import Clock
 from cspine.detection.findings import judgements_of, level_findings, what_to_mind
 from cspine.detection.judges import Judge
-from cspine.detection.quality import check_located, check_scan
+from cspine.detection.quality import check_located, check_scan, what_is_odd
 from cspine.detection.slicewise import SliceJudge
 from cspine.detection.vertebrawise import VertebraJudge
 from cspine.errors import PackageError
@@ -83,12 +83,14 @@ class Detector:
             unknown = LevelStatus.UNCERTAIN if located.vertebrae else LevelStatus.NOT_IN_VIEW
             return replace(self._rejected(study, reasons, clock.seconds, unknown), evidence=evidence)
         verdict = self._judge(study.volume, located, clock)
+        if verdict.forbidden:
+            return replace(self._rejected(study, verdict.forbidden, clock.seconds, LevelStatus.UNCERTAIN), evidence=evidence)
         with clock.stage("judge"):
             judgements = judgements_of(verdict, manifest.calibration, self._point)
             levels = level_findings(study, located, verdict, judgements[1:])
         result = StudyResult(
             status=StudyStatus.OK,
-            reasons=what_to_mind(manifest, judgements[0], levels),
+            reasons=what_to_mind(manifest, judgements[0], levels) + verdict.reasons + what_is_odd(located, study.volume),
             study=facts_of(study),
             model=self.model,
             localiser=self.localiser.model,

@@ -10,7 +10,7 @@ from cspine.detection.clock import Clock
 from cspine.evidence import HeatMap
 from cspine.geometry import Vector
 from cspine.locating import Located
-from cspine.results import Box
+from cspine.results import Box, Reason
 from cspine.volume import Volume
 
 
@@ -36,12 +36,16 @@ class Verdict:
         views: The same of each view of the study, ``(views, 8)``; none where there is but one.
         spots: Of C1..C7 where to look; ``None`` for levels that were not judged.
         heat: How strongly each voxel speaks for a fracture, where the network says so.
+        reasons: What to mind about the scan.
+        forbidden: What forbids judging it after all.
     """
 
     scores: NDArray[np.float64]
     views: NDArray[np.float64]
     spots: tuple[Spot | None, ...]
     heat: HeatMap | None = field(default=None, repr=False)
+    reasons: tuple[Reason, ...] = ()
+    forbidden: tuple[Reason, ...] = ()
 
 
 class Judge(Protocol):

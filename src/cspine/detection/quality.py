@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.imaging.appearance import Appearance
 from cspine.locating import Located
-from cspine.modelpack import QualityLimits
+from cspine.locating.doubts import doubts
+from cspine.modelpack import AppearanceLimits, QualityLimits
 from cspine.results import LevelStatus, Reason
 from cspine.volume import Volume
 
@@ -13,6 +15,10 @@ _LOOKED_AT = 2_000_000
 
 _AIR_BELOW, _BONE_ABOVE, _SOFT_TISSUE = -150.0, 300.0, (-200.0, 200.0)
 _SMALLEST_SHARE_OF_SOFT_TISSUE = 0.01
+
+_ODD = ("level_missing", "levels_apart", "implausible_volume", "off_bone")
+
+_WORDS = {"bone_hu": "HU of bone", "soft_hu": "HU of soft tissue", "noise_hu": "HU of noise"}
 
 
 def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
@@ -50,6 +56,37 @@ def check_located(located: Located) -> tuple[Reason, ...]:
         text = "Vertebrae were found, but not which of the neck they are."
         return (Reason("levels_uncertain", text),)
     return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
+
+
+def check_appearance(seen: Appearance | None, limits: AppearanceLimits) -> tuple[Reason, ...]:
+    """What forbids judging a scan once its vertebrae were cut."""
+    if seen is None:
+        return (Reason("nothing_to_see", "The vertebrae that were found show neither bone nor soft tissue around it."),)
+    if seen.noise_hu > limits.most_noise_hu:
+        text = f"Noise of {limits.most_noise_hu:.0f} HU at most may be judged. Around the vertebrae it is {seen.noise_hu:.0f} HU."
+        return (Reason("extreme_noise", text),)
+    return ()
+
+
+def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason, ...]:
+    """What to mind about a scan that is judged: metal, and what was not seen in training."""
+    reasons = []
+    if seen.metal_ml >= limits.metal_ml:
+        text = f"There are {seen.metal_ml:.0f} ml of metal or the like around the vertebrae; its streaks hide and mimic fractures."
+        reasons.append(Reason("metal", text))
+    strange = [
+        f"{_WORDS[name]} {value:.0f} (there {limits.seen[name][0]:.0f} to {limits.seen[name][1]:.0f})"
+        for name, value in seen.values().items()
+        if name in limits.seen and name in _WORDS and not limits.seen[name][0] <= value <= limits.seen[name][1]
+    ]
+    if strange:
+        reasons.append(Reason("unlike_training", f"The scan is unlike those of training: {', '.join(strange)}."))
+    return tuple(reasons)
+
+
+def what_is_odd(located: Located, volume: Volume) -> tuple[Reason, ...]:
+    """What to mind about the vertebrae that were found: gaps in their order, distances and volumes that are not as in life."""
+    return tuple(doubt for doubt in doubts(located, volume) if doubt.code in _ODD)
 
 
 def _is_hounsfield(hu: NDArray[np.float32]) -> bool:

@@ -10,9 +10,11 @@ from scipy import ndimage
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection.clock import Clock
 from cspine.detection.judges import Spot, Verdict
+from cspine.detection.quality import check_appearance, mind_appearance
 from cspine.evidence import HeatMap
 from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
+from cspine.imaging.appearance import appearance_of
 from cspine.imaging.crops import cut
 from cspine.imaging.vertebrae import cell_grid, greyed, judged_slices, mask_grid, own_cells, vertebra_grid, vertebra_input
 from cspine.locating import Located
@@ -42,18 +44,25 @@ class VertebraJudge:
         spec = self._manifest.spec
         with clock.stage("cut"):
             crops, grids = cut_vertebrae(volume, located, spec)
+        seen = appearance_of(crops, spec)
+        forbidden = check_appearance(seen, self._manifest.appearance)
+        if forbidden or seen is None:
+            return Verdict(
+                np.zeros(len(CERVICAL) + 1), np.empty((0, len(CERVICAL) + 1)), (None,) * len(CERVICAL), None, (), forbidden
+            )
         with clock.stage("classify"):
             outputs = [self._session.run(view[None]) for view in views_of(crops, self._manifest.views)]
-            seen = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
+            said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
         judged = np.isin(CERVICAL, list(grids))
-        shown = [_CellMap(seen.cells[level - 1] * own_cells(crops[level - 1]), grids[level]) for level in grids]
+        shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1]), grids[level]) for level in grids]
         spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
         counted = np.concatenate([[judged.any()], judged])
         return Verdict(
-            scores=np.where(counted, seen.scores, 0.0),
-            views=np.where(counted, seen.each, 0.0),
+            scores=np.where(counted, said.scores, 0.0),
+            views=np.where(counted, said.each, 0.0),
             spots=tuple(spots.get(level) for level in CERVICAL),
             heat=_together(shown, volume.grid.frame_of_reference_uid),
+            reasons=mind_appearance(seen, self._manifest.appearance),
         )
 
 

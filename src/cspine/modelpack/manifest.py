@@ -79,6 +79,21 @@ class QualityLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class AppearanceLimits:
+    """What vertebrae may look like, in the numbers of :class:`cspine.imaging.appearance.Appearance`.
+
+    Attributes:
+        seen: Lowest and highest value, by name, of studies that belong to training, and a little beyond; what lies outside is told.
+        most_noise_hu: Scans of more noise are not judged.
+        metal_ml: From this much metal on it is told.
+    """
+
+    seen: dict[str, tuple[float, float]] = field(default_factory=dict)
+    most_noise_hu: float = 250.0
+    metal_ml: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingFacts:
     """How the package came to be.
 
@@ -223,6 +238,7 @@ class VertebraManifest(Manifest):
     Attributes:
         spec: What the network is fed.
         views: How often a study is judged, mirrored every other time; see :mod:`cspine.modelpack.views`.
+        appearance: What its vertebrae may look like.
     """
 
     KIND: ClassVar[str] = "vertebrae"
@@ -230,6 +246,7 @@ class VertebraManifest(Manifest):
     spec: VertebraSpec
     calibration: OwnOverall
     views: int = 2
+    appearance: AppearanceLimits = field(default_factory=AppearanceLimits)
 
     def __post_init__(self) -> None:
         Manifest.__post_init__(self)

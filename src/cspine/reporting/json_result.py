@@ -14,7 +14,7 @@ from cspine.study import Study
 
 FILES = ("result.json",)
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 def write(examination: Examination, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
@@ -72,8 +72,17 @@ def _model(model: ModelFacts) -> dict[str, str]:
 
 def _judgement(judgement: Judgement | None) -> dict[str, Any]:
     if judgement is None:
-        return {"probability": None, "positive": None, "threshold": None}
-    return {"probability": judgement.probability, "positive": judgement.positive, "threshold": judgement.threshold}
+        return {"probability": None, "range": None, "positive": None, "threshold": None}
+    return {
+        "probability": judgement.probability,
+        "range": _range(judgement),
+        "positive": judgement.positive,
+        "threshold": judgement.threshold,
+    }
+
+
+def _range(judgement: Judgement) -> dict[str, float] | None:
+    return None if judgement.low is None or judgement.high is None else {"low": judgement.low, "high": judgement.high}
 
 
 def _level(finding: LevelFinding) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from cspine.reporting.strip import draw_strip
 from cspine.reporting.style import BACKGROUND, INK, MARK, QUIET, shade, shade_of_level
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, View, axial_view, key_height_mm, sagittal_view
-from cspine.reporting.words import disclaimer, headline, notes, percent, short_name
+from cspine.reporting.words import disclaimer, headline, notes, short_name, spanned
 from cspine.reporting.written import Written
 from cspine.results import LevelFinding, StudyResult
 from cspine.study import Study
@@ -110,7 +110,7 @@ def _draw_axial(axes: Axes, view: View, finding: LevelFinding | None, orientatio
     if finding is None or finding.judgement is None:
         _draw_view(axes, view, "Axial, middle of the scan", "RLAP")
         return
-    title = f"{finding.level.name}  {percent(finding.judgement.probability)}"
+    title = f"{finding.level.name}  {spanned(finding.judgement)}"
     if finding.key_slice is not None:
         title += f", {'' if orientation == 'axial' else orientation + ' '}image {finding.key_slice.index + 1}"
     _draw_view(axes, view, title, "RLAP", shade(finding.judgement))

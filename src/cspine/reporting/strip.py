@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from cspine.reporting.style import BACKGROUND, FAINT, INK, MARK, QUIET, shade
-from cspine.reporting.words import STATUS_WORDS, percent
+from cspine.reporting.words import STATUS_WORDS, spanned
 from cspine.results import Judgement, LevelStatus, StudyResult
 
 _WIDTH = 0.62
@@ -17,7 +17,8 @@ def draw_strip(axes: Axes, result: StudyResult) -> None:
     for place, finding in enumerate(result.levels):
         status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]
         _draw_bar(axes, place, finding.judgement, status)
-    axes.set_xticks([_OVERALL_AT, *range(len(result.levels))], ["any", *(finding.level.name for finding in result.levels)])
+    names = [_name("any", result.overall), *(_name(finding.level.name, finding.judgement) for finding in result.levels)]
+    axes.set_xticks([_OVERALL_AT, *range(len(result.levels))], names)
     axes.tick_params(axis="x", colors=INK, labelsize=12, length=0, pad=5)
 
 
@@ -34,6 +35,10 @@ def _draw_frame(axes: Axes) -> None:
     axes.set_title("Probability of a fracture; the short line is the threshold", color=INK, fontsize=11.5, loc="left", pad=4)
 
 
+def _name(name: str, judgement: Judgement | None) -> str:
+    return name if judgement is None or judgement.sure else f"{name}, unsure"
+
+
 def _draw_bar(axes: Axes, place: float, judgement: Judgement | None, status: str) -> None:
     half = _WIDTH / 2
     if judgement is None:
@@ -43,7 +48,7 @@ def _draw_bar(axes: Axes, place: float, judgement: Judgement | None, status: str
     height = max(judgement.probability, 0.006)
     axes.bar(place, height, _WIDTH, color=shade(judgement), hatch=partly, edgecolor=BACKGROUND, linewidth=0)
     axes.plot((place - half - 0.08, place + half + 0.08), (judgement.threshold,) * 2, color=MARK, linewidth=1.6)
-    text = f"{percent(judgement.probability)}\n{status}" if status else percent(judgement.probability)
+    text = f"{spanned(judgement)}\n{status}" if status else spanned(judgement)
     above = height + 0.03
     if abs(judgement.threshold - above - 0.05) < 0.09:
         above = judgement.threshold + 0.04

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from cspine.results import DISCLAIMER, LevelStatus, StudyResult, StudyStatus
+from cspine.results import DISCLAIMER, Judgement, LevelStatus, StudyResult, StudyStatus
 
 STATUS_WORDS = {
     LevelStatus.ASSESSED: "assessed",
@@ -25,13 +25,28 @@ def percent(probability: float) -> str:
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
+def span(judgement: Judgement) -> str:
+    """What several views of the study say, as ``48–71 %``; empty where there is but one, or all read the same."""
+    if judgement.low is None or judgement.high is None or percent(judgement.low) == percent(judgement.high):
+        return ""
+    low, high = percent(judgement.low), percent(judgement.high)
+    return f"{low.removesuffix(' %')}{' to ' if set('<>') & set(low + high) else '–'}{high}"
+
+
+def spanned(judgement: Judgement) -> str:
+    """A probability and what several views say, as ``62 % (48–71 %)``."""
+    said = span(judgement)
+    return f"{percent(judgement.probability)} ({said})" if said else percent(judgement.probability)
+
+
 def headline(result: StudyResult) -> str:
     """The result in one line."""
     if result.status is StudyStatus.REJECTED or result.overall is None:
         return "Not judged: " + "; ".join(reason.code.replace("_", " ") for reason in result.reasons if reason.code != PHANTOMS)
-    verdict = "suspected" if result.overall.positive else "not suspected"
-    probability, threshold = percent(result.overall.probability), percent(result.overall.threshold)
-    return f"Fracture {verdict}: {probability} (threshold {threshold}, {result.operating_point})"
+    verdict = ("suspected" if result.overall.positive else "not suspected") + ("" if result.overall.sure else ", unsure")
+    threshold = f"threshold {percent(result.overall.threshold)}, {result.operating_point}"
+    about = "; ".join(filter(None, [span(result.overall), threshold]))
+    return f"Fracture {verdict}: {percent(result.overall.probability)} ({about})"
 
 
 def short_name(result: StudyResult) -> str:

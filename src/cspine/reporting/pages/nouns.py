@@ -16,6 +16,8 @@ class Verdict:
         title: In two or three words.
         sentences: What follows from it.
         probability: That any level is fractured; empty where nothing was judged.
+        range: What several views of the study say; empty where there is but one, or all say the same.
+        unsure: Whether they are not on the same side of the threshold.
         threshold: From where on it counts.
         point: The operating point.
     """
@@ -24,6 +26,8 @@ class Verdict:
     title: str
     sentences: tuple[str, ...]
     probability: str = ""
+    range: str = ""
+    unsure: bool = False
     threshold: str = ""
     point: str = ""
 
@@ -37,6 +41,8 @@ class Cell:
         tone: How it is coloured.
         status: How much of it was judged, in words.
         probability: For people; empty where nothing was judged.
+        range: What several views of the study say; empty where there is but one, or all say the same.
+        unsure: Whether they are not on the same side of the threshold.
         share: The same as a length, 0..100.
         threshold: For people; empty where nothing was judged.
         threshold_share: The same as a length, 0..100.
@@ -48,6 +54,8 @@ class Cell:
     tone: Tone
     status: str
     probability: str = ""
+    range: str = ""
+    unsure: bool = False
     share: float = 0.0
     threshold: str = ""
     threshold_share: float = 0.0

@@ -14,7 +14,7 @@ from cspine.reporting.pages.tone import tone
 from cspine.reporting.pages.verdict import verdict
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, key_height_mm
-from cspine.reporting.words import PHANTOMS, STATUS_WORDS, caution, percent, short_name
+from cspine.reporting.words import PHANTOMS, STATUS_WORDS, caution, percent, short_name, span
 from cspine.reporting.written import Written
 from cspine.results import DISCLAIMER, Judgement, LevelFinding, LevelStatus, StudyResult, StudyStatus
 from cspine.study import Study
@@ -90,6 +90,8 @@ def _judged(cell: Cell, judgement: Judgement) -> Cell:
     return replace(
         cell,
         probability=percent(judgement.probability),
+        range=span(judgement),
+        unsure=not judgement.sure,
         share=round(100 * judgement.probability, 1),
         threshold=percent(judgement.threshold),
         threshold_share=round(100 * judgement.threshold, 1),

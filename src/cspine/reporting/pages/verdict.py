@@ -3,7 +3,7 @@
 from cspine.reporting.pages.nouns import Verdict
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.suspicion import by_suspicion
-from cspine.reporting.words import PHANTOMS, STATUS_WORDS, percent
+from cspine.reporting.words import PHANTOMS, STATUS_WORDS, percent, span, spanned
 from cspine.results import Judgement, LevelFinding, LevelStatus, StudyResult
 
 
@@ -20,6 +20,8 @@ def verdict(result: StudyResult) -> Verdict:
         title="Fracture suspected" if overall.positive else single,
         sentences=(_where(result, overall), *_unjudged(result)),
         probability=percent(overall.probability),
+        range=span(overall),
+        unsure=not overall.sure,
         threshold=percent(overall.threshold),
         point=result.operating_point.replace("_", " "),
     )
@@ -43,7 +45,7 @@ def _where(result: StudyResult, overall: Judgement) -> str:
 
 
 def _told(finding: LevelFinding, judgement: Judgement) -> str:
-    return f"{finding.level.name} with {percent(judgement.probability)}"
+    return f"{finding.level.name} with {spanned(judgement)}"
 
 
 def _unjudged(result: StudyResult) -> tuple[str, ...]:

@@ -1,14 +1,24 @@
 """From a trained run to a package that judges vertebra by vertebra, checked against the trained network."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.modelpack import Manifest, NetworkFile, OwnOverall, Package, Samples, VertebraManifest, load_package, write_package
+from cspine.imaging.appearance import appearance_of
+from cspine.modelpack import (
+    AppearanceLimits,
+    Manifest,
+    NetworkFile,
+    OwnOverall,
+    Package,
+    Samples,
+    VertebraManifest,
+    load_package,
+    write_package,
+)
 from cspine.networks.loading import load_network
 from cspine.training.calibration import held_out_scores
 from cspine.training.export import TOLERANCE, PackageRequest, check_parity, exported, facts_of, fit_to
@@ -25,6 +35,7 @@ SERVED = ("overall", "fracture", "fracture_map", "attention")
 
 _FILE = "vertebrae.xml"
 _SEVERAL = 2
+_BEYOND = 0.25
 _STORED = ((0, 1), (5, 6))
 """Levels that stored samples show: few, so that they take little room."""
 
@@ -54,6 +65,7 @@ def export_vertebrae(
         spec=recipe.input,
         networks=(NetworkFile(VertebraManifest.KIND, _FILE, SERVED, "f32", TOLERANCE),),
         views=VIEWS,
+        appearance=AppearanceLimits(seen=_seen(studies, recipe)),
     )
     stored = _said(network, np.stack([_only(_crops(study, recipe), shown) for study, shown in zip(studies, _STORED, strict=False)]))
     with exported(network, _FILE) as files:
@@ -62,10 +74,16 @@ def export_vertebrae(
             worst = max(worst, check_parity(files[_FILE], _said(network, _crops(study, recipe)[None])))
         both = _said(network, np.stack([_crops(study, recipe) for study in studies[:_SEVERAL]]))
         worst = max(worst, check_parity(files[_FILE], both))
-        facts = replace(manifest, networks=manifest.networks)
-        text = vertebra_card(facts, len(held_out_scores(run, request.fold)), fitted.patients, worst)
+        text = vertebra_card(manifest, len(held_out_scores(run, request.fold)), fitted.patients, worst)
         write_package(folder, manifest, files, {VertebraManifest.KIND: stored}, text)
     return load_package(folder)
+
+
+def _seen(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> dict[str, tuple[float, float]]:
+    """Between which values the studies look like one another, and a quarter of that beyond."""
+    looks = [look.values() for study in studies if (look := appearance_of(_crops(study, recipe), recipe.input)) is not None]
+    ranges = {name: (min(one[name] for one in looks), max(one[name] for one in looks)) for name in looks[0]} if looks else {}
+    return {name: (low - _BEYOND * (high - low), high + _BEYOND * (high - low)) for name, (low, high) in ranges.items()}
 
 
 def _crops(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
