@@ -9,7 +9,15 @@ from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 
 from cspine.evaluation import StudyScores
 from cspine.evaluation.competition import competition_loss
-from cspine.evaluation.metrics import auroc, average_precision, evaluate, expected_calibration_error, mean_level_auroc
+from cspine.evaluation.metrics import (
+    auroc,
+    average_precision,
+    evaluate,
+    expected_calibration_error,
+    mean_level_auroc,
+    negative_predictive_value,
+    positive_predictive_value,
+)
 from cspine.modelpack import OperatingPoint
 
 HALF = (OperatingPoint("half", (0.5,) * 8),)
@@ -112,3 +120,26 @@ def test_a_fitted_overall_is_judged_beside_the_other() -> None:
     assert found is not None
     assert found.estimates["auroc"].value == pytest.approx(roc_auc_score(given.truth[:, 0], given.scores[:, 0]))
     assert evaluate(given, HALF, resamples=5).fitted_overall is None
+
+
+def test_predictive_values_follow_bayes_for_the_prevalence_that_is_given() -> None:
+    truth = np.array([True] * 4 + [False] * 6)
+    p = np.array([0.9, 0.8, 0.7, 0.1] + [0.6, 0.1, 0.1, 0.2, 0.3, 0.1])
+
+    ppv = positive_predictive_value(truth, p, threshold=0.5, prevalence=0.1)
+    npv = negative_predictive_value(truth, p, threshold=0.5, prevalence=0.1)
+
+    sensitivity, specificity = 3 / 4, 5 / 6
+    assert ppv == pytest.approx(0.1 * sensitivity / (0.1 * sensitivity + 0.9 * (1 - specificity)))
+    assert npv == pytest.approx(0.9 * specificity / (0.9 * specificity + 0.1 * (1 - sensitivity)))
+
+
+def test_predictive_values_of_the_own_prevalence_are_its_shares() -> None:
+    rng = np.random.default_rng(5)
+    truth = rng.random(400) < 0.3
+    p = np.clip(truth * 0.2 + rng.random(400) * 0.8, 0, 1)
+
+    share = float(truth.mean())
+
+    assert positive_predictive_value(truth, p, 0.5, share) == pytest.approx(truth[p >= 0.5].mean())
+    assert negative_predictive_value(truth, p, 0.5, share) == pytest.approx((~truth[p < 0.5]).mean())

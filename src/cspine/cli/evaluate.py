@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspine.cli.files import write_result
 from cspine.cli.screen import Screen
+from cspine.errors import UsageError
 
 if TYPE_CHECKING:
     from cspine.evaluation.report import Report
@@ -25,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, required=True, metavar="DIR", help="data set folder: that of the run, or an unseen one"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the numbers and the page")
+    parser.add_argument(
+        "--prevalence",
+        type=float,
+        metavar="P",
+        help="tell predictive values for patients of whom this share, 0..1, has any fracture",
+    )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap samples of patients (default: 1000)")
     parser.add_argument(
         "--no-places", action="store_true", help="leave out where it looked; out of fold this spares every pass of a network"
@@ -46,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     from cspine.training.runs import open_run
     from cspine.training.vertebrae.crops import Finder
 
+    if options.prevalence is not None and not 0 < options.prevalence < 1:
+        raise UsageError(f"--prevalence needs a share between 0 and 1. Received: {options.prevalence:g}")
     current = open_run(options.run_folder)
     examiner = examiner_of(current, Finder.MASK if options.masks else Finder.LOCALISER)
     cache = options.cache or options.run_folder.absolute().parent / "cache"
@@ -62,8 +71,9 @@ def run(options: argparse.Namespace) -> int:
             "thresholds": judged.thresholds,
             "subjects": _subjects(judged),
             "resamples": options.resamples,
+            "prevalence": options.prevalence,
         }
-        report = _report(judged, about, options.resamples)
+        report = _report(judged, about, options.resamples, options.prevalence)
     for name, text in (
         ("scores.csv", judged.probabilities.to_csv()),
         ("evaluation.csv", to_csv(report)),
@@ -75,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report(judged: "Judged", about: dict[str, Any], resamples: int) -> "Report":
+def _report(judged: "Judged", about: dict[str, Any], resamples: int, prevalence: float | None) -> "Report":
     from cspine.evaluation.fractures import by_fracture, read_level_truths
     from cspine.evaluation.metrics import evaluate
     from cspine.evaluation.places import place_metrics
@@ -86,7 +96,7 @@ def _report(judged: "Judged", about: dict[str, Any], resamples: int) -> "Report"
     level_threshold = judged.points[0].thresholds[1]
     return Report(
         about,
-        evaluate(judged.probabilities, judged.points, judged.fitted_overall, resamples=resamples),
+        evaluate(judged.probabilities, judged.points, judged.fitted_overall, prevalence=prevalence, resamples=resamples),
         judged.probabilities,
         by_fracture(judged.probabilities, truths, level_threshold, resamples=resamples) if truths is not None else (),
         place_metrics(judged.places, resamples=resamples) if judged.places else None,

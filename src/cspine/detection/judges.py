@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import CERVICAL
 from cspine.detection.clock import Clock
 from cspine.evidence import HeatMap
 from cspine.geometry import Vector
@@ -46,6 +47,12 @@ class Verdict:
     heat: HeatMap | None = field(default=None, repr=False)
     reasons: tuple[Reason, ...] = ()
     forbidden: tuple[Reason, ...] = ()
+
+    @classmethod
+    def none(cls, forbidden: tuple[Reason, ...]) -> "Verdict":
+        """Of a scan that is not judged after all."""
+        outputs = len(CERVICAL) + 1
+        return cls(np.zeros(outputs), np.empty((0, outputs)), (None,) * len(CERVICAL), forbidden=forbidden)
 
 
 class Judge(Protocol):

@@ -47,9 +47,7 @@ class VertebraJudge:
         seen = appearance_of(crops, spec)
         forbidden = check_appearance(seen, self._manifest.appearance)
         if forbidden or seen is None:
-            return Verdict(
-                np.zeros(len(CERVICAL) + 1), np.empty((0, len(CERVICAL) + 1)), (None,) * len(CERVICAL), None, (), forbidden
-            )
+            return Verdict.none(forbidden)
         with clock.stage("classify"):
             outputs = [self._session.run(view[None]) for view in views_of(crops, self._manifest.views)]
             said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})

@@ -46,7 +46,7 @@ class OutputMetrics:
         patients: How many were judged.
         fractured: How many of them have the fracture.
         estimates: By name: ``auroc``, ``average_precision``, ``ece``, and for each operating point ``sensitivity_NAME`` and
-            ``specificity_NAME``.
+            ``specificity_NAME``; for a prevalence that the user gives also ``ppv_NAME`` and ``npv_NAME``, of the overall output.
     """
 
     output: str
@@ -118,6 +118,7 @@ def evaluate(
     points: Sequence[OperatingPoint],
     fitted_overall: NDArray[np.float64] | None = None,
     *,
+    prevalence: float | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
@@ -127,13 +128,17 @@ def evaluate(
         scores: Truth and probabilities.
         points: From where on an output counts as positive.
         fitted_overall: Probability of any fracture from a fitted head, ``(n,)``.
+        prevalence: Share of fractured patients where predictive values are wanted, 0..1; no such values if ``None``.
         resamples: Bootstrap samples of patients.
         seed: Of the bootstrap.
     """
     draw = Bootstrap(len(scores), resamples, seed)
     truth, p = scores.truth, scores.scores
+    wanted = [_metrics(points, i) for i in range(len(OUTPUTS))]
+    if prevalence is not None:
+        wanted[0] |= _predictive(points, prevalence)
     return Evaluation(
-        tuple(_output(name, truth[:, i], p[:, i], _metrics(points, i), draw) for i, name in enumerate(OUTPUTS)),
+        tuple(_output(name, truth[:, i], p[:, i], wanted[i], draw) for i, name in enumerate(OUTPUTS)),
         draw.estimate(truth, p, mean_level_auroc),
         draw.estimate(truth, p, lambda t, q: competition_loss(t, q).per_study),
         draw.estimate(truth, p, lambda t, q: competition_loss(t, q).overall),
@@ -175,6 +180,29 @@ def sensitivity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: flo
 def specificity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float) -> float:
     """Share of the whole that stay below a threshold; NaN where nothing is whole."""
     return float(np.mean(p[~truth] < threshold)) if not truth.all() else math.nan
+
+
+def positive_predictive_value(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float, prevalence: float) -> float:
+    """Share of the fractured among those who reach a threshold, where fractures are as frequent as ``prevalence`` (Bayes)."""
+    found = prevalence * sensitivity(truth, p, threshold)
+    alarms = (1 - prevalence) * (1 - specificity(truth, p, threshold))
+    return found / (found + alarms) if found + alarms > 0 else math.nan
+
+
+def negative_predictive_value(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float, prevalence: float) -> float:
+    """Share of the whole among those who stay below a threshold, where fractures are as frequent as ``prevalence`` (Bayes)."""
+    passed = (1 - prevalence) * specificity(truth, p, threshold)
+    missed = prevalence * (1 - sensitivity(truth, p, threshold))
+    return passed / (passed + missed) if passed + missed > 0 else math.nan
+
+
+def _predictive(points: Sequence[OperatingPoint], prevalence: float) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for point in points:
+        given = {"threshold": point.thresholds[0], "prevalence": prevalence}
+        found[f"ppv_{point.name}"] = partial(positive_predictive_value, **given)
+        found[f"npv_{point.name}"] = partial(negative_predictive_value, **given)
+    return found
 
 
 _RANKING: dict[str, Metric] = {"auroc": auroc, "average_precision": average_precision, "ece": expected_calibration_error}

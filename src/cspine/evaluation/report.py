@@ -127,6 +127,11 @@ def to_table(report: Report) -> str:
     widths = [max(len(row[i]) for row in [titles, *table]) for i in range(len(titles))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [titles, *table]]
     more = [f"{name.replace('_', ' ')}: {estimate}" for name, estimate in evaluation.of_all.items()]
+    overall = evaluation.outputs[0].estimates
+    for point in evaluation.points:
+        if f"ppv_{point.name}" in overall:
+            ppv, npv = overall[f"ppv_{point.name}"], overall[f"npv_{point.name}"]
+            more.append(f"{point.name}, prevalence {report.about.get('prevalence')}: PPV {ppv}, NPV {npv}")
     if report.places and not math.isnan(report.places.hit_rate.value):
         more.append(f"strongest place on a fracture: {report.places.hit_rate} of fractured studies")
     if report.leaky:
