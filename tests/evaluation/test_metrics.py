@@ -124,7 +124,7 @@ def test_a_fitted_overall_is_judged_beside_the_other() -> None:
 
 def test_predictive_values_follow_bayes_for_the_prevalence_that_is_given() -> None:
     truth = np.array([True] * 4 + [False] * 6)
-    p = np.array([0.9, 0.8, 0.7, 0.1] + [0.6, 0.1, 0.1, 0.2, 0.3, 0.1])
+    p = np.array([0.9, 0.8, 0.7, 0.1, 0.6, 0.1, 0.1, 0.2, 0.3, 0.1])
 
     ppv = positive_predictive_value(truth, p, threshold=0.5, prevalence=0.1)
     npv = negative_predictive_value(truth, p, threshold=0.5, prevalence=0.1)

@@ -199,9 +199,8 @@ def negative_predictive_value(truth: NDArray[np.bool_], p: NDArray[np.float64], 
 def _predictive(points: Sequence[OperatingPoint], prevalence: float) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     for point in points:
-        given = {"threshold": point.thresholds[0], "prevalence": prevalence}
-        found[f"ppv_{point.name}"] = partial(positive_predictive_value, **given)
-        found[f"npv_{point.name}"] = partial(negative_predictive_value, **given)
+        for name, value in (("ppv", positive_predictive_value), ("npv", negative_predictive_value)):
+            found[f"{name}_{point.name}"] = partial(value, threshold=point.thresholds[0], prevalence=prevalence)
     return found
 
 
