@@ -232,7 +232,7 @@ def test_a_fault_of_ours_is_told_apart(
     def break_down(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("cspine.detection.detector.pool_slices", break_down)
+    monkeypatch.setattr("cspine.detection.slicewise.pool_slices", break_down)
 
     assert _detect(necks / "whole.nii.gz", package=coded_package, out=out) == Exit.FAULT
 

@@ -197,7 +197,8 @@ def test_a_writer_that_dies_among_others_leaves_nothing_half_read(tmp_path: Path
 
 
 def test_cleaning_everything_makes_a_writer_write_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save, cleaned = cache_module._save, []
+    save = cache_module._save
+    cleaned: list[int] = []
 
     def save_after_cleaning(path: Path, array: NDArray[np.int16]) -> None:
         if not cleaned:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cspine.errors import PackageError
-from cspine.modelpack import LocaliserManifest, Manifest, NetworkFile, OperatingPoint
+from cspine.modelpack import LocaliserManifest, NetworkFile, OperatingPoint, SliceManifest
 from cspine.modelpack.manifest import read_manifest
 from cspine.specs import RefinerSpec, VolumeSpec
 from tests.coded import coded_manifest
@@ -14,7 +14,7 @@ from tests.coded import coded_manifest
 def test_a_manifest_survives_the_way_to_json_and_back() -> None:
     manifest = replace(coded_manifest(), checksums={"a.xml": "00"})
 
-    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert SliceManifest.from_json(manifest.to_json()) == manifest
 
 
 def test_an_unknown_and_a_missing_key_are_named() -> None:
@@ -22,7 +22,7 @@ def test_an_unknown_and_a_missing_key_are_named() -> None:
     data["colour"] = data.pop("version")
 
     with pytest.raises(PackageError, match="unknown: colour; missing: version"):
-        Manifest.from_json(json.dumps(data))
+        SliceManifest.from_json(json.dumps(data))
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_an_unknown_and_a_missing_key_are_named() -> None:
         ("name", "My Model", "lower-case letters, digits, _ and - only. Received: 'My Model'"),
         ("default_point", "bold", "coded has the operating points balanced, rule_out. Received: bold"),
         ("pooling", "by_eye", "pools slices by .* Received: by_eye"),
-        ("networks", [], "has one network, in the role slices"),
+        ("networks", [], "of kind slices has one network, in that role"),
     ],
 )
 def test_a_wrong_value_is_named(key: str, value: Any, message: str) -> None:
     data = json.loads(coded_manifest().to_json()) | {key: value}
 
     with pytest.raises(PackageError, match=message):
-        Manifest.from_json(json.dumps(data))
+        SliceManifest.from_json(json.dumps(data))
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_a_wrong_value_deep_inside_is_named(where: str, key: str, value: Any, me
     data[where][key] = value
 
     with pytest.raises(PackageError, match=message):
-        Manifest.from_json(json.dumps(data))
+        SliceManifest.from_json(json.dumps(data))
 
 
 def test_text_that_is_no_json_is_refused() -> None:
     with pytest.raises(PackageError, match=r"manifest\.json must describe a model package"):
-        Manifest.from_json("hello")
+        SliceManifest.from_json("hello")
 
 
 def test_thresholds_are_eight_probabilities() -> None:
@@ -105,5 +105,7 @@ def test_a_localiser_has_a_network_for_each_of_its_inputs() -> None:
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"kind": "dreams"}'])
 def test_a_package_of_no_known_kind_is_refused(text: str) -> None:
-    with pytest.raises(PackageError, match=r"must describe a model package|of kind slices or localiser\. Received: dreams"):
+    with pytest.raises(
+        PackageError, match=r"must describe a model package|of kind slices or vertebrae or localiser\. Received: dreams"
+    ):
         read_manifest(text)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from cspine.evidence import Examination
 from cspine.reporting import write_result
 from cspine.reporting.json_result import as_json, schema
-from cspine.results import StudyResult
+from cspine.results import Judgement, StudyResult
 from cspine.study import Study
 
 _VALIDATOR = jsonschema.Draft202012Validator
@@ -37,6 +38,17 @@ def test_the_file_holds_the_result(broken_result: StudyResult, broken_neck: Stud
     assert data["patient_overall"]["positive"] is True
 
 
+def test_what_several_views_say_stands_beside_each_probability(broken_result: StudyResult) -> None:
+    seen = replace(broken_result, overall=Judgement(0.62, 0.5, 0.48, 0.71))
+
+    data = as_json(seen)
+
+    _VALIDATOR(schema()).validate(data)
+    assert data["schema_version"] == "1.2"
+    assert data["patient_overall"]["range"] == {"low": 0.48, "high": 0.71}
+    assert [level["range"] for level in data["levels"]] == [None] * 7
+
+
 def test_every_result_says_what_it_is_not(broken_result: StudyResult, rejected_result: StudyResult) -> None:
     for result in (broken_result, rejected_result):
         assert "not a medical device" in as_json(result)["disclaimer"]
@@ -48,7 +60,7 @@ def test_a_rejected_result_says_why_and_judges_nothing(rejected_result: StudyRes
 
     assert data["status"] == "rejected"
     assert data["reasons"][0]["code"] == "not_hounsfield"
-    assert data["patient_overall"] == {"probability": None, "positive": None, "threshold": None}
+    assert data["patient_overall"] == {"probability": None, "range": None, "positive": None, "threshold": None}
 
 
 def _without_sha(data: dict[str, Any]) -> None:
@@ -67,11 +79,21 @@ def _with_extra(data: dict[str, Any]) -> None:
     data["patient_name"] = "Doe"
 
 
+def _with_a_range_of_nothing(data: dict[str, Any]) -> None:
+    data["levels"][0]["range"] = {"low": 0.1, "high": 0.2}
+
+
+def _with_half_a_range(data: dict[str, Any]) -> None:
+    data["patient_overall"]["range"] = {"low": 0.1}
+
+
 def _above_one(data: dict[str, Any]) -> None:
     data["patient_overall"]["probability"] = 1.2
 
 
-@pytest.mark.parametrize("spoil", [_without_sha, _with_guess, _without_reason, _with_extra, _above_one])
+@pytest.mark.parametrize(
+    "spoil", [_without_sha, _with_guess, _without_reason, _with_extra, _above_one, _with_a_range_of_nothing, _with_half_a_range]
+)
 def test_the_schema_refuses_what_must_not_be(spoil: Callable[[dict[str, Any]], None], broken_result: StudyResult) -> None:
     data = as_json(broken_result)
     spoil(data)

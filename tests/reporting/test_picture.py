@@ -11,8 +11,8 @@ from cspine.errors import OutputError
 from cspine.evidence import Examination
 from cspine.reporting import write_result
 from cspine.reporting.picture import draw, most_suspicious
-from cspine.reporting.words import headline, notes, percent
-from cspine.results import Reason, StudyResult
+from cspine.reporting.words import headline, notes, percent, spanned
+from cspine.results import Judgement, LevelStatus, Reason, StudyResult
 from cspine.study import Study
 
 
@@ -88,4 +88,57 @@ def test_no_probability_reads_as_certainty(probability: float, text: str) -> Non
 
 def test_words_for_people_repeat_no_code(broken_result: StudyResult) -> None:
     assert headline(broken_result).endswith("(threshold 50 %, balanced)")
-    assert notes(broken_result) == ["Not or not wholly judged, because not seen whole: C1."]
+    assert notes(broken_result) == [
+        "Not or not wholly judged, because not seen whole: C1.",
+        "C1 should be in view, and was not found.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.48, 0.71, "62 % (48–71 %)"),
+        (0.615, 0.624, "62 %"),
+        (None, None, "62 %"),
+        (0.001, 0.7, "62 % (< 1 to 70 %)"),
+        (0.6, 0.999, "62 % (60 to > 99 %)"),
+    ],
+)
+def test_what_several_views_say_stands_in_brackets(low: float | None, high: float | None, text: str) -> None:
+    assert spanned(Judgement(0.62, 0.5, low, high)) == text
+
+
+def _in_views(result: StudyResult) -> StudyResult:
+    """The same, as if each probability came from two views of which one says 0.04, and C2 were 100 % and seen in part."""
+    levels = tuple(
+        replace(finding, judgement=replace(finding.judgement, low=min(0.04, finding.judgement.probability), high=0.996))
+        if finding.judgement
+        else finding
+        for finding in result.levels
+    )
+    whole = replace(levels[1], status=LevelStatus.PARTLY_IN_VIEW, judgement=Judgement(0.99, 0.5, 0.04, 0.996))
+    return replace(result, overall=Judgement(0.62, 0.5, 0.48, 0.71), levels=(levels[0], whole, *levels[2:]))
+
+
+def test_the_picture_says_in_words_what_is_unsure(broken_result: StudyResult, broken_neck: Study) -> None:
+    words = _words(_in_views(broken_result), broken_neck)
+
+    assert {"any, unsure", "C4, unsure"} <= set(words)
+    assert {"62 %\n(48–71 %)", "99 %\n(4 to > 99 %)\npartly in view"} <= set(words)
+    assert headline(_in_views(broken_result)) == "Fracture suspected, unsure: 62 % (48–71 %; threshold 50 %, balanced)"
+    assert any(word.startswith("C2  99 % (4 to > 99 %), image") for word in words)
+
+
+def test_ranges_do_not_run_into_one_another(broken_result: StudyResult, broken_neck: Study) -> None:
+    figure = draw(_in_views(broken_result), broken_neck)
+    figure.canvas.draw()
+    (strip_title,) = (
+        artist.get_window_extent() for artist in figure.findobj(Text) if artist.get_text().startswith("Probability of a fracture")
+    )
+    boxes = [artist.get_window_extent() for artist in figure.findobj(Text) if "%" in artist.get_text()]
+
+    assert len(boxes) == 12
+    for i, one in enumerate(boxes):
+        assert 0 <= one.x0 <= one.x1 <= figure.bbox.width
+        assert one.y1 < strip_title.y0 or one.y0 > strip_title.y1
+        assert not any(one.overlaps(other) for other in boxes[:i])

@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from cspine.reporting.style import BACKGROUND, FAINT, INK, MARK, QUIET, shade
-from cspine.reporting.words import STATUS_WORDS, spanned
+from cspine.reporting.words import STATUS_WORDS, percent, span
 from cspine.results import Judgement, LevelStatus, StudyResult
 
 _WIDTH = 0.62
@@ -12,20 +12,29 @@ _OVERALL_AT = -1.5
 
 def draw_strip(axes: Axes, result: StudyResult) -> None:
     """Draws one bar per level, the whole study left of them; a short line marks each threshold."""
-    _draw_frame(axes)
-    _draw_bar(axes, _OVERALL_AT, result.overall, "" if result.overall else "not judged")
+    bars: list[tuple[float, Judgement | None, str]] = [(_OVERALL_AT, result.overall, "" if result.overall else "not judged")]
     for place, finding in enumerate(result.levels):
-        status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]
-        _draw_bar(axes, place, finding.judgement, status)
+        bars.append((place, finding.judgement, "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]))
+    _draw_frame(axes, max(len(_lines(judgement, status)) for _, judgement, status in bars))
+    for bar in bars:
+        _draw_bar(axes, *bar)
     names = [_name("any", result.overall), *(_name(finding.level.name, finding.judgement) for finding in result.levels)]
     axes.set_xticks([_OVERALL_AT, *range(len(result.levels))], names)
     axes.tick_params(axis="x", colors=INK, labelsize=12, length=0, pad=5)
 
 
-def _draw_frame(axes: Axes) -> None:
+def _lines(judgement: Judgement | None, status: str) -> list[str]:
+    """What stands above a bar."""
+    if judgement is None:
+        return []
+    seen = span(judgement)
+    return [percent(judgement.probability), *([f"({seen})"] if seen else []), *([status] if status else [])]
+
+
+def _draw_frame(axes: Axes, lines: int) -> None:
     axes.set_facecolor(BACKGROUND)
     axes.set_xlim(-2.1, 6.6)
-    axes.set_ylim(0, 1.18)
+    axes.set_ylim(0, 1.07 + 0.11 * lines)
     axes.set_yticks([0, 0.5, 1], ["0", "50", "100 %"])
     axes.tick_params(axis="y", colors=QUIET, labelsize=9, length=0)
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
@@ -48,8 +57,16 @@ def _draw_bar(axes: Axes, place: float, judgement: Judgement | None, status: str
     height = max(judgement.probability, 0.006)
     axes.bar(place, height, _WIDTH, color=shade(judgement), hatch=partly, edgecolor=BACKGROUND, linewidth=0)
     axes.plot((place - half - 0.08, place + half + 0.08), (judgement.threshold,) * 2, color=MARK, linewidth=1.6)
-    text = f"{spanned(judgement)}\n{status}" if status else spanned(judgement)
     above = height + 0.03
     if abs(judgement.threshold - above - 0.05) < 0.09:
         above = judgement.threshold + 0.04
-    axes.text(place, min(above, 1.03), text, color=INK, fontsize=10.5, ha="center", va="bottom", linespacing=1.0)
+    axes.text(
+        place,
+        min(above, 1.03),
+        "\n".join(_lines(judgement, status)),
+        color=INK,
+        fontsize=10.5,
+        ha="center",
+        va="bottom",
+        linespacing=1.0,
+    )

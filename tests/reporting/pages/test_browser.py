@@ -1,5 +1,6 @@
 """Pages in a real browser: what moves, what is said, and that nothing is asked of any network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from benchmarks.browser import Browser
 from cspine.evidence import Examination
 from cspine.reporting.pages.overview import Entry, OverviewPage, Row, to_html
 from cspine.reporting.pages.stack import stack_grid
+from cspine.reporting.pages.study import study_page
+from cspine.reporting.pages.study import to_html as study_to_html
 from cspine.reporting.pages.tone import Tone
+from cspine.results import Judgement
 from cspine.study import Study
 
 pytestmark = pytest.mark.xdist_group("chromium")
@@ -137,6 +141,22 @@ def test_colours_follow_the_system_until_they_are_chosen(browser: Browser, page_
 def test_no_window_is_too_narrow_for_the_page(browser: Browser, page_file: Path, width: int) -> None:
     browser.open(page_file, width, 800)
 
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_ranges_stay_in_their_columns(
+    browser: Browser, examination: Examination, broken_neck: Study, tmp_path: Path, width: int
+) -> None:
+    seen = Judgement(0.62, 0.5, 0.004, 0.996)
+    levels = tuple(replace(finding, judgement=seen) if finding.judgement else finding for finding in examination.result.levels)
+    given = replace(examination, result=replace(examination.result, overall=seen, levels=levels))
+    (tmp_path / "result.html").write_text(study_to_html(study_page(given, broken_neck)), encoding="utf-8")
+    wider = "[...document.querySelectorAll('.strip td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).length"
+
+    browser.open(tmp_path / "result.html", width, 800)
+
+    assert browser.evaluate(wider) == 0
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -163,6 +163,24 @@ def test_where_nothing_is_above_its_threshold_the_highest_level_is_shown(broken_
     assert "Highest probability, below its threshold C6 30 %" in _words(to_html(page))
 
 
+def test_what_two_views_say_is_shown_and_what_they_do_not_agree_on_is_called_unsure(
+    examination: Examination, broken_neck: Study
+) -> None:
+    result, (low, high) = examination.result, (0.48, 0.71)
+    levels = tuple(
+        replace(finding, judgement=Judgement(0.62, 0.5, low, high)) if finding.level.name == "C4" else finding
+        for finding in result.levels
+    )
+    seen = replace(result, overall=Judgement(0.8, 0.5, 0.7, 0.9), levels=levels)
+
+    words = _words(_page(replace(examination, result=seen), broken_neck))
+
+    assert "Probability of any fracture 80 % 70–90 % as it is and mirrored threshold 50 %" in words
+    assert "Mirrored too 70–90 % 48–71 % unsure Threshold" in words
+    assert "C4 62 % (48–71 %) unsure · threshold 50 %" in words
+    assert "Mirrored too" not in _words(_page(examination, broken_neck))
+
+
 _STUDY_NOUNS = (nouns.Verdict, nouns.Cell, nouns.Panel, nouns.Fact, nouns.Window, pictures.Picture, pictures.Mark)
 _STACK_NOUNS = (stack.Stack, stack.StackLevel)
 _OVERVIEW_NOUNS = (overview.Row, overview.Entry, overview.Unjudged)
