@@ -11,6 +11,8 @@ from cspine.specs import SliceSpec, VertebraSpec, VolumeSpec
 if TYPE_CHECKING:
     import keras
 
+    from cspine.networks.vertebra_mil import VertebraMIL
+
 WHERE_STRIDE = 8
 """Pixels of a slice per cell of the map that says where each level is."""
 
@@ -375,7 +377,7 @@ class VertebraMILSettings:
         if self.width % self.heads:
             raise UsageError(f"vertebra_mil needs a width that its heads divide. Received: {self.width} and {self.heads}")
 
-    def build(self, spec: VertebraSpec, seed: int) -> "keras.Model":
+    def build(self, spec: VertebraSpec, seed: int) -> "VertebraMIL":
         """The network, with fresh weights.
 
         Raises:

@@ -93,6 +93,7 @@ class VertebraMIL(keras.Model):
         outputs = {name: layers.Activation("sigmoid", dtype="float32", name=name)(logit) for name, logit in logits.items()}
         outputs["attention"] = layers.Activation("linear", dtype="float32", name="attention")(weights)
         super().__init__(inputs=crops, outputs=outputs, **kwargs)
+        self._backbone, self._evidence = backbone, evidence
 
         # Config
         self.crops_shape = tuple(input_shape)
@@ -103,6 +104,19 @@ class VertebraMIL(keras.Model):
         self.heads = heads
         self.dropout = dropout
         self.seed = seed
+
+    def on_slices(self, size: Sequence[int]) -> keras.Model:
+        """The part that judges cells, on slices of any size, with the very weights of this network.
+
+        Args:
+            size: Rows and columns, in multiples of what the backbone halves.
+
+        Returns:
+            Takes slices ``(n, rows, columns, channels)`` and says ``(n, rows / 8, columns / 8, 1)``, in 0..1.
+        """
+        slices = keras.Input((*size, self.crops_shape[-1]), name="slices")
+        cells = layers.Activation("sigmoid", dtype="float32", name="cells")(self._evidence(self._backbone(slices)))
+        return keras.Model(slices, cells, name="cells_of_slices")
 
     def get_config(self) -> dict[str, Any]:
         """Every argument."""

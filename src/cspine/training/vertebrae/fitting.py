@@ -17,8 +17,12 @@ from cspine.training.losses import KnownBinaryCrossentropy
 from cspine.training.recipe import FitSettings
 from cspine.training.vertebrae.batches import VertebraBatches
 from cspine.training.vertebrae.crops import StudyCrops
+from cspine.training.vertebrae.patch_fitting import VertebraFold, learn_patches
 from cspine.training.vertebrae.prediction import all_views, scores_of
 from cspine.training.vertebrae.recipe import VertebraRecipe
+
+PATCHES = "patches"
+"""Folder, in that of the fold, of what is learnt from patches."""
 
 _CELL_POSITIVE = 3.0
 """How much more a broken cell counts than a whole one: one in a hundred is broken."""
@@ -49,21 +53,6 @@ class VertebraRecord:
         return float(np.mean(known)) if known else float("-inf")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class VertebraFold:
-    """The patients of one fold.
-
-    Attributes:
-        number: Which patients are held out.
-        learnt_from: The others; each as often as it was cut.
-        held_out: These.
-    """
-
-    number: int
-    learnt_from: Sequence[StudyCrops]
-    held_out: Sequence[StudyCrops]
-
-
 def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, reporter: Reporter) -> None:
     """Trains one network, from its checkpoint on where there is one.
 
@@ -73,8 +62,9 @@ def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
         TrainingError: The checkpoint does not fit, or the loss is no number any more.
         OutputError: ``home`` cannot be written.
     """
+    taught = learn_patches(recipe, data, home / PATCHES, reporter) if recipe.patches.epochs else None
     lesson = Lesson(
-        build=lambda: recipe.network.build(recipe.input, recipe.seed * 100 + data.number),
+        build=lambda: _network(recipe, data.number, taught),
         batches=partial(VertebraBatches, data.learnt_from, recipe, data.number),
         held_out=lambda: data.held_out,
         judge=partial(_judge, recipe=recipe),
@@ -85,6 +75,16 @@ def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
     fit_epochs(recipe, lesson, home, reporter)
     model = load_network(home / BEST)
     write_whole(home / HELD_OUT, scores_of(data.held_out, all_views(model, data.held_out, recipe)).to_csv())
+
+
+def _network(recipe: VertebraRecipe, fold: int, taught: Path | None) -> keras.Model:
+    """The network with fresh weights, but for what was learnt from patches."""
+    network = recipe.network.build(recipe.input, recipe.seed * 100 + fold)
+    if taught is not None:
+        for layer in load_network(taught).layers:
+            if layer.weights:
+                network.get_layer(layer.name).set_weights(layer.get_weights())
+    return network
 
 
 def losses(settings: FitSettings) -> dict[str, keras.losses.Loss]:

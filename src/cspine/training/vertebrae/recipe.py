@@ -74,6 +74,35 @@ class CropChance:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchSettings:
+    """The first part of training: what a break looks like, from small parts of slices.
+
+    Attributes:
+        size: Rows and columns of a patch, in multiples of 32.
+        batch: Patches in a batch.
+        batches: Batches in an epoch.
+        epochs: How many; with none the network begins with whole studies.
+        learning_rate: Highest.
+        broken_share: Share of patches that lie on a known fracture.
+        off_px: By how many pixels the place may be off the middle, either way.
+        judged: Patches of held-out patients on which epochs are judged.
+    """
+
+    size: tuple[int, int] = (64, 64)
+    batch: int = 48
+    batches: int = 500
+    epochs: int = 12
+    learning_rate: float = 2e-3
+    broken_share: float = 0.5
+    off_px: int = 20
+    judged: int = 1500
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.batches, self.judged) < 1 or self.epochs < 0 or any(side % 32 or not side for side in self.size):
+            raise UsageError(f"patches needs a batch, batches, epochs and sides in multiples of 32. Received: {self}")
+
+
+@dataclass(frozen=True, slots=True)
 class VertebraRecipe:
     """One experiment.
 
@@ -84,6 +113,7 @@ class VertebraRecipe:
         crops: How crops are cut.
         labels: What is learnt of where a fracture is.
         chance: How crops are changed.
+        patches: What is learnt before whole studies are.
         batch: Studies in a batch.
         batches: Batches in an epoch.
         fit: How the weights are found.
@@ -97,6 +127,7 @@ class VertebraRecipe:
     crops: CropSettings = field(default_factory=CropSettings)
     labels: VertebraLabels = field(default_factory=VertebraLabels)
     chance: CropChance = field(default_factory=CropChance)
+    patches: PatchSettings = field(default_factory=PatchSettings)
     batch: int = 2
     batches: int = 250
     fit: FitSettings = field(default_factory=FitSettings)

@@ -8,7 +8,8 @@ from cspine.training.runs import Run
 from cspine.training.training import TrainingPlace, check_folds
 from cspine.training.usable import same_cases, usable
 from cspine.training.vertebrae.crops import Cutting, prepare_crops
-from cspine.training.vertebrae.fitting import VertebraFold, fit_vertebrae
+from cspine.training.vertebrae.fitting import fit_vertebrae
+from cspine.training.vertebrae.patch_fitting import VertebraFold
 from cspine.training.vertebrae.recipe import VertebraRecipe
 
 
