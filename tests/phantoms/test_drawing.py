@@ -45,6 +45,21 @@ def test_other_bones_are_borrowed_one_by_one() -> None:
     assert lost.context == lender.context
 
 
+def test_bones_that_stand_in_frames_of_their_own_rest_as_usual() -> None:
+    lender = shipped_anatomies()[0]
+    moved = {}
+    for name, bone, aside in (("C1", lender.vertebrae[Level.C1], (0, -35, -14)), ("skull", lender.context["skull"], (0, 60, 0))):
+        frame = bone.frame.copy()
+        frame[:3, 3] += aside
+        moved[name] = replace(bone, frame=frame)
+    apart = Anatomy("apart", {**lender.vertebrae, Level.C1: moved["C1"]}, {"skull": moved["skull"]})
+
+    usual, found = assemble(lender), assemble(apart)
+
+    np.testing.assert_allclose(found.steps["C1"], usual.steps["C1"], atol=1e-9)
+    np.testing.assert_allclose(found.context_frames["skull"], usual.context_frames["skull"])
+
+
 def test_distances_between_neighbours_are_those_of_life() -> None:
     names = [*NAMES, "T1"]
     centres = np.array([[neck.centres_mm[name] for name in names] for neck in necks()])

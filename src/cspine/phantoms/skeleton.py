@@ -23,6 +23,12 @@ _CHEST_STEP_MM = 20.0
 _CHEST_TILT_DEG = {"T1": 2.0, "T2": -4.0, "T3": -5.0}
 """By how much each is turned against the one above, forwards: the neck's slope goes over into the curve of the chest."""
 
+_STRAIGHT = 0.7
+"""A neighbour that lies aside by more than 45 degrees, as a cosine, has a frame of its own."""
+
+_ASTRAY_MM = 40.0
+"""So has another bone that lies farther than this from where it lies in the first anatomy."""
+
 _TALLER = {"T1": 1.18, "T2": 1.22, "T3": 1.25}
 """Height of a thoracic body against C7's."""
 
@@ -74,19 +80,23 @@ def _context(anatomy: Anatomy, lender: Anatomy) -> tuple[dict[str, BoneShape], d
         source = anatomy if own else lender
         bones[name] = source.context[name] if own else bone
         frames[name] = _inside(source.vertebrae[HOSTS[name]], bones[name])
+        usual = _inside(lender.vertebrae[HOSTS[name]], bone)
+        if np.linalg.norm(frames[name][:3, 3] - usual[:3, 3]) > _ASTRAY_MM:
+            frames[name] = usual
     return bones, frames
 
 
 def _step(anatomy: Anatomy, lender: Anatomy, own: dict[Level, BoneShape], upper: Level) -> NDArray[np.float64]:
     lower = Level(upper + 1)
+    usual = _inside(lender.vertebrae[lower], lender.vertebrae[upper])
     if upper in anatomy.vertebrae and lower in anatomy.vertebrae:
         step = _inside(own[lower], own[upper])
-        if 8 < _length(step) < 40:
+        straight = step[:3, 3] @ usual[:3, 3] > _STRAIGHT * _length(step) * _length(usual)
+        if 8 < _length(step) < 40 and straight:
             return step
-    # bones of two anatomies share no frame: they rest as the lender's do, as deep as the lower one is
-    step = _inside(lender.vertebrae[lower], lender.vertebrae[upper])
-    step[1, 3] *= own[lower].body.size_mm[1] / lender.vertebrae[lower].body.size_mm[1]
-    return step
+    # bones of two anatomies, or with a frame each, rest as the lender's do, as deep as the lower one is
+    usual[1, 3] *= own[lower].body.size_mm[1] / lender.vertebrae[lower].body.size_mm[1]
+    return usual
 
 
 def _inside(lower: BoneShape, upper: BoneShape) -> NDArray[np.float64]:
