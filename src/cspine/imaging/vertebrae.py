@@ -87,7 +87,11 @@ def judged_slices(height_mm: float, spec: VertebraSpec) -> NDArray[np.intp]:
 
 
 def vertebra_input(
-    grey: NDArray[np.uint8], mask: NDArray[np.bool_], judged: NDArray[np.intp], spec: VertebraSpec
+    grey: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    judged: NDArray[np.intp],
+    spec: VertebraSpec,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """A crop as the network takes it.
 
@@ -96,12 +100,13 @@ def vertebra_input(
         mask: Which pixels of its :func:`mask_grid` are the vertebra, ``(depth, rows / 2, columns / 2)``.
         judged: Of :func:`judged_slices`, ``(slices,)``.
         spec: What the network sees.
+        out: Where it is put, if it has a place already.
 
     Returns:
         ``(slices, rows, columns, channels)``: slices feet to head and the mask, 0..1.
     """
     around = judged[:, None] + np.arange(-spec.neighbours, spec.neighbours + 1)
-    out = np.empty((spec.slices, *spec.size, spec.channels), np.float32)
+    out = np.empty((spec.slices, *spec.size, spec.channels), np.float32) if out is None else out
     np.divide(np.moveaxis(grey[around], 1, -1), np.float32(STEPS), out=out[..., :-1])
     out[..., -1] = smooth_mask(mask, spec)[judged].repeat(MASK_STEP, axis=1).repeat(MASK_STEP, axis=2) if spec.masked else 1.0
     return out
@@ -117,7 +122,7 @@ def smooth_mask(mask: NDArray[np.bool_], spec: VertebraSpec) -> NDArray[np.float
 def cell_grid(crop: Grid, judged: NDArray[np.intp]) -> Grid:
     """Where the cells of the slices that are judged lie; slices are as far apart as they are on average."""
     affine = crop.affine.copy()
-    affine[:3, 0] *= (judged[-1] - judged[0]) / max(len(judged) - 1, 1)
+    affine[:3, 0] *= (judged[-1] - judged[0]) / (len(judged) - 1) if len(judged) > 1 else 1
     affine[:3, 1:3] *= FRACTURE_CELL
     affine[:3, 3] = crop.world((judged[0], (FRACTURE_CELL - 1) / 2, (FRACTURE_CELL - 1) / 2))
     return replace(crop, shape=(len(judged), crop.shape[1] // FRACTURE_CELL, crop.shape[2] // FRACTURE_CELL), affine=affine)

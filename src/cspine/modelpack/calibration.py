@@ -1,6 +1,7 @@
 """From the score of a network to a probability."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +39,7 @@ class Calibration:
             raise PackageError(f"A calibration needs {len(OUTPUTS)} slopes above 0 and as many intercepts. Received: {self}")
 
     @classmethod
-    def identity(cls) -> "Calibration":
+    def identity(cls) -> Self:
         """Scores are taken as probabilities."""
         return cls((1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import CERVICAL
-from cspine.imaging.vertebrae import judged_slices, vertebra_input
+from cspine.imaging.vertebrae import STEPS, judged_slices, vertebra_input
 from cspine.specs import FRACTURE_CELL, MASK_STEP
 from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
 from cspine.training.recipe import BoxUse, CrackUse
@@ -85,22 +85,30 @@ def draw_study_chance(rng: np.random.Generator, settings: CropChance, recipe: Ve
     )
 
 
-def study_input(study: StudyCrops, chance: StudyChance, recipe: VertebraRecipe) -> tuple[NDArray[np.float32], Targets]:
-    """The crops of a study as the network takes them, ``(7, slices, rows, columns, channels)``, and what they show."""
-    spec = recipe.input
-    fed = np.zeros(spec.shape, np.float32)
+def study_input(
+    study: StudyCrops, chance: StudyChance, recipe: VertebraRecipe, out: NDArray[np.float32] | None = None
+) -> tuple[NDArray[np.float32], Targets]:
+    """The crops of a study as the network takes them, and what they show.
+
+    Args:
+        study: The study.
+        chance: What is done to it.
+        recipe: What the network is trained with.
+        out: Where the crops are put, if they have a place already: zeros.
+
+    Returns:
+        Crops ``(7, slices, rows, columns, channels)``, and targets by the name of the network's output.
+    """
+    fed = np.zeros(recipe.input.shape, np.float32) if out is None else out
     shown = study.there & chance.shown
     parts: list[VertebraTargets | None] = [None] * len(CERVICAL)
     for i in np.flatnonzero(shown):
-        fed[i], parts[i] = _vertebra(study, int(i), chance, recipe)
-    if chance.mirrored:
-        fed = fed[..., ::-1, :]
-    return fed, _targets(study, shown, parts, chance, recipe)
+        parts[i] = _vertebra(study, int(i), chance, recipe, fed[i])
+    return fed, _targets(study, shown, parts, recipe)
 
 
-def _vertebra(
-    study: StudyCrops, i: int, chance: StudyChance, recipe: VertebraRecipe
-) -> tuple[NDArray[np.float32], VertebraTargets]:
+def _vertebra(study: StudyCrops, i: int, chance: StudyChance, recipe: VertebraRecipe, out: NDArray[np.float32]) -> VertebraTargets:
+    """Puts a crop in its place, and says what it shows."""
     spec, spare = recipe.input, np.array(recipe.crops.spare)
     coarse = spare // (1, MASK_STEP, MASK_STEP)
     small = (spec.depth, spec.size[0] // MASK_STEP, spec.size[1] // MASK_STEP)
@@ -109,14 +117,13 @@ def _vertebra(
     mask = _part(study.marks[i], coarse + chance.shift[i] + chance.mask_shift[i], small) % BOX_BIT == i + 1
     if chance.grown[i]:
         mask = (ndimage.binary_dilation if chance.grown[i] > 0 else ndimage.binary_erosion)(mask)
-    if chance.blurred:
-        grey = ((grey.astype(np.uint16) + np.concatenate([grey[1:], grey[-1:]])) // 2).astype(np.uint8)
+    grey = _recoloured(grey, chance, i)
+    if chance.mirrored:
+        grey, marks, mask = grey[..., ::-1], marks[..., ::-1], mask[..., ::-1]
     judged = judged_slices(study.heights_mm[i] * chance.heights[i], spec)
+    vertebra_input(grey, mask, judged, spec, out)
     broken = bool((study.case.fractured or ())[i : i + 1] == (True,))
-    fed = vertebra_input(grey, mask, judged, spec)
-    if chance.gain != 1 or chance.offset or chance.noise > 0:
-        _recolour(fed, chance, i)
-    return fed, where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=broken)
+    return where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=broken)
 
 
 def _part(array: NDArray[np.uint8], start: NDArray[np.intp], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -130,21 +137,21 @@ def fracture_bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
     return BOX_BIT if recipe.labels.boxes is BoxUse.LABEL and study.case.boxes else None
 
 
-def _recolour(fed: NDArray[np.float32], chance: StudyChance, i: int) -> None:
-    """Other contrast, brightness and noise, in the picture and not in the mask. In place."""
-    picture = fed[..., :-1]
-    picture -= np.float32(0.5)
-    picture *= np.float32(chance.gain)
-    picture += np.float32(0.5 + chance.offset)
+def _recoloured(grey: NDArray[np.uint8], chance: StudyChance, i: int) -> NDArray[np.uint8]:
+    """The picture with other contrast, brightness, sharpness and noise."""
+    if chance.blurred:
+        grey = ((grey.astype(np.uint16) + np.concatenate([grey[1:], grey[-1:]])) // 2).astype(np.uint8)
+    if chance.gain != 1 or chance.offset:
+        steps = (np.arange(STEPS + 1) / STEPS - 0.5) * chance.gain + 0.5 + chance.offset
+        grey = np.rint(np.clip(steps, 0, 1) * STEPS).astype(np.uint8)[grey]
     if chance.noise > 0:
         rng = np.random.default_rng([chance.seed, i])
-        picture += np.float32(chance.noise) * rng.standard_normal(picture.shape, dtype=np.float32)
-    np.clip(picture, 0, 1, out=picture)
+        noise = rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(chance.noise * STEPS)
+        grey = np.clip(grey + noise, 0, STEPS).astype(np.uint8)
+    return grey
 
 
-def _targets(
-    study: StudyCrops, shown: NDArray[np.bool_], parts: list[VertebraTargets | None], chance: StudyChance, recipe: VertebraRecipe
-) -> Targets:
+def _targets(study: StudyCrops, shown: NDArray[np.bool_], parts: list[VertebraTargets | None], recipe: VertebraRecipe) -> Targets:
     spec = recipe.input
     side = recipe.input.size[0] // FRACTURE_CELL, recipe.input.size[1] // FRACTURE_CELL
     slices = np.full((len(CERVICAL), spec.slices), UNKNOWN, np.float32)
@@ -158,7 +165,6 @@ def _targets(
     anything = (broken & known).any()
     unsure = (broken & shown & ~known).any()  # a break that may lie outside the picture
     overall = np.array([UNKNOWN if unsure and not anything else float(anything)], np.float32)
-    cells = cells[..., ::-1] if chance.mirrored else cells
     return {"fracture": fracture, "overall": overall, "slices": slices, "fracture_map": cells}
 
 
@@ -177,12 +183,12 @@ class VertebraBatches(keras.utils.PyDataset):
         """Crops ``(n, 7, slices, rows, columns, channels)`` and what they show, by the name of the network's output."""
         recipe = self._recipe
         rng = np.random.default_rng([recipe.seed, self._fold, self._epoch, self._first + index])
+        fed = np.zeros((recipe.batch, *recipe.input.shape), np.float32)
         drawn = []
-        for _ in range(recipe.batch):
+        for place in fed:
             study = self._studies[int(rng.integers(len(self._studies)))]
-            drawn.append(study_input(study, draw_study_chance(rng, recipe.chance, recipe), recipe))
-        fed = np.stack([one for one, _ in drawn])
-        targets = {name: np.stack([target[name] for _, target in drawn]) for name in drawn[0][1]}
+            drawn.append(study_input(study, draw_study_chance(rng, recipe.chance, recipe), recipe, place)[1])
+        targets = {name: np.stack([target[name] for target in drawn]) for name in drawn[0]}
         if rng.random() < recipe.chance.mixup:
             return mixed(fed, targets, float(rng.beta(0.5, 0.5)))
         return fed, targets
