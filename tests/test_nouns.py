@@ -71,6 +71,23 @@ def test_a_judgement_is_positive_from_its_threshold_on() -> None:
         Judgement(1.2, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "sure"),
+    [(None, None, True), (0.5, 0.7, True), (0.3, 0.62, False), (0.1, 0.62, False), (0.62, 0.62, True)],
+)
+def test_a_judgement_is_sure_where_all_views_are_on_one_side_of_the_threshold(
+    low: float | None, high: float | None, sure: bool
+) -> None:
+    assert Judgement(0.62, 0.5, low, high).sure is sure
+    assert Judgement(0.62, 0.8, low, high).sure
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.63, 0.7), (0.1, 0.61), (-0.1, 0.7), (0.1, 1.1)])
+def test_a_judgement_lies_between_its_views(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match="lies between those of its views"):
+        Judgement(0.62, 0.5, low, high)
+
+
 @pytest.mark.parametrize("rising", [True, False])
 def test_the_nearest_slice_is_found_by_position(rising: bool) -> None:
     volume = Volume(np.zeros(_GRID.shape, np.float32), _GRID)

@@ -7,6 +7,7 @@ from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.calibrating import choose_points, cross_calibrated, fit_calibration
 from cspine.evaluation.metrics import expected_calibration_error
+from cspine.modelpack import Calibration, OwnOverall
 
 
 def overconfident(studies: int = 600, seed: int = 0) -> StudyScores:
@@ -32,6 +33,23 @@ def test_calibration_finds_the_line_that_was_bent() -> None:
     assert fitted.intercepts[1:] == pytest.approx([-2 / 3] * 7, abs=0.25)
     assert fitted.slopes[0] == pytest.approx(1, abs=0.2)
     assert fitted.intercepts[0] == pytest.approx(0, abs=0.4)
+
+
+def test_the_score_of_any_fracture_is_the_network_s_own_where_it_has_one() -> None:
+    given = necks(4000)
+    logits = np.log(given.scores / (1 - given.scores))
+    truth = given.truth.copy()
+    truth[:, 0] = np.random.default_rng(0).random(len(truth)) < 1 / (1 + np.exp(-(logits[:, 0] - 2) / 3))
+    given = replace(given, truth=truth)
+
+    fitted = fit_calibration(given, OwnOverall)
+
+    assert isinstance(fitted, OwnOverall)
+    assert fitted.slopes[0] == pytest.approx(1 / 3, abs=0.05)
+    assert fitted.intercepts[0] == pytest.approx(-2 / 3, abs=0.2)
+    own, made = (cross_calibrated(given, kind).scores for kind in (OwnOverall, Calibration))
+    assert expected_calibration_error(truth[:, 0], own[:, 0]) < 0.05
+    assert not np.allclose(own[:, 0], made[:, 0], atol=0.1)
 
 
 def test_calibrated_scores_of_other_patients_are_probabilities() -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cspine.errors import PackageError
-from cspine.modelpack import OUTPUTS, Calibration
+from cspine.modelpack import OUTPUTS, Calibration, OwnOverall
 
 _SCORES = arrays(np.float64, (5, len(OUTPUTS)), elements=st.floats(0, 1))
 
@@ -24,6 +24,17 @@ def test_any_fracture_is_as_likely_as_the_calibrated_levels_say() -> None:
     first = 1 / (1 + np.exp(3 - np.log(1.5)))
     either = 1 - (1 - first) * 0.8
     assert found[0] == pytest.approx(1 / (1 + np.exp(-0.5 - 2 * np.log(either / (1 - either)))), abs=1e-4)
+
+
+@given(_SCORES)
+def test_a_network_that_judges_the_study_itself_is_believed(scores: np.ndarray) -> None:
+    slopes, intercepts = (2.0, *([1.5] * 7)), (0.5, *([-1.0] * 7))
+
+    own, made = OwnOverall(slopes, intercepts).apply(scores), Calibration(slopes, intercepts).apply(scores)
+
+    first = np.clip(scores[:, 0], 1e-6, 1 - 1e-6)
+    np.testing.assert_allclose(own[:, 0], 1 / (1 + np.exp(-0.5) * ((1 - first) / first) ** 2), rtol=1e-6)
+    np.testing.assert_array_equal(own[:, 1:], made[:, 1:])
 
 
 @given(_SCORES, st.floats(0.2, 5), st.floats(-3, 3))

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from cspine.errors import PackageError
-from cspine.modelpack import LocaliserManifest, NetworkFile, OperatingPoint, SliceManifest
+from cspine.modelpack import LocaliserManifest, NetworkFile, OperatingPoint, OwnOverall, SliceManifest, VertebraManifest
 from cspine.modelpack.manifest import read_manifest
-from cspine.specs import RefinerSpec, VolumeSpec
+from cspine.specs import RefinerSpec, VertebraSpec, VolumeSpec
 from tests.coded import coded_manifest
 
 
@@ -96,6 +96,42 @@ def _localiser(**changes: Any) -> LocaliserManifest:
 def test_the_manifest_of_a_localiser_survives_the_way_to_json_and_back() -> None:
     assert read_manifest(_localiser().to_json()) == _localiser()
     assert read_manifest(coded_manifest().to_json()) == coded_manifest()
+
+
+def _vertebrae(**changes: Any) -> VertebraManifest:
+    coded = coded_manifest()
+    kept = ("name", "version", "operating_points", "default_point", "training_data", "trained_on", "intended_use", "training")
+    given = {
+        **{key: getattr(coded, key) for key in kept},
+        "kind": "vertebrae",
+        "networks": (NetworkFile("vertebrae", "vertebrae.xml", ("overall", "fracture", "fracture_map", "attention")),),
+        "calibration": OwnOverall.identity(),
+        "spec": VertebraSpec((1.0, 0.5, 0.5), 12, (32, 32), 4, 1, (-200.0, 1800.0)),
+    }
+    return VertebraManifest(**{**given, **changes})
+
+
+def test_the_manifest_of_a_package_that_judges_vertebrae_survives_the_way_to_json_and_back() -> None:
+    manifest = _vertebrae(views=1)
+
+    found = read_manifest(manifest.to_json())
+
+    assert found == manifest
+    assert isinstance(found, VertebraManifest)
+    assert type(found.calibration) is OwnOverall
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"views": 3}, r"as it is, or mirrored too: 1 view or 2\. Received: 3"),
+        ({"networks": coded_manifest().networks}, "of kind vertebrae has one network, in that role"),
+        ({"kind": "slices"}, "kind vertebrae. Received: schema 1, kind slices"),
+    ],
+)
+def test_a_manifest_of_vertebrae_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(PackageError, match=message):
+        _vertebrae(**changes)
 
 
 def test_a_localiser_has_a_network_for_each_of_its_inputs() -> None:

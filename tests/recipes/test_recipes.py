@@ -6,6 +6,7 @@ from cspine.errors import UsageError
 from cspine.recipes import describe_recipe, load_recipe, load_slice_recipe, recipe_names
 from cspine.training.overrides import settings
 from cspine.training.recipe import Target
+from cspine.training.vertebrae.recipe import VertebraRecipe
 
 FAMILIES = ["custom_cnn", "densenet121", "inception_resnet_v2", "inception_v3", "unet_transfer"]
 
@@ -28,6 +29,19 @@ def test_the_input_of_a_recipe_fits_its_network(name: str) -> None:
 
     assert network.input_shape == (None, *recipe.input.size, recipe.input.channels)
     assert set(network.output) == set(recipe.network.outputs) >= {"fracture", "visible", "where"}
+
+
+def test_the_flagship_sees_whole_vertebrae_and_its_network_fits() -> None:
+    recipe = load_recipe("vertebra_mil")
+    assert isinstance(recipe, VertebraRecipe)
+    spec = recipe.input
+
+    network = recipe.network.build(spec, seed=0)
+
+    assert network.input_shape == (None, *spec.shape)
+    assert network.output["fracture_map"].shape == (None, 7, spec.slices, spec.size[0] // 8, spec.size[1] // 8)
+    assert spec.depth * spec.spacing_mm[0] > 45
+    assert min(spec.size[0] * spec.spacing_mm[1], spec.size[1] * spec.spacing_mm[2]) >= 60
 
 
 @pytest.mark.parametrize("name", FAMILIES)
