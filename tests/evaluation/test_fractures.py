@@ -20,9 +20,10 @@ def phantoms(folder: Path) -> list[Path]:
         home = folder / f"1.2.{n}"
         home.mkdir()
         broken = n % 2 == 1
-        slight = {"level": "C2", "severity": n / STUDIES / 2, "kind": "lamina"}
-        worst = {"level": "C2", "severity": n / STUDIES, "kind": "pars" if n < 20 else "body"}
-        told = {"injuries": [slight, worst] if broken else [], "lookalikes": [{"level": "C5"}] if n % 4 == 0 else []}
+        slight = {"level": "C2", "severity": n / STUDIES / 2, "kind": "lamina", "gap_mm": 3.0}
+        worst = {"level": "C2", "severity": n / STUDIES, "kind": "pars" if n < 20 else "body", "gap_mm": 0.25 if n < 10 else 0.7}
+        alike = [{"level": "C5", "kind": "nutrient_canal"}] if n % 4 == 0 else []
+        told = {"injuries": [slight, worst] if broken else [], "lookalikes": alike}
         (home / "truth.json").write_text(json.dumps(told))
         found.append(home)
     return found
@@ -53,6 +54,7 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
     assert found["severity 0.4 to 0.6"].called.value == 0.5  # above severity 0.5
     assert (found["pars"].levels, found["body"].levels) == (10, 10)
     assert "lamina" not in found
+    assert [found[f"gap {gap} mm"].levels for gap in ("0.2 to 0.3", "0.3 to 0.5", "0.5 to 1", "1 to 3.5")] == [5, 0, 15, 0]
     assert (found["whole, with a look-alike"].levels, found["whole, with a look-alike"].called.value) == (10, 1.0)
     assert (found["whole, without"].levels, found["whole, without"].called.value) == (7 * STUDIES - 20 - 10, 0.0)
     assert found["body"].called.low <= found["body"].called.value <= found["body"].called.high
@@ -65,9 +67,10 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
 def test_whole_levels_have_false_alarms_and_no_auroc(tmp_path: Path) -> None:
     found = by_fracture(scores(), read_level_truths(phantoms(tmp_path)) or [], 0.5, resamples=10)
 
-    assert [group.group for group in found][-2:] == ["whole, with a look-alike", "whole, without"]
-    assert math.isnan(found[-1].auroc.value)
-    assert found[-2].called.value == 1
+    names = ["whole, with a look-alike", "whole, without", "whole, with nutrient canal"]
+    assert [group.group for group in found][-3:] == names
+    assert math.isnan(found[-2].auroc.value)
+    assert found[-3].called.value == found[-1].called.value == 1
 
 
 def test_patients_have_no_such_truth(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from cspine.evaluation.scores import StudyScores
 _STEPS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 """Of severity; see :mod:`cspine.phantoms.injuries.severity`."""
 
+_GAPS_MM = (0.2, 0.3, 0.5, 1.0, 3.5)
+"""Half a voxel of a fine scan, and wider."""
+
 
 @dataclass(frozen=True, slots=True)
 class LevelTruth:
@@ -27,14 +31,16 @@ class LevelTruth:
         level: 1 for C1 to 7 for C7: its place among the outputs.
         severity: Of its worst fracture, 0..1; ``None`` where it is whole.
         kind: Of that fracture; empty where it is whole.
-        lookalike: Whether it has something that may be taken for a fracture.
+        lookalikes: Kinds of what it has that may be taken for a fracture.
+        gap_mm: Width of the crack of its worst fracture, which may have moved too; ``None`` where it is whole.
     """
 
     patient: int
     level: int
     severity: float | None
     kind: str
-    lookalike: bool
+    lookalikes: frozenset[str] = frozenset()
+    gap_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +95,14 @@ def by_fracture(
         scores, list(truths), threshold, np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
     )
     kinds = sorted({truth.kind for truth in truths if truth.kind})
+    alike = sorted({one for truth in truths for one in truth.lookalikes})
     groups: list[tuple[str, Callable[[LevelTruth], bool]]] = [
         *((f"severity {low:g} to {high:g}", _within(low, high)) for low, high in _STEPS),
+        *((f"gap {low:g} to {high:g} mm", _as_wide(low, high)) for low, high in pairwise(_GAPS_MM)),
         *((kind.replace("_", " "), _of_kind(kind)) for kind in kinds),
-        ("whole, with a look-alike", lambda t: t.severity is None and t.lookalike),
-        ("whole, without", lambda t: t.severity is None and not t.lookalike),
+        ("whole, with a look-alike", lambda t: t.severity is None and bool(t.lookalikes)),
+        ("whole, without", lambda t: t.severity is None and not t.lookalikes),
+        *((f"whole, with {one.replace('_', ' ')}", _like(one)) for one in alike),
     ]
     return [judge.group(name, np.array([chosen(truth) for truth in truths])) for name, chosen in groups]
 
@@ -136,20 +145,29 @@ class _Judge:
 def _levels_of(patient: int, path: Path) -> list[LevelTruth]:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        injuries = [(str(i["level"]), float(i["severity"]), str(i["kind"])) for i in told["injuries"]]
-        alike = {str(one["level"]) for one in told["lookalikes"]}
+        injuries = [(str(i["level"]), float(i["severity"]), str(i["kind"]), float(i["gap_mm"])) for i in told["injuries"]]
+        alike = [(str(one["level"]), str(one["kind"])) for one in told["lookalikes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} must tell injuries and lookalikes as `cspine phantom` writes them: {error}") from error
     found = []
     for level in CERVICAL:
-        worst = max(((severity, kind) for name, severity, kind in injuries if name == level.name), default=None)
-        severity, kind = worst if worst is not None else (None, "")
-        found.append(LevelTruth(patient, int(level), severity, kind, level.name in alike))
+        worst = max(((severity, kind, gap) for name, severity, kind, gap in injuries if name == level.name), default=None)
+        severity, kind, gap = worst if worst is not None else (None, "", None)
+        like = frozenset(kind_of for name, kind_of in alike if name == level.name)
+        found.append(LevelTruth(patient, int(level), severity, kind, like, gap))
     return found
 
 
 def _within(low: float, high: float) -> Callable[[LevelTruth], bool]:
     return lambda t: t.severity is not None and (low <= t.severity < high or t.severity == high == 1)
+
+
+def _as_wide(low: float, high: float) -> Callable[[LevelTruth], bool]:
+    return lambda t: t.gap_mm is not None and low <= t.gap_mm < high
+
+
+def _like(kind: str) -> Callable[[LevelTruth], bool]:
+    return lambda t: t.severity is None and kind in t.lookalikes
 
 
 def _of_kind(kind: str) -> Callable[[LevelTruth], bool]:
