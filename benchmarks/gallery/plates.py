@@ -98,17 +98,20 @@ def _level(kind: str) -> Level:
 
 def _fracture(level: Level, kind: str) -> Row:
     """One kind at three severities, in the two planes that cross it most squarely."""
-    neck = _plain()
+    neck, opened_mm = _plain(), None
     tiles, captions = [], []
     for severity in SEVERITIES:
         injury = draw_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
         broken = neck.with_bone(replace(neck.bone(level.name), injuries=(injury,)))
         broken = replace(broken, bones=tuple(carry_head(broken.bones)))
         planes = _across(injury)
-        tiles.extend(_two_planes(broken, level, injury.facts.site_mm, _beside_the_split(injury), planes))
+        second_mm = _beside_the_split(injury)
+        if kind == "lamina":
+            second_mm = opened_mm = opened_mm or _opened_mm(neck, broken, level, second_mm)
+        tiles.extend(_two_planes(broken, level, injury.facts.site_mm, second_mm, planes))
         facts = injury.facts
         captions.extend([f"{severity}: gap {facts.gap_mm:.1f} mm", f"moved {facts.displacement_mm:.1f} mm"])
-    return Row(f"{level.name} {kind.replace('_', ' ')}: {' and '.join(planes)}", tiles, captions)
+    return Row(f"{level.name} {_called(kind)}: {' and '.join(planes)}", tiles, captions)
 
 
 def _across(injury: Injury) -> tuple[str, str]:
@@ -127,6 +130,17 @@ def _beside_the_split(injury: Injury) -> Vector:
         return injury.facts.site_mm
     x, y, z = injury.cuts[0].site_mm
     return (x + 4.0, y, z) if injury.facts.kind == "burst" else (x, y, z)
+
+
+def _opened_mm(neck: Neck, broken: Neck, level: Level, near_mm: Vector) -> Vector:
+    """Where bone gives way to a crack near a point: a thin lamina may pass a cut beside the middle of the cut."""
+    pose = neck.bone(level.name).pose
+    grid = Grid.upright(pose.to_world(np.asarray(near_mm)), (48, 48, 48), (0.25, 0.25, 0.25))
+    lost = _bones_only(neck, level)(grid) - _bones_only(broken, level)(grid)
+    places = (grid.world(np.argwhere(lost > 0.5 * lost.max())) - pose.centre) @ pose.own_matrix.T
+    nearest = places[np.argmin(np.linalg.norm(places - near_mm, axis=1))]
+    x, y, z = np.median(places[np.linalg.norm(places - nearest, axis=1) < 5], axis=0)
+    return float(x), float(y), float(z)
 
 
 def _two_planes(
@@ -166,7 +180,7 @@ def _severity() -> Sheet:
                 paint = _sampler(volume)
                 tiles.append(section(paint, centre, plane, (38.0, 42.0), 0.35))
                 captions.append(f"severity {severity}: {injury.facts.gap_mm:.2f} mm")
-            rows.append(Row(f"{level.name} {kind.replace('_', ' ')}, {kernel}, 0.35 x 0.35 x 0.625 mm", tiles, captions))
+            rows.append(Row(f"{level.name} {_called(kind)}, {kernel}, 0.35 x 0.35 x 0.625 mm", tiles, captions))
     return Sheet(rows)
 
 
@@ -180,16 +194,16 @@ def _lookalikes() -> Sheet:
     shown: list[tuple[str, list[NDArray[np.float32]]]] = []
     for level in (Level.C1, Level.C2, Level.C6):
         for kind in SHARES[level]:
-            if any(kind in name for name, _ in shown):
+            if any(_called(kind) in name for name, _ in shown):
                 continue
             found = draw_lookalike(np.random.default_rng(4), level, subjects.sites_of(neck, level), kind)
             changed = neck.with_bone(replace(neck.bone(level.name), changes=(found,)))
             planes = _LOOKALIKE_PLANES.get(kind, _PLANES)
-            shown.append((f"{level.name} {kind}", _two_planes(changed, level, found.facts.site_mm, None, planes)))
+            shown.append((f"{level.name} {_called(kind)}", _two_planes(changed, level, found.facts.site_mm, None, planes)))
     rows = []
     for first in range(0, len(shown), 3):
         part = shown[first : first + 3]
-        captions = [text for name, _ in part for text in (name.replace("_", " "), "")]
+        captions = [text for name, _ in part for text in (name, "")]
         rows.append(Row("", [tile for _, tiles in part for tile in tiles], captions))
     return Sheet(rows)
 
@@ -241,6 +255,11 @@ def _teeth_mm(neck: Neck) -> float:
     crowns = next(change for change in jaw.changes if isinstance(change, Crowns))
     front = np.array([0.0, crowns.low_mm[1] + 15, sum(crowns.heights_mm) / 2])
     return float(jaw.pose.to_world(front)[2])
+
+
+def _called(kind: str) -> str:
+    """In words; who is honoured by a name keeps the capital."""
+    return kind.replace("_", " ").replace("jefferson", "Jefferson").replace("schmorl", "Schmorl")
 
 
 def _painter(neck: Neck) -> Painter:
