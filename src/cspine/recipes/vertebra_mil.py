@@ -18,5 +18,5 @@ RECIPE = VertebraRecipe(
     name="vertebra_mil",
     network=VertebraMILSettings(),
     input=VertebraSpec(spacing_mm=(1.0, 0.5, 0.5), depth=51, size=(128, 160), slices=16, neighbours=1, window_hu=(-200.0, 1700.0)),
-    fit=FitSettings(epochs=12, learning_rate=1.5e-3, fracture_map_weight=5.0),
+    fit=FitSettings(epochs=10, learning_rate=1e-3, fracture_map_weight=5.0),
 )

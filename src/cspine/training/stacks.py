@@ -130,7 +130,7 @@ def crack_mask(case: Case) -> Path | None:
 
 def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     study = read_study(case.images)
-    _refuse_wrong_marks(case, study)
+    refuse_wrong_marks(case, study)
     grid = slice_grid(study.volume, spec)
     hu = np.clip(np.rint(sample(study.volume, grid).hu), -32768, 32767).astype(np.int16)
     marks = np.zeros(grid.shape, dtype=np.uint8)
@@ -144,7 +144,12 @@ def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     return {"hu": hu, "marks": marks, "affine": grid.affine}
 
 
-def _refuse_wrong_marks(case: Case, study: Study) -> None:
+def refuse_wrong_marks(case: Case, study: Study) -> None:
+    """Makes sure that the mask and the boxes of a study fit its images.
+
+    Raises:
+        DatasetError: They do not.
+    """
     problems = check_marks(case, study)
     if problems:
         raise DatasetError(

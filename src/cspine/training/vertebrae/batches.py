@@ -147,7 +147,7 @@ def _recoloured(grey: NDArray[np.uint8], chance: StudyChance, i: int) -> NDArray
     if chance.noise > 0:
         rng = np.random.default_rng([chance.seed, i])
         noise = rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(chance.noise * STEPS)
-        grey = np.clip(grey + noise, 0, STEPS).astype(np.uint8)
+        grey = np.clip(grey + noise + np.float32(0.5), 0, STEPS).astype(np.uint8)  # whole numbers are cut off, which rounds
     return grey
 
 

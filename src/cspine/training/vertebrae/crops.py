@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cache as remembered
 from pathlib import Path
@@ -26,7 +26,7 @@ from cspine.results import LevelStatus
 from cspine.specs import VertebraSpec
 from cspine.study import Study
 from cspine.training.labels import BOX_BIT, CRACK_BIT
-from cspine.training.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_marks
+from cspine.training.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_marks, refuse_wrong_marks
 from cspine.training.vertebrae.recipe import CropSettings
 from cspine.volume import LabelMap, Volume
 
@@ -98,7 +98,7 @@ def prepare_crops(
     """The crops of some studies, from ``cache`` where they were cut before.
 
     Raises:
-        InputError: A study, mask or box cannot be read.
+        InputError: A study, mask or box cannot be read, or a mask that is used or a box does not fit its images.
         OutputError: ``cache`` cannot be written.
     """
     kept, given, found = Cache(cache, LIMIT_BYTES), list(cases), []
@@ -133,6 +133,7 @@ def _localiser(name: str) -> Localiser:
 
 def _cut(case: Case, cutting: Cutting, *, by_mask: bool) -> dict[str, NDArray[Any]]:
     study = read_study(case.images)
+    refuse_wrong_marks(case if by_mask else replace(case, mask=None), study)
     if by_mask and case.mask is not None:
         labels = without_islands(load_mask(case.mask))
         seen = well_in_view(labels)

@@ -1,8 +1,8 @@
 """Finding the weights of a network that judges vertebra by vertebra."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from cspine.training.vertebrae.patch_fitting import VertebraFold, learn_patches
 from cspine.training.vertebrae.prediction import all_views, scores_of
 from cspine.training.vertebrae.recipe import VertebraRecipe
 
-PATCHES = "patches"
-"""Folder, in that of the fold, of what is learnt from patches."""
+PATCHES, HEADS = "patches", "heads"
+"""Folders, in that of the fold, of the first and the second part of training."""
+
+Build = Callable[[], keras.Model]
 
 _CELL_POSITIVE = 3.0
 """How much more a broken cell counts than a whole one: one in a hundred is broken."""
@@ -63,8 +65,22 @@ def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
         OutputError: ``home`` cannot be written.
     """
     taught = learn_patches(recipe, data, home / PATCHES, reporter) if recipe.patches.epochs else None
-    lesson = Lesson(
-        build=lambda: _network(recipe, data.number, taught),
+    build = partial(_fresh, recipe, data.number)
+    if taught is not None:
+        build = partial(_with_backbone, build, taught)
+        if recipe.heads.epochs:
+            paced = replace(recipe.fit, epochs=recipe.heads.epochs, learning_rate=recipe.heads.learning_rate)
+            frozen = partial(_with_backbone, build, taught, frozen=True)
+            fit_epochs(replace(recipe, fit=paced), _lesson(recipe, data, frozen), home / HEADS, reporter)
+            build = partial(_as_stored, build, home / HEADS / BEST)
+    fit_epochs(recipe, _lesson(recipe, data, build), home, reporter)
+    model = load_network(home / BEST)
+    write_whole(home / HELD_OUT, scores_of(data.held_out, all_views(model, data.held_out, recipe)).to_csv())
+
+
+def _lesson(recipe: VertebraRecipe, data: VertebraFold, build: Build) -> Lesson[Sequence[StudyCrops]]:
+    return Lesson(
+        build=build,
         batches=partial(VertebraBatches, data.learnt_from, recipe, data.number),
         held_out=lambda: data.held_out,
         judge=partial(_judge, recipe=recipe),
@@ -72,18 +88,27 @@ def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
         record=VertebraRecord,
         weights=weights(recipe.fit),
     )
-    fit_epochs(recipe, lesson, home, reporter)
-    model = load_network(home / BEST)
-    write_whole(home / HELD_OUT, scores_of(data.held_out, all_views(model, data.held_out, recipe)).to_csv())
 
 
-def _network(recipe: VertebraRecipe, fold: int, taught: Path | None) -> keras.Model:
-    """The network with fresh weights, but for what was learnt from patches."""
-    network = recipe.network.build(recipe.input, recipe.seed * 100 + fold)
-    if taught is not None:
-        for layer in load_network(taught).layers:
-            if layer.weights:
-                network.get_layer(layer.name).set_weights(layer.get_weights())
+def _fresh(recipe: VertebraRecipe, fold: int) -> keras.Model:
+    return recipe.network.build(recipe.input, recipe.seed * 100 + fold)
+
+
+def _with_backbone(build: Build, taught: Path, *, frozen: bool = False) -> keras.Model:
+    """A network with the backbone of another; frozen, its batch normalisation stays as it is too."""
+    network = build()
+    for layer in load_network(taught).layers:
+        if layer.weights:
+            own = network.get_layer(layer.name)
+            own.set_weights(layer.get_weights())
+            own.trainable = not frozen
+    return network
+
+
+def _as_stored(build: Build, stored: Path) -> keras.Model:
+    """A network with all weights of another."""
+    network = build()
+    network.set_weights(load_network(stored).get_weights())
     return network
 
 

@@ -103,6 +103,23 @@ class PatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadSettings:
+    """The second part of training: whole studies are judged with the backbone as it is, where it has learnt from patches.
+
+    Attributes:
+        epochs: How many, of as many batches as later; with none all of the network learns at once.
+        learning_rate: Highest.
+    """
+
+    epochs: int = 6
+    learning_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.learning_rate <= 0:
+            raise UsageError(f"heads needs epochs and a learning_rate above 0. Received: {self}")
+
+
+@dataclass(frozen=True, slots=True)
 class VertebraRecipe:
     """One experiment.
 
@@ -114,6 +131,7 @@ class VertebraRecipe:
         labels: What is learnt of where a fracture is.
         chance: How crops are changed.
         patches: What is learnt before whole studies are.
+        heads: How the rest of the network learns to use that.
         batch: Studies in a batch.
         batches: Batches in an epoch.
         fit: How the weights are found.
@@ -128,6 +146,7 @@ class VertebraRecipe:
     labels: VertebraLabels = field(default_factory=VertebraLabels)
     chance: CropChance = field(default_factory=CropChance)
     patches: PatchSettings = field(default_factory=PatchSettings)
+    heads: HeadSettings = field(default_factory=HeadSettings)
     batch: int = 2
     batches: int = 250
     fit: FitSettings = field(default_factory=FitSettings)
