@@ -1,0 +1,100 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine.errors import TrainingError
+from cspine.networks.loading import load_network
+from cspine.training.fitting import BEST, CHECKPOINT, HELD_OUT, LOG
+from cspine.training.vertebrae.fitting import PATCHES, VertebraRecord, fit_vertebrae
+from cspine.training.vertebrae.patch_fitting import VertebraFold
+from cspine.training.vertebrae.prediction import all_views, scores_of
+from tests.training.synthetic import Silent
+from tests.training.vertebrae.small import RECIPE, SPEC, study
+
+FOLD = VertebraFold(1, [study(i, i if i % 2 else None) for i in range(5)], [study(10, 2), study(11), study(12, 4)])
+
+
+class KilledError(Exception):
+    """The plug was pulled."""
+
+
+class Doomed(Silent):
+    """Dies at a batch."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise KilledError
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run from its beginning to its end, through patches."""
+    home = tmp_path_factory.mktemp("whole")
+    fit_vertebrae(SAVING, FOLD, home, Silent())
+    return home
+
+
+SAVING = replace(RECIPE, patches=replace(RECIPE.patches, epochs=1), fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
+
+
+def test_it_leaves_networks_logs_and_scores_of_the_held_out(whole: Path) -> None:
+    header, *rows = (whole / LOG).read_text().splitlines()
+    assert header == "epoch,loss,auroc_overall,auroc_levels,seconds"
+    assert len(rows) == 2
+    assert (whole / PATCHES / LOG).read_text().startswith("epoch,loss,auroc_cells,auroc_patches,seconds\n1,")
+    network = load_network(whole / BEST)
+    assert network.input_shape == (None, *SPEC.shape)
+    with (whole / HELD_OUT).open() as file:
+        scored = list(csv.DictReader(file))
+    assert [row["study_uid"] for row in scored] == ["1.2.10", "1.2.11", "1.2.12"]
+    again = scores_of(FOLD.held_out, all_views(network, FOLD.held_out, SAVING))
+    np.testing.assert_array_equal(again.truth[:, 0], [True, False, True])
+    assert 0 < again.scores.min() <= again.scores.max() < 1
+
+
+def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        fit_vertebrae(SAVING, FOLD, tmp_path, Doomed(3 + 4))
+    assert (tmp_path / CHECKPOINT).exists()
+    assert not (tmp_path / HELD_OUT).exists()
+    fit_vertebrae(SAVING, FOLD, tmp_path, Silent())
+
+    with np.load(whole / CHECKPOINT) as one, np.load(tmp_path / CHECKPOINT) as other:
+        assert set(one.files) == set(other.files)
+        for name in (name for name in one.files if name != "progress"):
+            np.testing.assert_array_equal(one[name], other[name])
+    assert (whole / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
+
+
+def test_a_level_that_is_not_in_the_scan_scores_nothing() -> None:
+    network = RECIPE.network.build(SPEC, seed=0)
+    partly = replace(study(1, 2), heights_mm=np.array([0.0, 0.0, *[12.0] * 5]))
+    nothing = replace(study(2), heights_mm=np.zeros(7))
+
+    found = scores_of([partly, nothing], all_views(network, [partly, nothing], RECIPE))
+
+    assert np.all((found.scores[0] > 0) == [True, False, False, *[True] * 5])
+    assert not found.scores[1].any()
+
+
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / CHECKPOINT, progress=np.array("{}"))
+
+    with pytest.raises(TrainingError, match="does not fit"):
+        fit_vertebrae(RECIPE, FOLD, tmp_path, Silent())
+
+
+def test_the_best_epoch_is_chosen_by_what_can_be_judged() -> None:
+    nan = float("nan")
+
+    scores = [VertebraRecord(1, 1.0, *pair, 1.0).score for pair in ((0.5, 0.7), (nan, 0.7), (nan, nan))]
+
+    assert scores == [pytest.approx(0.6), 0.7, float("-inf")]

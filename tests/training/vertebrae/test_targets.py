@@ -1,0 +1,59 @@
+"""In which slices and cells of a vertebra its fracture is."""
+
+import numpy as np
+import pytest
+
+from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
+from cspine.training.vertebrae.targets import where_broken
+
+
+def marks(bit: int, rows: int = 3) -> np.ndarray:
+    """Three slices of C3 with C4 beside it; the middle one is marked over both, in so many rows."""
+    found = np.zeros((3, 8, 16), np.uint8)
+    found[:, :, :8], found[:, :, 12:] = 3, 4
+    found[1, 1 : 1 + rows, 2:14] |= bit
+    return found
+
+
+def test_cracks_mark_slices_and_cells() -> None:
+    found = where_broken(marks(CRACK_BIT), 3, CRACK_BIT, broken=True)
+
+    np.testing.assert_array_equal(found.slices, [0, 1, 0])
+    np.testing.assert_array_equal(found.cells[1], [[1, 1, 1, 1], [0, 0, 0, 0]])
+    assert not found.cells[[0, 2]].any()
+    assert found.cells.dtype == found.slices.dtype == np.float32
+
+
+def test_boxes_mark_only_what_is_the_vertebra_in_them() -> None:
+    found = where_broken(marks(BOX_BIT), 3, BOX_BIT, broken=True)
+
+    np.testing.assert_array_equal(found.slices, [0, 1, 0])
+    np.testing.assert_array_equal(found.cells[1], [[1, 1, 0, 0], [0, 0, 0, 0]])
+
+
+def test_a_few_pixels_are_no_fracture() -> None:
+    few = np.zeros((1, 8, 8), np.uint8)
+    few[0, 0, :2] = CRACK_BIT
+    one_more = few.copy()
+    one_more[0, 7, 7] = CRACK_BIT
+
+    assert where_broken(few, 1, CRACK_BIT, broken=True).slices == [0]
+    assert where_broken(one_more, 1, CRACK_BIT, broken=True).slices == [1]
+    np.testing.assert_array_equal(where_broken(one_more, 1, CRACK_BIT, broken=True).cells, [[[1, 0], [0, 0]]])
+
+
+@pytest.mark.parametrize("bit", [None, BOX_BIT, CRACK_BIT])
+def test_nothing_of_a_whole_vertebra_is_broken(bit: int | None) -> None:
+    found = where_broken(marks(BOX_BIT | CRACK_BIT), 3, bit, broken=False)
+
+    assert not found.slices.any()
+    assert found.cells.shape == (3, 2, 4)
+    assert not found.cells.any()
+
+
+def test_where_nobody_knows_nothing_is_learnt() -> None:
+    found = where_broken(marks(0), 3, None, broken=True)
+
+    assert np.all(found.slices == UNKNOWN)
+    assert np.all(found.cells == UNKNOWN)
+    assert found.cells.shape == (3, 2, 4)
