@@ -53,6 +53,18 @@ def test_a_wrong_setting_is_refused(key: str, text: str, message: str) -> None:
         with_settings(RECIPE, {key: text})
 
 
+def test_settings_that_are_right_only_together_are_changed_together_in_any_order() -> None:
+    recipe = load_recipe("vertebra_mil")
+    changes = {"input.depth": "8", "input.slices": "4", "input.neighbours": "1", "network.widths": "4,4,4,4"}
+
+    changed = [with_settings(recipe, dict(order)) for order in (list(changes.items()), list(changes.items())[::-1])]
+
+    assert changed[0] == changed[1]
+    assert "'input.depth': '8'" in str(settings(changed[0]))
+    with pytest.raises(UsageError, match=r"input\.depth of vertebra_mil cannot be '8': .* cuts all slices"):
+        with_settings(recipe, {"input.depth": "8", "fit.epochs": "1"})
+
+
 def test_an_assignment_needs_an_equals_sign() -> None:
     assert parse_assignments(["fit.epochs=3", "seed = 4"]) == {"fit.epochs": "3", "seed": "4"}
     with pytest.raises(UsageError, match=r"key=value\. Received: fit.epochs"):

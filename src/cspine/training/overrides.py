@@ -34,19 +34,14 @@ def with_settings(recipe: R, changes: Mapping[str, str]) -> R:
         changes: Text by dotted name, for instance ``{"fit.epochs": "3"}``.
 
     Raises:
-        UsageError: A name is unknown, or a text is not of the setting's type.
+        UsageError: A name is unknown, a text is not of the setting's type, or settings do not go together.
     """
     known = _leaves(recipe)
-    for key, text in changes.items():
-        if key not in known:
-            raise UsageError(f"{recipe.name} has no setting {key}. Known: {', '.join(sorted(known))}.")
-        try:
-            recipe = _changed(recipe, key.split("."), text)
-        except UsageError:
-            raise
-        except (ValueError, CspineError) as error:
-            raise UsageError(f"{key} of {recipe.name} cannot be {text!r}: {error}") from error
-    return recipe
+    unknown = next((key for key in changes if key not in known), None)
+    if unknown is not None:
+        raise UsageError(f"{recipe.name} has no setting {unknown}. Known: {', '.join(sorted(known))}.")
+    changed: R = _changed(recipe, changes, recipe.name)
+    return changed
 
 
 def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -73,11 +68,30 @@ def _leaves(noun: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _changed(noun: Any, path: list[str], text: str) -> Any:
-    name, *rest = path
-    if rest:
-        return replace(noun, **{name: _changed(getattr(noun, name), rest, text)})
-    return replace(noun, **{name: _parsed(get_type_hints(type(noun))[name], text)})
+def _changed(noun: Any, changes: Mapping[str, str], recipe: str, prefix: str = "") -> Any:
+    """The noun with some of its leaves changed, all at once: one may be right only with another."""
+    own: dict[str, str] = {}
+    inner: dict[str, dict[str, str]] = {}
+    for key, text in changes.items():
+        name, dot, rest = key.partition(".")
+        if dot:
+            inner.setdefault(name, {})[rest] = text
+        else:
+            own[name] = text
+    values = {name: _changed(getattr(noun, name), part, recipe, f"{prefix}{name}.") for name, part in inner.items()}
+    told = {name: f"{prefix}{name} of {recipe} cannot be {text!r}" for name, text in own.items()}
+    hints = get_type_hints(type(noun))
+    for name, text in own.items():
+        try:
+            values[name] = _parsed(hints[name], text)
+        except ValueError as error:
+            raise UsageError(f"{told[name]}: {error}") from error
+    try:
+        return replace(noun, **values)
+    except UsageError:
+        raise
+    except CspineError as error:
+        raise UsageError(f"{', '.join(told.values())}: {error}") from error
 
 
 def _parsed(kind: Any, text: str) -> Any:

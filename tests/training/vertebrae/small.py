@@ -10,7 +10,7 @@ from cspine.specs import VertebraSpec
 from cspine.training.labels import BOX_BIT
 from cspine.training.recipe import FitSettings
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.recipe import CropSettings, PatchSettings, VertebraRecipe
+from cspine.training.vertebrae.recipe import CropSettings, HeadSettings, PatchSettings, VertebraRecipe
 
 SPEC = VertebraSpec(
     spacing_mm=(2.0, 2.0, 2.0), depth=8, size=(32, 32), slices=4, neighbours=1, window_hu=(-200.0, 1300.0), mask_blur_mm=0.0
@@ -22,6 +22,7 @@ RECIPE = VertebraRecipe(
     input=SPEC,
     crops=CropSettings(spare=(2, 4, 4)),
     patches=PatchSettings(size=(32, 32), batch=4, batches=3, epochs=0, judged=8),
+    heads=HeadSettings(epochs=0),
     batch=2,
     batches=3,
     fit=FitSettings(epochs=2, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),

@@ -8,13 +8,20 @@ import pytest
 from cspine.errors import TrainingError
 from cspine.networks.loading import load_network
 from cspine.training.fitting import BEST, CHECKPOINT, HELD_OUT, LOG
-from cspine.training.vertebrae.fitting import PATCHES, VertebraRecord, fit_vertebrae
+from cspine.training.vertebrae.fitting import HEADS, PATCHES, VertebraRecord, fit_vertebrae
 from cspine.training.vertebrae.patch_fitting import VertebraFold
 from cspine.training.vertebrae.prediction import all_views, scores_of
 from tests.training.synthetic import Silent
 from tests.training.vertebrae.small import RECIPE, SPEC, study
 
 FOLD = VertebraFold(1, [study(i, i if i % 2 else None) for i in range(5)], [study(10, 2), study(11), study(12, 4)])
+
+SAVING = replace(
+    RECIPE,
+    patches=replace(RECIPE.patches, epochs=1),
+    heads=replace(RECIPE.heads, epochs=1),
+    fit=replace(RECIPE.fit, checkpoint_minutes=0.0),
+)
 
 
 class KilledError(Exception):
@@ -36,13 +43,10 @@ class Doomed(Silent):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run from its beginning to its end, through patches."""
+    """A run from its beginning to its end, through patches and heads."""
     home = tmp_path_factory.mktemp("whole")
     fit_vertebrae(SAVING, FOLD, home, Silent())
     return home
-
-
-SAVING = replace(RECIPE, patches=replace(RECIPE.patches, epochs=1), fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
 
 
 def test_it_leaves_networks_logs_and_scores_of_the_held_out(whole: Path) -> None:
@@ -60,9 +64,25 @@ def test_it_leaves_networks_logs_and_scores_of_the_held_out(whole: Path) -> None
     assert 0 < again.scores.min() <= again.scores.max() < 1
 
 
+def test_the_heads_learn_with_the_backbone_as_patches_left_it_and_then_all_learns(whole: Path) -> None:
+    taught = load_network(whole / PATCHES / BEST)
+
+    heads, after = load_network(whole / HEADS / BEST), load_network(whole / BEST)
+
+    backbone = [layer.name for layer in taught.layers if layer.weights]
+    assert "neck_normalisation" in backbone
+    for name in backbone:
+        for given, kept, learnt in zip(*(one.get_layer(name).get_weights() for one in (taught, heads, after)), strict=True):
+            np.testing.assert_array_equal(given, kept)
+            assert not np.array_equal(kept, learnt)
+    fresh = SAVING.network.build(SPEC, SAVING.seed * 100 + 1).get_layer("level").get_weights()
+    assert not np.array_equal(fresh[0], heads.get_layer("level").get_weights()[0])
+    assert len((whole / HEADS / LOG).read_text().splitlines()) == 2
+
+
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(KilledError):
-        fit_vertebrae(SAVING, FOLD, tmp_path, Doomed(3 + 4))
+        fit_vertebrae(SAVING, FOLD, tmp_path, Doomed(3 + 3 + 4))
     assert (tmp_path / CHECKPOINT).exists()
     assert not (tmp_path / HELD_OUT).exists()
     fit_vertebrae(SAVING, FOLD, tmp_path, Silent())

@@ -1,0 +1,184 @@
+"""The way of a network that judges vertebra by vertebra: trained, calibrated, evaluated, exported, asked."""
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cspine.anatomy import CERVICAL, Level
+from cspine.cli import Exit, main
+from cspine.cli.doctor import check_package
+from cspine.datasets import Case, SliceBox
+from cspine.evaluation import StudyScores
+from cspine.modelpack import OwnOverall, TrainingData, VertebraManifest, load_package
+from cspine.training.labels import BOX_BIT
+from cspine.training.stacks import Stack
+from tests.coded import coded_volume, shade_hu
+from tests.training.folders import write_data_set
+
+SETTINGS = {
+    "network.widths": "4,4,4,4",
+    "network.width": "8",
+    "network.mixers": "1",
+    "network.heads": "2",
+    "input.spacing_mm": "2.5,2,2",
+    "input.slices": "4",
+    "input.depth": "8",
+    "input.size": "32,32",
+    "crops.spare": "2,4,4",
+    "patches.epochs": "0",
+    "batch": "2",
+    "batches": "2",
+    "fit.epochs": "1",
+    "fit.threads": "1",
+    "split.folds": "2",
+}
+
+
+def neck(number: int, broken: Level | None, *, mask: bool) -> Stack:
+    """A coded neck; a box is on one slice of what is broken."""
+    volume = coded_volume(fractured=[broken] if broken else [], spacing_mm=(3.0, 2.5, 2.5))
+    marks = np.zeros(volume.hu.shape, np.uint8)
+    for level in CERVICAL:
+        marks[volume.hu == shade_hu(level)] = level
+    if broken:
+        middle = int(np.median(np.nonzero(marks == broken)[0]))
+        marks[middle][marks[middle] == broken] |= BOX_BIT
+    case = Case(
+        study_uid=f"1.2.{number}",
+        images=Path(),
+        fractured=tuple(level is broken for level in CERVICAL),
+        boxes=(SliceBox(1, 0, 0, 1, 1),) * bool(broken),
+        mask=Path() if mask else None,
+    )
+    return Stack(case, np.rint(volume.hu).astype(np.int16), marks, volume.grid)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run, its data, studies that it never saw, and the localiser that finds their vertebrae."""
+
+    run: Path
+    data: Path
+    unseen: Path
+    localiser: Path
+
+    def study(self, number: int) -> str:
+        return str(sorted((self.unseen / "train_images").iterdir())[number])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, coded_localiser: Path) -> Trained:
+    place = tmp_path_factory.mktemp("vertebrae")
+    data = write_data_set(place / "data", [neck(i, CERVICAL[i] if i % 2 else None, mask=i < 5) for i in range(6)])
+    unseen = write_data_set(place / "unseen", [neck(i, Level.C4 if i % 2 else None, mask=False) for i in range(10, 14)])
+    given = SETTINGS | {"crops.localiser": str(coded_localiser)}
+    settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    assert main(["train", "vertebra_mil", "--data", str(data), "-o", str(place / "run"), *settings]) == Exit.DONE
+    return Trained(place / "run", data, unseen, coded_localiser)
+
+
+@pytest.fixture(scope="module")
+def package(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages") / "vertebrae"
+    command = ["export", str(trained.run), "--data", str(trained.data), "-o", str(folder)]
+    assert main([*command, "--trained-on", "phantoms", "--describe", "six necks of blocks"]) == Exit.DONE
+    return folder
+
+
+def test_a_run_holds_its_network_its_log_and_scores_of_whom_it_held_out(trained: Trained) -> None:
+    facts = json.loads((trained.run / "run.json").read_text())
+
+    assert {path.name for path in (trained.run / "fold-0").iterdir()} >= {"best.keras", "log.csv", "held_out.csv", "checkpoint.npz"}
+    assert facts["recipe"] == "vertebra_mil"
+    assert facts["settings"]["input.slices"] == "4"
+    with (trained.run / "fold-0" / "held_out.csv").open() as file:
+        assert {row["study_uid"] for row in csv.DictReader(file)} == {uid for uid, fold in facts["folds"].items() if fold == 0}
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(trained: Trained) -> None:
+    before = (trained.run / "fold-0" / "held_out.csv").read_bytes()
+
+    assert main(["train", "vertebra_mil", "--data", str(trained.data), "-o", str(trained.run), "--resume"]) == Exit.DONE
+
+    assert (trained.run / "fold-0" / "held_out.csv").read_bytes() == before
+
+
+def test_a_run_is_judged_on_whom_it_held_out_where_the_localiser_finds_them(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", str(trained.run), "--data", str(trained.data), "-o", str(tmp_path), "--resamples", "10"]
+
+    assert main(command) == Exit.DONE
+
+    assert "vertebra_mil, out of fold" in capsys.readouterr().out
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["about"]["recipe"] == "vertebra_mil"
+    assert found["places"] is not None
+
+
+def test_others_calibrate_it_and_then_judge_it_no_more(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(trained.run, tmp_path / "run"))
+
+    assert main(["calibrate", str(run), "--data", str(trained.unseen)]) == Exit.DONE
+    assert main(["evaluate", str(run), "--data", str(trained.unseen), "-o", str(tmp_path / "out")]) == Exit.WRONG_INPUT
+
+    told = capsys.readouterr()
+    assert "calibrated on 4 studies" in told.out
+    assert "shares 4 of 4" in told.err
+
+
+def test_a_package_says_what_it_is_and_repeats_its_samples(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded, checked = load_package(package), check_package(str(package))
+
+    assert isinstance(loaded.manifest, VertebraManifest)
+    assert loaded.manifest.training_data is TrainingData.PHANTOMS
+    assert type(loaded.manifest.calibration) is OwnOverall
+    assert loaded.manifest.views == 2
+    assert "six necks of blocks" in loaded.card
+    assert "4 slices across the spine" in loaded.card
+    assert checked.problem is None
+    (network,) = checked.networks
+    assert network.role == "vertebrae"
+    assert 0 <= network.difference <= network.tolerance
+    assert main(["models", str(package)]) == Exit.DONE
+    assert "kind       vertebrae" in capsys.readouterr().out
+
+
+def test_a_package_judges_a_study_as_the_run_judges_it(
+    trained: Trained, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--model", str(package), "--localiser", str(trained.localiser), "--format", "json", "-o", str(tmp_path / "out")]
+    assert main(["detect", trained.study(1), *asked]) == Exit.DONE
+    evaluate = ["evaluate", str(trained.run), "--data", str(trained.unseen), "-o", str(tmp_path / "judged"), "--resamples", "10"]
+    assert main(evaluate) == Exit.DONE
+
+    (path,) = (tmp_path / "out").glob("*/result.json")
+    result = json.loads(path.read_text())
+    judged = StudyScores.from_csv(tmp_path / "judged" / "scores.csv")
+    said = [result["patient_overall"], *result["levels"]]
+    wanted = judged.scores[judged.study_uids.index(Path(trained.study(1)).name)]
+    assert [one["probability"] for one in said] == pytest.approx(wanted, abs=2e-3)
+    for one in said:
+        assert one["range"]["low"] <= one["probability"] <= one["range"]["high"]
+
+
+def test_a_run_that_only_finds_vertebrae_is_not_asked_to_judge(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    facts = json.loads((trained.run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(facts | {"recipe": "localiser", "settings": {}}))
+
+    assert main(["calibrate", str(run), "--data", str(trained.unseen)]) == Exit.WRONG_INPUT
+
+    told = capsys.readouterr().err
+    assert "A network that judges is needed: custom_cnn" in told
+    assert "vertebra_mil. Received localiser, which finds vertebrae" in told

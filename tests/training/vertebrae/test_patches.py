@@ -1,0 +1,83 @@
+"""Small parts of slices, half of them on a fracture."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cspine.errors import UsageError
+from cspine.training.labels import BOX_BIT
+from cspine.training.vertebrae.patches import PatchBatches, draw_patch, find_places, fixed_patches
+from cspine.training.vertebrae.recipe import CropChance, HeadSettings, PatchSettings
+from tests.training.vertebrae.small import BONE, BREAK, RECIPE, study
+
+STUDIES = [study(0, 2), study(1), study(2, 4, boxes=False)]
+STILL = replace(RECIPE, chance=CropChance(**dict.fromkeys(CropChance.__dataclass_fields__, 0.0)))
+
+
+def test_places_lie_on_known_fractures_and_on_bone_that_is_known_to_be_whole() -> None:
+    places = find_places(STUDIES, RECIPE)
+
+    marks = [STUDIES[number].marks[i, z, y, x] for number, i, z, y, x in places.broken]
+    assert set(marks) == {3 + BOX_BIT}
+    assert len(marks) == 3 * 3 * 4
+    whole = [(number, i, STUDIES[number].marks[i, z, y, x]) for number, i, z, y, x in places.whole]
+    assert all(mark == i + 1 for _, i, mark in whole)
+    assert {number for number, _, _ in whole} == {0, 1, 2}
+    assert (2, 4) not in {(number, i) for number, i, _ in whole}  # broken, and nobody knows where
+
+
+@pytest.mark.parametrize("mirrored", [0.0, 1.0])
+def test_a_cell_of_a_patch_is_broken_where_its_picture_is(mirrored: float) -> None:
+    recipe = replace(STILL, chance=replace(STILL.chance, flip=mirrored), patches=replace(STILL.patches, broken_share=1.0))
+    places = find_places(STUDIES, recipe)
+
+    for number in range(10):
+        fed, cells = draw_patch(np.random.default_rng(number), places, recipe)
+
+        assert fed.shape == (32, 32, 4)
+        bone, breaks = fed[..., 1] >= BONE / 255 - 1e-6, fed[..., 1] >= BREAK / 255 - 1e-6
+        np.testing.assert_array_equal(bone, fed[..., 3] == 1)
+        np.testing.assert_array_equal(cells, breaks.reshape(4, 8, 4, 8).mean(axis=(1, 3)) >= 0.1)
+        assert cells.any()
+
+
+def test_patches_of_whole_bone_show_a_break_only_where_one_is_near() -> None:
+    recipe = replace(STILL, patches=replace(STILL.patches, broken_share=0.0))
+    places = find_places([study(1)], recipe)
+
+    assert not any(draw_patch(np.random.default_rng(number), places, recipe)[1].any() for number in range(10))
+
+
+def test_a_batch_follows_from_seed_epoch_and_number_wherever_one_begins() -> None:
+    places = find_places(STUDIES, RECIPE)
+    whole, rest, other = (PatchBatches(places, RECIPE, 0, epoch, first) for epoch, first in ((1, 0), (1, 2), (2, 0)))
+
+    assert (len(whole), len(rest)) == (3, 1)
+    for one, again in zip(whole[2], rest[0], strict=True):
+        np.testing.assert_array_equal(one, again)
+    assert whole[0][0].shape == (4, 32, 32, 4)
+    assert whole[0][1].shape == (4, 4, 4, 1)
+    assert not np.array_equal(whole[0][0], other[0][0])
+
+
+def test_epochs_are_judged_on_the_same_patches_and_on_none_where_there_are_none() -> None:
+    first, again = fixed_patches(STUDIES, RECIPE), fixed_patches(STUDIES, RECIPE)
+
+    assert len(first) == RECIPE.patches.judged
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+    assert fixed_patches([], RECIPE) == []
+
+
+@pytest.mark.parametrize("change", [{"size": (48, 64)}, {"size": (0, 32)}, {"batch": 0}, {"epochs": -1}, {"judged": 0}])
+def test_settings_of_patches_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="patches needs a batch, batches, epochs and sides in multiples of 32"):
+        PatchSettings(**change)
+
+
+@pytest.mark.parametrize("change", [{"epochs": -1}, {"learning_rate": 0.0}])
+def test_settings_of_heads_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="heads needs epochs and a learning_rate above 0"):
+        HeadSettings(**change)
