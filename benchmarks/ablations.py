@@ -1,0 +1,132 @@
+"""What each part of the flagship is worth: the same short training with one thing changed, judged on the same unseen studies.
+
+    python -m benchmarks.ablations OUT --learn DIR --unseen DIR [--rows NAME ...]
+
+DIR are data sets with masks; no study may be in both. Every row is trained by `cspine train vertebra_mil` for the same number of
+steps, judged with vertebrae from masks, so that the localiser has no part in it, and compared with the first row over the same
+bootstrap samples of patients. A row that is done is not done again. Prints tables in Markdown.
+"""
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import cspine.cli
+
+BUDGET = (
+    "--set patches.epochs=4 --set patches.batches=400 --set heads.epochs=3 --set fit.epochs=1 --set batches=100 "
+    "--set fit.learning_rate=5e-4 --set fit.threads=1 --set split.folds=8"
+)
+"""Short: what differs after it need not differ as much after a long training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        name: Of the run.
+        what: What is changed, in words.
+        options: The same in settings.
+    """
+
+    name: str
+    what: str
+    options: str = ""
+
+
+ROWS = (
+    Row("as_is", "nothing"),
+    Row("without_mask", "no mask channel", "--set input.masked=false"),
+    Row("without_neighbours", "no slices above and below as channels", "--set input.neighbours=0"),
+    Row("without_tokens", "each vertebra alone; any fracture is their noisy-OR", "--set network.mixers=0"),
+    Row(
+        "without_jitter",
+        "crops exactly on their masks",
+        "--set chance.shift_mm=0 --set chance.mask_shift_mm=0 --set chance.height=0",
+    ),
+    Row("without_patches", "no first part: whole studies from the start", "--set patches.epochs=0 --set fit.epochs=4"),
+    Row("without_mixup", "no mixed studies", "--set chance.mixup=0"),
+    Row("plain", "a backbone without bridges", "--set network.residual=false"),
+    Row("wide", "a wider backbone", "--set network.widths=32,48,64,96"),
+    Row("half_resolution", "pixels of 1 mm", "--set input.spacing_mm=1,1,1 --set input.size=64,80 --set patches.size=32,32"),
+)
+METRICS = (("auroc_overall", "AUROC, any fracture"), ("mean_level_auroc", "mean of levels"))
+
+
+def main() -> None:
+    """Prints the tables."""
+    options = _arguments()
+    chosen = [row for row in ROWS if not options.rows or row.name in options.rows]
+    for row in chosen:
+        _run(row, options)
+        keras.backend.clear_session()
+    done = [row for row in ROWS if (options.out / "judged" / row.name / "scores.csv").is_file()]
+    if len(done) > 1:
+        _cspine("compare", *(str(options.out / "judged" / row.name) for row in done), "-o", str(options.out / "comparison"))
+        print("\n".join(table(done, options.out)))
+
+
+def _run(row: Row, options: argparse.Namespace) -> None:
+    """Trains and judges a row, or what is left to do of it."""
+    folder, judged = options.out / row.name, options.out / "judged" / row.name
+    cache = ("--cache", str(options.out / "cache") if options.cache is None else str(options.cache))
+    if not (folder / "fold-0" / "held_out.csv").is_file():
+        resumed = (folder / "run.json").is_file()
+        words = ["--resume"] if resumed else shlex.split(f"{BUDGET} {row.options}")
+        begin = time.process_time()
+        _cspine("train", "vertebra_mil", "--data", str(options.learn), "-o", str(folder), *words, *cache)
+        spent = {"seconds": time.process_time() - begin, "resumed": resumed}
+        (options.out / f"{row.name}.json").write_text(json.dumps(spent) + "\n", encoding="utf-8")
+    if not (judged / "scores.csv").is_file():
+        _cspine("evaluate", str(folder), "--data", str(options.unseen), "-o", str(judged), "--masks", *cache)
+
+
+def table(rows: Sequence[Row], out: Path) -> Iterator[str]:
+    """What each row does, and by how much it differs from the first."""
+    found = json.loads((out / "comparison" / "comparison.json").read_text(encoding="utf-8"))
+    models = {model["name"]: model for model in found["models"]}
+    yield f"{found['studies']} unseen studies, {found['fractured']} with a fracture"
+    yield ""
+    yield "| changed | " + " | ".join(f"{title} | difference" for _, title in METRICS) + " |"
+    yield "|---" * (1 + 2 * len(METRICS)) + "|"
+    for row in rows:
+        model = models[row.name]
+        cells = [cell for name, _ in METRICS for cell in (_told(model["estimates"][name]), _told(model["differences"].get(name)))]
+        yield "| " + " | ".join([row.what, *cells]) + " |"
+
+
+def _told(estimate: dict[str, Any] | None) -> str:
+    return "" if estimate is None else f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def _cspine(*words: str) -> None:
+    """A command, in this process: frameworks take half a minute to load."""
+    print("cspine", shlex.join(words), file=sys.stderr, flush=True)
+    with contextlib.redirect_stdout(sys.stderr):
+        code = cspine.cli.main(words)
+    if code:
+        sys.exit(code)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of runs and results")
+    parser.add_argument("--learn", type=Path, required=True, metavar="DIR", help="data set to learn from, with masks")
+    parser.add_argument("--unseen", type=Path, required=True, metavar="DIR", help="data set to judge on, with masks")
+    parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="some of the rows (default: all)")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where crops are kept (default: in OUT)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
