@@ -20,7 +20,7 @@ def crops(noise_hu: float = 0.0, levels: int = 3) -> np.ndarray:
     return fed
 
 
-@pytest.mark.parametrize("noise_hu", [0.0, 10.0, 40.0])
+@pytest.mark.parametrize("noise_hu", [0.0, 10.0, 40.0, 120.0])
 def test_bone_tissue_and_noise_are_measured(noise_hu: float) -> None:
     seen = appearance_of(crops(noise_hu), SPEC)
 

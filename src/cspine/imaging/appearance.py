@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cspine.specs import VertebraSpec
 
@@ -13,6 +14,9 @@ _INSIDE, _OUTSIDE = 0.6, 0.05
 
 _MAD, _SECOND = 0.6745, np.sqrt(6.0)
 """Of a normal distribution: median of what is off its middle; growth of the deviation by second differences of white noise."""
+
+_AROUND = 7
+"""Pixels along rows and columns whose mean tells soft tissue."""
 
 _NEARLY_WHITE = 0.995
 
@@ -51,8 +55,11 @@ def appearance_of(crops: NDArray[np.float32], spec: VertebraSpec) -> Appearance 
     picture, mask = picture[there], mask[there]
     hu = low + picture * (high - low)
     bone = hu[mask >= _INSIDE]
-    soft = (hu > _SOFT_HU[0]) & (hu < _SOFT_HU[1]) & (mask < _OUTSIDE)
-    inner = soft[..., 2:] & soft[..., 1:-1] & soft[..., :-2]
+    # by what is around a pixel: by itself, one that noise throws far would not be counted, and noise would seem small
+    outside = (mask < _OUTSIDE).astype(np.float32)
+    around, share = (ndimage.uniform_filter(part, (0, 0, _AROUND, _AROUND), mode="nearest") for part in (hu * outside, outside))
+    soft = (around > _SOFT_HU[0] * share) & (around < _SOFT_HU[1] * share) & (outside > 0)
+    inner = soft[..., 1:-1]
     if not len(bone) or not inner.any():
         return None
     second = (hu[..., 2:] - 2 * hu[..., 1:-1] + hu[..., :-2])[inner]
