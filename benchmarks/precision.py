@@ -1,7 +1,7 @@
 """What narrow numbers do to the flagship: probabilities, AUROC and seconds in f32 and bf16, on the same crops.
 
-``python -m benchmarks.precision PACKAGE --run RUN --data DIR`` judges the studies of a data set twice with the exported network of a
-package that judges vertebra by vertebra. RUN says how crops are cut; those that an evaluation has cut are taken from its cache.
+``python -m benchmarks.precision PACKAGE --run RUN --data DIR`` judges the studies of a data set twice with the exported network of
+a package that judges vertebra by vertebra. RUN says how crops are cut; those that an evaluation has cut come from its cache.
 """
 
 import argparse
