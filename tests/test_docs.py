@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cspine.cli import COMMANDS
+from cspine.detection.quality import _ODD
 
 _ROOT = Path(__file__).parents[1]
 _PAGES = {path.name: path.read_text(encoding="utf-8") for path in (*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md"))}
@@ -26,6 +27,14 @@ def test_every_command_and_every_option_of_it_is_described(command: str) -> None
 
     assert about != []
     assert [ways for ways in _options(command) if not any(_names(text, way) for text in about for way in ways)] == []
+
+
+def test_every_reason_that_a_result_may_give_is_described() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (_ROOT / "src" / "cspine" / "detection").glob("*.py")]
+    codes = {code for text in sources for code in re.findall(r'Reason\(\s*"(\w+)"', text)} | set(_ODD)
+
+    assert {"unsure", "extreme_noise", "not_hounsfield", "off_bone"} <= codes
+    assert [code for code in sorted(codes) if f"| `{code}` |" not in _PAGES["results.md"]] == []
 
 
 def _names(text: str, option: str) -> bool:
