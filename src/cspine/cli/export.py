@@ -111,7 +111,7 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
             f"{current.folder} has learnt from the masks of {current.facts.data}. "
             "Say whose they are with --trained-on and --describe."
         )
-    networks = [coarse_network(current, recipe)]
+    networks = [coarse_network(current, recipe, options.fold)]
     if options.refiner is not None:
         networks.append(_refiner(options.refiner))
     necks = current.facts.studies

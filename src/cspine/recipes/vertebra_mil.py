@@ -12,11 +12,14 @@ Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or wher
 from cspine.networks.settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
 from cspine.training.recipe import FitSettings
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.recipe import HeadSettings, PatchSettings, VertebraRecipe
 
 RECIPE = VertebraRecipe(
     name="vertebra_mil",
     network=VertebraMILSettings(),
     input=VertebraSpec(spacing_mm=(1.0, 0.5, 0.5), depth=51, size=(128, 160), slices=16, neighbours=1, window_hu=(-200.0, 1700.0)),
-    fit=FitSettings(epochs=10, learning_rate=1e-3, fracture_map_weight=5.0),
+    patches=PatchSettings(epochs=12, batches=500),
+    heads=HeadSettings(epochs=4, learning_rate=2e-3),
+    batches=150,
+    fit=FitSettings(epochs=4, learning_rate=2e-4, fracture_map_weight=5.0),
 )

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.errors import TrainingError
 from cspine.modelpack import (
     Figure,
     LocaliserManifest,
@@ -40,7 +41,7 @@ TOLERANCE = 0.05
 """By how much the probability of any one voxel may change by export: its maps are normalised by sums over a whole window, a quarter
 of a million single-precision numbers, which engines add up in different orders."""
 
-_NETWORK, _WINDOWS = 0, 2
+_WINDOWS = 2
 _STEPS = 255
 _SAMPLE = 32
 """Voxels of the sides of a stored sample: networks take any window, so a small one says enough and takes little room."""
@@ -55,12 +56,14 @@ class Trained:
         run: Where it was trained.
         input: What it is fed.
         windows: Gives what the network learnt from, ``(n, z, y, x, c)``.
+        fold: Which network of the run.
     """
 
     role: str
     run: Run
     input: VolumeSpec
     windows: Callable[[], NDArray[np.float32]]
+    fold: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,15 @@ class LocaliserRequest:
     figures: tuple[Figure, ...] = ()
 
 
-def coarse_network(run: Run, recipe: LocaliserRecipe) -> Trained:
-    """The network that finds vertebrae, of a run and the recipe that it was started with."""
-    return Trained("coarse", run, recipe.input, partial(_windows, recipe))
+def coarse_network(run: Run, recipe: LocaliserRecipe, fold: int = 0) -> Trained:
+    """The network of a fold that finds vertebrae, of a run and the recipe that it was started with.
+
+    Raises:
+        TrainingError: The fold is not trained.
+    """
+    if not (run.fold(fold) / BEST).is_file():
+        raise TrainingError(f"A fold is exported when it is trained. {run.folder} has no network of fold {fold}; train it first.")
+    return Trained("coarse", run, recipe.input, partial(_windows, recipe), fold)
 
 
 def _windows(recipe: LocaliserRecipe) -> NDArray[np.float32]:
@@ -117,7 +126,7 @@ def export_localiser(networks: Sequence[Trained], request: LocaliserRequest, fol
     with tempfile.TemporaryDirectory() as scratch:
         for network in networks:
             path = Path(scratch) / f"{network.role}.xml"
-            trained = load_network(network.run.fold(_NETWORK) / BEST)
+            trained = load_network(network.run.fold(network.fold) / BEST)
             write_ir(of_any_window(trained), path)
             whole = _said(trained, network.windows())
             samples[network.role] = _said(of_any_window(trained), _middle(whole.inputs[:1]))
