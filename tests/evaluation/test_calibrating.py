@@ -99,3 +99,23 @@ def test_operating_points_do_on_held_out_patients_what_their_names_say() -> None
     assert np.mean(p[~truth] < points["rule_in"][0]) >= 0.95
     assert points["rule_out"][0] < points["balanced"][0] < points["rule_in"][0]
     assert len({*points["balanced"][1:]}) == 1
+
+
+def test_a_level_that_is_broken_more_often_has_a_higher_threshold_at_the_same_score() -> None:
+    rng = np.random.default_rng(3)
+    share = np.array([0.05, 0.4, 0.05, 0.05, 0.05, 0.05, 0.05])
+    levels = rng.random((3000, 7)) < share
+    evidence = 2.0 * levels + rng.normal(size=levels.shape) - 1.0
+    scores = 1 / (1 + np.exp(-evidence))
+    truth = np.column_stack([levels.any(axis=1), levels])
+    given = StudyScores(tuple(map(str, range(3000))), truth, np.column_stack([scores.max(axis=1), scores]))
+    calibration = fit_calibration(given)
+    probabilities = calibration.apply(given.scores)
+
+    alike = choose_points(given.truth, probabilities)[0].thresholds
+    own = choose_points(given.truth, probabilities, calibration)[0].thresholds
+
+    assert len(set(alike[1:])) == 1
+    assert own[2] > 2 * own[1]
+    at_threshold = [np.mean(probabilities[~truth[:, i], i] < own[i]) for i in range(1, 8)]
+    assert max(at_threshold) - min(at_threshold) < 0.06  # the same score, so the same share of whole levels below it

@@ -39,22 +39,36 @@ def fit_calibration(held_out: StudyScores, kind: type[Calibration] = Calibration
     return kind((slope, *([level_slope] * _LEVELS)), (intercept, *level_intercepts))
 
 
-def choose_points(truth: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> tuple[OperatingPoint, ...]:
+def choose_points(
+    truth: NDArray[np.bool_], probabilities: NDArray[np.float64], calibration: Calibration | None = None
+) -> tuple[OperatingPoint, ...]:
     """Thresholds of held-out patients' calibrated probabilities.
 
     ``balanced`` is where sensitivity and specificity sum to most (Youden, 1950), ``rule_out`` the highest threshold with a
     sensitivity of 0.95, ``rule_in`` the lowest with a specificity of 0.95. Levels share their threshold, for the same reason as
-    their slope.
+    their slope; given the calibration, they share that of the score: a level that is broken more often has a higher probability
+    to begin with, and its threshold is as much higher.
 
     Args:
         truth: Overall and C1..C7, ``(n, 8)``.
         probabilities: In the same order, ``(n, 8)``.
+        calibration: From which they come; levels share the threshold of the probability if ``None``.
     """
-    groups = [(truth[:, 0], probabilities[:, 0]), (truth[:, 1:].ravel(), probabilities[:, 1:].ravel())]
-    chosen = [_thresholds(known, p) for known, p in groups]
+    own = np.zeros(_LEVELS) if calibration is None else np.array(calibration.intercepts[1:]) - np.mean(calibration.intercepts[1:])
+    alike = _moved(probabilities[:, 1:], -own)
+    overall, level = _thresholds(truth[:, 0], probabilities[:, 0]), _thresholds(truth[:, 1:].ravel(), alike.ravel())
     return tuple(
-        OperatingPoint(name, (chosen[0][name], *([chosen[1][name]] * _LEVELS))) for name in ("balanced", "rule_out", "rule_in")
+        OperatingPoint(name, (overall[name], *(float(one) for one in _moved(np.full(_LEVELS, level[name]), own))))
+        for name in ("balanced", "rule_out", "rule_in")
     )
+
+
+def _moved(probabilities: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities ``(..., 7)`` whose logits are moved by so much, ``(7,)``; not at all by 0."""
+    if not by.any():
+        return probabilities
+    found: NDArray[np.float64] = 1 / (1 + np.exp(-(logits(probabilities) + by)))
+    return found
 
 
 def _thresholds(known: NDArray[np.bool_], p: NDArray[np.float64]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cspine.errors import OutputError, PackageError
 from cspine.modelpack.manifest import LocaliserManifest, Manifest, NetworkFile, PackageManifest, read_manifest
 
-DEFAULT_PACKAGE, DEFAULT_LOCALISER = "custom_cnn_phantoms", "localiser_phantoms"
+DEFAULT_PACKAGE, DEFAULT_LOCALISER = "vertebra_mil_phantoms", "localiser_phantoms"
 """The shipped packages that judge, and find the vertebrae, unless the user names others."""
 
 _SHIPPED = Path(__file__).parent / "packages"

@@ -9,8 +9,9 @@ from cspine.networks.custom_cnn import CustomCNN
 from cspine.networks.transfer import TransferNetwork
 from cspine.networks.unet3d import UNet3D
 from cspine.networks.unet_transfer import UNetTransferNetwork
+from cspine.networks.vertebra_mil import VertebraMIL
 
-_FAMILIES = {kind.__name__: kind for kind in (CustomCNN, TransferNetwork, UNetTransferNetwork, UNet3D)}
+_FAMILIES = {kind.__name__: kind for kind in (CustomCNN, TransferNetwork, UNetTransferNetwork, UNet3D, VertebraMIL)}
 
 
 def load_network(path: Path) -> keras.Model:

@@ -141,7 +141,7 @@ def fit_to(run: Run, request: PackageRequest, kind: type[Calibration]) -> Fitted
     scores = calibration_scores(run, request.fold)
     calibration = fit_calibration(scores, kind)
     probabilities = replace(scores, scores=calibration.apply(scores.scores))
-    points = choose_points(probabilities.truth, probabilities.scores)
+    points = choose_points(probabilities.truth, probabilities.scores, calibration)
     if not request.figures:
         request = replace(request, figures=_figures(evaluate(probabilities, points), len(scores)))
     return Fitted(request, calibration, points, len(scores))

@@ -143,7 +143,7 @@ def _unseen(run: Run, examiner: Examiner, cases: tuple[Case, ...], judging: Judg
     return Judged(
         probabilities,
         apply_overall(fit_overall(known), probabilities.scores),
-        choose_points(known.truth, known.scores),
+        choose_points(known.truth, known.scores, calibration),
         "chosen on the patients that calibrated",
         f"unseen studies, network of fold {fold}",
         cases,
