@@ -47,7 +47,7 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
     truths = read_level_truths(given)
     assert truths is not None
 
-    found = {group.group: group for group in by_fracture(scores(), truths, 0.45, resamples=200)}
+    found = {group.group: group for group in by_fracture(scores(), truths, (0.45,) * 8, resamples=200)}
 
     assert found["severity 0 to 0.2"].called.value == 0
     assert found["severity 0.8 to 1"].called.value == 1
@@ -65,7 +65,7 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
 
 
 def test_whole_levels_have_false_alarms_and_no_auroc(tmp_path: Path) -> None:
-    found = by_fracture(scores(), read_level_truths(phantoms(tmp_path)) or [], 0.5, resamples=10)
+    found = by_fracture(scores(), read_level_truths(phantoms(tmp_path)) or [], (0.5,) * 8, resamples=10)
 
     names = ["whole, with a look-alike", "whole, without", "whole, with nutrient canal"]
     assert [group.group for group in found][-3:] == names
@@ -83,3 +83,14 @@ def test_a_truth_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="must tell injuries and lookalikes"):
         read_level_truths(given)
+
+
+def test_each_level_is_called_at_its_own_threshold(tmp_path: Path) -> None:
+    truths = read_level_truths(phantoms(tmp_path)) or []
+    only_c5_is_hard = [0.15] * 8
+    only_c5_is_hard[5] = 0.95
+
+    found = {group.group: group for group in by_fracture(scores(), truths, only_c5_is_hard, resamples=10)}
+
+    assert found["whole, with a look-alike"].called.value == 0
+    assert found["pars"].called.value == 1

@@ -93,12 +93,11 @@ def _report(judged: "Judged", about: dict[str, Any], resamples: int, prevalence:
     from cspine.evaluation.shortcuts import shortcuts
 
     truths = read_level_truths([case.truth for case in judged.cases])
-    level_threshold = judged.points[0].thresholds[1]
     return Report(
         about,
         evaluate(judged.probabilities, judged.points, judged.fitted_overall, prevalence=prevalence, resamples=resamples),
         judged.probabilities,
-        by_fracture(judged.probabilities, truths, level_threshold, resamples=resamples) if truths is not None else (),
+        by_fracture(judged.probabilities, truths, judged.points[0].thresholds, resamples=resamples) if truths is not None else (),
         place_metrics(judged.places, resamples=resamples) if judged.places else None,
         shortcuts(judged.probabilities, _traits(judged), resamples=resamples),
         judged.leaky,

@@ -80,19 +80,19 @@ def read_level_truths(folders: Sequence[Path | None]) -> list[LevelTruth] | None
 
 
 def by_fracture(
-    scores: StudyScores, truths: Sequence[LevelTruth], threshold: float, *, resamples: int = RESAMPLES, seed: int = 0
+    scores: StudyScores, truths: Sequence[LevelTruth], thresholds: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[GroupMetrics]:
     """Groups of levels by severity, by kind, and whole ones with and without look-alikes.
 
     Args:
         scores: Truth and probabilities.
         truths: Of the same studies, in the same order.
-        threshold: From which probability on a level counts as fractured.
+        thresholds: From which probability on each output counts as fractured, overall and C1..C7.
         resamples: Bootstrap samples of patients.
         seed: Of the bootstrap.
     """
     judge = _Judge(
-        scores, list(truths), threshold, np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
+        scores, list(truths), thresholds, np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
     )
     kinds = sorted({truth.kind for truth in truths if truth.kind})
     alike = sorted({one for truth in truths for one in truth.lookalikes})
@@ -110,11 +110,13 @@ def by_fracture(
 class _Judge:
     """Bootstraps groups of levels over patients."""
 
-    def __init__(self, scores: StudyScores, truths: list[LevelTruth], threshold: float, samples: NDArray[np.intp]) -> None:
+    def __init__(
+        self, scores: StudyScores, truths: list[LevelTruth], thresholds: Sequence[float], samples: NDArray[np.intp]
+    ) -> None:
         self._said = np.array([scores.scores[truth.patient, truth.level] for truth in truths])
         self._patients = np.array([truth.patient for truth in truths])
         self._whole = np.array([truth.severity is None for truth in truths])
-        self._threshold = threshold
+        self._called_from = np.array([thresholds[truth.level] for truth in truths])
         self._counts = np.stack([np.bincount(sample, minlength=len(scores)) for sample in samples])
 
     def group(self, name: str, chosen: NDArray[np.bool_]) -> GroupMetrics:
@@ -127,7 +129,7 @@ class _Judge:
 
     def _called(self, chosen: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
         weight = times[self._patients[chosen]]
-        return float(np.average(self._said[chosen] >= self._threshold, weights=weight)) if weight.sum() else math.nan
+        return float(np.average(self._said[chosen] >= self._called_from[chosen], weights=weight)) if weight.sum() else math.nan
 
     def _area(self, broken: NDArray[np.bool_], against: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
         repeats = times[self._patients[against]]
