@@ -1,6 +1,6 @@
 """The model card: what a package is, in a page of Markdown for people."""
 
-from cspine.modelpack import SliceManifest, TrainingData
+from cspine.modelpack import OperatingPoint, SliceManifest, TrainingData
 from cspine.results import DISCLAIMER
 
 PHANTOMS = """**This network has only ever seen synthetic necks.** What it says about a patient is unproven: it may miss every
@@ -22,7 +22,7 @@ def card(manifest: SliceManifest, held_out: int, calibrated: int, difference: fl
     (z, y, x), (low, high) = spec.spacing_mm, spec.window_hu
     warning = PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else PATIENTS
     figures = "\n".join(f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in training.figures)
-    points = "\n".join(f"| {p.name} | {p.thresholds[0]:.3f} | {p.thresholds[1]:.3f} |" for p in manifest.operating_points)
+    points = "\n".join(map(threshold_row, manifest.operating_points))
     return f"""# {manifest.name} {manifest.version}
 
 {DISCLAIMER}
@@ -58,9 +58,15 @@ The score of the study is the noisy-OR of the probabilities of its vertebrae, an
 Intervals are bootstraps over patients. Held-out studies also chose the epoch, or the calibration and the thresholds, which
 flatters a little; unseen studies did not.
 
-| operating point | threshold of the study | threshold of a level |
+| operating point | threshold of the study | thresholds of C1 to C7 |
 |---|---|---|
 {points}
 
 The exported network differs from the trained one by {difference:.1e} at most, on the stored samples.
 """
+
+
+def threshold_row(point: OperatingPoint) -> str:
+    """A row of the table of operating points: the threshold of the study, and of each level where these differ."""
+    levels = [f"{threshold:.3f}" for threshold in point.thresholds[1:]]
+    return f"| {point.name} | {point.thresholds[0]:.3f} | {', '.join(levels) if len(set(levels)) > 1 else levels[0]} |"

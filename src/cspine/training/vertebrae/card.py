@@ -2,7 +2,7 @@
 
 from cspine.modelpack import TrainingData, VertebraManifest
 from cspine.results import DISCLAIMER
-from cspine.training.card import PATIENTS, PHANTOMS
+from cspine.training.card import PATIENTS, PHANTOMS, threshold_row
 
 
 def vertebra_card(manifest: VertebraManifest, held_out: int, calibrated: int, difference: float) -> str:
@@ -18,7 +18,7 @@ def vertebra_card(manifest: VertebraManifest, held_out: int, calibrated: int, di
     (z, y, x), (low, high) = spec.spacing_mm, spec.window_hu
     warning = PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else PATIENTS
     figures = "\n".join(f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in training.figures)
-    points = "\n".join(f"| {p.name} | {p.thresholds[0]:.3f} | {p.thresholds[1]:.3f} |" for p in manifest.operating_points)
+    points = "\n".join(map(threshold_row, manifest.operating_points))
     return f"""# {manifest.name} {manifest.version}
 
 {DISCLAIMER}
@@ -56,7 +56,7 @@ It must not be used to rule a fracture in or out, to order a worklist, or on lev
 
 Intervals are bootstraps over patients.
 
-| operating point | threshold of the study | threshold of a level |
+| operating point | threshold of the study | thresholds of C1 to C7 |
 |---|---|---|
 {points}
 
