@@ -3,9 +3,9 @@
 It sees 16 slices of each vertebra, 64 x 80 mm in pixels of 0.5 mm, each with its neighbours and the mask of the vertebra.
 
 Command: ``cspine train vertebra_mil --data DIR -o RUN``
-Device: not trained yet.
-Time: not measured.
-Score: none yet.
+Device: two processor cores, with other work beside.
+Time: 38 minutes for 432 synthetic studies, after 25 of cutting crops.
+Score: docs/models.md.
 Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or where the localiser finds them.
 """
 
