@@ -161,7 +161,8 @@ def test_an_unknown_operating_point_is_refused(coded_package: Path) -> None:
 
 
 def test_a_model_that_has_seen_patients_carries_no_phantom_warning(tmp_path: Path, coded_localiser: Path) -> None:
-    from cspine.modelpack import TrainingData
+    from cspine.geometry import Vector
+from cspine.modelpack import TrainingData
 
     package = write_coded_package(tmp_path / "p", tmp_path, TrainingData.PATIENTS)
 
@@ -203,16 +204,21 @@ def test_one_call_on_nothing_says_so(coded_package: Path, coded_localiser: Path,
         cspine.detect(tmp_path, coded_package, localiser=coded_localiser)
 
 
-def test_an_examination_shows_where_the_network_sees_a_fracture(coded_package: Path, coded_localiser: Path) -> None:
+@pytest.mark.parametrize(
+    ("package", "spacing_mm"), [("vertebra_mil_phantoms", (2.0, 2.0, 2.0)), ("custom_cnn_phantoms", (1.2, 4.0, 4.0))]
+)
+def test_an_examination_shows_where_the_network_sees_a_fracture(
+    package: str, spacing_mm: Vector, coded_package: Path, coded_localiser: Path
+) -> None:
     study = study_of(coded_volume(fractured=[Level.C5]))
-    shipped = Detector(engine=Engine(Device.CPU, threads=1), localiser=coded_localiser)
+    shipped = Detector(package, engine=Engine(Device.CPU, threads=1), localiser=coded_localiser)
 
     examination = shipped.examine(study)
 
     heat = examination.evidence.heat
     assert heat is not None
     assert heat.values.shape == heat.grid.shape
-    np.testing.assert_allclose(heat.grid.spacing_mm, (1.2, 4.0, 4.0), rtol=1e-6)
+    np.testing.assert_allclose(heat.grid.spacing_mm, spacing_mm, rtol=1e-6)
     assert 0 <= heat.values.min() <= heat.values.max() <= 1
     assert examination.evidence.labels is not None
     assert set(np.unique(examination.evidence.labels.labels)) >= set(CERVICAL)
