@@ -8,7 +8,7 @@ import cspine
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection import Detector
 from cspine.errors import PackageError, StudyError
-from cspine.geometry import Grid
+from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
 from cspine.results import LevelFinding, LevelStatus, StudyResult, StudyStatus
 from cspine.runtime import Device, Engine
@@ -161,8 +161,7 @@ def test_an_unknown_operating_point_is_refused(coded_package: Path) -> None:
 
 
 def test_a_model_that_has_seen_patients_carries_no_phantom_warning(tmp_path: Path, coded_localiser: Path) -> None:
-    from cspine.geometry import Vector
-from cspine.modelpack import TrainingData
+    from cspine.modelpack import TrainingData
 
     package = write_coded_package(tmp_path / "p", tmp_path, TrainingData.PATIENTS)
 
