@@ -83,3 +83,21 @@ class Silent:
     def epoch(self, record: object, of: int) -> None:
         """Counts."""
         self.epochs += 1
+
+
+class KilledError(Exception):
+    """The plug was pulled."""
+
+
+class Doomed(Silent):
+    """Dies at a batch."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        """Counts, and dies."""
+        self._left -= 1
+        if self._left < 0:
+            raise KilledError

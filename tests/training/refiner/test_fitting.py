@@ -15,26 +15,9 @@ from cspine.training.refiner.judging import judge_crops
 from cspine.training.refiner.recipe import RefinerRecipe
 from cspine.training.refiner.strips import draw_strip
 from tests.training.refiner.small import RECIPE, SPEC
-from tests.training.synthetic import Silent
+from tests.training.synthetic import Doomed, KilledError, Silent
 
 Pool = dict[Part, list[Path]]
-
-
-class KilledError(Exception):
-    """The plug was pulled."""
-
-
-class Doomed(Silent):
-    """Dies at a batch."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self._left = after
-
-    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise KilledError
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from cspine.training.fitting import BEST, CHECKPOINT, HELD_OUT, LOG
 from cspine.training.vertebrae.fitting import HEADS, PATCHES, VertebraRecord, fit_vertebrae
 from cspine.training.vertebrae.patch_fitting import VertebraFold
 from cspine.training.vertebrae.prediction import all_views, scores_of
-from tests.training.synthetic import Silent
+from tests.training.synthetic import Doomed, KilledError, Silent
 from tests.training.vertebrae.small import RECIPE, SPEC, study
 
 FOLD = VertebraFold(1, [study(i, i if i % 2 else None) for i in range(5)], [study(10, 2), study(11), study(12, 4)])
@@ -23,23 +23,6 @@ SAVING = replace(
     heads=replace(RECIPE.heads, epochs=1),
     fit=replace(RECIPE.fit, checkpoint_minutes=0.0),
 )
-
-
-class KilledError(Exception):
-    """The plug was pulled."""
-
-
-class Doomed(Silent):
-    """Dies at a batch."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self._left = after
-
-    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise KilledError
 
 
 @pytest.fixture(scope="module")

@@ -122,8 +122,7 @@ def _vertebra(study: StudyCrops, i: int, chance: StudyChance, recipe: VertebraRe
         grey, marks, mask = grey[..., ::-1], marks[..., ::-1], mask[..., ::-1]
     judged = judged_slices(study.heights_mm[i] * chance.heights[i], spec)
     vertebra_input(grey, mask, judged, spec, out)
-    broken = bool((study.case.fractured or ())[i : i + 1] == (True,))
-    return where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=broken)
+    return where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=bool(study.broken[i]))
 
 
 def _part(array: NDArray[np.uint8], start: NDArray[np.intp], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -159,8 +158,7 @@ def _targets(study: StudyCrops, shown: NDArray[np.bool_], parts: list[VertebraTa
     for i, part in enumerate(parts):
         if part is not None:
             slices[i], cells[i] = part.slices, part.cells
-    known = shown & study.learnable
-    broken = np.array(study.case.fractured or (False,) * len(CERVICAL))
+    known, broken = shown & study.learnable, study.broken
     fracture = np.where(known, broken, UNKNOWN).astype(np.float32)
     anything = (broken & known).any()
     unsure = (broken & shown & ~known).any()  # a break that may lie outside the picture

@@ -74,6 +74,11 @@ class StudyCrops:
         """Which levels are in the scan, ``(7,)``."""
         return np.asarray(self.heights_mm > 0)
 
+    @property
+    def broken(self) -> NDArray[np.bool_]:
+        """Which levels are fractured as far as is known, ``(7,)``."""
+        return np.array(self.case.fractured or (False,) * len(CERVICAL))
+
 
 @dataclass(frozen=True, slots=True)
 class Cutting:

@@ -76,7 +76,7 @@ def _places(study: StudyCrops, seen: Views, known: _Known | None) -> StudyPlaces
     Each fractured level is one fracture; the place of a level is its strongest cell, and lies on the fracture if it is at most one
     cell away. A study that is fractured and does not tell where is not counted.
     """
-    dice, broken = np.full(len(CERVICAL), np.nan), np.array(study.case.fractured or (False,) * len(CERVICAL))
+    dice, broken = np.full(len(CERVICAL), np.nan), study.broken
     if known is None and broken.any():
         return StudyPlaces(None, np.empty(0), np.empty(0, dtype=np.intp), dice)
     lesion, hits = np.cumsum(broken) - 1, []

@@ -51,7 +51,7 @@ def find_places(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> Places
     for number, study in enumerate(studies):
         bit = fracture_bit(study, recipe)
         for i in np.flatnonzero(study.there & study.learnable):
-            is_broken = bool((study.case.fractured or (False,) * 7)[i])
+            is_broken = bool(study.broken[i])
             if is_broken and bit is None:
                 continue
             marks = np.asarray(study.marks[i])
@@ -90,7 +90,7 @@ def draw_patch(rng: np.random.Generator, places: Places, recipe: VertebraRecipe)
     off = rng.integers(-settings.off_px // MASK_STEP, settings.off_px // MASK_STEP + 1, 2)
     fed, marks = _cut(study, int(i), np.array([z, y + off[0], x + off[1]]), recipe)
     bit = fracture_bit(study, recipe)
-    broken = bool((study.case.fractured or (False,) * 7)[i])
+    broken = bool(study.broken[i])
     cells = where_broken(marks[None], int(i) + 1, bit, broken=broken).cells[0]
     picture = fed[..., :-1]
     chance = recipe.chance

@@ -31,7 +31,6 @@ def scores_of(studies: Sequence[StudyCrops], seen: Sequence[Views]) -> StudyScor
     """Scores of labelled studies, overall and C1..C7; 0 for levels that are not in the scan."""
     truth, scores = [], []
     for study, one in zip(studies, seen, strict=True):
-        broken = study.case.fractured or ()
-        truth.append([any(broken), *broken])
+        truth.append([study.broken.any(), *study.broken])
         scores.append(np.where(np.concatenate([[study.there.any()], study.there]), one.scores, 0.0))
     return StudyScores(tuple(study.case.study_uid for study in studies), np.array(truth, dtype=bool), np.array(scores, np.float64))
