@@ -2,8 +2,8 @@
 
     python -m benchmarks.families OUT [--steps N] [--rows NAME ...]
 
-Makes phantoms (OUT/crowded to learn from, OUT/natural to be judged on), trains every row by its command, judges it, compares all,
-and prints the table. A row that is done is not done again, one that was killed goes on: call it again with the same words. The
+Makes phantoms (OUT/crowded to learn from, OUT/calibration for probabilities, OUT/natural to be judged on), trains every row by its
+command, calibrates and judges it, compares all, and prints the table. A row that is done is not done again, one that was killed goes on: call it again with the same words. The
 budget is the same number of slices, in the same batches, on the same schedule, for every row; ``--steps`` says how many.
 """
 
@@ -25,8 +25,9 @@ import keras
 import cspine.cli
 from cspine.training.backend import software
 
-LEARNT = ("crowded", "--studies 64 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
-UNSEEN = ("natural", "--studies 40 --seed 5002 --size small --masks 1 --boxes 1")
+LEARNT = ("crowded", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
+CALIBRATED = ("calibration", "--studies 40 --seed 5003 --size small --masks 1 --boxes 1")
+UNSEEN = ("natural", "--studies 100 --seed 5002 --size small --masks 1 --boxes 1")
 BATCH, EPOCHS = 8, 1
 INPUT = "--set input.spacing_mm=2.4,0.8,0.8 --set input.size=128,128 --set sampling.crop=64,64"
 SCHEDULE = "--set fit.learning_rate=1e-3 --set fit.threads=1 --set split.folds=6"
@@ -117,7 +118,7 @@ def main() -> None:
     options = _arguments()
     place = Place(options.out, options.steps)
     chosen = [row for row in ROWS if not options.rows or row.name in options.rows]
-    for data in (LEARNT, UNSEEN):
+    for data in (LEARNT, CALIBRATED, UNSEEN):
         _phantoms(place, data, options.jobs)
     for row in chosen:
         _train(place, row)
@@ -146,8 +147,10 @@ def _train(place: Place, row: Row) -> None:
 
 
 def _judge(place: Place, row: Row) -> None:
-    """Judges a row on unseen studies; that of the leaky protocol also as that protocol does."""
+    """Calibrates a row and judges it on unseen studies; that of the leaky protocol also as that protocol does."""
     folder, judged = place.runs / row.name, place.judged(row)
+    if not (folder / "calibration.csv").is_file():
+        _cspine("calibrate", str(folder), "--data", str(place.out / CALIBRATED[0]), *place.cache)
     if not (judged / "evaluation.csv").is_file():
         _cspine("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(judged), *place.cache)
     own = judged.with_name(f"{row.name}_itself")

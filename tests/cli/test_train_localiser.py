@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from cspine.cli import main
+from cspine.cli.doctor import check_package
+from cspine.modelpack import load_localiser
+from cspine.training.localiser.export import TOLERANCE
 from cspine.training.runs import open_run
 from tests.cli.conftest import SETTINGS as SLICES
 from tests.training.folders import write_data_set
@@ -41,6 +44,27 @@ def test_a_localiser_makes_its_necks_and_learns_and_goes_on(tmp_path: Path, caps
     assert (tmp_path / "run" / "fold-0" / "log.csv").read_text() == log
     assert train(tmp_path / "run", "--resume", "--data", str(tmp_path)) == 2
     assert "was started without --data" in capsys.readouterr().err
+
+
+def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
+    settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    assert train(tmp_path / "run", *settings) == 0
+    export = ["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]
+
+    assert main(export) == 0
+
+    package = load_localiser(tmp_path / "package")
+    assert package.manifest.network("coarse").precision == "bf16"
+    assert package.manifest.fine is None
+    assert "calculated in bf16, differ from the trained ones" in (tmp_path / "package" / "card.md").read_text()
+    checked = check_package(str(tmp_path / "package"))
+    assert checked.problem is None
+    assert [network.difference <= TOLERANCE for network in checked.networks] == [True]
+    assert main([*export, "--data", str(tmp_path)]) == 2
+    assert "exported without --data" in capsys.readouterr().err
 
 
 def data_set(folder: Path, masks: int) -> Path:

@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="of a network that judges: data set folder of the run, for samples"
     )
     parser.add_argument("--refiner", type=Path, metavar="RUN", help="of a localiser: a run that outlines what it finds")
+    parser.add_argument(
+        "--precision",
+        choices=["f32", "bf16"],
+        default="f32",
+        help="of a localiser: how it may be calculated; bf16 where it was measured not to matter (default: f32)",
+    )
     parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
     parser.add_argument("--name", help="name of the package (default: that of its folder)")
     parser.add_argument("--package-version", default="1", metavar="V", help="version of the package (default: 1)")
@@ -75,8 +81,10 @@ def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argp
     from cspine.training.vertebrae.crops import Cutting, Finder, prepare_crops
     from cspine.training.vertebrae.export import export_vertebrae
 
-    if options.data is None or options.refiner is not None:
-        raise UsageError("A network that judges is exported with --data DIR, the data set of its run, and without --refiner.")
+    if options.data is None or options.refiner is not None or options.precision != "f32":
+        raise UsageError(
+            "A network that judges is exported with --data DIR, the data set of its run, and without --refiner and --precision."
+        )
     cases = same_cases(current, options.data)
     phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
     request = PackageRequest(
@@ -121,6 +129,7 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
         data=options.describe or f"Synthetic necks only, never a patient: {necks} of them",
         learnt_from=necks,
         training_data=TrainingData(options.trained_on or "phantoms"),
+        precision=options.precision,
         figures=_measured(options.evaluation) if options.evaluation else (),
     )
     manifest = export_localiser(networks, request, options.out).manifest

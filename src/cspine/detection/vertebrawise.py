@@ -1,11 +1,14 @@
 """Judging vertebra by vertebra: a close look at each, and at where it looks broken."""
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from threadpoolctl import threadpool_limits
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection.clock import Clock
@@ -69,16 +72,20 @@ def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec) -> tuple
 
     Levels of uncertain names are not judged.
     """
-    crops, grids = np.zeros(spec.shape, np.float32), {}
+    crops = np.zeros(spec.shape, np.float32)
     sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
-    for level, pose in find_poses(located.labels).items():
-        if level in sure:
-            grid = vertebra_grid(pose, spec)
-            mask = sample(located.labels, mask_grid(grid)).labels == level
-            judged = judged_slices(pose.height_mm, spec)
-            crops[level - 1] = vertebra_input(greyed(cut(volume, grid).hu, spec), mask, judged, spec)
-            grids[level] = cell_grid(grid, judged)
-    return crops, grids
+    poses = {level: pose for level, pose in find_poses(located.labels).items() if level in sure}
+
+    def put(level: Level) -> Grid:
+        grid = vertebra_grid(poses[level], spec)
+        mask = sample(located.labels, mask_grid(grid)).labels == level
+        judged = judged_slices(poses[level].height_mm, spec)
+        vertebra_input(greyed(cut(volume, grid).hu, spec), mask, judged, spec, out=crops[level - 1])
+        return cell_grid(grid, judged)
+
+    alone = threadpool_limits(1, user_api="blas")  # threads within products stand in the way of these
+    with alone, ThreadPoolExecutor(min(os.cpu_count() or 1, len(CERVICAL))) as threads:
+        return crops, dict(zip(poses, threads.map(put, poses), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -113,9 +113,9 @@ def _separable(
     shape: Shape,
     fill: float,
 ) -> NDArray[np.float32]:
-    """One axis after the other, those that shrink most first."""
+    """One axis after the other, those that shrink most first; among equals the last, along which voxels lie side by side."""
     out = hu
-    for axis in sorted(range(3), key=lambda a: shape[axes[a]] / hu.shape[a]):
+    for axis in sorted(range(3), key=lambda a: (shape[axes[a]] / hu.shape[a], -a)):
         step, count = float(matrix[axis, axes[axis]]), shape[axes[axis]]
         positions = step * np.arange(count) + offset[axis]
         out = _along(out, axis, positions, abs(step), fill)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import BACKGROUND, Level
-from cspine.geometry import Grid, Vector
+from cspine.geometry import Grid, Shape, Vector
 from cspine.imaging import sample
 from cspine.imaging.crops import crop_input, cut, guide_grid
 from cspine.locating.levels import Located, Vertebra
@@ -113,8 +113,10 @@ def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session
     """
     if not located.vertebrae:
         return Refined(located, (), located.labels)
-    lattice = _lattice(located.labels.grid, spec)
-    crops = [_look(volume, located.labels, vertebra, lattice, spec, session) for vertebra in located.vertebrae]
+    known, lattice = located.labels, _lattice(located.labels.grid, spec)
+    first = [_crop_around(_middle(known.labels == v.level, known.grid), lattice, spec) for v in located.vertebrae]
+    scene = _Scene(volume, cut(volume, _holding_all(first)), known, spec, session)
+    crops = [_look(scene, vertebra.level, grid, lattice) for vertebra, grid in zip(located.vertebrae, first, strict=True)]
     labels = _compete(crops, located.labels)
     _drop_crumbs(labels.labels, located.vertebrae)
     owned = tuple(_owned(crop, labels) for crop in crops)
@@ -128,26 +130,47 @@ def _lattice(coarse: Grid, spec: RefinerSpec) -> Grid:
     return replace(grid, frame_of_reference_uid=coarse.frame_of_reference_uid)
 
 
-def _look(volume: Volume, coarse: LabelMap, vertebra: Vertebra, lattice: Grid, spec: RefinerSpec, session: Session) -> RefinedCrop:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """What the second network looks at.
+
+    Attributes:
+        scan: All of it.
+        near: The part around all vertebrae, on fine voxels already: crops overlap, and share them.
+        coarse: What was located.
+        spec: What the network is fed.
+        session: The network.
+    """
+
+    scan: Volume
+    near: Volume
+    coarse: LabelMap
+    spec: RefinerSpec
+    session: Session
+
+    def said(self, level: Level, grid: Grid) -> NDArray[np.float32]:
+        """How likely each voxel of a crop belongs to a vertebra."""
+        start = np.rint(self.near.grid.index(grid.world((0, 0, 0)))).astype(int)
+        inside = (start >= 0).all() and (start + grid.shape <= self.near.grid.shape).all()
+        hu = self.near.hu[_part(start, grid.shape)] if inside else cut(self.scan, grid).hu
+        guide = sample(self.coarse, guide_grid(grid, self.spec)).labels
+        fed = crop_input(hu, guide, level, self.spec)
+        return np.ascontiguousarray(self.session.run(fed[None])[self.spec.output][0, ..., 1])
+
+
+def _look(scene: _Scene, level: Level, grid: Grid, lattice: Grid) -> RefinedCrop:
     """What the network says around a vertebra; once more around what it found, where that is cut off."""
-    known = coarse.labels == vertebra.level
-    grid = _crop_around(_middle(known, coarse.grid), lattice, spec)
-    likely = _said(volume, coarse, vertebra.level, grid, spec, session)
+    coarse, spec = scene.coarse, scene.spec
+    likely = scene.said(level, grid)
     found = likely > _SURE
     if found.any() and _at_sides(found) > _CUT_OFF * found.sum():
         again = _crop_around(_middle(found, grid), lattice, spec)
         if np.linalg.norm(again.centre_mm - grid.centre_mm) > _MOVED_MM:
-            grid, likely = again, _said(volume, coarse, vertebra.level, again, spec, session)
-    size = np.count_nonzero(known) * np.prod(coarse.grid.spacing_mm)
+            grid, likely = again, scene.said(level, again)
+    size = np.count_nonzero(coarse.labels == level) * np.prod(coarse.grid.spacing_mm)
     if np.count_nonzero(likely > _SURE) * np.prod(spec.spacing_mm) < _FADED * size:
-        likely = (sample(coarse, grid).labels == vertebra.level).astype(np.float32)
-    return RefinedCrop(vertebra.level, likely, grid)
-
-
-def _said(volume: Volume, coarse: LabelMap, level: Level, grid: Grid, spec: RefinerSpec, session: Session) -> NDArray[np.float32]:
-    guide = sample(coarse, guide_grid(grid, spec)).labels
-    fed = crop_input(cut(volume, grid).hu, guide, level, spec)
-    return np.ascontiguousarray(session.run(fed[None])[spec.output][0, ..., 1])
+        likely = (sample(coarse, grid).labels == level).astype(np.float32)
+    return RefinedCrop(level, likely, grid)
 
 
 def _crop_around(centre_mm: NDArray[np.float64], lattice: Grid, spec: RefinerSpec) -> Grid:
@@ -167,18 +190,27 @@ def _at_sides(mask: NDArray[np.bool_]) -> int:
 
 def _compete(crops: Sequence[RefinedCrop], coarse: LabelMap) -> LabelMap:
     """The labels around all crops: where several claim a voxel, the likeliest has it."""
-    first = crops[0].grid
-    starts = np.rint([first.index(crop.grid.world((0, 0, 0))) for crop in crops]).astype(int)
-    low, high = starts.min(axis=0), (starts + first.shape).max(axis=0)
-    z, y, x = (int(side) for side in high - low)
-    grid = first.part(low, (z, y, x))
+    grid = _holding_all([crop.grid for crop in crops])
     labels = sample(_without(coarse, [crop.level for crop in crops]), grid).labels
     best = np.full(grid.shape, _SURE, np.float32)
-    for crop, start in zip(crops, starts - low, strict=True):
-        here = tuple(slice(a, a + n) for a, n in zip(start, first.shape, strict=True))
+    for crop in crops:
+        here = _part(np.rint(grid.index(crop.grid.world((0, 0, 0)))).astype(int), crop.grid.shape)
         wins = crop.probability > best[here]
         labels[here][wins], best[here][wins] = crop.level, crop.probability[wins]
     return LabelMap(labels, grid)
+
+
+def _holding_all(crops: Sequence[Grid]) -> Grid:
+    """The box of a lattice that holds some of its parts."""
+    first = crops[0]
+    starts = np.rint([first.index(crop.world((0, 0, 0))) for crop in crops]).astype(int)
+    low, high = starts.min(axis=0), (starts + [crop.shape for crop in crops]).max(axis=0)
+    z, y, x = (int(side) for side in high - low)
+    return first.part(low, (z, y, x))
+
+
+def _part(start: NDArray[np.int_], shape: Shape) -> tuple[slice, ...]:
+    return tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
 
 
 def _without(coarse: LabelMap, levels: Sequence[Level]) -> LabelMap:
@@ -187,19 +219,29 @@ def _without(coarse: LabelMap, levels: Sequence[Level]) -> LabelMap:
 
 def _drop_crumbs(labels: NDArray[np.uint8], vertebrae: Sequence[Vertebra]) -> None:
     """What is small and lies apart is background; what is apart by no more than a crack, or large, stays. In place."""
+    boxes = ndimage.find_objects(labels)
     for vertebra in vertebrae:
-        own = labels == vertebra.level
+        box = boxes[vertebra.level - 1] if vertebra.level <= len(boxes) else None
+        if box is None:
+            continue
+        near = labels[_wider(box)]
+        own = near == vertebra.level
         pieces, count = ndimage.label(ndimage.binary_dilation(own, _EVERY_SIDE), _EVERY_SIDE)
         if count > 1:
             sizes = np.bincount(pieces[own], minlength=count + 1)
             crumbs = np.flatnonzero(sizes < _CRUMB * own.sum())
-            labels[own & np.isin(pieces, crumbs)] = BACKGROUND
+            near[own & np.isin(pieces, crumbs)] = BACKGROUND
+
+
+def _wider(box: tuple[slice, ...]) -> tuple[slice, ...]:
+    """A box with one voxel more on each side, where there is one."""
+    return tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
 
 
 def _owned(crop: RefinedCrop, labels: LabelMap) -> RefinedCrop:
     """A crop without what others own, and without crumbs: only what is its, and the half voxels around that."""
     start = np.rint(labels.grid.index(crop.grid.world((0, 0, 0)))).astype(int)
-    here = labels.labels[tuple(slice(a, a + n) for a, n in zip(start, crop.grid.shape, strict=True))]
+    here = labels.labels[_part(start, crop.grid.shape)]
     own = here == crop.level
     around = ndimage.binary_dilation(own, _EVERY_SIDE)
     likely = np.where(own, crop.probability, np.where(around, np.minimum(crop.probability, _SURE), 0))

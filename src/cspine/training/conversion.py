@@ -1,9 +1,11 @@
 """From a Keras network to OpenVINO IR, the same bytes for the same network."""
 
-from importlib import import_module
 from pathlib import Path
 
 import keras
+
+from cspine.runtime.openvino import ov
+from cspine.training.fusing import fuse_normalisation
 
 
 def write_ir(network: keras.Model, path: Path) -> None:
@@ -15,12 +17,10 @@ def write_ir(network: keras.Model, path: Path) -> None:
         network: A network with one input and a dictionary of outputs.
         path: Where the description goes.
     """
-    import_module("cspine.runtime.openvino")  # imports OpenVINO so that it reports nothing to its makers
     raw = path.with_name(f"raw-{path.name}")
     network.export(str(raw), format="openvino", verbose=False)
-    import openvino
-
-    model = openvino.Core().read_model(raw)
+    model = ov.Core().read_model(raw)
+    fuse_normalisation(model)
     names = [set(port.get_names()) & set(network.output) for port in model.outputs]
     for number, node in enumerate(model.get_ordered_ops()):
         node.set_friendly_name(f"{node.get_type_name()}_{number}")
@@ -30,4 +30,4 @@ def write_ir(network: keras.Model, path: Path) -> None:
         port.get_tensor().set_names(name)
     model.inputs[0].get_tensor().set_names({network.inputs[0].name})
     model.set_friendly_name(path.stem)
-    openvino.save_model(model, path, compress_to_fp16=False)
+    ov.save_model(model, path, compress_to_fp16=False)

@@ -179,7 +179,9 @@ def exported(network: keras.Model, name: str) -> Iterator[dict[str, Path]]:
         yield {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
 
 
-def check_parity(path: Path, samples: Samples, tolerance: float = TOLERANCE, many: int | None = None) -> float:
+def check_parity(
+    path: Path, samples: Samples, tolerance: float = TOLERANCE, many: int | None = None, precision: str = "f32"
+) -> float:
     """Runs the exported network on the samples, one by one and several at once.
 
     Args:
@@ -187,6 +189,7 @@ def check_parity(path: Path, samples: Samples, tolerance: float = TOLERANCE, man
         samples: Inputs, and what the trained one said about them.
         tolerance: By how much an output may differ.
         many: How many at once; all of them if ``None``.
+        precision: How the engine may calculate.
 
     Returns:
         The largest difference from what the trained one said.
@@ -194,7 +197,7 @@ def check_parity(path: Path, samples: Samples, tolerance: float = TOLERANCE, man
     Raises:
         TrainingError: It is more than that.
     """
-    session = open_session(path, Engine(precision="f32"))
+    session = open_session(path, Engine(precision=precision))
     worst = 0.0
     for size in (1, many or len(samples.inputs)):
         for begin in range(0, len(samples.inputs), size):

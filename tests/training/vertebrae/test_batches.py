@@ -82,6 +82,16 @@ def test_crops_do_move_and_are_mirrored() -> None:
     assert all(np.abs(chance.shift[:, 0]).max() <= 2 for chance in chances)
 
 
+def test_a_fracture_that_was_not_cut_is_not_learnt() -> None:
+    given = study(1, 3)
+    marks = given.marks % BOX_BIT
+
+    _, targets = study_input(replace(given, marks=marks), unchanged(), RECIPE)
+
+    np.testing.assert_array_equal(targets["fracture"], [0, 0, 0, UNKNOWN, 0, 0, 0])
+    assert targets["overall"] == [UNKNOWN]
+
+
 def test_a_mirrored_study_is_the_study_from_right_to_left() -> None:
     chance = unchanged()
 

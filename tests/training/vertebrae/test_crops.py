@@ -19,11 +19,14 @@ from cspine.reading import read_study
 from cspine.results import Box, LevelStatus
 from cspine.study import Study
 from cspine.training.labels import BOX_BIT, CRACK_BIT
-from cspine.training.vertebrae import crops
+from cspine.training.recipe import SplitSettings
+from cspine.training.training import TrainingPlace
+from cspine.training.vertebrae import crops, training
 from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
+from cspine.training.vertebrae.patch_fitting import VertebraFold
 from cspine.volume import LabelMap, Volume
 from tests.training.folders import write_data_set
-from tests.training.synthetic import stack
+from tests.training.synthetic import Silent, stack
 from tests.training.vertebrae.small import RECIPE, SPEC
 
 CUTTING = Cutting(SPEC, RECIPE.crops)
@@ -187,3 +190,24 @@ def test_a_mask_that_does_not_fit_its_images_is_refused(folder: Path, tmp_path: 
 
     with pytest.raises(DatasetError, match="needs a mask and boxes that fit its images"):
         cut([replace(case, mask=case.mask.with_suffix(".nii.gz"))], tmp_path / "cache")
+
+
+def test_a_fold_learns_from_masks_and_from_what_the_localiser_finds(
+    folder: Path, tmp_path: Path, localiser: Knowing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[VertebraFold] = []
+    monkeypatch.setattr(training, "fit_vertebrae", lambda _recipe, data, _home, _reporter: given.append(data))
+    recipe = replace(RECIPE, split=SplitSettings(folds=3))
+    place = TrainingPlace(folder, tmp_path / "run", tmp_path / "cache")
+    run = training.start_vertebrae(recipe, place, Silent())
+
+    for found in (True, False):
+        chosen = replace(recipe, crops=replace(recipe.crops, found=found))
+        training.train_vertebrae(chosen, run, place, [0], Silent())
+
+    both, masks = given
+    assert [study.case.study_uid for study in both.learnt_from[:2]] == [study.case.study_uid for study in masks.learnt_from]
+    with_masks = [study.case.study_uid for study in masks.learnt_from if study.case.mask is not None]
+    assert [study.case.study_uid for study in both.learnt_from[2:]] == with_masks
+    assert not both.held_out[0].there[0], "the localiser is not sure of C1, and held-out studies are judged as in service"
+    assert masks.held_out[0].there[0] == (masks.held_out[0].case.mask is not None)

@@ -57,3 +57,11 @@ def test_where_nobody_knows_nothing_is_learnt() -> None:
     assert np.all(found.slices == UNKNOWN)
     assert np.all(found.cells == UNKNOWN)
     assert found.cells.shape == (3, 2, 4)
+
+
+def test_a_fracture_outside_of_what_is_cut_is_missed() -> None:
+    assert where_broken(marks(0), 3, CRACK_BIT, broken=True).missed
+    assert where_broken(marks(CRACK_BIT), 3, BOX_BIT, broken=True).missed
+    assert not where_broken(marks(CRACK_BIT), 3, CRACK_BIT, broken=True).missed
+    assert not where_broken(marks(0), 3, CRACK_BIT, broken=False).missed
+    assert not where_broken(marks(0), 3, None, broken=True).missed

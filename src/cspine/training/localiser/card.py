@@ -48,7 +48,8 @@ What the networks say of each voxel becomes C1 to C7 by their order along the sp
 
 Intervals are bootstraps over necks, none of which had a part in training.
 
-The exported networks differ from the trained ones by {difference:.1e} at most, on the stored samples and on whole windows.
+The exported networks, calculated in {manifest.network("coarse").precision}, differ from the trained ones by {difference:.1e} at
+most, on the stored samples and on whole windows.
 """
 
 

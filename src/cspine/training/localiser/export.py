@@ -76,6 +76,7 @@ class LocaliserRequest:
         data: What was learnt from, in words.
         learnt_from: Number of necks.
         training_data: Whom the networks have seen.
+        precision: How an engine may calculate: ``f32``, or ``bf16`` where that was measured not to matter.
         figures: What was measured on necks that had no part in it.
     """
 
@@ -84,6 +85,7 @@ class LocaliserRequest:
     data: str
     learnt_from: int
     training_data: TrainingData
+    precision: str = "f32"
     figures: tuple[Figure, ...] = ()
 
 
@@ -130,7 +132,8 @@ def export_localiser(networks: Sequence[Trained], request: LocaliserRequest, fol
             write_ir(of_any_window(trained), path)
             whole = _said(trained, network.windows())
             samples[network.role] = _said(of_any_window(trained), _middle(whole.inputs[:1]))
-            worst = max(worst, check_parity(path, whole, TOLERANCE), check_parity(path, samples[network.role], TOLERANCE))
+            checked = (whole, samples[network.role])
+            worst = max(worst, *(check_parity(path, said, TOLERANCE, precision=request.precision) for said in checked))
             files |= {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
         manifest = _manifest(networks, request)
         write_package(folder, manifest, files, samples, localiser_card(manifest, worst))
@@ -168,7 +171,7 @@ def _manifest(networks: Sequence[Trained], request: LocaliserRequest) -> Localis
         kind=LocaliserManifest.KIND,
         coarse=inputs["coarse"],
         fine=fine if isinstance(fine, RefinerSpec) else None,
-        networks=tuple(NetworkFile(n.role, f"{n.role}.xml", (n.input.output,), "f32", TOLERANCE) for n in networks),
+        networks=tuple(NetworkFile(n.role, f"{n.role}.xml", (n.input.output,), request.precision, TOLERANCE) for n in networks),
         training_data=request.training_data,
         trained_on=request.data,
         intended_use=INTENDED_USE,

@@ -158,7 +158,8 @@ def _targets(study: StudyCrops, shown: NDArray[np.bool_], parts: list[VertebraTa
     for i, part in enumerate(parts):
         if part is not None:
             slices[i], cells[i] = part.slices, part.cells
-    known, broken = shown & study.learnable, study.broken
+    seen = np.array([part is not None and not part.missed for part in parts])
+    known, broken = shown & study.learnable & seen, study.broken
     fracture = np.where(known, broken, UNKNOWN).astype(np.float32)
     anything = (broken & known).any()
     unsure = (broken & shown & ~known).any()  # a break that may lie outside the picture

@@ -16,12 +16,15 @@ class CropSettings:
         spare: Slices, rows and columns around a crop that are cut too, so that it can be moved; rows and columns are even.
         turns: How many times each study that is learnt from is cut, each time tilted otherwise.
         tilt_deg: Standard deviation of the tilt about either axis.
+        found: Whether studies with masks are cut once more where the localiser finds their vertebrae; those that are held out are
+            then judged so too, as in service.
         localiser: Who finds the vertebrae of studies without masks: a package of kind localiser, by folder or name.
     """
 
     spare: tuple[int, int, int] = (6, 12, 12)
     turns: int = 1
     tilt_deg: float = 5.0
+    found: bool = True
     localiser: str = "localiser_phantoms"
 
     def __post_init__(self) -> None:

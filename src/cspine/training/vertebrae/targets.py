@@ -22,10 +22,12 @@ class VertebraTargets:
     Attributes:
         slices: 0, 1 or :data:`cspine.training.labels.UNKNOWN`, ``(slices,)``.
         cells: The same of each cell, ``(slices, rows / 8, columns / 8)``.
+        missed: Whether it is broken, and all of that lies outside what is cut: its label is not what these slices show.
     """
 
     slices: NDArray[np.float32]
     cells: NDArray[np.float32]
+    missed: bool = False
 
 
 def where_broken(marks: NDArray[np.uint8], level: int, bit: int | None, *, broken: bool) -> VertebraTargets:
@@ -50,4 +52,4 @@ def where_broken(marks: NDArray[np.uint8], level: int, bit: int | None, *, broke
         marked &= marks % BOX_BIT == level
     share = marked.reshape(shape).mean(axis=(2, 4))
     slices = marked.sum(axis=(1, 2)) >= _FEWEST_PIXELS
-    return VertebraTargets(slices.astype(np.float32), (share >= _BROKEN_SHARE).astype(np.float32))
+    return VertebraTargets(slices.astype(np.float32), (share >= _BROKEN_SHARE).astype(np.float32), missed=not marked.any())

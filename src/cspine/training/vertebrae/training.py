@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from cspine.datasets import Case
 from cspine.training.beginning import begin_run
 from cspine.training.fitting import Reporter
 from cspine.training.runs import Run
 from cspine.training.training import TrainingPlace, check_folds
 from cspine.training.usable import same_cases, usable
-from cspine.training.vertebrae.crops import Cutting, prepare_crops
+from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
 from cspine.training.vertebrae.fitting import fit_vertebrae
 from cspine.training.vertebrae.patch_fitting import VertebraFold
 from cspine.training.vertebrae.recipe import VertebraRecipe
@@ -45,7 +46,7 @@ def train_vertebrae(recipe: VertebraRecipe, run: Run, place: TrainingPlace, chos
     Raises:
         TrainingError: The data set is not that of the run, or a fold does not exist.
         InputError: A study cannot be read.
-        PackageError: The localiser that studies without masks need is not there.
+        PackageError: The localiser that is needed is not there.
     """
     check_folds(run, chosen)
     cases = same_cases(run, place.data)
@@ -53,10 +54,20 @@ def train_vertebrae(recipe: VertebraRecipe, run: Run, place: TrainingPlace, chos
         reporter.say(f"fold {number}")
         rest = [case for case in cases if run.facts.folds[case.study_uid] != number]
         held_out = [case for case in cases if run.facts.folds[case.study_uid] == number]
-        turned = [
-            study
-            for turn in range(1, recipe.crops.turns + 1)
-            for study in prepare_crops(rest, Cutting(recipe.input, recipe.crops, turn=turn), place.cache, reporter.say)
-        ]
-        judged = prepare_crops(held_out, Cutting(recipe.input, recipe.crops), place.cache, reporter.say)
-        fit_vertebrae(recipe, VertebraFold(number, turned, judged), run.fold(number), reporter)
+        data = VertebraFold(number, *_cut(recipe, rest, held_out, place, reporter))
+        fit_vertebrae(recipe, data, run.fold(number), reporter)
+
+
+def _cut(
+    recipe: VertebraRecipe, rest: Sequence[Case], held_out: Sequence[Case], place: TrainingPlace, reporter: Reporter
+) -> tuple[list[StudyCrops], list[StudyCrops]]:
+    """What is learnt from, each study as often as it is cut, and what is held out."""
+
+    def cut(cases: Sequence[Case], finder: Finder, turn: int) -> list[StudyCrops]:
+        return prepare_crops(cases, Cutting(recipe.input, recipe.crops, finder, turn), place.cache, reporter.say)
+
+    crops = recipe.crops
+    turned = [study for turn in range(1, crops.turns + 1) for study in cut(rest, Finder.MASK, turn)]
+    if crops.found:
+        turned += cut([case for case in rest if case.mask is not None], Finder.LOCALISER, 0)
+    return turned, cut(held_out, Finder.LOCALISER if crops.found else Finder.MASK, 0)
