@@ -369,7 +369,7 @@ def test_a_batch_that_is_killed_leaves_whole_cases_and_resumes(
     studies.mkdir()
     for i in range(8):
         write_nifti(coded_volume(), studies / f"neck{i}.nii")
-    arguments = ["detect", str(studies), "-o", str(out), *asked(coded_package)]
+    arguments = ["detect", str(studies), "-o", str(out), "--format", "json,png,html", *asked(coded_package)]
     process = subprocess.Popen(
         [sys.executable, "-c", _SLOWLY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -391,6 +391,7 @@ def test_a_batch_that_is_killed_leaves_whole_cases_and_resumes(
         assert process.returncode == Exit.INTERRUPTED
         assert errors.strip().endswith("interrupted; what is whole was kept")
         assert [path.name for path in out.glob(".*")] == []
+        assert "It was not reached." in (out / "index.html").read_text()
 
     kept = {name: (out / name / "result.json").read_bytes() for name in whole}
     assert main([*arguments, "--resume"]) == Exit.DONE

@@ -17,7 +17,7 @@ from typing import Any
 
 from cspine.batches.cases import Case, CaseStatus, Shard, find_cases
 from cspine.batches.folders import Manner, clear_leftovers, drop_case, kept
-from cspine.batches.journal import Journal, journal_files
+from cspine.batches.journal import JOURNAL, Journal, journal_files
 from cspine.batches.task import Packages, Task
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
@@ -66,20 +66,29 @@ def run(options: argparse.Namespace) -> int:
     cases = find_cases(options.paths, shard)
     done = {case.name: case for case in _kept(task.out, cases, manner)} if options.resume else {}
     waiting = [case for case in cases if case.status is CaseStatus.WAITING and case.name not in done]
-    with (
-        _tidy(task.out, cases, journal_files(shard)),
-        _working(options, task, packages, waiting) as working,
-        _terminate_like_interrupt(),  # after Ray, which has a way of its own
-        Journal(options.out, _facts(packages, manner), [done.get(case.name, case) for case in cases], shard) as journal,
-    ):
-        for case in progress(working, len(waiting), "studies"):
-            journal.note(case)
+    try:
+        with (
+            _tidy(task.out, cases, journal_files(shard)),
+            _working(options, task, packages, waiting) as working,
+            _terminate_like_interrupt(),  # after Ray, which has a way of its own
+            Journal(options.out, _facts(packages, manner), [done.get(case.name, case) for case in cases], shard) as journal,
+        ):
+            for case in progress(working, len(waiting), "studies"):
+                journal.note(case)
+    except KeyboardInterrupt:
+        _write_overview(task)
+        raise
     print_summary(options.out, journal)
-    if PAGES.intersection(task.formats):
+    _write_overview(task)
+    return exit_code(journal.cases)
+
+
+def _write_overview(task: Task) -> None:
+    """An overview of what is done, where pages are asked for."""
+    if PAGES.intersection(task.formats) and (task.out / JOURNAL).is_file():
         from cspine.reporting.pages.overview import write_overview
 
-        sys.stdout.write(f"Wrote {write_overview(options.out)}\n")
-    return exit_code(journal.cases)
+        sys.stdout.write(f"Wrote {write_overview(task.out)}\n")
 
 
 def _task(options: argparse.Namespace) -> Task:

@@ -2,20 +2,14 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 
@@ -23,6 +17,7 @@ from cspine.errors import OutputError
 from cspine.phantoms.layout import Shares, Size
 from cspine.phantoms.rsna import Draw, Places, make_study
 from cspine.phantoms.truth import StudyTruth, box_rows, label_rows, read_truth, submission_rows, task_rows
+from cspine.phantoms.workers import workers
 
 GENERATION = 2
 """Grows whenever the same seed would give other bytes."""
@@ -36,7 +31,6 @@ _STRIDE = 1_234_567_891
 """Both prime: ``_STRIDE`` walks through all numbers before one comes again."""
 
 _SETTINGS = "phantoms.json"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +106,7 @@ def make_collection(plan: Plan, jobs: int) -> Iterator[bool]:
 def _made(plan: Plan, places: list[Places], missing: list[int], jobs: int) -> Iterator[bool]:
     if not missing:
         return
-    workers = min(jobs, len(missing))
-    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with workers(min(jobs, len(missing))) as pool:
         waiting: set[Future[StudyTruth]] = set()
         ahead = iter(missing)
         try:
@@ -130,26 +123,11 @@ def _made(plan: Plan, places: list[Places], missing: list[int], jobs: int) -> It
             raise OutputError(
                 f"{plan.root} is not finished: a worker died, perhaps of too little memory. Try fewer --jobs."
             ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _make(plan: Plan, places: Places, index: int) -> StudyTruth:
     shares = Shares(masks=0, boxes=0) if index >= plan.studies else plan.shares
     return make_study(places, plan.study_seed(index), plan.draw, plan.size, shares)
-
-
-def _end_with_parent() -> None:
-    """A worker neither outlives the command nor complains about an interrupt that is meant for it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = parent_process()
-    if parent is not None:
-        Thread(target=_exit_after, args=(parent,), daemon=True).start()
-
-
-def _exit_after(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _up_to(items: Iterator[int], count: int) -> Iterator[int]:
@@ -158,18 +136,6 @@ def _up_to(items: Iterator[int], count: int) -> Iterator[int]:
         if item is None:
             return
         yield item
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Workers share the cores as processes, and sums come out the same whatever their number."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _claim(plan: Plan) -> None:

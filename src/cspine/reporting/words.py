@@ -27,9 +27,14 @@ def percent(probability: float) -> str:
 
 def span(judgement: Judgement) -> str:
     """What several views of the study say, as ``48–71 %``; empty where there is but one, or all read the same."""
-    if judgement.low is None or judgement.high is None or percent(judgement.low) == percent(judgement.high):
+    return "" if judgement.low is None or judgement.high is None else from_to(judgement.low, judgement.high)
+
+
+def from_to(lowest: float, highest: float) -> str:
+    """Two probabilities, as ``48–71 %``; empty where they read the same."""
+    low, high = percent(lowest), percent(highest)
+    if low == high:
         return ""
-    low, high = percent(judgement.low), percent(judgement.high)
     return f"{low.removesuffix(' %')}{' to ' if set('<>') & set(low + high) else '–'}{high}"
 
 

@@ -1,6 +1,7 @@
 """What the structured report says, read back by highdicom."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydicom.sr.coding import Code
 from cspine.anatomy import CERVICAL, Level
 from cspine.evidence import Examination
 from cspine.reporting import write_result
+from cspine.results import Judgement
 from tests.reporting.dicom.archived import SOURCES, Archived, rejected
 
 pytestmark = pytest.mark.xdist_group("dicom objects")
@@ -43,6 +45,10 @@ def _presence(group: Any) -> str:
     return str(evaluation.value.value)
 
 
+def _is_comment(item: Any) -> bool:
+    return bool(item.ConceptNameCodeSequence[0].CodeValue == "121106")
+
+
 def test_the_report_is_preliminary_complete_and_unverified(made: Make) -> None:
     report = _report(made("hospital"))
 
@@ -60,6 +66,28 @@ def test_a_group_speaks_of_the_whole_neck(made: Make) -> None:
     assert _number(whole, THRESHOLD) == pytest.approx(0.5)
     assert _presence(whole) == "52101004"
     assert "not a medical device" in str(whole[0].ContentSequence[-1].TextValue)
+
+
+def test_what_several_views_say_stands_as_a_comment(made: Make, tmp_path: Path) -> None:
+    archive = made("hospital")
+    given = archive.examination.result
+    unsure, sure = Judgement(0.6, 0.5, 0.45, 0.66), Judgement(0.3, 0.5, 0.004, 0.4)
+    levels = tuple(replace(finding, judgement=sure) if finding.level is Level.C2 else finding for finding in given.levels)
+    result = replace(given, overall=unsure, levels=levels)
+
+    write_result(replace(archive.examination, result=result), archive.study, tmp_path, ["sr"])
+
+    groups = sr.srread(tmp_path / "result_sr.dcm").content
+    (whole,) = [group for group in groups.get_image_measurement_groups() if _site(group) == "122494005"]
+    assert [str(item.TextValue) for item in whole[0].ContentSequence if _is_comment(item)][0] == (
+        "As it is and mirrored: 45 to 66 %, unsure"
+    )
+    said = {
+        group.tracking_identifier: [str(item.TextValue) for item in group[0].ContentSequence if _is_comment(item)]
+        for group in groups.get_volumetric_roi_measurement_groups()
+    }
+    assert said["C2"] == ["As it is and mirrored: < 1 to 40 %"]
+    assert said["C3"] == []
 
 
 def test_a_group_per_judged_level_refers_to_its_segment_and_shares_its_tracking_uid(made: Make) -> None:

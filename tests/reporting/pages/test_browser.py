@@ -186,7 +186,7 @@ def test_the_overview_sorts_and_searches(browser: Browser, tmp_path: Path) -> No
         return Row(name, "", verdict, Entry(tone, overall, "50 %"), levels, 0)
 
     rows = (row("neck 10", 0.9, 0.1), row("neck 9", 0.6, 0.3), row("other", 0.2, -1.0))
-    given = OverviewPage("batch", "coded", "balanced", "No.", "", ("C1", "C2", "C3", "C4", "C5", "C6", "C7"), {}, rows, ())
+    given = OverviewPage("batch", "coded", "balanced", "No.", "", ("C1", "C2", "C3", "C4", "C5", "C6", "C7"), False, {}, rows, ())
     (tmp_path / "index.html").write_text(to_html(given), encoding="utf-8")
     names = "[...document.querySelectorAll('tbody tr:not([hidden]) th')].map((cell) => cell.textContent)"
     browser.open(tmp_path / "index.html")

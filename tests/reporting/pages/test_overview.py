@@ -55,6 +55,27 @@ def test_the_most_suspicious_study_comes_first(batch: Path) -> None:
     assert (batch / "middling/result.json").is_file()
 
 
+def test_ranges_stand_with_the_numbers_and_say_what_is_unsure(
+    batch: Path, broken_result: StudyResult, broken_neck: Study
+) -> None:
+    assert "<small>" not in _page(batch)
+    assert "Small: the lowest" not in _page(batch)
+    levels = tuple(
+        replace(finding, judgement=Judgement(0.7, 0.5, 0.62, 0.71)) if finding.judgement else finding
+        for finding in broken_result.levels
+    )
+    unsure = replace(broken_result, overall=Judgement(0.6, 0.5, 0.45, 0.66), levels=levels)
+
+    write_result(Examination(unsure), broken_neck, batch / "middling", ["json"])
+
+    page = _page(batch)
+    (row,) = re.findall(r"<tr class.*middling.*</tr>", page)
+    assert "<b>60 %</b> suspected <small>45–66 % unsure</small>" in row
+    judged = sum(finding.judgement is not None for finding in levels)
+    assert row.count("70 % <small>62–71 %</small>") == judged
+    assert "Small: the lowest" in page
+
+
 def test_what_was_not_judged_stands_with_its_reason(batch: Path) -> None:
     table = _page(batch).split('<table class="unjudged">')[1]
 

@@ -16,7 +16,7 @@ from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, derived
 from cspine.reporting.dicom.regions import region_on
 from cspine.reporting.dicom.segments import Segments, segments_of
 from cspine.reporting.dicom.source import Source, finish, judged_source, save
-from cspine.reporting.words import STATUS_WORDS, disclaimer
+from cspine.reporting.words import STATUS_WORDS, disclaimer, span
 from cspine.reporting.written import Written
 from cspine.results import Judgement, LevelFinding, LevelStatus, Reason, StudyResult
 from cspine.study import Study
@@ -89,7 +89,7 @@ class _Groups:
     def _overall(self) -> Any:
         tracking = sr.TrackingIdentifier(self._identity.uid("tracking", "overall"), "Any fracture of the levels in view")
         group = sr.MeasurementsAndQualitativeEvaluations(tracking, **self._said(self._result.overall, CERVICAL_SPINE))
-        return _with_comment(group, disclaimer(self._result))
+        return _with_comments(group, _several(self._result.overall), disclaimer(self._result))
 
     def _level(self, finding: LevelFinding) -> Any:
         """A volumetric group where the level is judged and has a segment, else one without a region."""
@@ -103,9 +103,8 @@ class _Groups:
             series = sr.SourceSeriesForSegmentation(self._source.header.SeriesInstanceUID)
             segment = sr.ReferencedSegment(SegmentationStorage, self._identity.uid("seg"), number, source_series=series)
             group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(tracking, referenced_segment=segment, **said)
-        if finding.status is LevelStatus.ASSESSED:
-            return group
-        return _with_comment(group, STATUS_WORDS[finding.status].capitalize())
+        status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status].capitalize()
+        return _with_comments(group, status, _several(finding.judgement))
 
     def _region(self, finding: LevelFinding) -> Any | None:
         """A planar group: a circle on the key slice."""
@@ -171,8 +170,18 @@ def _algorithm(result: StudyResult) -> sr.AlgorithmIdentification:
     )
 
 
-def _with_comment(group: Any, text: str) -> Any:
-    """The group with a remark for people."""
-    comment = TextContentItem(coded(codes.COMMENT), ascii_text(text), RelationshipTypeValues.CONTAINS)
-    group[0].ContentSequence.append(comment)
+def _several(judgement: Judgement | None) -> str:
+    """What several views of the study say; empty where they read the same."""
+    said = "" if judgement is None else span(judgement)
+    if judgement is None or not said:
+        return ""
+    low, _, high = said.partition("–")
+    return f"As it is and mirrored: {f'{low} to {high}' if high else said}{'' if judgement.sure else ', unsure'}"
+
+
+def _with_comments(group: Any, *texts: str) -> Any:
+    """The group with remarks for people; those without words are left out."""
+    for text in filter(None, texts):
+        comment = TextContentItem(coded(codes.COMMENT), ascii_text(text), RelationshipTypeValues.CONTAINS)
+        group[0].ContentSequence.append(comment)
     return group

@@ -13,7 +13,7 @@ from cspine.errors import OutputError
 from cspine.reporting.pages import identified, study
 from cspine.reporting.pages.templating import render
 from cspine.reporting.pages.tone import Tone
-from cspine.reporting.words import PHANTOMS, STATUS_WORDS, percent
+from cspine.reporting.words import PHANTOMS, STATUS_WORDS, from_to, percent
 from cspine.results import DISCLAIMER, LevelStatus
 
 FILE = "index.html"
@@ -34,11 +34,15 @@ class Entry:
         tone: How it is coloured.
         value: For sorting, 0..1; -1 where there is none.
         text: For people: a probability, or why there is none.
+        range: What the views of the study say of it, such as ``48–71 %``; empty where they read the same.
+        unsure: Whether they are not on the same side of the threshold.
     """
 
     tone: Tone
     value: float
     text: str
+    range: str = ""
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class OverviewPage:
         disclaimer: What cspine is not.
         caution: What to mind about whom the model has seen; may be empty.
         levels: Names of the columns of levels.
+        ranged: Whether any number has a range.
         counts: How many studies became what.
         rows: Studies that were judged, the most suspicious first.
         unjudged: Studies that were not, by name.
@@ -101,6 +106,7 @@ class OverviewPage:
     disclaimer: str
     caution: str
     levels: tuple[str, ...]
+    ranged: bool
     counts: dict[str, int]
     rows: tuple[Row, ...]
     unjudged: tuple[Unjudged, ...]
@@ -150,6 +156,7 @@ def overview_page(out: Path, run: dict[str, Any]) -> OverviewPage:
         disclaimer=DISCLAIMER,
         caution=_caution(result for _, result in results if result is not None),
         levels=LEVELS,
+        ranged=any(entry.range for row in rows for entry in (row.overall, *row.levels)),
         counts=_counts(rows, others),
         rows=tuple(rows),
         unjudged=tuple(sorted(map(_unjudged, others), key=lambda case: case.name.casefold())),
@@ -184,7 +191,10 @@ def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
 def _entry(said: dict[str, Any]) -> Entry:
     if said["probability"] is None:
         return Entry(Tone.UNKNOWN, -1.0, STATUS_WORDS[LevelStatus(said["status"])])
-    return Entry(Tone.SUSPICIOUS if said["positive"] else Tone.CALM, said["probability"], percent(said["probability"]))
+    tone, spread = Tone.SUSPICIOUS if said["positive"] else Tone.CALM, said["range"]
+    low, high = (spread["low"], spread["high"]) if spread else (said["probability"],) * 2
+    unsure = low < said["threshold"] <= high
+    return Entry(tone, said["probability"], percent(said["probability"]), from_to(low, high), unsure)
 
 
 def _suspicion(row: Row) -> tuple[int, float, float, str]:

@@ -1,10 +1,9 @@
 """A pool of rendered necks on the localiser's grid, without noise: what training draws windows from."""
 
-import multiprocessing
-import os
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -18,6 +17,7 @@ from cspine.anatomy import CERVICAL, OTHER_BONE, Level
 from cspine.errors import OutputError, TrainingError
 from cspine.geometry import Grid
 from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, draw_neck, render
+from cspine.phantoms.workers import workers
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VolumeSpec
 from cspine.training.localiser.recipe import PoolSettings
 
@@ -88,7 +88,7 @@ def fill_pool(
         tell: Who wants to know.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: The folder cannot be written, or a process died.
     """
     paths = {part: [folder / f"{part}-{number:05d}.npz" for number in range(count)] for part, count in counts.items()}
     missing = [(part, number) for part, files in paths.items() for number, path in enumerate(files) if not path.is_file()]
@@ -98,13 +98,17 @@ def fill_pool(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"A pool of necks needs a folder that can be written. {folder}: {error.strerror}.") from error
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as workers:
+    with workers(jobs) as pool:
         work = partial(_make, folder, draw)
-        running = [workers.submit(work, part, number) for part, number in missing]
-        for done, future in enumerate(as_completed(running), 1):
-            future.result()
-            tell(f"neck {done} of {len(missing)}")
+        running = [pool.submit(work, part, number) for part, number in missing]
+        try:
+            for done, future in enumerate(as_completed(running), 1):
+                future.result()
+                tell(f"neck {done} of {len(missing)}")
+        except BrokenProcessPool as error:
+            raise OutputError(
+                f"{folder} is not finished: a worker died, perhaps of too little memory. Try fewer --jobs."
+            ) from error
     return paths
 
 
@@ -201,9 +205,3 @@ def _make(folder: Path, draw: Callable[[Part, int], PoolImage], part: Part, numb
         raise OutputError(f"A pool of necks needs a folder that can be written. {folder}: {error.strerror}.") from error
     finally:
         partial_path.unlink(missing_ok=True)
-
-
-def _one_thread() -> None:
-    """Each process has one core; threads of the linear algebra would only spin."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
