@@ -2,9 +2,10 @@
 
     python -m benchmarks.families OUT [--steps N] [--rows NAME ...]
 
-Makes phantoms (OUT/crowded to learn from, OUT/calibration for probabilities, OUT/natural to be judged on), trains every row by its
-command, calibrates and judges it, compares all, and prints the table. A row that is done is not done again, one that was killed goes on: call it again with the same words. The
-budget is the same number of slices, in the same batches, on the same schedule, for every row; ``--steps`` says how many.
+Makes phantoms (OUT/crowded to learn from, OUT/calibration for probabilities, OUT/natural to be judged on), trains every row by
+its command, calibrates and judges it, compares all, and prints the table. A row that is done is not done again, one that was
+killed goes on: call it again with the same words. The budget is the same number of slices, in the same batches, on the same
+schedule, for every row; ``--steps`` says how many.
 """
 
 import argparse

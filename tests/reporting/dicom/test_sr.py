@@ -79,7 +79,7 @@ def test_what_several_views_say_stands_as_a_comment(made: Make, tmp_path: Path) 
 
     groups = sr.srread(tmp_path / "result_sr.dcm").content
     (whole,) = [group for group in groups.get_image_measurement_groups() if _site(group) == "122494005"]
-    assert [str(item.TextValue) for item in whole[0].ContentSequence if _is_comment(item)][0] == (
+    assert next(str(item.TextValue) for item in whole[0].ContentSequence if _is_comment(item)) == (
         "As it is and mirrored: 45 to 66 %, unsure"
     )
     said = {

@@ -55,9 +55,7 @@ def test_the_most_suspicious_study_comes_first(batch: Path) -> None:
     assert (batch / "middling/result.json").is_file()
 
 
-def test_ranges_stand_with_the_numbers_and_say_what_is_unsure(
-    batch: Path, broken_result: StudyResult, broken_neck: Study
-) -> None:
+def test_ranges_stand_with_the_numbers_and_say_what_is_unsure(batch: Path, broken_result: StudyResult, broken_neck: Study) -> None:
     assert "<small>" not in _page(batch)
     assert "Small: the lowest" not in _page(batch)
     levels = tuple(

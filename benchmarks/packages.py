@@ -1,0 +1,71 @@
+"""Packages side by side, as they serve: from the DICOM of each study to its probabilities, on the same patients.
+
+``python -m benchmarks.packages --data DIR -o OUT PACKAGE PACKAGE...`` judges every labelled study with every package, writes
+``OUT/<package>/scores.csv``, which `cspine compare` takes too, and prints what each does and by how much it differs from the first,
+over the same bootstrap samples of patients. A level without a probability counts as 0. What was judged before is not judged again.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cspine.datasets import Case, read_dataset
+from cspine.detection import Detector
+from cspine.evaluation import StudyScores
+from cspine.evaluation.comparing import compare, comparison_table
+from cspine.reading import read_study
+from cspine.results import StudyResult
+
+
+def main() -> None:
+    """Prints the table."""
+    options = _arguments()
+    cases = [case for case in read_dataset(options.data).cases if case.fractured is not None][: options.studies]
+    found = {
+        name: judged(partial(Detector, name, localiser=options.localiser), cases, options.out / Path(name).name)
+        for name in options.packages
+    }
+    comparison = compare(found)
+    print(f"{comparison.studies} patients, {comparison.fractured} fractured\n\n{comparison_table(comparison)}\n")
+    for model in comparison.models[1:]:
+        print(f"{model.name} less {comparison.models[0].name}: {', '.join(f'{m} {e}' for m, e in model.differences.items())}")
+
+
+def judged(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) -> StudyScores:
+    """What a package says about labelled studies, from ``folder/scores.csv`` where it was asked before."""
+    path = folder / "scores.csv"
+    if path.is_file():
+        return StudyScores.from_csv(path)
+    detector, said = load(), []
+    for number, case in enumerate(cases, 1):
+        said.append(_probabilities(detector(read_study(case.images))))
+        print(f"{folder.name}: {number}/{len(cases)}", end="\r", flush=True)
+    truth = np.array([[any(case.fractured or ()), *(case.fractured or ())] for case in cases], dtype=bool)
+    scores = StudyScores(tuple(case.study_uid for case in cases), truth, np.array(said))
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(scores.to_csv(), encoding="utf-8")
+    partial.replace(path)
+    return scores
+
+
+def _probabilities(result: StudyResult) -> list[float]:
+    judgements = (result.overall, *(finding.judgement for finding in result.levels))
+    return [0.0 if judgement is None else judgement.probability for judgement in judgements]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packages", nargs="+", metavar="PACKAGE", help="name or folder; differences are to the first")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set that no package has learnt from")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="where scores go")
+    parser.add_argument("--localiser", metavar="PACKAGE", help="who finds the vertebrae (default: the shipped one)")
+    parser.add_argument("--studies", type=int, metavar="N", help="only the first N studies")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
