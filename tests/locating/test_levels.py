@@ -118,3 +118,18 @@ def test_a_count_that_nothing_gives_away_is_uncertain(kept: tuple[int, ...], sur
     assert [one.level for one in found.vertebrae] == [Level(level) for level in kept if level <= 7]
     assert {one.status for one in found.vertebrae} == ({LevelStatus.ASSESSED} if sure else {LevelStatus.UNCERTAIN})
     assert all((one.confidence >= 0.7) is sure for one in found.vertebrae)
+
+
+def test_a_heavy_spine_far_below_a_gap_does_not_keep_the_line_from_the_neck() -> None:
+    _, grid, classes = neck(1)
+    below = np.zeros((110, *classes.shape[1:]), classes.dtype)
+    below[:60, 20:60, 20:60] = 8
+    below[:30, 10:70, 10:70] = 1
+    tall = np.concatenate([below, classes])
+    wide = grid.part((-110, 0, 0), tall.shape)
+
+    found = locate_levels(said(tall, RNG(0)), wide, np.ones(wide.shape, bool))
+
+    assert [one.level for one in found.vertebrae] == list(CERVICAL)
+    for one in found.vertebrae:
+        assert np.linalg.norm(grid.world(np.argwhere(classes == one.level).mean(axis=0)) - one.centre_mm) < 6

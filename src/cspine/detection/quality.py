@@ -53,7 +53,7 @@ def check_located(located: Located) -> tuple[Reason, ...]:
     if any(vertebra.status is not LevelStatus.UNCERTAIN for vertebra in located.vertebrae):
         return ()
     if located.vertebrae:
-        text = "Vertebrae were found, but not which of the neck they are."
+        text = "Vertebrae were found, but not which of the neck they are, if any is."
         return (Reason("levels_uncertain", text),)
     return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
 

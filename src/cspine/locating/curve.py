@@ -19,6 +19,17 @@ _LEAST_ML = 0.04
 _CRUMB_ML = 2.0
 """A body that hangs together and is smaller says nothing about where the spine is."""
 
+_NECK_MM = 100.0
+"""C1 to C7 lie within a height of about this."""
+
+_ENOUGH_ML = 3.0
+"""Of one level: more of it, as where a pelvis is called C1, is no better."""
+
+_LIKELY = 0.3
+"""Of one level, to say anything about where the neck is: a heavy bone elsewhere is a little of each."""
+
+_MOST_LINES = 3
+
 _STEPS = 4
 
 
@@ -58,38 +69,71 @@ class Curve:
         return (nearest * self.step_mm) + ahead, beside
 
 
-def find_curve(vertebra: NDArray[np.float32], spacing_mm: tuple[float, float, float], step_mm: float = 2.5) -> Curve | None:
-    """The line through the bodies and canals; ``None`` where there is no spine.
+def find_curves(
+    vertebra: NDArray[np.float32],
+    levels: NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
+    step_mm: float = 2.5,
+) -> list[Curve]:
+    """Lines through bodies and canals, each of which may be the neck's; none where there is no spine.
 
-    At every height the middle of the vertebra's mass is followed from the height at which there is most, to the head and to the
-    feet, so that a blob elsewhere does not draw it away.
+    At every height the middle of the vertebra's mass is followed to the head and to the feet, so that a blob elsewhere does not
+    draw it away. A line begins where there are most levels of the neck; further ones begin far from it where there are some too: a
+    network may take a pelvis for a neck.
 
     Args:
         vertebra: How likely each voxel is part of any vertebra, ``(z, y, x)``, from feet to head.
+        levels: The same of each of C1..C7, ``(z, y, x, 7)``.
         spacing_mm: Of the voxels, ``(z, y, x)``.
         step_mm: Distance of points on the line.
     """
     dz, dy, dx = spacing_mm
     vertebra = _without_crumbs(vertebra, dz * dy * dx / 1000)
-    mass_ml = vertebra.sum(axis=(1, 2)) * (dz * dy * dx) / 1000
+    levels = np.where((vertebra[..., None] > 0) & (levels > _LIKELY), levels, np.float32(0))
+    mass_ml, levels_ml = (part.sum(axis=(1, 2)) * (dz * dy * dx) / 1000 for part in (vertebra, levels))
     if mass_ml.max(initial=0.0) < _LEAST_ML:
-        return None
-    smooth = ndimage.gaussian_filter1d(mass_ml, max(_SMOOTH_MM / dz / 2, 0.5))
-    start = int(np.argmax(smooth))
-    first = _peak(vertebra[max(start - 1, 0) : start + 2].sum(axis=0), spacing_mm)
+        return []
+    lines = (_followed(vertebra, levels, start, spacing_mm) for start in _starts(mass_ml, levels_ml, dz))
+    return [_threaded(centres, dz, step_mm) for centres in lines if centres]
+
+
+def _followed(
+    vertebra: NDArray[np.float32], levels: NDArray[np.float32], start: int, spacing_mm: tuple[float, float, float]
+) -> dict[int, NDArray[np.float64]]:
+    """The middle of the vertebra's mass by height, from one height on in both directions."""
+    slab = slice(max(start - 1, 0), start + 2)
+    first = _peak((levels[slab].sum(axis=-1) if levels[slab].any() else vertebra[slab]).sum(axis=0), spacing_mm)
     centres: dict[int, NDArray[np.float64]] = {}
     for heights in (range(start, len(vertebra)), range(start - 1, -1, -1)):
         place, missed = first if not centres else centres[start], 0.0
         for height in heights:
             found = _centre(vertebra[height], place, spacing_mm)
             if found is None:
-                missed += dz
+                missed += spacing_mm[0]
                 if missed > 2 * _LINK_MM:
                     break
                 continue
             place, missed = found, 0.0
             centres[height] = found
-    return _threaded(centres, dz, step_mm) if centres else None
+    return centres
+
+
+def _starts(mass_ml: NDArray[np.floating], levels_ml: NDArray[np.floating], dz: float) -> list[int]:
+    """Heights with most of C1..C7, each in a stretch as high as a neck that holds most of them; each counts up to what is enough.
+
+    Where there is no such stretch, the height with most vertebra.
+    """
+    reach, smooth = max(round(_NECK_MM / 2 / dz), 1), max(_SMOOTH_MM / dz / 2, 0.5)
+    around = ndimage.uniform_filter1d(levels_ml, 2 * reach + 1, axis=0, mode="constant") * (2 * reach + 1)
+    enough = np.minimum(around, _ENOUGH_ML).sum(axis=1)
+    weight = ndimage.gaussian_filter1d(levels_ml.sum(axis=1), smooth)
+    heights, starts = np.arange(len(mass_ml)), list[int]()
+    free = mass_ml >= _LEAST_ML
+    while len(starts) < _MOST_LINES and (free & (enough >= _ENOUGH_ML)).any():
+        near = free & (np.abs(heights - int(np.argmax(np.where(free, enough, -1.0)))) <= reach)
+        starts.append(int(np.argmax(np.where(near, weight, -1.0))))
+        free &= np.abs(heights - starts[-1]) > 2 * reach
+    return starts or [int(np.argmax(ndimage.gaussian_filter1d(mass_ml, smooth)))]
 
 
 def _without_crumbs(vertebra: NDArray[np.float32], voxel_ml: float) -> NDArray[np.float32]:

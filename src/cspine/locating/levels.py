@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cspine.anatomy import BACKGROUND, CERVICAL, OTHER_BONE, Level
 from cspine.geometry import Grid, Vector
-from cspine.locating.curve import REACH_MM, Curve, find_curve
+from cspine.locating.curve import REACH_MM, Curve, find_curves
 from cspine.locating.ordering import Order, find_order
 from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap
@@ -19,6 +19,9 @@ SURE = 0.7
 
 UNANCHORED = 0.5
 """The most that a name is sure where nothing gives the count away."""
+
+_LEAST_AGREEMENT = 0.65
+"""On average over what was found: phantoms and real necks have 0.84 and more, loins and pelves that are called a neck 0.61."""
 
 _MOST_OF_NECK, _CHEST = 5, 0.5
 """Levels, and what is seen of vertebrae below C7 as a share of C7, that anchor a count from below."""
@@ -113,36 +116,59 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
         seen: Which voxels the picture holds, ``(z, y, x)``.
     """
     other_bone = np.argmax(probabilities, axis=-1) == probabilities.shape[-1] - 1
-    labels = np.where(other_bone, OTHER_BONE, BACKGROUND).astype(np.uint8)
     vertebra = probabilities[..., 1:-1].sum(axis=-1)
-    curve = find_curve(vertebra, grid.spacing_mm, _STEP_MM)
-    if curve is None:
-        return Located((), LabelMap(labels, grid), np.empty((0, 3)))
-    bone = np.argwhere((vertebra > 0.5) & ~other_bone)
+    picture = _Picture(probabilities, np.argwhere((vertebra > 0.5) & ~other_bone), grid, seen)
+    curves = find_curves(vertebra, probabilities[..., 1 : len(CERVICAL) + 1], grid.spacing_mm, _STEP_MM)
+    labels = np.where(other_bone, OTHER_BONE, BACKGROUND).astype(np.uint8)
+    ways = [_along(curve, picture, labels) for curve in curves]
+    nothing = Located((), LabelMap(labels, grid), np.empty((0, 3)))
+    return max(ways, key=lambda way: sum(one.agreement for one in way.vertebrae), default=nothing)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """What the network says, the voxels of vertebrae ``(n, 3)``, and which voxels there are."""
+
+    probabilities: NDArray[np.float32]
+    bone: NDArray[np.intp]
+    grid: Grid
+    seen: NDArray[np.bool_]
+
+
+def _along(curve: Curve, picture: _Picture, known: NDArray[np.uint8]) -> Located:
+    """The vertebrae, if this is the line of the spine."""
+    probabilities, bone, grid = picture.probabilities, picture.bone, picture.grid
+    labels = known.copy()
     said = probabilities[tuple(bone.T)][:, 1:-1].astype(np.float64)
     along, beside = curve.along_mm(bone * grid.spacing_mm)
     order = _order(said, along, beside, curve, grid)
     labels[tuple(bone.T)] = _named(said, along, beside, order, curve)
     _rename_pieces(labels, bone, np.argmax(said, axis=1) + 1, _Place(order, _stretches(along, order, curve), beside))
     _join_fragments(labels, grid.spacing_mm)
-    found = tuple(one for level in CERVICAL if (one := _vertebra(level, labels, order, curve, grid, seen)) is not None)
+    found = tuple(
+        replace(one, agreement=_agreement(probabilities[labels == one.level], one.level))
+        for level in CERVICAL
+        if (one := _vertebra(level, labels, order, curve, grid, picture.seen)) is not None
+    )
     atlas_ml = np.count_nonzero(np.argmax(said, axis=1) + 1 == Level.C1) * np.prod(grid.spacing_mm) / 1000
     if not is_anchored(found, labels, float(atlas_ml)):
         found = tuple(replace(one, status=LevelStatus.UNCERTAIN, confidence=min(one.confidence, UNANCHORED)) for one in found)
-    found = tuple(replace(one, agreement=_agreement(probabilities[labels == one.level], one.level)) for one in found)
     return Located(found, LabelMap(labels, grid), _world(curve, grid) if found else np.empty((0, 3)))
 
 
 def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: float) -> bool:
     """Whether something gives the count away: the shape of C1 or C2, or most of the neck down to the chest.
 
-    Where a picture begins below C2, a network is as sure of a count that is off by one; what it says is no evidence then.
+    Where a picture begins below C2, a network is as sure of a count that is off by one; what it says is no evidence then. Nor is an
+    order that it does not see itself.
 
     Args:
         found: The vertebrae as the order names them.
         labels: Label of each voxel.
         atlas_ml: How much the network calls C1, where that may be too little to be found.
     """
+    if not found or np.mean([one.agreement for one in found]) < _LEAST_AGREEMENT:
+        return False
     sure = {one.level: one for one in found if one.confidence >= SURE}
     if Level.C2 in sure and (atlas_ml >= _LEAST_ML or sure[Level.C2].status is LevelStatus.ASSESSED):
         return True
