@@ -133,3 +133,19 @@ def test_a_heavy_spine_far_below_a_gap_does_not_keep_the_line_from_the_neck() ->
     assert [one.level for one in found.vertebrae] == list(CERVICAL)
     for one in found.vertebrae:
         assert np.linalg.norm(grid.world(np.argwhere(classes == one.level).mean(axis=0)) - one.centre_mm) < 6
+
+
+def test_an_order_that_the_network_does_not_see_itself_names_nothing_surely() -> None:
+    _, grid, classes = neck(1)
+    probabilities = said(classes, RNG(0))
+    seen = np.ones(grid.shape, bool)
+    half = RNG(1).random(grid.shape) < 0.5
+    muddled = np.where(half[..., None], np.roll(probabilities[..., 1:8], 3, axis=-1), probabilities[..., 1:8])
+    odd = np.concatenate([probabilities[..., :1], muddled, probabilities[..., 8:]], axis=-1)
+
+    found, muddle = locate_levels(probabilities, grid, seen), locate_levels(odd, grid, seen)
+
+    assert min(one.agreement for one in found.vertebrae) > 0.72
+    assert all(one.status is not LevelStatus.UNCERTAIN for one in found.vertebrae)
+    assert np.mean([one.agreement for one in muddle.vertebrae]) < 0.72
+    assert all(one.status is LevelStatus.UNCERTAIN and one.confidence <= 0.5 for one in muddle.vertebrae)

@@ -20,8 +20,8 @@ SURE = 0.7
 UNANCHORED = 0.5
 """The most that a name is sure where nothing gives the count away."""
 
-_LEAST_AGREEMENT = 0.65
-"""On average over what was found: phantoms and real necks have 0.84 and more, loins and pelves that are called a neck 0.61."""
+_LEAST_AGREEMENT = 0.72
+"""Mean and median over what was found: necks have 0.84 and more, loins and pelves that are called one 0.65 at most."""
 
 _MOST_OF_NECK, _CHEST = 5, 0.5
 """Levels, and what is seen of vertebrae below C7 as a share of C7, that anchor a count from below."""
@@ -167,7 +167,8 @@ def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: 
         labels: Label of each voxel.
         atlas_ml: How much the network calls C1, where that may be too little to be found.
     """
-    if not found or np.mean([one.agreement for one in found]) < _LEAST_AGREEMENT:
+    agreement = [one.agreement for one in found]
+    if not found or min(np.mean(agreement), np.median(agreement)) < _LEAST_AGREEMENT:
         return False
     sure = {one.level: one for one in found if one.confidence >= SURE}
     if Level.C2 in sure and (atlas_ml >= _LEAST_ML or sure[Level.C2].status is LevelStatus.ASSESSED):
