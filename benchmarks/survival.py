@@ -8,6 +8,7 @@ same files (times aside), and what memory did meanwhile.
 
 import argparse
 import json
+import os
 import random
 import re
 import subprocess
@@ -85,7 +86,8 @@ def survive(studies: Path, damaged: dict[str, Damage], work: Path, arguments: Se
 
 def _detect(studies: Path, out: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "cspine", "detect", str(studies), "-o", str(out), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    still = os.environ | {"SOURCE_DATE_EPOCH": "0"}  # pictures show when they were made
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=still)
 
 
 def _cases(out: Path) -> list[Path]:

@@ -189,6 +189,17 @@ def test_the_result_cites_the_scan_and_the_package(detector: Detector) -> None:
     assert result.created.endswith("+00:00")
 
 
+@pytest.mark.parametrize(("given", "created"), [("86400", "1970-01-02T00:00:00+00:00"), ("", None), ("yesterday", None)])
+def test_who_wants_the_same_bytes_again_says_when_it_is(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch, given: str, created: str | None
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", given)
+
+    found = detector(study_of(coded_volume(), "neck")).created
+
+    assert found == created if created else found > "2026"
+
+
 def test_one_call_reads_and_judges(coded_package: Path, coded_localiser: Path, tmp_path: Path) -> None:
     path = write_nifti(coded_volume(fractured=[Level.C3]), tmp_path / "neck.nii.gz")
 

@@ -1,5 +1,6 @@
 """One study, one result."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,4 +186,7 @@ def facts_of(study: Study) -> StudyFacts:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """The time, or ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch) for the same bytes again."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(given), UTC) if given.isdecimal() else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")
