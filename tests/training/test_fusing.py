@@ -11,6 +11,7 @@ from cspine.runtime import Engine, open_session
 from cspine.runtime.openvino import ov
 from cspine.training.conversion import write_ir
 from cspine.training.fusing import fuse_normalisation
+from cspine.training.localiser.export import of_any_window
 
 
 def kinds(path: Path) -> list[str]:
@@ -27,7 +28,7 @@ def normalised(groups: int, axis: int = -1) -> keras.Model:
 
 
 def test_a_u_net_says_the_same_with_one_operation_for_each_normalisation(tmp_path: Path) -> None:
-    network = UNet3D(input_shape=(None, None, None, 2), widths=(4, 6, 8), classes=3, seed=1)
+    network = of_any_window(UNet3D(input_shape=(8, 8, 8, 2), widths=(4, 6, 8), classes=3, seed=1))
     chance = np.random.default_rng(0)
     for variable in network.trainable_variables:
         variable.assign(variable + chance.normal(0, 0.1, variable.shape))
