@@ -16,12 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.localiser.judging import LevelJudged, count_whole, cut_between, heights_of, judge_neck
+from benchmarks.localiser.judging import LevelJudged, cut_between, heights_of, judge_neck, read_neck
 from cspine.anatomy import CERVICAL, Level
-from cspine.datasets.masks import load_mask
 from cspine.imaging import sample
 from cspine.locating import Localiser
-from cspine.reading import read_study
 
 Necks = Sequence[Sequence[LevelJudged]]
 
@@ -69,19 +67,17 @@ def main() -> None:
 
 def _neck(images: Path, localiser: Localiser) -> tuple[list[LevelJudged], list[LevelJudged], float]:
     """A whole scan, and every three levels of it without C1 and C2."""
-    study = read_study(images)
-    truth = load_mask(images.parents[1] / "truth" / images.name / "labels.nii.gz")
-    voxels = count_whole(truth)
+    neck = read_neck(images)
     begin = time.perf_counter()
-    refined = localiser.outline(study.volume)
+    refined = localiser.outline(neck.volume)
     took = time.perf_counter() - begin
-    levels = judge_neck(refined, study.volume.grid, truth, voxels)
-    volume = sample(study.volume, study.volume.grid.canonical())
+    levels = judge_neck(refined, neck.volume.grid, neck.truth, neck.voxels)
+    volume = sample(neck.volume, neck.volume.grid.canonical())
     parts = []
     for first in (Level.C3, Level.C4, Level.C5):
-        low, high = heights_of([Level(first), Level(first + 1), Level(first + 2)], truth)
+        low, high = heights_of([Level(first), Level(first + 1), Level(first + 2)], neck.truth)
         part = cut_between(volume, low, high)
-        parts += judge_neck(localiser.outline(part), part.grid, truth, voxels)
+        parts += judge_neck(localiser.outline(part), part.grid, neck.truth, neck.voxels)
     return levels, parts, took
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
+from cspine.datasets.masks import load_mask
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.locating.refining import Refined
+from cspine.reading import read_study
 from cspine.results import LevelStatus
 from cspine.volume import LabelMap, Volume
 
@@ -50,6 +53,27 @@ class LevelJudged:
     def found(self) -> bool:
         """Whether the localiser is sure of it, and right."""
         return self.status in SURE and self.called == self.level
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neck:
+    """A phantom as it was written.
+
+    Attributes:
+        volume: What its slices show.
+        truth: Its true labels.
+        voxels: Of 2 mm, of each of C1..C7 whole, ``(7,)``.
+    """
+
+    volume: Volume
+    truth: LabelMap
+    voxels: NDArray[np.float64]
+
+
+def read_neck(images: Path) -> Neck:
+    """The phantom whose slices lie in a folder of ``train_images``."""
+    truth = load_mask(images.parents[1] / "truth" / images.name / "labels.nii.gz")
+    return Neck(read_study(images).volume, truth, count_whole(truth))
 
 
 def judge_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDArray[np.float64]) -> list[LevelJudged]:

@@ -113,10 +113,11 @@ def main() -> None:
         vertebrae_picture.write(plain, study, options.out / f"vertebrae-{name}.png")
         for way, change in WAYS.items():
             located = localiser(change(study.volume))
-            print(f"| {name} | {way} | {_found(located)} | {_moved(plain.located, located)} |", flush=True)
+            print(f"| {name} | {way} | {told(located)} | {_moved(plain.located, located)} |", flush=True)
 
 
-def _found(located: Located) -> str:
+def told(located: Located) -> str:
+    """The levels that are found, those in part with ~, uncertain names with ?; or that the scan is rejected."""
     levels = " ".join(_MARKS[one.status] + one.level.name for one in located.vertebrae)
     return levels if not check_located(located) else f"rejected {levels}".strip()
 

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from cspine.imaging.windowing import windowed
 from cspine.specs import OTHER_BONE_CLASS, VolumeSpec
+from cspine.training.bending import stretched
 from cspine.training.localiser.pool import PoolImage
 from cspine.training.localiser.recipe import ChanceSettings
 
@@ -134,9 +135,8 @@ def _window(chance: Chance, image: PoolImage, spec: VolumeSpec) -> tuple[NDArray
     places = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in spec.size), indexing="ij")).astype(np.float32)
     index = np.tensordot(chance.matrix.astype(np.float32), places, axes=1)
     index += (chance.shift + (np.array(image.hu.shape) - 1) / 2).astype(np.float32).reshape(3, 1, 1, 1)
-    factors = np.array(spec.size) / _LATTICE
     for axis in range(3):
-        index[axis] += ndimage.zoom(chance.bend[axis], factors, order=1, mode="nearest", grid_mode=True).astype(np.float32)
+        index[axis] += stretched(chance.bend[axis], spec.size)
     hu = ndimage.map_coordinates(image.hu, index, np.float32, order=1, mode="constant", cval=AIR_HU)
     classes = ndimage.map_coordinates(image.classes, index, np.uint8, order=0, mode="constant", cval=0)
     return hu, classes

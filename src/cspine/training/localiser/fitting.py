@@ -13,6 +13,7 @@ from cspine.training.localiser.batches import Sources, WindowBatches, Windows, d
 from cspine.training.localiser.judging import judge_windows
 from cspine.training.localiser.losses import VoxelDiceCrossentropy
 from cspine.training.localiser.recipe import LocaliserRecipe
+from cspine.training.starting import begin_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def fit_localiser(
         OutputError: ``home`` cannot be written.
     """
     lesson = Lesson(
-        build=lambda: recipe.network.build(recipe.input, recipe.seed),
+        build=lambda: begin_with(recipe.network.build(recipe.input, recipe.seed), recipe.start, "coarse"),
         batches=partial(WindowBatches, partial(draw_sample, sources=sources, recipe=recipe), recipe),
         held_out=held_out,
         judge=lambda model, windows: asdict(judge_windows(model, windows, recipe.input)),

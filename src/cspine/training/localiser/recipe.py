@@ -91,6 +91,7 @@ class LocaliserRecipe:
         batch: Windows in a batch.
         batches: Batches in an epoch.
         fit: How the weights are found.
+        start: A package to begin with, its folder or its name; fresh weights if empty.
         split: How the patients of a data set are parted.
         seed: Of weights, batches and chance.
     """
@@ -104,5 +105,6 @@ class LocaliserRecipe:
     batch: int = 1
     batches: int = 500
     fit: FitSettings = field(default_factory=FitSettings)
+    start: str = ""
     split: SplitSettings = field(default_factory=SplitSettings)
     seed: int = 0

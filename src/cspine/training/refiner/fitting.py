@@ -14,6 +14,7 @@ from cspine.training.losses import KnownDiceCrossentropy
 from cspine.training.refiner.crops import draw_sample, fixed_crops
 from cspine.training.refiner.judging import judge_crops
 from cspine.training.refiner.recipe import RefinerRecipe
+from cspine.training.starting import begin_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def fit_refiner(recipe: RefinerRecipe, necks: Sequence[Path], held_out: Sequence
         OutputError: ``home`` cannot be written.
     """
     lesson = Lesson(
-        build=lambda: recipe.network.build(recipe.input, recipe.seed),
+        build=lambda: begin_with(recipe.network.build(recipe.input, recipe.seed), recipe.start, "fine"),
         batches=partial(WindowBatches, partial(draw_sample, necks=necks, recipe=recipe), recipe),
         held_out=partial(fixed_crops, held_out, recipe),
         judge=lambda model, crops: asdict(judge_crops(model, crops, recipe.input)),

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from cspine.anatomy import BACKGROUND, Level
 from cspine.specs import RefinerSpec
+from cspine.training.bending import stretched
 from cspine.training.refiner.recipe import GuideSettings
 
 _LATTICE = (4, 5, 5)
@@ -106,11 +107,10 @@ def apply_guide(chance: GuideChance, classes: NDArray[np.uint8], level: int, spe
 
 def _moved(chance: GuideChance, classes: NDArray[np.uint8], spec: RefinerSpec) -> NDArray[np.uint8]:
     """On coarse voxels, shifted and bent."""
-    size = np.array(spec.size) // spec.guide_step
-    index = np.indices(tuple(size)).astype(np.float32) * spec.guide_step + (spec.guide_step - 1) / 2
+    size = tuple(side // spec.guide_step for side in spec.size)
+    index = np.indices(size).astype(np.float32) * spec.guide_step + (spec.guide_step - 1) / 2
     for axis, spacing in enumerate(spec.spacing_mm):
-        bend = ndimage.zoom(chance.bend_mm[axis], size / _LATTICE, order=1, mode="nearest", grid_mode=True)
-        index[axis] += (bend + chance.shift_mm[axis]) / spacing
+        index[axis] += (stretched(chance.bend_mm[axis], size) + np.float32(chance.shift_mm[axis])) / spacing
     labels = ndimage.map_coordinates(classes, index, np.uint8, order=0, mode="nearest")
     return np.where(labels > Level.T1, BACKGROUND, labels).astype(np.uint8)
 

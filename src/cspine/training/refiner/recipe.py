@@ -71,6 +71,7 @@ class RefinerRecipe:
         batch: Crops in a batch.
         batches: Batches in an epoch.
         fit: How the weights are found.
+        start: A package to begin with, its folder or its name; fresh weights if empty.
         seed: Of weights, batches and chance.
     """
 
@@ -83,4 +84,5 @@ class RefinerRecipe:
     batch: int = 1
     batches: int = 500
     fit: FitSettings = field(default_factory=FitSettings)
+    start: str = ""
     seed: int = 0

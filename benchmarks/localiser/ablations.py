@@ -1,0 +1,152 @@
+"""What each kind of chance is worth to the first network of a localiser: the same short training without it.
+
+    python -m benchmarks.localiser.ablations OUT --unseen DIR [--scans SCAN...] [--rows NAME ...]
+
+DIR is a folder of ``cspine phantom`` that no run learnt from, SCAN a real one. Every row is trained by `cspine train localiser`
+from fresh weights for as many steps, exported, and judged alone, without a second network. Differences from the first row are
+bootstrapped over the same necks. A row that is done is not done again. Prints a table in Markdown.
+"""
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+import cspine.cli
+from benchmarks.localiser.judging import judge_neck, read_neck
+from benchmarks.localiser.real import told
+from cspine.locating import Localiser
+from cspine.reading import read_study
+
+    "--set pool.necks=300 --set pool.held_out=8 --set batches=500 --set fit.epochs=3 --set fit.learning_rate=2e-3 "
+    "--set fit.threads=1"
+"""Short: what differs after it need not differ as much after a long training."""
+
+_DRAWN = 2000
+_METRICS = {"dice": "Dice at 2 mm", "found": "right and sure", "misled": "wrong and sure"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: Of the run.
+        what: What is left out, in words.
+        options: The same in settings.
+    """
+
+    name: str
+    what: str
+    options: str = ""
+
+
+ROWS = (
+    Row("as_is", "nothing"),
+    Row("without_articulation", "vertebrae that move and change on their own, beyond life", "--set pool.beyond_life=0"),
+    Row("without_random", "densities without regard to life", "--set chance.random_share=0"),
+    Row("without_cuts", "pictures that end within the window", "--set chance.cut_share=0"),
+)
+
+
+def main() -> None:
+    """Prints the table."""
+    options = _arguments()
+    for row in ROWS:
+        if not options.rows or row.name in options.rows:
+            _train(row, options.out)
+            _judge(row, options)
+            keras.backend.clear_session()
+    print("\n".join(table(options.out)))
+
+
+def _train(row: Row, out: Path) -> None:
+    """Trains and exports a row, or what is left to do of it."""
+    folder, package = out / row.name, out / "packages" / row.name
+    if package.is_dir():
+        return
+    words = ["--resume"] if (folder / "run.json").is_file() else shlex.split(f"{BUDGET} {row.options}")
+    _cspine("train", "localiser", "-o", str(folder), *words, "--cache", str(out / "cache"))
+    _cspine("export", str(folder), "-o", str(package))
+
+
+def _judge(row: Row, options: argparse.Namespace) -> None:
+    """Levels of unseen necks that are in view whole, and what is found in real scans."""
+    path = options.out / f"{row.name}.json"
+    if path.is_file():
+        return
+    localiser, necks = Localiser(options.out / "packages" / row.name), []
+    for images in sorted((options.unseen / "train_images").iterdir()):
+        neck = read_neck(images)
+        judged = judge_neck(localiser.outline(neck.volume), neck.volume.grid, neck.truth, neck.voxels)
+        necks.append([{name: float(getattr(one, name)) for name in _METRICS} for one in judged if one.whole])
+    scans = {path.name: told(localiser(read_study(path).volume)) for path in options.scans}
+    path.write_text(json.dumps({"necks": necks, "scans": scans}, indent=1) + "\n", encoding="utf-8")
+
+
+def table(out: Path) -> Iterator[str]:
+    """What each row does, and by how much it differs from the first."""
+    found = {row: json.loads((out / f"{row.name}.json").read_text()) for row in ROWS if (out / f"{row.name}.json").is_file()}
+    if ROWS[0] not in found:
+        return
+    scans = list(found[ROWS[0]]["scans"])
+    titles = ["left out", *(title for name in _METRICS.values() for title in (name, "difference")), *scans]
+    yield "| " + " | ".join(titles) + " |"
+    yield "|---" * len(titles) + "|"
+    for row, facts in found.items():
+        cells = [row.what]
+        for name in _METRICS:
+            own, first = _by_neck(facts, name), _by_neck(found[ROWS[0]], name)
+            cells += [_told(own), "" if row is ROWS[0] else _told(own, first)]
+        yield "| " + " | ".join([*cells, *(facts["scans"][scan] for scan in scans)]) + " |"
+
+
+def _by_neck(facts: dict[str, list[list[dict[str, float]]]], name: str) -> NDArray[np.float64]:
+    """Sum over the levels of each neck, and how many they are, ``(n, 2)``."""
+    return np.array([(sum(one[name] for one in neck), len(neck)) for neck in facts["necks"]], dtype=np.float64)
+
+
+def _told(necks: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> str:
+    """The mean over levels, or how much larger it is than another, with the 95 % bootstrap interval over necks."""
+    chosen = np.random.default_rng(0).integers(len(necks), size=(_DRAWN, len(necks)))
+    value, drawn = _mean(necks[None]), _mean(necks[chosen])
+    if other is not None:
+        value, drawn = value - _mean(other[None]), drawn - _mean(other[chosen])
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return f"{value[0]:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _mean(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of samples of necks ``(k, n, 2)``, each mean over levels ``(k,)``."""
+    total: NDArray[np.float64] = drawn.sum(axis=1)
+    return total[:, 0] / total[:, 1]
+
+
+def _cspine(*words: str) -> None:
+    """A command, in this process: frameworks take half a minute to load."""
+    print("cspine", shlex.join(words), file=sys.stderr, flush=True)
+    with contextlib.redirect_stdout(sys.stderr):
+        code = cspine.cli.main(words)
+    if code:
+        sys.exit(code)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.localiser.ablations", description=__doc__)
+    parser.add_argument("out", type=Path, help="folder of runs and results")
+    parser.add_argument("--unseen", type=Path, required=True, metavar="DIR", help="data set to judge on, with its truth")
+    parser.add_argument("--scans", nargs="*", type=Path, default=[], metavar="SCAN", help="real scans")
+    parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="some of the rows (default: all)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""How long a scan is located, beside a network of full resolution over all of it.
+
+    python -m benchmarks.localiser.speed STUDY [--localiser PACKAGE] [--rounds N]
+
+STUDY is a folder or a file of a scan, of about 320 slices of 512 x 512 for the figures of docs/locating.md. First ours, stage by
+stage, medians. Then, in the same run, the arrangement of nnU-Net (Isensee et al., 2021) as TotalSegmentator has it (Wasserthal et
+al., 2023): voxels of 1.5 mm, patches of 128 x 128 x 128 each over half of the next, a U-Net of 32 to 320 filters, here with random
+weights. It runs with our engine and in f32, without the mirrored copies that nnU-Net averages, so its time is the least that it
+takes.
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.imaging import sample
+from cspine.imaging.windowing import windowed
+from cspine.locating import locate_levels, look
+from cspine.locating.looking import covering_grid, windows
+from cspine.locating.refining import refine
+from cspine.modelpack import load_localiser
+from cspine.networks.settings import UNet3DSettings
+from cspine.reading import read_study
+from cspine.runtime import Engine, Session, open_session
+from cspine.specs import VolumeSpec
+from cspine.training.conversion import write_ir
+from cspine.volume import Volume
+
+_FULL = VolumeSpec(spacing_mm=(1.5, 1.5, 1.5), size=(128, 128, 128), window_hu=(-300.0, 1300.0))
+_FULL_WIDTHS = (32, 64, 128, 256, 320, 320)
+
+
+@dataclass(slots=True)
+class Timed:
+    """A network whose runs are timed.
+
+    Attributes:
+        session: The network.
+        seconds: What they took.
+        runs: How many they were.
+    """
+
+    session: Session
+    seconds: float = 0.0
+    runs: int = field(default=0)
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """See :class:`cspine.runtime.Session`."""
+        begin = time.perf_counter()
+        said = self.session.run(batch)
+        self.seconds += time.perf_counter() - begin
+        self.runs += 1
+        return said
+
+
+def main() -> None:
+    """Prints what was measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.localiser.speed", description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--localiser")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    volume = read_study(options.study).volume
+    print(f"{volume.hu.shape} voxels of {[round(side, 2) for side in volume.grid.spacing_mm]} mm")
+    before = _peak_mib()
+    rounds = [_ours(volume, options.localiser) for _ in range(options.rounds + 1)][1:]
+    stages = {stage: statistics.median(one[stage] for one in rounds) for stage in rounds[0]}
+    ours = statistics.median(sum(one.values()) for one in rounds)
+    print("  ".join(f"{stage} {seconds:.2f}" for stage, seconds in stages.items()) + f"  all {ours:.2f} s")
+    print(f"memory beyond that of the scan: {_peak_mib() - before:.0f} MiB at most")
+    count, sampling, network = _full_resolution(volume)
+    theirs = sampling + network
+    print(f"full resolution: sampling {sampling:.2f}  network {network:.2f} ({count} patches)  all {theirs:.2f} s")
+    print(f"ratio: {theirs / ours:.1f}")
+
+
+def _ours(volume: Volume, path_or_name: str | None) -> dict[str, float]:
+    """Seconds by stage, with networks that are loaded."""
+    package = load_localiser(path_or_name)
+    manifest = package.manifest
+    if manifest.fine is None:
+        raise SystemExit(f"A package with a second network is needed. {manifest.name} has none.")
+    coarse, fine = (_open(package.network_path(role), manifest.network(role).precision) for role in ("coarse", "fine"))
+    begin = time.perf_counter()
+    seen = look(volume, manifest.coarse, coarse)
+    looked = time.perf_counter()
+    located = locate_levels(seen.probabilities, seen.grid, seen.seen)
+    named = time.perf_counter()
+    refine(volume, located, manifest.fine, fine)
+    refined = time.perf_counter()
+    return {
+        "sampling": looked - begin - coarse.seconds,
+        "first network": coarse.seconds,
+        "naming": named - looked,
+        "second network": fine.seconds,
+        "crops and borders": refined - named - fine.seconds,
+    }
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _open(path: Path, precision: str) -> Timed:
+    return Timed(open_session(path, Engine(precision=precision)))
+
+
+def _full_resolution(volume: Volume) -> tuple[int, float, float]:
+    """Patches, and seconds of sampling and of the network."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "full.xml"
+        write_ir(UNet3DSettings(widths=_FULL_WIDTHS).build(_FULL, 0), path)
+        session = _open(path, "f32")
+        session.run(np.zeros((1, *_FULL.size, 1), np.float32))
+        session.seconds, session.runs = 0.0, 0
+        begin = time.perf_counter()
+        grid = covering_grid(volume.grid, _FULL)
+        hu = sample(volume, grid).hu
+        sampling = time.perf_counter() - begin
+        for window in windows(grid.shape, _FULL.size):
+            session.run(windowed(hu[window], _FULL.window_hu)[None, ..., None])
+    return session.runs, sampling, session.seconds
+
+
+if __name__ == "__main__":
+    main()
