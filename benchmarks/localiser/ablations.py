@@ -26,8 +26,10 @@ from benchmarks.localiser.real import told
 from cspine.locating import Localiser
 from cspine.reading import read_study
 
+BUDGET = (
     "--set pool.necks=300 --set pool.held_out=8 --set batches=500 --set fit.epochs=3 --set fit.learning_rate=2e-3 "
     "--set fit.threads=1"
+)
 """Short: what differs after it need not differ as much after a long training."""
 
 _DRAWN = 2000
