@@ -6,12 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from cspine.networks.unet3d import UNet3D
+from cspine.networks.unet3d import UNet3D, of_any_window
 from cspine.runtime import Engine, open_session
 from cspine.runtime.openvino import ov
 from cspine.training.conversion import write_ir
 from cspine.training.fusing import fuse_normalisation
-from cspine.training.localiser.export import of_any_window
 
 
 def kinds(path: Path) -> list[str]:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from cspine.locating.levels import Located, locate_levels
-from cspine.locating.looking import look
+from cspine.locating.finding import locate
+from cspine.locating.levels import Located
 from cspine.locating.refining import Refined, refine
 from cspine.modelpack import LocaliserManifest, Package, load_localiser
 from cspine.results import ModelFacts
@@ -50,8 +50,7 @@ class Localiser:
             PackageError: As above.
         """
         manifest = self.package.manifest
-        seen = look(volume, manifest.coarse, self._coarse)
-        located = locate_levels(seen.probabilities, seen.grid, seen.seen)
+        located = locate(volume, manifest.coarse, self._coarse)
         if manifest.fine is None or self._fine is None:
             return Refined(located, (), located.labels)
         return refine(volume, located, manifest.fine, self._fine)

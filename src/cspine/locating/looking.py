@@ -1,12 +1,16 @@
-"""A whole scan as a localiser sees it: windows over all of it, laid over one another."""
+"""A whole scan as a localiser sees it: windows over all of it, laid over one another; then one that holds all of the neck.
+
+A window that holds a part of a neck counts from what it sees, and may be one off; where such windows overlap, borders between
+levels end up within vertebrae. So where the neck was found, one window over all of it has the last word.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.geometry import Grid
+from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.runtime import Session
@@ -18,6 +22,14 @@ _LEAST_BONE_ML = 3.0
 """A window of less bone than that is not looked at."""
 
 _OVERLAP = 0.5
+
+_NECK_MM = 240.0
+"""Height of the window that holds all of a neck, from the skull to the chest."""
+
+_HALVED = 16
+"""Voxels of a window come in multiples of that, as the network halves it four times."""
+
+_NOTHING = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +71,34 @@ def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
         total[window] += weight
     said /= total[..., None]
     said[..., 0] += np.clip(1 - said.sum(axis=-1), 0, 1)  # where nobody looked there is nothing
-    said[~seen] = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
+    said[~seen] = _NOTHING
     return Look(said, grid, seen)
+
+
+def look_again(volume: Volume, seen: Look, middle_mm: Vector, spec: VolumeSpec, session: Session) -> Look:
+    """The same with one window that holds all of a neck, which says what is there; as it is and mirrored, averaged.
+
+    Args:
+        volume: The scan.
+        seen: What was said of it.
+        middle_mm: Of the neck.
+        spec: What the network is fed.
+        session: The network; it takes windows of other heights too.
+
+    Raises:
+        PackageError: The network does not do what it should.
+    """
+    size = (round(_NECK_MM / spec.spacing_mm[0] / _HALVED) * _HALVED, *spec.size[1:])
+    start = np.rint(seen.grid.index(np.array(middle_mm)) - (np.array(size) - 1) / 2).astype(int)
+    fed = windowed(sample(volume, seen.grid.part(start, size)).hu, spec.window_hu)
+    plain, mirrored = (session.run(np.ascontiguousarray(way)[None, ..., None])["levels"][0] for way in (fed, fed[..., ::-1]))
+    said = (plain + mirrored[:, :, ::-1]) / 2
+    low, high = np.maximum(start, 0), np.minimum(start + size, seen.grid.shape)
+    there = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    probabilities = seen.probabilities.copy()
+    probabilities[there] = said[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
+    probabilities[~seen.seen] = _NOTHING
+    return replace(seen, probabilities=probabilities)
 
 
 def covering_grid(scan: Grid, spec: VolumeSpec) -> Grid:

@@ -83,6 +83,15 @@ class UNet3D(keras.Model):
         return cls(**config)
 
 
+def of_any_window(trained: keras.Model) -> keras.Model:
+    """The same network without a size of its own."""
+    config = trained.get_config()
+    config["input_shape"] = (None, None, None, config["input_shape"][-1])
+    twin = type(trained).from_config(config)
+    twin.set_weights(trained.get_weights())
+    return twin
+
+
 class _Pair:
     """Two convolutions, each with normalisation and a leaky rectifier."""
 

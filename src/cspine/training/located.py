@@ -14,6 +14,7 @@ from cspine.locating.refining import Refined
 from cspine.modelpack import LocaliserManifest, Package
 from cspine.networks.loading import load_network
 from cspine.networks.settings import UNet3DSettings
+from cspine.networks.unet3d import of_any_window
 from cspine.reading import read_study
 from cspine.specs import VolumeSpec
 from cspine.training.checkpoint import stored_facts
@@ -25,7 +26,7 @@ from cspine.training.runs import Run
 from cspine.training.stacks import Stack, level_marks
 from cspine.volume import Volume
 
-_FORMAT = 1
+_FORMAT = 2
 """Of what follows from a network; another number where other masks follow from the same one."""
 
 
@@ -75,7 +76,7 @@ def run_marker(run: Run, fold: int) -> LocaliserMarker:
         UsageError: The run trained something else.
     """
     path = run.fold(fold) / BEST
-    network, spec = _Trained(load_network(path)), _input_of(run)
+    network, spec = _Trained(of_any_window(load_network(path))), _input_of(run)
 
     def outline(volume: Volume) -> Refined:
         found = locate(volume, spec, network)

@@ -23,6 +23,7 @@ from cspine.modelpack import (
     write_package,
 )
 from cspine.networks.loading import load_network
+from cspine.networks.unet3d import of_any_window
 from cspine.specs import RefinerSpec, VolumeSpec
 from cspine.training.conversion import write_ir
 from cspine.training.export import check_parity
@@ -138,15 +139,6 @@ def export_localiser(networks: Sequence[Trained], request: LocaliserRequest, fol
         manifest = _manifest(networks, request)
         write_package(folder, manifest, files, samples, localiser_card(manifest, worst))
     return load_localiser(folder)
-
-
-def of_any_window(trained: keras.Model) -> keras.Model:
-    """The same network without a size of its own."""
-    config = trained.get_config()
-    config["input_shape"] = (None, None, None, config["input_shape"][-1])
-    twin = type(trained).from_config(config)
-    twin.set_weights(trained.get_weights())
-    return twin
 
 
 def _said(network: keras.Model, windows: NDArray[np.float32]) -> Samples:
