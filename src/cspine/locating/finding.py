@@ -5,6 +5,7 @@ import numpy as np
 from cspine.geometry import Vector
 from cspine.locating.levels import Located, locate_levels
 from cspine.locating.looking import look, look_again
+from cspine.results import LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
 from cspine.volume import Volume
@@ -12,6 +13,9 @@ from cspine.volume import Volume
 
 def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     """Finds C1..C7 in a scan.
+
+    The second look is for a neck of which the first is sure: it sees one window, which no other contradicts, and would make a neck
+    of a loin.
 
     Args:
         volume: The scan, however it is oriented.
@@ -23,14 +27,14 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     """
     seen = look(volume, spec, session)
     located = locate_levels(seen.probabilities, seen.grid, seen.seen)
-    if not located.vertebrae:
+    if all(one.status is LevelStatus.UNCERTAIN for one in located.vertebrae):
         return located
     seen = look_again(volume, seen, _middle_mm(located), spec, session)
     return locate_levels(seen.probabilities, seen.grid, seen.seen)
 
 
 def _middle_mm(located: Located) -> Vector:
-    """The middle of the box that holds all vertebrae that were found."""
-    corners = np.array([corner for one in located.vertebrae for corner in (one.box_mm.low_mm, one.box_mm.high_mm)])
-    x, y, z = (float(value) for value in (corners.min(axis=0) + corners.max(axis=0)) / 2)
+    """Half-way between the outermost of the vertebrae that were found."""
+    centres = np.array([one.centre_mm for one in located.vertebrae])
+    x, y, z = (float(value) for value in (centres.min(axis=0) + centres.max(axis=0)) / 2)
     return x, y, z

@@ -14,7 +14,7 @@ from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.runtime import Session
-from cspine.specs import VOXEL_CLASSES, VolumeSpec
+from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VOXEL_CLASSES, VolumeSpec
 from cspine.volume import Volume
 
 _BONE_HU = 150.0
@@ -78,6 +78,8 @@ def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
 def look_again(volume: Volume, seen: Look, middle_mm: Vector, spec: VolumeSpec, session: Session) -> Look:
     """The same with one window that holds all of a neck, which says what is there; as it is and mirrored, averaged.
 
+    A scan has one neck: what was called C1..C7 beyond the window is other bone.
+
     Args:
         volume: The scan.
         seen: What was said of it.
@@ -96,6 +98,8 @@ def look_again(volume: Volume, seen: Look, middle_mm: Vector, spec: VolumeSpec, 
     low, high = np.maximum(start, 0), np.minimum(start + size, seen.grid.shape)
     there = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     probabilities = seen.probabilities.copy()
+    probabilities[..., OTHER_BONE_CLASS] += probabilities[..., 1:OTHER_VERTEBRA_CLASS].sum(axis=-1)
+    probabilities[..., 1:OTHER_VERTEBRA_CLASS] = 0
     probabilities[there] = said[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
     probabilities[~seen.seen] = _NOTHING
     return replace(seen, probabilities=probabilities)
