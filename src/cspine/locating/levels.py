@@ -47,6 +47,9 @@ _CRUMB = 0.12
 _ARCH_MM = 45.0
 """Farther from the middle of a vertebra's body there is nothing of it."""
 
+_BESIDE_MM = 70.0
+"""Farther from the line nothing belongs to its spine: the longest spinous processes end before."""
+
 _EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 
 _LEAST_ML = 0.6
@@ -122,7 +125,13 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
     labels = np.where(other_bone, OTHER_BONE, BACKGROUND).astype(np.uint8)
     ways = [_along(curve, picture, labels) for curve in curves]
     nothing = Located((), LabelMap(labels, grid), np.empty((0, 3)))
-    return max(ways, key=lambda way: sum(one.agreement for one in way.vertebrae), default=nothing)
+    return max(ways, key=_credit, default=nothing)
+
+
+def _credit(way: Located) -> tuple[bool, float]:
+    """A line whose names are anchored comes first; then what the network itself says of it."""
+    sure = any(one.status is not LevelStatus.UNCERTAIN for one in way.vertebrae)
+    return sure, sum(one.agreement for one in way.vertebrae)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,10 +146,12 @@ class _Picture:
 
 def _along(curve: Curve, picture: _Picture, known: NDArray[np.uint8]) -> Located:
     """The vertebrae, if this is the line of the spine."""
-    probabilities, bone, grid = picture.probabilities, picture.bone, picture.grid
+    probabilities, grid = picture.probabilities, picture.grid
     labels = known.copy()
+    along, beside = curve.along_mm(picture.bone * grid.spacing_mm)
+    reached = beside <= _BESIDE_MM
+    bone, along, beside = picture.bone[reached], along[reached], beside[reached]
     said = probabilities[tuple(bone.T)][:, 1:-1].astype(np.float64)
-    along, beside = curve.along_mm(bone * grid.spacing_mm)
     order = _order(said, along, beside, curve, grid)
     labels[tuple(bone.T)] = _named(said, along, beside, order, curve)
     _rename_pieces(labels, bone, np.argmax(said, axis=1) + 1, _Place(order, _stretches(along, order, curve), beside))
