@@ -56,6 +56,17 @@ def test_a_blob_far_from_the_spine_takes_part_in_nothing() -> None:
     assert np.linalg.norm(centre - c2.centre_mm) < 3
 
 
+def test_a_vertebra_of_another_kind_far_beside_the_line_is_not_named_by_its_height() -> None:
+    _, grid, classes = neck(1)
+    odd, middle = classes.copy(), np.argwhere(classes == 2).mean(axis=0).astype(int)
+    odd[middle[0] - 4 : middle[0] + 4, middle[1] - 4 : middle[1] + 4, -9:-1] = 8  # as far beside as the picture reaches
+
+    found = locate_levels(said(odd, RNG(0)), grid, np.ones(grid.shape, bool))
+
+    named = found.labels.labels[middle[0] - 4 : middle[0] + 4, middle[1] - 4 : middle[1] + 4, -9:-1]
+    assert not np.isin(named, CERVICAL).any()
+
+
 def test_a_level_that_the_picture_cuts_is_partly_in_view_and_what_lies_beyond_is_not_there() -> None:
     made, grid, classes = neck(1)
     cut = round(float(grid.index(np.array([made.centres_mm["C5"]]))[0][0]))

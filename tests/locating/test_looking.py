@@ -8,8 +8,9 @@ from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.locating import locate, look
-from cspine.locating.looking import covering_grid, windows
+from cspine.locating.looking import Look, covering_grid, look_again, windows
 from cspine.phantoms import draw_neck, render
+from cspine.results import LevelStatus
 from cspine.specs import VolumeSpec
 from cspine.volume import Volume
 
@@ -105,3 +106,46 @@ def test_the_box_holds_the_scan_and_one_window_at_least(scan: Volume) -> None:
 
     assert grid.contains(scan.grid.corners_mm() * 0.999 + scan.grid.centre_mm * 0.001).all()
     assert all(side >= size for side, size in zip(grid.shape, SPEC.size, strict=True))
+
+
+class Recording:
+    """A network that says C3 everywhere, and which windows it saw."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        self.shapes.append(batch.shape[1:4])
+        return {"levels": np.broadcast_to(np.eye(10, dtype=np.float32)[3], (*batch.shape[:4], 10)).copy()}
+
+
+def test_the_second_look_is_one_window_as_high_as_a_neck_and_its_mirror_image() -> None:
+    grid = Grid.upright((0, 0, 0), (200, 60, 60), (2.5, 2.5, 2.5))
+    said = np.broadcast_to(np.eye(10, dtype=np.float32)[5], (*grid.shape, 10)).copy()
+    network = Recording()
+
+    found = look_again(
+        Volume(np.full(grid.shape, 300, np.float32), grid), Look(said, grid, np.ones(grid.shape, bool)), (0, 0, 0), SPEC, network
+    )
+
+    assert network.shapes == [(96, 48, 48)] * 2
+    levels = np.argmax(found.probabilities, axis=-1)
+    assert (levels[53:147, 7:53, 7:53] == 3).all()
+    assert (levels[:50] == 9).all(), "a scan has one neck: what was called one elsewhere is other bone"
+
+
+def test_there_is_no_second_look_at_what_the_first_is_not_sure_of(scan: Volume) -> None:
+    network = ByShade()
+    low = [one.centre_mm[2] for one in locate(scan, SPEC, network).vertebrae if one.level in (3, 6)]
+    heights = scan.grid.world([(i, 0, 0) for i in range(scan.grid.shape[0])])[:, 2]
+    kept = np.flatnonzero((heights > min(low)) & (heights < max(low)))
+    part = scan.grid.part((int(kept.min()), 0, 0), (len(kept), *scan.grid.shape[1:]))
+    network.windows = 0
+
+    found = locate(sample(scan, part), SPEC, network)
+
+    assert found.vertebrae
+    assert all(one.status is LevelStatus.UNCERTAIN for one in found.vertebrae)
+    once = ByShade()
+    look(sample(scan, part), SPEC, once)
+    assert network.windows == once.windows
