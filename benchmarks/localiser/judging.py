@@ -50,9 +50,19 @@ class LevelJudged:
         return self.share >= _WHOLE
 
     @property
+    def right(self) -> bool:
+        """Whether most of it is called what it is, sure or not."""
+        return self.called == self.level
+
+    @property
+    def wrong(self) -> bool:
+        """Whether most of it is called another level of the neck, sure or not."""
+        return self.called in CERVICAL and not self.right
+
+    @property
     def found(self) -> bool:
         """Whether the localiser is sure of it, and right."""
-        return self.status in SURE and self.called == self.level
+        return self.status in SURE and self.right
 
 
 @dataclass(frozen=True, slots=True, eq=False)
