@@ -8,6 +8,7 @@ import pytest
 from cspine.cli import main
 from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
+from cspine.networks.loading import load_network
 from cspine.training.localiser.export import TOLERANCE
 from cspine.training.runs import open_run
 from tests.cli.conftest import SETTINGS as SLICES
@@ -67,6 +68,31 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     assert "exported without --data" in capsys.readouterr().err
 
 
+def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
+    settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    first, second, package = tmp_path / "first", tmp_path / "second", tmp_path / "package"
+    assert train(first, *settings) == 0
+    whose = ["--trained-on", "patients", "--describe", "two of them"]
+    assert main(["export", str(first), "-o", str(package), *whose]) == 0
+
+    assert train(second, *settings, "--set", f"start={package}", "--set", "fit.learning_rate=1e-9") == 0
+
+    before, after = (load_network(run / "fold-0" / "best.keras").get_weights() for run in (first, second))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    capsys.readouterr()
+    assert main(["export", str(second), "-o", str(tmp_path / "other")]) == 2
+    assert "has seen patients. Say who was seen with --trained-on" in capsys.readouterr().err
+    package.rename(tmp_path / "elsewhere")
+    assert main(["export", str(second), "-o", str(tmp_path / "other")]) == 2
+    assert "is not there any more" in capsys.readouterr().err
+    assert train(tmp_path / "third", *settings, "--set", f"start={package}") == 2
+    assert not (tmp_path / "third").exists()
+
+
 def data_set(folder: Path, masks: int) -> Path:
     """Eight studies; all but a few have masks."""
     return write_data_set(folder, [stack(i, i % 7 if i % 2 else None, mask=i < masks) for i in range(8)])
@@ -95,7 +121,7 @@ def test_with_masks_it_learns_from_patients_alone_and_others_choose_the_epoch(
     assert train(tmp_path / "run", "--resume") == 2
     assert "learns from masks of data; give it with --data" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package")]) == 2
-    assert "has learnt from the masks of data. Say whose they are with --trained-on" in capsys.readouterr().err
+    assert "has learnt from the masks of data. Say who was seen with --trained-on" in capsys.readouterr().err
     whose = ["--trained-on", "phantoms", "--describe", "six"]
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), *whose, "--fold", "7"]) == 2
     assert "has no network of fold 7" in capsys.readouterr().err

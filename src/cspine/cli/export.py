@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.cli.screen import Screen
-from cspine.errors import UsageError
+from cspine.errors import PackageError, UsageError
 from cspine.recipes import load_recipe
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.overrides import with_settings
@@ -114,14 +114,12 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
 
     if options.data is not None:
         raise UsageError("A localiser is exported without --data: its sample windows are made.")
-    if current.facts.folds and not (options.trained_on and options.describe):
-        raise UsageError(
-            f"{current.folder} has learnt from the masks of {current.facts.data}. "
-            "Say whose they are with --trained-on and --describe."
-        )
     networks = [coarse_network(current, recipe, options.fold)]
     if options.refiner is not None:
         networks.append(_refiner(options.refiner))
+    taught = next((told for network in networks if (told := _beyond_necks(network.run)) is not None), None)
+    if taught is not None and not (options.trained_on and options.describe):
+        raise UsageError(f"{taught} Say who was seen with --trained-on and --describe.")
     necks = current.facts.studies
     request = LocaliserRequest(
         name=options.name or options.out.resolve().name,
@@ -134,6 +132,21 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
     )
     manifest = export_localiser(networks, request, options.out).manifest
     return manifest.name, manifest.version
+
+
+def _beyond_necks(run: "Run") -> str | None:
+    """What a run has learnt from beside synthetic necks, or may have; ``None`` where that is nothing."""
+    from cspine.modelpack import TrainingData, load_localiser
+
+    if run.facts.folds:
+        return f"{run.folder} has learnt from the masks of {run.facts.data}."
+    start = run.facts.settings.get("start")
+    try:
+        if not start or load_localiser(start).manifest.training_data is TrainingData.PHANTOMS:
+            return None
+    except PackageError:
+        return f"{run.folder} began with {start}, which is not there any more."
+    return f"{run.folder} began with {start}, which has seen patients."
 
 
 def _refiner(folder: Path) -> "Trained":

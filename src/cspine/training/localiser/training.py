@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cspine.datasets import Case
 from cspine.errors import TrainingError
+from cspine.modelpack import load_localiser
 from cspine.training.backend import software
 from cspine.training.beginning import begin_run
 from cspine.training.fitting import Reporter
@@ -50,10 +51,13 @@ def start_localiser(recipe: LocaliserRecipe, place: LocaliserPlace, reporter: Re
 
     Raises:
         UsageError: The network cannot see such windows.
+        PackageError: There is no package to begin with.
         DatasetError: The data set cannot be read or parted, or has no mask.
         OutputError: The folder holds something.
     """
     recipe.network.check(recipe.input)
+    if recipe.start:
+        load_localiser(recipe.start)
     if place.data is None:
         digest = hashlib.sha256(_made_of(recipe).encode()).hexdigest()
         return create_run(

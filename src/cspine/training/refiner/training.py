@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from cspine.modelpack import load_localiser
 from cspine.training.backend import software
 from cspine.training.fitting import Reporter
 from cspine.training.localiser.pool import Part, fill_pool
@@ -24,9 +25,12 @@ def start_refiner(recipe: RefinerRecipe, folder: Path) -> Run:
 
     Raises:
         UsageError: The network cannot see such crops.
+        PackageError: There is no package to begin with.
         OutputError: The folder holds something.
     """
     recipe.network.check(recipe.input)
+    if recipe.start:
+        load_localiser(recipe.start)
     digest = hashlib.sha256(_made_of(recipe).encode()).hexdigest()
     return create_run(folder, RunFacts(recipe.name, settings(recipe), "synthetic necks", recipe.pool.necks, digest, {}, software()))
 
