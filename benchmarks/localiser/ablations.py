@@ -2,10 +2,10 @@
 
     python -m benchmarks.localiser.ablations OUT --unseen DIR [--scans SCAN...] [--rows NAME ...]
 
-DIR is a folder of ``cspine phantom`` that no run learnt from, SCAN a real one. Every row begins with the shipped
-localiser, is trained on by `cspine train localiser` for as many steps, exported, and judged alone, without a second network: what it
-forgets, where nothing asks for it any more, is what that chance had taught it. Differences from the first row are bootstrapped over
-the same necks. A row that is done is not done again. Prints a table in Markdown.
+DIR is a folder of ``cspine phantom`` that no run learnt from, SCAN a real one. Every row begins with the shipped localiser, is
+trained on by `cspine train localiser` for as many steps, exported, and judged alone, without a second network: what it forgets,
+where nothing asks for it any more, is what that chance had taught it. Differences from the first row are bootstrapped over the same
+necks. A row that is done is not done again. Prints a table in Markdown.
 """
 
 import argparse
