@@ -8,10 +8,8 @@ bootstrap samples of patients. A row that is done is not done again. Prints tabl
 """
 
 import argparse
-import contextlib
 import json
 import shlex
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from typing import Any
 
 import keras
 
-import cspine.cli
+from benchmarks import command
 
 BUDGET = (
     "--set patches.epochs=4 --set patches.batches=400 --set heads.epochs=3 --set fit.epochs=1 --set batches=100 "
@@ -72,7 +70,7 @@ def main() -> None:
         keras.backend.clear_session()
     done = [row for row in ROWS if (options.out / "judged" / row.name / "scores.csv").is_file()]
     if len(done) > 1:
-        _cspine("compare", *(str(options.out / "judged" / row.name) for row in done), "-o", str(options.out / "comparison"))
+        command.run("compare", *(str(options.out / "judged" / row.name) for row in done), "-o", str(options.out / "comparison"))
         print("\n".join(table(done, options.out)))
 
 
@@ -84,11 +82,11 @@ def _run(row: Row, options: argparse.Namespace) -> None:
         resumed = (folder / "run.json").is_file()
         words = ["--resume"] if resumed else shlex.split(f"{BUDGET} {row.options}")
         begin = time.process_time()
-        _cspine("train", "vertebra_mil", "--data", str(options.learn), "-o", str(folder), *words, *cache)
+        command.run("train", "vertebra_mil", "--data", str(options.learn), "-o", str(folder), *words, *cache)
         spent = {"seconds": time.process_time() - begin, "resumed": resumed}
         (options.out / f"{row.name}.json").write_text(json.dumps(spent) + "\n", encoding="utf-8")
     if not (judged / "scores.csv").is_file():
-        _cspine("evaluate", str(folder), "--data", str(options.unseen), "-o", str(judged), "--masks", *cache)
+        command.run("evaluate", str(folder), "--data", str(options.unseen), "-o", str(judged), "--masks", *cache)
 
 
 def table(rows: Sequence[Row], out: Path) -> Iterator[str]:
@@ -107,15 +105,6 @@ def table(rows: Sequence[Row], out: Path) -> Iterator[str]:
 
 def _told(estimate: dict[str, Any] | None) -> str:
     return "" if estimate is None else f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
-
-
-def _cspine(*words: str) -> None:
-    """A command, in this process: frameworks take half a minute to load."""
-    print("cspine", shlex.join(words), file=sys.stderr, flush=True)
-    with contextlib.redirect_stdout(sys.stderr):
-        code = cspine.cli.main(words)
-    if code:
-        sys.exit(code)
 
 
 def _arguments() -> argparse.Namespace:

@@ -9,13 +9,11 @@ schedule, for every row; ``--steps`` says how many.
 """
 
 import argparse
-import contextlib
 import csv
 import json
 import os
 import platform
 import shlex
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +21,7 @@ from pathlib import Path
 
 import keras
 
-import cspine.cli
+from benchmarks import command
 from cspine.training.backend import software
 
 LEARNT = ("crowded", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
@@ -128,13 +126,13 @@ def main() -> None:
     judged = [row for row in ROWS if (place.judged(row) / "evaluation.csv").is_file()]
     honest = [str(place.judged(row)) for row in judged if row.name != LEAKY]
     if len(honest) > 1:
-        _cspine("compare", *honest, "-o", str(place.runs / "comparison"))
+        command.run("compare", *honest, "-o", str(place.runs / "comparison"))
     print("\n".join(page(place, judged)))
 
 
 def _phantoms(place: Place, data: tuple[str, str], jobs: int) -> None:
     folder, words = data
-    _cspine("phantom", str(place.out / folder), *shlex.split(words), "--jobs", str(jobs))
+    command.run("phantom", str(place.out / folder), *shlex.split(words), "--jobs", str(jobs))
 
 
 def _train(place: Place, row: Row) -> None:
@@ -151,12 +149,12 @@ def _judge(place: Place, row: Row) -> None:
     """Calibrates a row and judges it on unseen studies; that of the leaky protocol also as that protocol does."""
     folder, judged = place.runs / row.name, place.judged(row)
     if not (folder / "calibration.csv").is_file():
-        _cspine("calibrate", str(folder), "--data", str(place.out / CALIBRATED[0]), *place.cache)
+        command.run("calibrate", str(folder), "--data", str(place.out / CALIBRATED[0]), *place.cache)
     if not (judged / "evaluation.csv").is_file():
-        _cspine("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(judged), *place.cache)
+        command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(judged), *place.cache)
     own = judged.with_name(f"{row.name}_itself")
     if row.name == LEAKY and not (own / "evaluation.csv").is_file():
-        _cspine("evaluate", str(folder), "--data", str(place.out / LEARNT[0]), "-o", str(own), "--no-places", *place.cache)
+        command.run("evaluate", str(folder), "--data", str(place.out / LEARNT[0]), "-o", str(own), "--no-places", *place.cache)
 
 
 def _timed(place: Place, row: Row, words: Sequence[str]) -> None:
@@ -164,18 +162,9 @@ def _timed(place: Place, row: Row, words: Sequence[str]) -> None:
     path = place.spent(row)
     before = Spent(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Spent(0, 0)
     begin, busy = time.monotonic(), time.process_time()
-    _cspine(*words)
+    command.run(*words)
     spent = Spent(before.seconds + time.monotonic() - begin, before.busy + time.process_time() - busy)
     path.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
-
-
-def _cspine(*words: str) -> None:
-    """A command, in this process: frameworks take half a minute to load."""
-    print("cspine", shlex.join(words), file=sys.stderr, flush=True)
-    with contextlib.redirect_stdout(sys.stderr):
-        code = cspine.cli.main(words)
-    if code:
-        sys.exit(code)
 
 
 def page(place: Place, judged: Sequence[Row]) -> Iterator[str]:

@@ -9,19 +9,17 @@ necks. A row that is done is not done again. Prints a table in Markdown.
 """
 
 import argparse
-import contextlib
 import json
 import shlex
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-import cspine.cli
+from benchmarks import command
+from benchmarks.ablations import Row
 from benchmarks.localiser.judging import judge_neck, read_neck
 from benchmarks.localiser.real import told
 from cspine.locating import Localiser
@@ -35,21 +33,6 @@ BUDGET = (
 
 _DRAWN = 2000
 _METRICS = {"dice": "Dice at 2 mm", "right": "called right", "wrong": "called another level", "found": "right and sure"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table.
-
-    Attributes:
-        name: Of the run.
-        what: What is left out, in words.
-        options: The same in settings.
-    """
-
-    name: str
-    what: str
-    options: str = ""
 
 
 ROWS = (
@@ -77,8 +60,8 @@ def _train(row: Row, out: Path) -> None:
     if package.is_dir():
         return
     words = ["--resume"] if (folder / "run.json").is_file() else shlex.split(f"{BUDGET} {row.options}")
-    _cspine("train", "localiser", "-o", str(folder), *words, "--cache", str(out / "cache"))
-    _cspine("export", str(folder), "-o", str(package))
+    command.run("train", "localiser", "-o", str(folder), *words, "--cache", str(out / "cache"))
+    command.run("export", str(folder), "-o", str(package))
 
 
 def _judge(row: Row, options: argparse.Namespace) -> None:
@@ -131,15 +114,6 @@ def _mean(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of samples of necks ``(k, n, 2)``, each mean over levels ``(k,)``."""
     total: NDArray[np.float64] = drawn.sum(axis=1)
     return total[:, 0] / total[:, 1]
-
-
-def _cspine(*words: str) -> None:
-    """A command, in this process: frameworks take half a minute to load."""
-    print("cspine", shlex.join(words), file=sys.stderr, flush=True)
-    with contextlib.redirect_stdout(sys.stderr):
-        code = cspine.cli.main(words)
-    if code:
-        sys.exit(code)
 
 
 def _arguments() -> argparse.Namespace:
