@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.locating import locate_levels, look
-from cspine.locating.looking import covering_grid, windows
+from cspine.locating.finding import is_sure, middle_mm
+from cspine.locating.looking import covering_grid, look_again, windows
 from cspine.locating.refining import refine
 from cspine.modelpack import load_localiser
 from cspine.networks.settings import UNet3DSettings
@@ -93,14 +94,18 @@ def _ours(volume: Volume, path_or_name: str | None) -> dict[str, float]:
     looked = time.perf_counter()
     located = locate_levels(seen.probabilities, seen.grid, seen.seen)
     named = time.perf_counter()
+    if is_sure(located):
+        seen = look_again(volume, seen, middle_mm(located), manifest.coarse, coarse)
+    again = time.perf_counter()
+    located = locate_levels(seen.probabilities, seen.grid, seen.seen)
+    settled = time.perf_counter()
     refine(volume, located, manifest.fine, fine)
-    refined = time.perf_counter()
     return {
-        "sampling": looked - begin - coarse.seconds,
+        "sampling": (looked - begin) + (again - named) - coarse.seconds,
         "first network": coarse.seconds,
-        "naming": named - looked,
+        "naming": (named - looked) + (settled - again),
         "second network": fine.seconds,
-        "crops and borders": refined - named - fine.seconds,
+        "crops and borders": time.perf_counter() - settled - fine.seconds,
     }
 
 

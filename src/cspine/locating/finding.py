@@ -27,13 +27,18 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     """
     seen = look(volume, spec, session)
     located = locate_levels(seen.probabilities, seen.grid, seen.seen)
-    if all(one.status is LevelStatus.UNCERTAIN for one in located.vertebrae):
+    if not is_sure(located):
         return located
-    seen = look_again(volume, seen, _middle_mm(located), spec, session)
+    seen = look_again(volume, seen, middle_mm(located), spec, session)
     return locate_levels(seen.probabilities, seen.grid, seen.seen)
 
 
-def _middle_mm(located: Located) -> Vector:
+def is_sure(located: Located) -> bool:
+    """Whether any name is."""
+    return any(one.status is not LevelStatus.UNCERTAIN for one in located.vertebrae)
+
+
+def middle_mm(located: Located) -> Vector:
     """Half-way between the outermost of the vertebrae that were found."""
     centres = np.array([one.centre_mm for one in located.vertebrae])
     x, y, z = (float(value) for value in (centres.min(axis=0) + centres.max(axis=0)) / 2)
