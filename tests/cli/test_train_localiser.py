@@ -9,6 +9,7 @@ from cspine.cli import main
 from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
 from cspine.networks.loading import load_network
+from cspine.training.localiser import export
 from cspine.training.localiser.export import TOLERANCE
 from cspine.training.runs import open_run
 from tests.cli.conftest import SETTINGS as SLICES
@@ -53,9 +54,9 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
     settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     assert train(tmp_path / "run", *settings) == 0
-    export = ["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]
+    words = ["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]
 
-    assert main(export) == 0
+    assert main(words) == 0
 
     package = load_localiser(tmp_path / "package")
     assert package.manifest.network("coarse").precision == "bf16"
@@ -63,9 +64,23 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     assert "calculated in bf16, differ from the trained ones" in (tmp_path / "package" / "card.md").read_text()
     checked = check_package(str(tmp_path / "package"))
     assert checked.problem is None
-    assert [network.difference <= TOLERANCE["f32"] for network in checked.networks] == [True]
-    assert main([*export, "--data", str(tmp_path)]) == 2
+    assert [network.difference <= TOLERANCE for network in checked.networks] == [True]
+    assert main([*words, "--data", str(tmp_path)]) == 2
     assert "exported without --data" in capsys.readouterr().err
+
+
+def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
+    assert train(tmp_path / "run", *(part for key, value in given.items() for part in ("--set", f"{key}={value}"))) == 0
+    apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCE}
+    monkeypatch.setattr(export, "difference", lambda path, said, precision: apart[precision])  # noqa: ARG005
+
+    assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]) == 0
+
+    assert load_localiser(tmp_path / "package").manifest.network("coarse").precision == "f32"
+    assert "calculated in f32, differ" in (tmp_path / "package" / "card.md").read_text()
 
 
 def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(

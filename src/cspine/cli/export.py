@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["f32", "bf16"],
         default="f32",
-        help="of a localiser: how it may be calculated; bf16 where it was measured not to matter (default: f32)",
+        help="of a localiser: how it may be calculated; a network that bf16 moves too far stays in f32 (default: f32)",
     )
     parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
     parser.add_argument("--name", help="name of the package (default: that of its folder)")

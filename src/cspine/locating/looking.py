@@ -26,9 +26,6 @@ _OVERLAP = 0.5
 _NECK_MM = 240.0
 """Height of the window that holds all of a neck, from the skull to the chest."""
 
-_HALVED = 16
-"""Voxels of a window come in multiples of that, as the network halves it four times."""
-
 _NOTHING = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
 
 
@@ -90,7 +87,7 @@ def look_again(volume: Volume, seen: Look, middle_mm: Vector, spec: VolumeSpec, 
     Raises:
         PackageError: The network does not do what it should.
     """
-    size = (round(_NECK_MM / spec.spacing_mm[0] / _HALVED) * _HALVED, *spec.size[1:])
+    size = (_height(spec), *spec.size[1:])
     start = np.rint(seen.grid.index(np.array(middle_mm)) - (np.array(size) - 1) / 2).astype(int)
     fed = windowed(sample(volume, seen.grid.part(start, size)).hu, spec.window_hu)
     plain, mirrored = (session.run(np.ascontiguousarray(way)[None, ..., None])["levels"][0] for way in (fed, fed[..., ::-1]))
@@ -103,6 +100,12 @@ def look_again(volume: Volume, seen: Look, middle_mm: Vector, spec: VolumeSpec, 
     probabilities[there] = said[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
     probabilities[~seen.seen] = _NOTHING
     return replace(seen, probabilities=probabilities)
+
+
+def _height(spec: VolumeSpec) -> int:
+    """Voxels of a window that is as high as a neck, in steps that a network which halves its own windows can halve as often."""
+    step = spec.size[0] & -spec.size[0]  # the largest power of two in it
+    return max(round(_NECK_MM / spec.spacing_mm[0] / step), 1) * step
 
 
 def covering_grid(scan: Grid, spec: VolumeSpec) -> Grid:

@@ -84,7 +84,14 @@ class UNet3D(keras.Model):
 
 
 def of_any_window(trained: keras.Model) -> keras.Model:
-    """The same network without a size of its own."""
+    """The same network without a size of its own.
+
+    Args:
+        trained: A :class:`UNet3D` of some window.
+
+    Returns:
+        Takes windows ``(n, z, y, x, c)`` whose sides can be halved as often as the network does; its weights are copies.
+    """
     config = trained.get_config()
     config["input_shape"] = (None, None, None, config["input_shape"][-1])
     twin = type(trained).from_config(config)

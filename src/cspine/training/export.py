@@ -109,8 +109,8 @@ def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack
         networks=(NetworkFile(SliceManifest.KIND, _FILE, served, "f32", TOLERANCE),),
     )
     with exported(network, _FILE) as files:
-        difference = check_parity(files[_FILE], samples)
-        text = card(manifest, len(held_out_scores(run, request.fold)), fitted.patients, difference)
+        worst = check_parity(files[_FILE], samples)
+        text = card(manifest, len(held_out_scores(run, request.fold)), fitted.patients, worst)
         write_package(folder, manifest, files, {SliceManifest.KIND: samples}, text)
     return load_package(folder)
 
@@ -179,6 +179,18 @@ def exported(network: keras.Model, name: str) -> Iterator[dict[str, Path]]:
         yield {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
 
 
+def difference(path: Path, samples: Samples, many: int | None = None, precision: str = "f32") -> float:
+    """How far the exported network is from what the trained one said, at most; arguments as of :func:`check_parity`."""
+    session = open_session(path, Engine(precision=precision))
+    worst = 0.0
+    for size in (1, many or len(samples.inputs)):
+        for begin in range(0, len(samples.inputs), size):
+            part = slice(begin, begin + size)
+            got = session.run(samples.inputs[part])
+            worst = max(worst, *(float(np.max(np.abs(got[name] - said[part]))) for name, said in samples.outputs.items()))
+    return worst
+
+
 def check_parity(
     path: Path, samples: Samples, tolerance: float = TOLERANCE, many: int | None = None, precision: str = "f32"
 ) -> float:
@@ -197,13 +209,7 @@ def check_parity(
     Raises:
         TrainingError: It is more than that.
     """
-    session = open_session(path, Engine(precision=precision))
-    worst = 0.0
-    for size in (1, many or len(samples.inputs)):
-        for begin in range(0, len(samples.inputs), size):
-            part = slice(begin, begin + size)
-            got = session.run(samples.inputs[part])
-            worst = max(worst, *(float(np.max(np.abs(got[name] - said[part]))) for name, said in samples.outputs.items()))
+    worst = difference(path, samples, many, precision)
     if not worst <= tolerance:
         raise TrainingError(
             f"The exported network must agree with the trained one within {tolerance:g}. They differ by {worst:g}; "

@@ -20,6 +20,7 @@ def localiser_card(manifest: LocaliserManifest, difference: float) -> str:
     warning = _PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else _PATIENTS
     figures = "\n".join(f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in training.figures)
     measured = f"| measured | value | 95 % interval |\n|---|---|---|\n{figures}" if figures else "Nothing was measured yet."
+    precisions = " and ".join(network.precision for network in manifest.networks)
     return f"""# {manifest.name} {manifest.version}
 
 {DISCLAIMER}
@@ -48,7 +49,7 @@ What the networks say of each voxel becomes C1 to C7 by their order along the sp
 
 Intervals are bootstraps over necks, none of which had a part in training.
 
-The exported networks, calculated in {manifest.network("coarse").precision}, differ from the trained ones by {difference:.1e} at
+The exported networks, calculated in {precisions}, differ from the trained ones by {difference:.1e} at
 most, on the stored samples and on whole windows.
 """
 

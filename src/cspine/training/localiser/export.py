@@ -1,7 +1,7 @@
 """From trained runs to a package that finds vertebrae: networks of any window, checked against the trained ones."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from cspine.networks.loading import load_network
 from cspine.networks.unet3d import of_any_window
 from cspine.specs import RefinerSpec, VolumeSpec
 from cspine.training.conversion import write_ir
-from cspine.training.export import check_parity
+from cspine.training.export import check_parity, difference
 from cspine.training.fitting import BEST
 from cspine.training.localiser.card import localiser_card
 from cspine.training.localiser.chance import apply_chance, draw_chance
@@ -38,10 +38,9 @@ INTENDED_USE = (
     "Research on finding and naming the cervical vertebrae C1 to C7 on CT. Not a medical device, not for diagnosis, not for any "
     "decision about a patient."
 )
-TOLERANCE = {"f32": 0.05, "bf16": 0.1}
+TOLERANCE = 0.05
 """By how much the probability of any one voxel may change by export: its maps are normalised by sums over a whole window, a quarter
-of a million single-precision numbers, which engines add up in different orders. Half precision moves a voxel at a border further;
-what it does to outlines is measured (docs/locating.md)."""
+of a million single-precision numbers, which engines add up in different orders."""
 
 _WINDOWS = 2
 _STEPS = 255
@@ -78,7 +77,8 @@ class LocaliserRequest:
         data: What was learnt from, in words.
         learnt_from: Number of necks.
         training_data: Whom the networks have seen.
-        precision: How an engine may calculate: ``f32``, or ``bf16`` where that was measured not to matter.
+        precision: How an engine may calculate: ``f32`` or ``bf16``; a network that does not keep the tolerance in ``bf16`` stays in
+            ``f32``.
         figures: What was measured on necks that had no part in it.
     """
 
@@ -126,8 +126,8 @@ def export_localiser(networks: Sequence[Trained], request: LocaliserRequest, fol
         TrainingError: A network is not trained, or the exported one does not agree with it.
         OutputError: ``folder`` cannot be written.
     """
-    files, samples, worst = dict[str, Path](), dict[str, Samples](), 0.0
-    tolerance = TOLERANCE[request.precision]
+    files, samples = dict[str, Path](), dict[str, Samples]()
+    precisions, worst = dict[str, str](), 0.0
     with tempfile.TemporaryDirectory() as scratch:
         for network in networks:
             path = Path(scratch) / f"{network.role}.xml"
@@ -136,11 +136,17 @@ def export_localiser(networks: Sequence[Trained], request: LocaliserRequest, fol
             whole = _said(trained, network.windows())
             samples[network.role] = _said(of_any_window(trained), _middle(whole.inputs[:1]))
             checked = (whole, samples[network.role])
-            worst = max(worst, *(check_parity(path, said, tolerance, precision=request.precision) for said in checked))
+            precisions[network.role] = _precision(path, checked, request.precision)
+            worst = max(worst, *(check_parity(path, said, TOLERANCE, precision=precisions[network.role]) for said in checked))
             files |= {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
-        manifest = _manifest(networks, request)
+        manifest = _manifest(networks, request, precisions)
         write_package(folder, manifest, files, samples, localiser_card(manifest, worst))
     return load_localiser(folder)
+
+
+def _precision(path: Path, checked: Sequence[Samples], wanted: str) -> str:
+    """The precision that is wanted, where the network keeps the tolerance in it; single precision otherwise."""
+    return wanted if max(difference(path, said, precision=wanted) for said in checked) <= TOLERANCE else "f32"
 
 
 def _said(network: keras.Model, windows: NDArray[np.float32]) -> Samples:
@@ -155,17 +161,17 @@ def _middle(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     return windows[:, z, y, x]
 
 
-def _manifest(networks: Sequence[Trained], request: LocaliserRequest) -> LocaliserManifest:
+def _manifest(networks: Sequence[Trained], request: LocaliserRequest, precisions: Mapping[str, str]) -> LocaliserManifest:
     facts = networks[0].run.facts
     inputs = {network.role: network.input for network in networks}
-    fine, precision = inputs.get("fine"), request.precision
+    fine = inputs.get("fine")
     return LocaliserManifest(
         name=request.name,
         version=request.version,
         kind=LocaliserManifest.KIND,
         coarse=inputs["coarse"],
         fine=fine if isinstance(fine, RefinerSpec) else None,
-        networks=tuple(NetworkFile(n.role, f"{n.role}.xml", (n.input.output,), precision, TOLERANCE[precision]) for n in networks),
+        networks=tuple(NetworkFile(n.role, f"{n.role}.xml", (n.input.output,), precisions[n.role], TOLERANCE) for n in networks),
         training_data=request.training_data,
         trained_on=request.data,
         intended_use=INTENDED_USE,
