@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.locating import locate_levels, look
-from cspine.locating.finding import is_sure, middle_mm
+from cspine.locating.finding import is_sure, neck_window
 from cspine.locating.looking import covering_grid, look_again, windows
 from cspine.locating.refining import refine
 from cspine.modelpack import load_localiser
@@ -95,7 +95,7 @@ def _ours(volume: Volume, path_or_name: str | None) -> dict[str, float]:
     located = locate_levels(seen.probabilities, seen.grid, seen.seen)
     named = time.perf_counter()
     if is_sure(located):
-        seen = look_again(volume, seen, middle_mm(located), manifest.coarse, coarse)
+        seen = look_again(volume, seen, neck_window(located, seen.grid, manifest.coarse), manifest.coarse, coarse)
     again = time.perf_counter()
     located = locate_levels(seen.probabilities, seen.grid, seen.seen)
     settled = time.perf_counter()

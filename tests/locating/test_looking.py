@@ -8,7 +8,7 @@ from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.locating import locate, look
-from cspine.locating.looking import Look, covering_grid, look_again, windows
+from cspine.locating.looking import Look, covering_grid, look_again, neck_height, windows
 from cspine.phantoms import draw_neck, render
 from cspine.results import LevelStatus
 from cspine.specs import VolumeSpec
@@ -125,13 +125,17 @@ def test_the_second_look_is_one_window_as_high_as_a_neck_and_its_mirror_image() 
     network = Recording()
 
     found = look_again(
-        Volume(np.full(grid.shape, 300, np.float32), grid), Look(said, grid, np.ones(grid.shape, bool)), (0, 0, 0), SPEC, network
+        Volume(np.full(grid.shape, 300, np.float32), grid),
+        Look(said, grid, np.ones(grid.shape, bool)),
+        grid.part((52, 6, 6), (neck_height(SPEC), 48, 48)),
+        SPEC,
+        network,
     )
 
     assert network.shapes == [(96, 48, 48)] * 2
     levels = np.argmax(found.probabilities, axis=-1)
-    assert (levels[53:147, 7:53, 7:53] == 3).all()
-    assert (levels[:50] == 9).all(), "a scan has one neck: what was called one elsewhere is other bone"
+    assert (levels[52:148, 6:54, 6:54] == 3).all()
+    assert (levels[:52] == 9).all(), "a scan has one neck: what was called one elsewhere is other bone"
 
 
 def test_there_is_no_second_look_at_what_the_first_is_not_sure_of(scan: Volume) -> None:

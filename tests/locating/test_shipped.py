@@ -1,10 +1,12 @@
-"""The shipped localiser on one phantom, stored in eight ways."""
+"""The shipped localiser on one phantom, stored in eight ways, and leaning."""
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from benchmarks.localiser.real import WAYS
 from cspine.anatomy import CERVICAL
+from cspine.geometry import Grid
 from cspine.locating import Localiser, Located
 from cspine.phantoms import draw_neck, render
 from cspine.results import LevelStatus
@@ -44,3 +46,16 @@ def test_finds_the_same_however_the_scan_is_stored(localiser: Localiser, scan: V
     for one, same in zip(plain.vertebrae, located.vertebrae, strict=True):
         assert np.linalg.norm(np.subtract(one.centre_mm, same.centre_mm)) <= FARTHEST_MM, one.level
         assert same.status is not LevelStatus.UNCERTAIN
+
+
+@pytest.mark.parametrize("lean_deg", [-20, 25, 40])
+def test_finds_the_same_however_the_neck_leans(localiser: Localiser, scan: Volume, plain: Located, lean_deg: float) -> None:
+    """A patient who lies otherwise, not a scan that is stored otherwise."""
+    lean = np.eye(4)
+    lean[:3, :3] = Rotation.from_euler("x", lean_deg, degrees=True).as_matrix()
+
+    located = localiser(Volume(scan.hu, Grid(scan.grid.shape, lean @ scan.grid.affine)))
+
+    assert [one.level for one in located.vertebrae] == [one.level for one in plain.vertebrae]
+    for one, same in zip(plain.vertebrae, located.vertebrae, strict=True):
+        assert np.linalg.norm(lean[:3, :3] @ one.centre_mm - same.centre_mm) <= FARTHEST_MM, one.level

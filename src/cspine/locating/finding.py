@@ -1,21 +1,26 @@
 """From a scan to its vertebrae, with one network: a look at all of it, then one at where the neck is."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cspine.geometry import Vector
+from cspine.geometry import Grid
 from cspine.locating.levels import Located, locate_levels
-from cspine.locating.looking import look, look_again
+from cspine.locating.looking import look, look_again, neck_height
 from cspine.results import LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
 from cspine.volume import Volume
+
+_UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([10.0, 60.0]))
+"""Of the angle to the length of the scan: a neck that leans less is not turned, so that its voxels stay as they are; nor is what
+seems to lie across, which no scanner does to a neck."""
 
 
 def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     """Finds C1..C7 in a scan.
 
     The second look is for a neck of which the first is sure: it sees one window, which no other contradicts, and would make a neck
-    of a loin.
+    of a loin. It stands as the neck does: one that leans is named less well.
 
     Args:
         volume: The scan, however it is oriented.
@@ -29,7 +34,7 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     located = locate_levels(seen.probabilities, seen.grid, seen.seen)
     if not is_sure(located):
         return located
-    seen = look_again(volume, seen, middle_mm(located), spec, session)
+    seen = look_again(volume, seen, neck_window(located, seen.grid, spec), spec, session)
     return locate_levels(seen.probabilities, seen.grid, seen.seen)
 
 
@@ -38,8 +43,33 @@ def is_sure(located: Located) -> bool:
     return any(one.status is not LevelStatus.UNCERTAIN for one in located.vertebrae)
 
 
-def middle_mm(located: Located) -> Vector:
-    """Half-way between the outermost of the vertebrae that were found."""
+def neck_window(located: Located, grid: Grid, spec: VolumeSpec) -> Grid:
+    """A window around all vertebrae that were found, turned so that a neck that leans stands upright in it.
+
+    Args:
+        located: The vertebrae, one at least.
+        grid: Upright; an upright window has its voxels.
+        spec: What the network is fed.
+    """
     centres = np.array([one.centre_mm for one in located.vertebrae])
-    x, y, z = (float(value) for value in (centres.min(axis=0) + centres.max(axis=0)) / 2)
-    return x, y, z
+    shape = (neck_height(spec), *spec.size[1:])
+    middle = grid.index((centres.min(axis=0) + centres.max(axis=0)) / 2)
+    upright = grid.part(np.rint(middle - (np.array(shape) - 1) / 2), shape)
+    turn = _turn_up(centres[0] - centres[-1])
+    affine = upright.affine.copy()
+    affine[:3, :3] = turn @ affine[:3, :3]
+    affine[:3, 3] = upright.centre_mm - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape, affine)
+
+
+def _turn_up(towards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shortest turn that brings what points up into a direction, ``(3, 3)``; none where it is nearly there, or far off."""
+    up, length = np.array([0.0, 0.0, 1.0]), float(np.linalg.norm(towards))
+    if not length:
+        return np.eye(3)
+    about, cosine = np.cross(up, towards / length), float(towards @ up) / length
+    if not _LEAST_UPRIGHT <= cosine <= _UPRIGHT:
+        return np.eye(3)
+    x, y, z = about
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + cosine))  # Rodrigues

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from cspine.geometry import Grid, Vector
+from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.runtime import Session
@@ -25,6 +26,9 @@ _OVERLAP = 0.5
 
 _NECK_MM = 240.0
 """Height of the window that holds all of a neck, from the skull to the chest."""
+
+_SURELY_NOTHING = 0.995
+"""Of voxels that are background with more than that nothing else is looked up."""
 
 _NOTHING = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
 
@@ -72,7 +76,7 @@ def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
     return Look(said, grid, seen)
 
 
-def look_again(volume: Volume, seen: Look, middle_mm: Vector, spec: VolumeSpec, session: Session) -> Look:
+def look_again(volume: Volume, seen: Look, window: Grid, spec: VolumeSpec, session: Session) -> Look:
     """The same with one window that holds all of a neck, which says what is there; as it is and mirrored, averaged.
 
     A scan has one neck: what was called C1..C7 beyond the window is other bone.
@@ -80,29 +84,40 @@ def look_again(volume: Volume, seen: Look, middle_mm: Vector, spec: VolumeSpec, 
     Args:
         volume: The scan.
         seen: What was said of it.
-        middle_mm: Of the neck.
+        window: Where the neck is, turned as the neck is; of :func:`cspine.locating.looking.neck_height` slices.
         spec: What the network is fed.
         session: The network; it takes windows of other heights too.
 
     Raises:
         PackageError: The network does not do what it should.
     """
-    size = (_height(spec), *spec.size[1:])
-    start = np.rint(seen.grid.index(np.array(middle_mm)) - (np.array(size) - 1) / 2).astype(int)
-    fed = windowed(sample(volume, seen.grid.part(start, size)).hu, spec.window_hu)
+    fed = windowed(sample(volume, window).hu, spec.window_hu)
     plain, mirrored = (session.run(np.ascontiguousarray(way)[None, ..., None])["levels"][0] for way in (fed, fed[..., ::-1]))
-    said = (plain + mirrored[:, :, ::-1]) / 2
-    low, high = np.maximum(start, 0), np.minimum(start + size, seen.grid.shape)
-    there = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     probabilities = seen.probabilities.copy()
     probabilities[..., OTHER_BONE_CLASS] += probabilities[..., 1:OTHER_VERTEBRA_CLASS].sum(axis=-1)
     probabilities[..., 1:OTHER_VERTEBRA_CLASS] = 0
-    probabilities[there] = said[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
+    _put((plain + mirrored[:, :, ::-1]) / 2, window, probabilities, seen.grid)
     probabilities[~seen.seen] = _NOTHING
     return replace(seen, probabilities=probabilities)
 
 
-def _height(spec: VolumeSpec) -> int:
+def _put(said: NDArray[np.float32], window: Grid, whole: NDArray[np.float32], grid: Grid) -> None:
+    """What is said of a window, on the voxels of a grid that lie in it, between its own. In place."""
+    corners = grid.index(window.corners_mm())
+    low, high = np.ceil(corners.min(axis=0)).astype(int), np.floor(corners.max(axis=0)).astype(int) + 1
+    sides = [np.arange(max(a, 0), min(b, n)) for a, b, n in zip(low, high, grid.shape, strict=True)]
+    places = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
+    index = window.index(grid.world(places))
+    inside = np.all((index >= 0) & (index <= np.array(window.shape) - 1), axis=1)
+    places, index = places[inside], index[inside]
+    whole[tuple(places.T)] = _NOTHING
+    bone = said[tuple(np.rint(index).astype(np.intp).T)][:, 0] < _SURELY_NOTHING
+    some, between = tuple(places[bone].T), index[bone].T
+    for number in range(VOXEL_CLASSES):
+        whole[(*some, number)] = ndimage.map_coordinates(said[..., number], between, order=1)
+
+
+def neck_height(spec: VolumeSpec) -> int:
     """Voxels of a window that is as high as a neck, in steps that a network which halves its own windows can halve as often."""
     step = spec.size[0] & -spec.size[0]  # the largest power of two in it
     return max(round(_NECK_MM / spec.spacing_mm[0] / step), 1) * step

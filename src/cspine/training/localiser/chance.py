@@ -83,7 +83,7 @@ def draw_chance(rng: np.random.Generator, settings: ChanceSettings, spec: Volume
         outside_hu=float(rng.choice([-1000.0, -2000.0, 0.0], p=[0.7, 0.2, 0.1])),
         thickness_mm=float(rng.uniform(_THINNEST_MM, _THICKEST_MM)),
         thick_axis=int(rng.choice(3, p=[0.7, 0.15, 0.15])),
-        blur=float(abs(rng.normal(0, 0.45))),
+        blur=float(abs(rng.normal(0, settings.blur))),
         noise_hu=float(settings.noise_hu * rng.random() ** 2),
         grain=float(rng.uniform(0.0, 0.8)),
         streaks=_draw_streaks(rng, settings, spec),

@@ -60,6 +60,7 @@ class ChanceSettings:
         shear: Standard deviation of its shear.
         bend_mm: Standard deviation of a smooth displacement.
         cut_share: How often the picture ends within the window, at each of its six sides.
+        blur: Spread of the kernel, in voxels: its standard deviation is the size of a normal number of this one.
         random_share: How often densities are drawn without regard to what they are in life.
         noise_hu: The most noise.
         streak_share: How often there are streaks.
@@ -71,6 +72,7 @@ class ChanceSettings:
     shear: float = 0.04
     bend_mm: float = 2.0
     cut_share: float = 0.25
+    blur: float = 0.45
     random_share: float = 0.25
     noise_hu: float = 90.0
     streak_share: float = 0.15
