@@ -16,10 +16,10 @@ GRID = Grid.upright((0, 0, 0), (150, 60, 60), (2.5, 2.5, 2.5))
 
 def neck(lean_deg: float, levels: tuple[Level, ...] = CERVICAL) -> Located:
     """Vertebrae 17 mm apart on a line that leans forward, C4 at the origin."""
-    axis = Rotation.from_euler("x", lean_deg, degrees=True).apply([0.0, 0.0, 1.0])
+    x, y, z = (float(part) for part in Rotation.from_euler("x", lean_deg, degrees=True).apply([0.0, 0.0, 1.0]))
     found = tuple(
-        Vertebra(level, LevelStatus.ASSESSED, 0.9, tuple(17.0 * (4 - level) * axis), Box((0, 0, 0), (1, 1, 1)), tuple(axis))
-        for level in levels
+        Vertebra(level, LevelStatus.ASSESSED, 0.9, (x * up, y * up, z * up), Box((0, 0, 0), (1, 1, 1)), (x, y, z))
+        for level, up in ((level, 17.0 * (4 - level)) for level in levels)
     )
     return Located(found, LabelMap(np.zeros(GRID.shape, np.uint8), GRID), np.empty((0, 3)))
 

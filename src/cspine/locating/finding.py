@@ -12,8 +12,8 @@ from cspine.specs import VolumeSpec
 from cspine.volume import Volume
 
 _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
-"""Of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined less well so,
-one by 25 better. Nor is what seems to lie across the scan, as no neck does."""
+"""Of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined less
+well so, one by 25 better. Nor is what seems to lie across the scan, as no neck does."""
 
 
 def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
