@@ -348,10 +348,11 @@ def test_ray_that_is_not_installed_is_named_with_its_remedy(
 
 
 _SLOWLY = """
-import sys, time
+import signal, sys, time
 import cspine.reporting.picture as picture
 from cspine.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # children of a shell in the background ignore it
 draw = picture.draw
 def slow(*arguments):
     time.sleep(0.4)
