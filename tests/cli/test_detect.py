@@ -366,8 +366,7 @@ sys.exit(main(sys.argv[1:]))
 def test_a_batch_that_is_killed_leaves_whole_cases_and_resumes(
     blow: signal.Signals, out: Path, coded_package: Path, tmp_path: Path
 ) -> None:
-    studies = tmp_path / "studies"
-    studies.mkdir()
+    (studies := tmp_path / "studies").mkdir()
     for i in range(8):
         write_nifti(coded_volume(), studies / f"neck{i}.nii")
     arguments = ["detect", str(studies), "-o", str(out), "--format", "json,png,html", *asked(coded_package)]
