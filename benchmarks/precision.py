@@ -10,20 +10,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cspine.cli.examiners import examiner_of
 from cspine.datasets import read_dataset
 from cspine.evaluation import StudyScores
 from cspine.evaluation.metrics import auroc, mean_level_auroc
 from cspine.modelpack import VertebraManifest, load_package
-from cspine.modelpack.views import from_views, views_of
+from cspine.modelpack.views import from_views
 from cspine.runtime import Engine, open_session
 from cspine.training.runs import open_run
-from cspine.training.vertebrae.batches import study_input, unchanged
 from cspine.training.vertebrae.crops import Cutting, StudyCrops, prepare_crops
 from cspine.training.vertebrae.examining import VertebraExaminer
-from cspine.training.vertebrae.prediction import scores_of
+from cspine.training.vertebrae.prediction import scores_of, study_views
 from cspine.training.vertebrae.recipe import VertebraRecipe
 
 
@@ -53,9 +51,9 @@ def main() -> None:
 def _judged(path: Path, precision: str, studies: list[StudyCrops], recipe: VertebraRecipe) -> tuple[StudyScores, float]:
     session, seen, taken = open_session(path, Engine(precision=precision)), [], []
     for study in studies:
-        fed: NDArray[np.float32] = study_input(study, unchanged(), recipe)[0]
+        views = study_views(study, recipe)
         begin = time.perf_counter()
-        said = [session.run(view[None]) for view in views_of(fed, 2)]
+        said = [session.run(view[None]) for view in views]
         taken.append(time.perf_counter() - begin)
         seen.append(from_views({name: np.concatenate([one[name] for one in said]) for name in said[0]}))
     return scores_of(studies, seen), statistics.median(taken)

@@ -72,6 +72,18 @@ def test_each_level_has_its_score_and_the_study_its_own(network: Path) -> None:
     assert {level for level in CERVICAL if said.scores[level] > 0.5} == {BROKEN}
     assert said.scores[0] > 0.9
     assert verdict(network, holed_volume(BROKEN), located(), views=1).views.shape == (1, 8)
+    assert verdict(network, holed_volume(BROKEN), located(), views=4).views.shape == (4, 8)
+
+
+def test_the_next_set_of_slices_is_a_slice_nearer_the_head() -> None:
+    one, grids = cut_vertebrae(holed_volume(BROKEN), located(), SPEC)
+    both, same = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, 2)
+
+    np.testing.assert_array_equal(both[:1], one)
+    np.testing.assert_array_equal(both[1, ..., 0], both[0, ..., 1])
+    assert not np.array_equal(both[1], both[0])
+    for level in CERVICAL:
+        np.testing.assert_array_equal(same[level].affine, grids[level].affine)
 
 
 @pytest.mark.parametrize("stored", _STORED)
@@ -98,7 +110,7 @@ def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_judged(netw
     where = located(uncertain=[Level.C1, BROKEN], missing=[Level.C7])
 
     said = verdict(network, holed_volume(BROKEN), where)
-    crops, grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC)
+    (crops,), grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC)
 
     judged = set(CERVICAL) - {Level.C1, BROKEN, Level.C7}
     assert set(grids) == judged
@@ -231,7 +243,7 @@ def test_doctor_and_models_know_the_package(package: Path, capsys: pytest.Captur
 
 
 def test_the_crops_of_the_service_are_those_of_the_blocks() -> None:
-    crops, grids = cut_vertebrae(WHOLE, located(), SPEC)
+    (crops,), grids = cut_vertebrae(WHOLE, located(), SPEC)
 
     assert list(grids) == list(CERVICAL)
     for level in CERVICAL:

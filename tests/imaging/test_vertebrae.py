@@ -94,6 +94,11 @@ def test_slices_are_judged_evenly_over_a_vertebra_and_a_little_more(height: floa
     np.testing.assert_array_equal(judged_slices(height, SPEC), judged)
 
 
+@pytest.mark.parametrize(("height", "judged"), [(13.0, [4, 6, 8, 10]), (90.0, [2, 5, 8, 10])])
+def test_raised_slices_are_nearer_the_head_as_far_as_the_crop_goes(height: float, judged: list[int]) -> None:
+    np.testing.assert_array_equal(judged_slices(height, SPEC, 1), judged)
+
+
 @given(st.floats(0, 200), st.integers(1, 8), st.integers(0, 2), st.integers(0, 9))
 def test_whatever_its_height_no_slice_is_judged_twice_or_without_its_neighbours(
     height: float, slices: int, neighbours: int, more: int

@@ -23,7 +23,7 @@ from cspine.imaging.vertebrae import cell_grid, greyed, judged_slices, mask_grid
 from cspine.locating import Located
 from cspine.locating.poses import find_poses
 from cspine.modelpack import VertebraManifest
-from cspine.modelpack.views import from_views, views_of
+from cspine.modelpack.views import from_views, slice_sets, views_of
 from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VertebraSpec
@@ -44,15 +44,16 @@ class VertebraJudge:
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
         """See :class:`cspine.detection.judges.Judge`."""
-        spec = self._manifest.spec
+        spec, views = self._manifest.spec, self._manifest.views
         with clock.stage("cut"):
-            crops, grids = cut_vertebrae(volume, located, spec)
+            sets, grids = cut_vertebrae(volume, located, spec, slice_sets(views))
+        crops = sets[0]
         seen = appearance_of(crops, spec)
         forbidden = check_appearance(seen, self._manifest.appearance)
         if forbidden or seen is None:
             return Verdict.none(forbidden)
         with clock.stage("classify"):
-            outputs = [self._session.run(view[None]) for view in views_of(crops, self._manifest.views)]
+            outputs = [self._session.run(view[None]) for view in views_of(sets, views)]
             said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
         judged = np.isin(CERVICAL, list(grids))
         shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1]), grids[level]) for level in grids]
@@ -67,21 +68,31 @@ class VertebraJudge:
         )
 
 
-def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec) -> tuple[NDArray[np.float32], Mapping[Level, Grid]]:
-    """The crops of a study as the network takes them, ``(7, slices, rows, columns, channels)``, and the cells of each level.
+def cut_vertebrae(
+    volume: Volume, located: Located, spec: VertebraSpec, sets: int = 1
+) -> tuple[NDArray[np.float32], Mapping[Level, Grid]]:
+    """The crops of a study as the network takes them. Levels of uncertain names are not judged.
 
-    Levels of uncertain names are not judged.
+    Args:
+        volume: The scan.
+        located: Where its vertebrae are.
+        spec: What the network sees.
+        sets: How many sets of slices are judged, each a slice above the one before.
+
+    Returns:
+        Crops, ``(sets, 7, slices, rows, columns, channels)``, and the cells of each level in the first set.
     """
-    crops = np.zeros(spec.shape, np.float32)
+    crops = np.zeros((sets, *spec.shape), np.float32)
     sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
     poses = {level: pose for level, pose in find_poses(located.labels).items() if level in sure}
 
     def put(level: Level) -> Grid:
         grid = vertebra_grid(poses[level], spec)
         mask = sample(located.labels, mask_grid(grid)).labels == level
-        judged = judged_slices(poses[level].height_mm, spec)
-        vertebra_input(greyed(cut(volume, grid).hu, spec), mask, judged, spec, out=crops[level - 1])
-        return cell_grid(grid, judged)
+        grey, height = greyed(cut(volume, grid).hu, spec), poses[level].height_mm
+        for raised in range(sets):
+            vertebra_input(grey, mask, judged_slices(height, spec, raised), spec, out=crops[raised, level - 1])
+        return cell_grid(grid, judged_slices(height, spec))
 
     alone = threadpool_limits(1, user_api="blas")  # threads within products stand in the way of these
     with alone, ThreadPoolExecutor(min(os.cpu_count() or 1, len(CERVICAL))) as threads:

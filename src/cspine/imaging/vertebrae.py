@@ -78,12 +78,19 @@ def greyed(hu: NDArray[np.floating], spec: VertebraSpec) -> NDArray[np.uint8]:
     return np.rint(windowed(hu, spec.window_hu) * STEPS).astype(np.uint8)
 
 
-def judged_slices(height_mm: float, spec: VertebraSpec) -> NDArray[np.intp]:
-    """Which of the slices of a crop are judged, ``(slices,)``: evenly over the height of its vertebra, and a little more."""
+def judged_slices(height_mm: float, spec: VertebraSpec, raised: int = 0) -> NDArray[np.intp]:
+    """Which of the slices of a crop are judged, ``(slices,)``: evenly over the height of its vertebra, and a little more.
+
+    Args:
+        height_mm: Of the vertebra.
+        spec: What the network sees.
+        raised: By how many slices all of them lie nearer the head, as far as the crop goes.
+    """
     most = (spec.depth - 1 - 2 * spec.neighbours) / max(spec.slices - 1, 1)
     pitch = np.clip((height_mm + _MORE_MM) / spec.slices / spec.spacing_mm[0], 1.0, most)
     places = (spec.depth - 1) / 2 + (np.arange(spec.slices) - (spec.slices - 1) / 2) * pitch
-    return np.asarray(np.floor(places + 0.5), dtype=np.intp)
+    first, last = spec.neighbours, spec.depth - 1 - spec.neighbours
+    return np.asarray(np.clip(np.floor(places + 0.5) + raised, first, last), dtype=np.intp)
 
 
 def vertebra_input(

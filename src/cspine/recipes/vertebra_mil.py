@@ -1,6 +1,7 @@
 """The flagship: a close look at each vertebra, slice by slice, and a judgement of the seven together.
 
-It sees 16 slices of each vertebra, 64 x 80 mm in pixels of 0.5 mm, each with its neighbours and the mask of the vertebra.
+It sees 16 slices of each vertebra, 64 x 80 mm in pixels of 0.5 mm, each with two neighbours on either side and the mask of
+the vertebra.
 
 Command: ``cspine train vertebra_mil --data DIR -o RUN``
 Device: two processor cores, with other work beside.
@@ -17,9 +18,9 @@ from cspine.training.vertebrae.recipe import HeadSettings, PatchSettings, Verteb
 RECIPE = VertebraRecipe(
     name="vertebra_mil",
     network=VertebraMILSettings(),
-    input=VertebraSpec(spacing_mm=(1.0, 0.5, 0.5), depth=51, size=(128, 160), slices=16, neighbours=1, window_hu=(-200.0, 1700.0)),
-    patches=PatchSettings(epochs=12, batches=500),
+    input=VertebraSpec(spacing_mm=(1.0, 0.5, 0.5), depth=51, size=(128, 160), slices=16, neighbours=2, window_hu=(-200.0, 1700.0)),
+    patches=PatchSettings(epochs=24, batches=500),
     heads=HeadSettings(epochs=4, learning_rate=2e-3),
     batches=150,
-    fit=FitSettings(epochs=10, learning_rate=3e-4, fracture_map_weight=5.0),
+    fit=FitSettings(epochs=6, learning_rate=3e-4, fracture_map_weight=5.0),
 )

@@ -36,6 +36,7 @@ class StudyChance:
         offset: Added brightness, in units of the window.
         noise: Standard deviation of added noise, in units of the window.
         blurred: Whether each slice is averaged with the next.
+        raised: By how many slices those that are judged lie nearer the head.
         seed: Of the noise.
     """
 
@@ -49,13 +50,14 @@ class StudyChance:
     offset: float = 0.0
     noise: float = 0.0
     blurred: bool = False
+    raised: int = 0
     seed: int = 0
 
 
-def unchanged() -> StudyChance:
-    """What is done to a study that is judged: nothing."""
+def unchanged(raised: int = 0) -> StudyChance:
+    """What is done to a study that is judged: nothing, but that its slices may be raised."""
     nowhere = np.zeros((len(CERVICAL), 3), np.intp)
-    return StudyChance(nowhere, nowhere)
+    return StudyChance(nowhere, nowhere, raised=raised)
 
 
 def draw_study_chance(rng: np.random.Generator, settings: CropChance, recipe: VertebraRecipe) -> StudyChance:
@@ -120,7 +122,7 @@ def _vertebra(study: StudyCrops, i: int, chance: StudyChance, recipe: VertebraRe
     grey = _recoloured(grey, chance, i)
     if chance.mirrored:
         grey, marks, mask = grey[..., ::-1], marks[..., ::-1], mask[..., ::-1]
-    judged = judged_slices(study.heights_mm[i] * chance.heights[i], spec)
+    judged = judged_slices(study.heights_mm[i] * chance.heights[i], spec, chance.raised)
     vertebra_input(grey, mask, judged, spec, out)
     return where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=bool(study.broken[i]))
 

@@ -4,6 +4,8 @@ from cspine.modelpack import TrainingData, VertebraManifest
 from cspine.results import DISCLAIMER
 from cspine.training.card import PATIENTS, PHANTOMS, threshold_row
 
+_VIEWS = {1: "as it is", 2: "as it is and mirrored", 4: "as it is and mirrored, on two sets of slices next to one another"}
+
 
 def vertebra_card(manifest: VertebraManifest, held_out: int, calibrated: int, difference: float) -> str:
     """The card of a package.
@@ -31,8 +33,8 @@ A `{training.recipe}` network. Around each of C1 to C7 that the localiser finds 
 spread over the height of the vertebra: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm, {low:g} to {high:g} HU, each
 with {spec.neighbours} neighbour(s) {z:g} mm above and below and the mask of the vertebra. Attention weighs the slices; then the
 seven vertebrae and the study are judged together. A map of cells of 4 mm says where it looks broken. The study is judged
-{manifest.views} time(s), as it is and mirrored; the mean is what is said. Scores become probabilities by a line through their
-logits (Platt, 1999).
+{manifest.views} time(s), {_VIEWS[manifest.views]}; the mean is what is said. Scores become probabilities by a
+line through their logits (Platt, 1999).
 
 ## Intended use
 

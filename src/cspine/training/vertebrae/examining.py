@@ -49,9 +49,9 @@ class VertebraExaminer:
         seen, looked = [], []
         for number, study in enumerate(studies, 1):
             reporter.say(f"judging study {number} of {len(studies)}")
-            fed, targets = study_input(study, unchanged(), self.recipe)
-            seen.append(views_by(model, fed))
+            seen.append(views_by(model, study, self.recipe))
             if places:
+                fed, targets = study_input(study, unchanged(), self.recipe)
                 known = fracture_bit(study, self.recipe) is not None
                 looked.append(_places(study, seen[-1], _Known(own_cells_of(fed), targets) if known else None))
         return Examined(scores_of(studies, seen), tuple(looked))

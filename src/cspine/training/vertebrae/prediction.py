@@ -7,24 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.evaluation import StudyScores
-from cspine.modelpack.views import Views, from_views, views_of
+from cspine.modelpack.views import Views, from_views, slice_sets, views_of
 from cspine.training.vertebrae.batches import study_input, unchanged
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.recipe import VertebraRecipe
 
-VIEWS = 2
+VIEWS = 4
 """How often a study is judged."""
 
 
-def views_by(model: keras.Model, crops: NDArray[np.float32]) -> Views:
-    """What a network says about the crops of a study, ``(7, slices, rows, columns, channels)``."""
-    said = [model.predict_on_batch(view[None]) for view in views_of(crops, VIEWS)]
+def study_views(study: StudyCrops, recipe: VertebraRecipe, views: int = VIEWS) -> NDArray[np.float32]:
+    """A study as often as it is judged, ``(views, 7, slices, rows, columns, channels)``."""
+    sets = [study_input(study, unchanged(raised), recipe)[0] for raised in range(slice_sets(views))]
+    return views_of(np.stack(sets), views)
+
+
+def views_by(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> Views:
+    """What a network says about a study."""
+    said = [model.predict_on_batch(view[None]) for view in study_views(study, recipe)]
     return from_views({name: np.concatenate([np.asarray(one[name]) for one in said]) for name in said[0]})
 
 
 def all_views(model: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> list[Views]:
     """What a network says about some studies."""
-    return [views_by(model, study_input(study, unchanged(), recipe)[0]) for study in studies]
+    return [views_by(model, study, recipe) for study in studies]
 
 
 def scores_of(studies: Sequence[StudyCrops], seen: Sequence[Views]) -> StudyScores:
