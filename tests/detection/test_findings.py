@@ -55,5 +55,5 @@ def test_what_views_do_not_agree_on_is_a_reason_to_mind() -> None:
     (reason,) = what_to_mind(manifest, unsure, levels)
 
     assert reason.code == "unsure"
-    assert reason.text.endswith("once above and once below the threshold of C2, C5, any fracture.")
+    assert reason.text.endswith("above, in others below the threshold of C2, C5, any fracture.")
     assert what_to_mind(manifest, sure, tuple(replace(level, judgement=sure) for level in levels)) == ()

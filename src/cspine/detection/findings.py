@@ -78,7 +78,7 @@ def what_to_mind(manifest: Manifest, overall: Judgement | None, levels: tuple[Le
     unsure = [finding.level.name for finding in levels if finding.judgement is not None and not finding.judgement.sure]
     unsure += ["any fracture"] * (overall is not None and not overall.sure)
     if unsure:
-        text = f"Judged as it is and mirrored, the scan is once above and once below the threshold of {', '.join(unsure)}."
+        text = f"In some views the scan is above, in others below the threshold of {', '.join(unsure)}."
         reasons.append(Reason("unsure", text))
     return tuple(reasons)
 

@@ -5,8 +5,8 @@ the vertebra.
 
 Command: ``cspine train vertebra_mil --data DIR -o RUN``
 Device: two processor cores, with other work beside.
-Time: 84 minutes for 432 synthetic studies, after cutting crops, twice 3 processor seconds a study.
-Score: docs/models.md.
+Time: 46 minutes for 432 synthetic studies, after cutting crops, twice 3 processor seconds a study.
+Score: AUROC 0.903 for any fracture, 0.937 for a level, on unseen necks; docs/models.md.
 Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or where the localiser finds them.
 """
 

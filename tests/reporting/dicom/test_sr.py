@@ -80,13 +80,13 @@ def test_what_several_views_say_stands_as_a_comment(made: Make, tmp_path: Path) 
     groups = sr.srread(tmp_path / "result_sr.dcm").content
     (whole,) = [group for group in groups.get_image_measurement_groups() if _site(group) == "122494005"]
     assert next(str(item.TextValue) for item in whole[0].ContentSequence if _is_comment(item)) == (
-        "As it is and mirrored: 45 to 66 %, unsure"
+        "Over all views of the scan: 45 to 66 %, unsure"
     )
     said = {
         group.tracking_identifier: [str(item.TextValue) for item in group[0].ContentSequence if _is_comment(item)]
         for group in groups.get_volumetric_roi_measurement_groups()
     }
-    assert said["C2"] == ["As it is and mirrored: < 1 to 40 %"]
+    assert said["C2"] == ["Over all views of the scan: < 1 to 40 %"]
     assert said["C3"] == []
 
 

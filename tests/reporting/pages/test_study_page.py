@@ -175,10 +175,10 @@ def test_what_two_views_say_is_shown_and_what_they_do_not_agree_on_is_called_uns
 
     words = _words(_page(replace(examination, result=seen), broken_neck))
 
-    assert "Probability of any fracture 80 % 70–90 % as it is and mirrored threshold 50 %" in words
-    assert "Mirrored too 70–90 % 48–71 % unsure Threshold" in words
+    assert "Probability of any fracture 80 % 70–90 % over all views of the scan threshold 50 %" in words
+    assert "Views 70–90 % 48–71 % unsure Threshold" in words
     assert "C4 62 % (48–71 %) unsure · threshold 50 %" in words
-    assert "Mirrored too" not in _words(_page(examination, broken_neck))
+    assert "Views" not in _words(_page(examination, broken_neck))
 
 
 _STUDY_NOUNS = (nouns.Verdict, nouns.Cell, nouns.Panel, nouns.Fact, nouns.Window, pictures.Picture, pictures.Mark)

@@ -176,7 +176,7 @@ def _several(judgement: Judgement | None) -> str:
     if judgement is None or not said:
         return ""
     low, _, high = said.partition("–")
-    return f"As it is and mirrored: {f'{low} to {high}' if high else said}{'' if judgement.sure else ', unsure'}"
+    return f"Over all views of the scan: {f'{low} to {high}' if high else said}{'' if judgement.sure else ', unsure'}"
 
 
 def _with_comments(group: Any, *texts: str) -> Any:
