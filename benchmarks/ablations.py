@@ -56,7 +56,7 @@ ROWS = (
     ),
     Row("without_patches", "no first part: whole studies from the start", "--set patches.epochs=0 --set fit.epochs=4"),
     Row("without_mixup", "no mixed studies", "--set chance.mixup=0"),
-    Row("bridged", "a backbone with bridges", "--set network.residual=true"),
+    Row("plain", "a backbone without bridges", "--set network.residual=false"),
     Row("wide", "a wider backbone", "--set network.widths=32,48,64,96"),
     Row("half_resolution", "pixels of 1 mm", "--set input.spacing_mm=1,1,1 --set input.size=64,80 --set patches.size=32,32"),
 )
