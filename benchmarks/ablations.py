@@ -22,8 +22,7 @@ from benchmarks import command
 
 BUDGET = (
     "--set patches.epochs=4 --set patches.batches=400 --set heads.epochs=3 --set fit.epochs=1 --set batches=100 "
-    "--set fit.learning_rate=5e-4 --set fit.threads=1 --set split.folds=10 "
-    "--set crops.found=false"
+    "--set fit.learning_rate=5e-4 --set fit.threads=1 --set split.folds=10 --set crops.found=false"
 )
 """Short: what differs after it need not differ as much after a long training."""
 

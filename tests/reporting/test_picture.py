@@ -59,6 +59,13 @@ def test_the_most_suspicious_level_comes_first(broken_result: StudyResult) -> No
     assert len(most_suspicious(broken_result)) == 2
 
 
+def test_a_level_of_eleven_percent_is_nearer_to_half_than_one_percent_to_a_fifth(broken_result: StudyResult) -> None:
+    said = {"C2": Judgement(0.11, 0.49), "C5": Judgement(0.01, 0.19)}
+    levels = tuple(replace(one, judgement=said.get(one.level.name)) for one in broken_result.levels)
+
+    assert [one.level.name for one in most_suspicious(replace(broken_result, levels=levels))] == ["C2", "C5"]
+
+
 def test_the_file_is_a_picture(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
     (name,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["png"]).files
 

@@ -160,7 +160,7 @@ def test_where_nothing_is_above_its_threshold_the_highest_level_is_shown(broken_
     page = study_page(Examination(replace(broken_result, overall=Judgement(0.4, 0.5), levels=calm)), broken_neck)
 
     assert [panel.cell.name for panel in page.panels] == ["C6"]
-    assert "Highest probability, below its threshold C6 30 %" in _words(to_html(page))
+    assert "Nearest to its threshold, and below it C6 30 %" in _words(to_html(page))
 
 
 def test_what_two_views_say_is_shown_and_what_they_do_not_agree_on_is_called_unsure(

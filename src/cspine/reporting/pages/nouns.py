@@ -115,7 +115,7 @@ class StudyPage:
         caution: What to mind about whom the model has seen; may be empty.
         strip: ``Any`` and C1..C7; empty where nothing was judged.
         panels: Levels to look at, the most suspicious first.
-        alarm: Whether the panels are those above their threshold, or the highest one below.
+        alarm: Whether the panels are those above their threshold, or the nearest one below.
         seen: What a scan shows that was not judged.
         scout: The spine from the side, as high as the stack.
         stack: The slices to scroll through.

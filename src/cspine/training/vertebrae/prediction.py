@@ -16,10 +16,10 @@ VIEWS = 4
 """How often a study is judged."""
 
 
-def study_views(study: StudyCrops, recipe: VertebraRecipe, views: int = VIEWS) -> NDArray[np.float32]:
+def study_views(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
     """A study as often as it is judged, ``(views, 7, slices, rows, columns, channels)``."""
-    sets = [study_input(study, unchanged(raised), recipe)[0] for raised in range(slice_sets(views))]
-    return views_of(np.stack(sets), views)
+    sets = [study_input(study, unchanged(raised), recipe)[0] for raised in range(slice_sets(VIEWS))]
+    return views_of(np.stack(sets), VIEWS)
 
 
 def views_by(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> Views:
