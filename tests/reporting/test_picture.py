@@ -61,7 +61,8 @@ def test_the_most_suspicious_level_comes_first(broken_result: StudyResult) -> No
 
 def test_a_level_of_eleven_percent_is_nearer_to_half_than_one_percent_to_a_fifth(broken_result: StudyResult) -> None:
     said = {"C2": Judgement(0.11, 0.49), "C5": Judgement(0.01, 0.19)}
-    levels = tuple(replace(one, judgement=said.get(one.level.name)) for one in broken_result.levels)
+    quiet = Judgement(0.0001, 0.5)
+    levels = tuple(replace(one, judgement=one.judgement and said.get(one.level.name, quiet)) for one in broken_result.levels)
 
     assert [one.level.name for one in most_suspicious(replace(broken_result, levels=levels))] == ["C2", "C5"]
 
