@@ -47,6 +47,11 @@ ROWS = (
     Row("without_mask", "no mask channel", "--set input.masked=false"),
     Row("without_neighbours", "no slices above and below as channels", "--set input.neighbours=0"),
     Row("one_neighbour", "one slice above and below, not two", "--set input.neighbours=1"),
+    Row(
+        "outline_alone",
+        "no cells beside the vertebra's own, nor slices farther beyond it",
+        "--set input.beside=0 --set input.margin_mm=3",
+    ),
     Row("without_tokens", "each vertebra alone; any fracture is their noisy-OR", "--set network.mixers=0"),
     Row(
         "without_jitter",
@@ -55,6 +60,7 @@ ROWS = (
     ),
     Row("without_patches", "no first part: whole studies from the start", "--set patches.epochs=0 --set fit.epochs=4"),
     Row("without_mixup", "no mixed studies", "--set chance.mixup=0"),
+    Row("without_close", "nothing is looked at between the stem and the first pooling", "--set network.close=0"),
     Row("plain", "a backbone without bridges", "--set network.residual=false"),
     Row("wide", "a wider backbone", "--set network.widths=32,48,64,96"),
     Row("half_resolution", "pixels of 1 mm", "--set input.spacing_mm=1,1,1 --set input.size=64,80 --set patches.size=32,32"),

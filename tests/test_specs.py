@@ -38,3 +38,9 @@ def test_all_slices_that_are_judged_are_cut_and_cells_fill_them(change: dict[str
         GeometryError, match="cuts all slices and neighbours that it judges, with rows and columns in multiples of 8"
     ):
         replace(SPEC, **change)
+
+
+@pytest.mark.parametrize("change", [{"margin_mm": -1.0}, {"beside": -0.1}, {"beside": 1.1}])
+def test_what_lies_around_a_vertebra_counts_no_less_than_nothing_and_no_more_than_all(change: dict[str, Any]) -> None:
+    with pytest.raises(GeometryError, match=r"a margin of 0 or more and a share beside in 0\.\.1"):
+        replace(SPEC, **change)

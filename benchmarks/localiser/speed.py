@@ -27,7 +27,7 @@ from cspine.locating.finding import is_sure, neck_window
 from cspine.locating.looking import covering_grid, look_again, windows
 from cspine.locating.refining import refine
 from cspine.modelpack import load_localiser
-from cspine.networks.settings import UNet3DSettings
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
 from cspine.runtime import Engine, Session, open_session
 from cspine.specs import VolumeSpec
@@ -71,7 +71,7 @@ def main() -> None:
     volume = read_study(options.study).volume
     print(f"{volume.hu.shape} voxels of {[round(side, 2) for side in volume.grid.spacing_mm]} mm")
     before = _peak_mib()
-    rounds = [_ours(volume, options.localiser) for _ in range(options.rounds + 1)][1:]
+    rounds = [stages_s(volume, options.localiser) for _ in range(options.rounds + 1)][1:]
     stages = {stage: statistics.median(one[stage] for one in rounds) for stage in rounds[0]}
     ours = statistics.median(sum(one.values()) for one in rounds)
     print("  ".join(f"{stage} {seconds:.2f}" for stage, seconds in stages.items()) + f"  all {ours:.2f} s")
@@ -82,8 +82,8 @@ def main() -> None:
     print(f"ratio: {theirs / ours:.1f}")
 
 
-def _ours(volume: Volume, path_or_name: str | None) -> dict[str, float]:
-    """Seconds by stage, with networks that are loaded."""
+def stages_s(volume: Volume, path_or_name: str | None) -> dict[str, float]:
+    """Seconds by stage of locating a scan, with networks that are loaded."""
     package = load_localiser(path_or_name)
     manifest = package.manifest
     if manifest.fine is None:

@@ -3,7 +3,8 @@
 ``python -m benchmarks.speed --data DIR [--torch PYTHON] [--transfer]`` judges one study of about 320 slices of 512 x 512, a phantom
 of full size, which is made into DIR if nothing is there: stage by stage, the median of several times. Then the same neck in 100 to
 1000 slices. First it says what the machine could do. ``--torch`` names a Python that has PyTorch, and times what won RSNA 2022
-beside it, ``--transfer`` a U-Net with InceptionResNetV2 on every slice; all in one run, one after the other.
+beside it, all of ours and its networks alone against its networks alone; ``--transfer`` a U-Net with InceptionResNetV2 on every
+slice. All in one run, one after the other.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.localiser.speed import stages_s
 from benchmarks.speed.machine import measure
 from cspine.detection import Detector
 from cspine.geometry import Grid
@@ -58,12 +60,13 @@ def main() -> None:
     study = read_study(folder)
     print(f"{folder.name}: {study.volume.hu.shape} voxels of {[round(s, 2) for s in study.volume.grid.spacing_mm]} mm")
     print(f"folder to result: {_rounds(detector, folder, _ROUNDS)}")
-    for count in _GROWTH:
-        print(f"{count} slices, in memory: {_in_memory(detector, _with_slices(study, count))}")
+    grown = {count: _in_memory(detector, _with_slices(study, count)) for count in _GROWTH}
+    for count, stages in grown.items():
+        print(f"{count} slices, in memory: {stages}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"memory at most: {peak:.0f} MiB, with {_GROWTH[-1]} slices of {_SIDE} x {_SIDE} in it")
     if options.torch:
-        _winner(options.torch)
+        _winner(options.torch, grown[_SLICES], _locating_networks(_with_slices(study, _SLICES)))
     if options.transfer:
         _transfer(study)
 
@@ -104,14 +107,25 @@ def _study(data: Path) -> Path:
     return min(folders, key=lambda folder: abs(len(list(folder.glob("*.dcm"))) - _SLICES))
 
 
-def _winner(python: Path) -> None:
+def _locating_networks(study: Study) -> float:
+    """Median seconds of the networks of the localiser alone."""
+    rounds = [stages_s(study.volume, None) for _ in range(_MORE_ROUNDS + 1)][1:]
+    return statistics.median(one["first network"] + one["second network"] for one in rounds)
+
+
+def _winner(python: Path, ours: Stages, locating: float) -> None:
     script = Path(__file__).with_name("winner.py")
     done = subprocess.run([str(python), str(script)], check=True, capture_output=True, text=True)
     told = json.loads(done.stdout.splitlines()[-1])
     both = told["unet_s"] + told["slices_s"]
+    networks = locating + ours.seconds["classify"]
     print(
         f"the winner's arrangement, PyTorch {told['torch']}, {told['threads']} threads: U-Net {told['unet_s']:.2f} s, "
         f"105 slices {told['slices_s']:.2f} s, together {both:.2f} s, without reading, sampling and cutting"
+    )
+    print(
+        f"all of ours on {_SLICES} slices in memory {ours.total:.2f} s: {both / ours.total:.1f} times; "
+        f"its networks alone {networks:.2f} s: {both / networks:.1f} times"
     )
 
 

@@ -15,13 +15,17 @@ from cspine.cli.doctor import check_package
 from cspine.datasets import Case, SliceBox
 from cspine.evaluation import StudyScores
 from cspine.modelpack import OwnOverall, TrainingData, VertebraManifest, load_package
+from cspine.training.export import TOLERANCE
 from cspine.training.labels import BOX_BIT
 from cspine.training.stacks import Stack
+from cspine.training.vertebrae import export
+from cspine.training.vertebrae.export import NARROW
 from tests.coded import coded_volume, shade_hu
 from tests.training.folders import write_data_set
 
 SETTINGS = {
     "network.widths": "4,4,4,4",
+    "network.close": "4",
     "network.width": "8",
     "network.mixers": "1",
     "network.heads": "2",
@@ -140,7 +144,7 @@ def test_a_package_says_what_it_is_and_repeats_its_samples(package: Path, capsys
     assert isinstance(loaded.manifest, VertebraManifest)
     assert loaded.manifest.training_data is TrainingData.PHANTOMS
     assert type(loaded.manifest.calibration) is OwnOverall
-    assert loaded.manifest.views == 4
+    assert loaded.manifest.views == 2
     assert "six necks of blocks" in loaded.card
     assert "4 slices across the spine" in loaded.card
     assert checked.problem is None
@@ -149,6 +153,30 @@ def test_a_package_says_what_it_is_and_repeats_its_samples(package: Path, capsys
     assert 0 <= network.difference <= network.tolerance
     assert main(["models", str(package)]) == Exit.DONE
     assert "kind       vertebrae" in capsys.readouterr().out
+
+
+def test_a_package_may_be_calculated_in_half_precision(trained: Trained, tmp_path: Path) -> None:
+    command = ["export", str(trained.run), "--data", str(trained.data), "-o", str(tmp_path / "package"), "--precision", "bf16"]
+
+    assert main(command) == Exit.DONE
+
+    (network,) = load_package(tmp_path / "package").manifest.networks
+    assert (network.precision, network.tolerance) == ("bf16", NARROW)
+    assert "in bf16, as it is served" in (tmp_path / "package" / "card.md").read_text()
+    assert check_package(str(tmp_path / "package")).problem is None
+
+
+def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "difference", lambda *_, **__: 1.01 * NARROW)
+    command = ["export", str(trained.run), "--data", str(trained.data), "-o", str(tmp_path / "package"), "--precision", "bf16"]
+
+    assert main(command) == Exit.DONE
+
+    (network,) = load_package(tmp_path / "package").manifest.networks
+    assert (network.precision, network.tolerance) == ("f32", TOLERANCE)
+    assert "bf16" not in (tmp_path / "package" / "card.md").read_text()
 
 
 def test_a_package_judges_a_study_as_the_run_judges_it(

@@ -154,4 +154,17 @@ def test_a_cell_is_a_vertebra_s_own_from_two_hundredths_of_it_on() -> None:
     crop = np.zeros((1, 16, 16, 4), np.float32)
     crop[0, 0, 0, 3], crop[0, 0, 8:10, 3], crop[0, 8:, 8:, :3] = 1.0, 1.0, 1.0
 
-    np.testing.assert_array_equal(own_cells(crop), [[[False, True], [False, False]]])
+    np.testing.assert_array_equal(own_cells(crop, SPEC), [[[False, True], [False, False]]])
+
+
+def test_cells_beside_a_vertebra_are_its_own_where_they_count_enough() -> None:
+    crop = np.zeros((2, 32, 32, 4), np.float32)
+    crop[0, :8, :8, 3] = 0.1
+
+    near = [[True, True, False, False], [True, True, False, False], [False] * 4, [False] * 4]
+    np.testing.assert_array_equal(own_cells(crop, replace(SPEC, beside=0.3)), [near, np.zeros((4, 4), bool)])
+    np.testing.assert_array_equal(own_cells(crop, replace(SPEC, beside=0.1)).sum(), 1)
+
+
+def test_a_margin_spreads_what_is_judged_beyond_the_vertebra() -> None:
+    np.testing.assert_array_equal(judged_slices(9.0, replace(SPEC, margin_mm=7.0)), judged_slices(13.0, SPEC))

@@ -1,9 +1,9 @@
-"""A study judged as it is and mirrored, on one set of slices or two."""
+"""A study judged as it is and mirrored on the next slices."""
 
 import numpy as np
 import pytest
 
-from cspine.modelpack.views import from_views, slice_sets, views_of
+from cspine.modelpack.views import from_views, views_of
 
 
 def said(views: int) -> dict[str, np.ndarray]:
@@ -19,17 +19,11 @@ def said(views: int) -> dict[str, np.ndarray]:
 def test_every_other_view_is_mirrored() -> None:
     crops = np.random.default_rng(0).random((2, 7, 2, 8, 8, 4), dtype=np.float32)
 
-    seen = views_of(crops, 4)
+    seen = views_of(crops)
 
-    np.testing.assert_array_equal(seen[::2], crops)
-    np.testing.assert_array_equal(seen[1::2, :, :, :, 0], crops[:, :, :, :, -1])
-    np.testing.assert_array_equal(views_of(crops[:1], 2), seen[:2])
-    np.testing.assert_array_equal(views_of(crops[:1], 1), crops[:1])
-
-
-@pytest.mark.parametrize(("views", "sets"), [(1, 1), (2, 1), (4, 2)])
-def test_a_set_of_slices_is_judged_as_it_is_and_mirrored(views: int, sets: int) -> None:
-    assert slice_sets(views) == sets
+    np.testing.assert_array_equal(seen[0], crops[0])
+    np.testing.assert_array_equal(seen[1, :, :, :, 0], crops[1, :, :, :, -1])
+    np.testing.assert_array_equal(views_of(crops[:1]), crops[:1])
 
 
 def test_the_map_of_a_mirrored_view_is_turned_back() -> None:
@@ -54,18 +48,6 @@ def test_scores_are_the_mean_of_logits_and_attention_that_of_weights() -> None:
     np.testing.assert_allclose(seen.each, np.concatenate([given["overall"], given["fracture"]], axis=1))
     assert np.all((seen.scores >= seen.each.min(axis=0)) & (seen.scores <= seen.each.max(axis=0)))
     np.testing.assert_allclose(seen.attention, given["attention"].mean(axis=0))
-
-
-def test_places_are_those_of_the_first_set_of_slices_and_scores_those_of_all() -> None:
-    given = said(4)
-
-    seen, first = from_views(given), from_views({name: output[:2] for name, output in given.items()})
-
-    np.testing.assert_array_equal(seen.cells, first.cells)
-    np.testing.assert_array_equal(seen.attention, first.attention)
-    assert seen.each.shape == (4, 8)
-    assert np.all((seen.scores >= seen.each.min(axis=0)) & (seen.scores <= seen.each.max(axis=0)))
-    assert not np.allclose(seen.scores, first.scores)
 
 
 def test_a_single_view_says_what_it_says() -> None:

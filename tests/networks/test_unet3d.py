@@ -7,8 +7,8 @@ import pytest
 
 from cspine.errors import UsageError
 from cspine.networks.loading import load_network
-from cspine.networks.settings import UNet3DSettings
 from cspine.networks.unet3d import UNet3D
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
 from cspine.training.losses import KnownDiceCrossentropy
 

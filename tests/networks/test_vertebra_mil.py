@@ -10,8 +10,8 @@ import pytest
 
 from cspine.errors import UsageError
 from cspine.networks.loading import load_network
-from cspine.networks.settings import VertebraMILSettings
 from cspine.networks.vertebra_mil import VertebraMIL
+from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.runtime import Engine, open_session
 from cspine.specs import VertebraSpec
 from cspine.training.conversion import write_ir
@@ -20,7 +20,7 @@ from cspine.training.vertebrae.export import SERVED
 from cspine.training.vertebrae.fitting import losses, weights
 
 SPEC = VertebraSpec(spacing_mm=(1.0, 1.0, 1.0), depth=12, size=(32, 48), slices=4, neighbours=1, window_hu=(-200.0, 1800.0))
-SETTINGS = VertebraMILSettings(widths=(4, 4, 6, 8), residual=True, width=8, mixers=1, heads=2, dropout=0.1)
+SETTINGS = VertebraMILSettings(widths=(4, 4, 6, 8), close=5, residual=True, width=8, mixers=1, heads=2, dropout=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,26 @@ def test_it_says_of_levels_slices_and_cells_how_much_they_look_broken(network: k
     }
     assert all(answer.min() >= 0 and answer.max() <= 1 for answer in said.values())
     np.testing.assert_allclose(said["attention"].sum(axis=-1), 1, atol=1e-5)
+
+
+def test_cells_beside_the_vertebra_count_as_its_own_as_the_input_says() -> None:
+    slices = crops(1).reshape(-1, *crops(1).shape[3:])
+
+    narrow, wide = (
+        np.asarray(SETTINGS.build(replace(SPEC, beside=beside), seed=3).get_layer("own_cells")(slices)) for beside in (0.0, 0.5)
+    )
+
+    np.testing.assert_array_equal(narrow[0, :, 2, 0], [0, 1, 1, 0])
+    np.testing.assert_array_equal(wide[0, :, 2, 0], [0.5, 1, 1, 0.5])
+
+
+@pytest.mark.parametrize("close", [0, 5])
+def test_slices_are_looked_at_closely_before_they_are_pooled(close: int) -> None:
+    built = replace(SETTINGS, close=close).build(SPEC, seed=3)
+
+    close_by = [layer.output.shape for layer in built.layers if layer.name == "bridge1"]
+    assert close_by == ([(None, 16, 24, close)] if close else [])
+    assert built.get_layer("pool2").input.shape == (None, 16, 24, close or 4)
 
 
 def test_it_comes_back_from_disk_bit_for_bit_with_every_argument(network: keras.Model, tmp_path: Path) -> None:

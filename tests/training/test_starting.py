@@ -8,8 +8,8 @@ import pytest
 
 from cspine.errors import PackageError, TrainingError
 from cspine.modelpack import load_localiser
-from cspine.networks.settings import UNet3DSettings
 from cspine.networks.unet3d import of_any_window
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.recipes import load_recipe
 from cspine.training.localiser.recipe import LocaliserRecipe
 from cspine.training.refiner.recipe import RefinerRecipe

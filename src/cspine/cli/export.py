@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["f32", "bf16"],
         default="f32",
-        help="of a localiser: how it may be calculated; a network that bf16 moves too far stays in f32 (default: f32)",
+        help="how a localiser, or a network that judges vertebra by vertebra, may be calculated; a network that bf16 moves too far "
+        "stays in f32 (default: f32)",
     )
     parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
     parser.add_argument("--name", help="name of the package (default: that of its folder)")
@@ -81,10 +82,10 @@ def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argp
     from cspine.training.vertebrae.crops import Cutting, Finder, prepare_crops
     from cspine.training.vertebrae.export import export_vertebrae
 
-    if options.data is None or options.refiner is not None or options.precision != "f32":
-        raise UsageError(
-            "A network that judges is exported with --data DIR, the data set of its run, and without --refiner and --precision."
-        )
+    if options.data is None or options.refiner is not None:
+        raise UsageError("A network that judges is exported with --data DIR, the data set of its run, and without --refiner.")
+    if options.precision != "f32" and not isinstance(recipe, VertebraRecipe):
+        raise UsageError("A network that judges slices is exported in f32, without --precision.")
     cases = same_cases(current, options.data)
     phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
     request = PackageRequest(
@@ -93,6 +94,7 @@ def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argp
         fold=options.fold,
         data=options.describe or f"{current.facts.studies} studies of {current.facts.data}",
         training_data=TrainingData(options.trained_on or phantoms),
+        precision=options.precision,
         figures=_figures(options.evaluation) if options.evaluation else (),
     )
     held_out = [case for case in cases if current.facts.folds[case.study_uid] == options.fold]

@@ -23,7 +23,7 @@ from cspine.imaging.vertebrae import cell_grid, greyed, judged_slices, mask_grid
 from cspine.locating import Located
 from cspine.locating.poses import find_poses
 from cspine.modelpack import VertebraManifest
-from cspine.modelpack.views import from_views, slice_sets, views_of
+from cspine.modelpack.views import from_views, views_of
 from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VertebraSpec
@@ -44,19 +44,19 @@ class VertebraJudge:
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
         """See :class:`cspine.detection.judges.Judge`."""
-        spec, views = self._manifest.spec, self._manifest.views
+        spec = self._manifest.spec
         with clock.stage("cut"):
-            sets, grids = cut_vertebrae(volume, located, spec, slice_sets(views))
+            sets, grids = cut_vertebrae(volume, located, spec, self._manifest.views)
         crops = sets[0]
         seen = appearance_of(crops, spec)
         forbidden = check_appearance(seen, self._manifest.appearance)
         if forbidden or seen is None:
             return Verdict.none(forbidden)
         with clock.stage("classify"):
-            outputs = [self._session.run(view[None]) for view in views_of(sets, views)]
+            outputs = [self._session.run(view[None]) for view in views_of(sets)]
             said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
         judged = np.isin(CERVICAL, list(grids))
-        shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1]), grids[level]) for level in grids]
+        shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
         spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
         counted = np.concatenate([[judged.any()], judged])
         return Verdict(

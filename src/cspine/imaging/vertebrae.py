@@ -13,9 +13,6 @@ from cspine.specs import FRACTURE_CELL, MASK_STEP, VertebraSpec
 STEPS = 255
 """Crops are kept in so many steps of grey, far finer than noise; the service rounds alike."""
 
-_MORE_MM = 3.0
-"""What is judged beyond the height of a vertebra: it may be off."""
-
 _LEAST = 0.02
 """Cells of which the vertebra has less are not its own."""
 
@@ -87,7 +84,7 @@ def judged_slices(height_mm: float, spec: VertebraSpec, raised: int = 0) -> NDAr
         raised: By how many slices all of them lie nearer the head, as far as the crop goes.
     """
     most = (spec.depth - 1 - 2 * spec.neighbours) / max(spec.slices - 1, 1)
-    pitch = np.clip((height_mm + _MORE_MM) / spec.slices / spec.spacing_mm[0], 1.0, most)
+    pitch = np.clip((height_mm + spec.margin_mm) / spec.slices / spec.spacing_mm[0], 1.0, most)
     places = (spec.depth - 1) / 2 + (np.arange(spec.slices) - (spec.slices - 1) / 2) * pitch
     first, last = spec.neighbours, spec.depth - 1 - spec.neighbours
     return np.asarray(np.clip(np.floor(places + 0.5) + raised, first, last), dtype=np.intp)
@@ -135,8 +132,8 @@ def cell_grid(crop: Grid, judged: NDArray[np.intp]) -> Grid:
     return replace(crop, shape=(len(judged), crop.shape[1] // FRACTURE_CELL, crop.shape[2] // FRACTURE_CELL), affine=affine)
 
 
-def own_cells(crop: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which cells of a crop ``(slices, rows, columns, channels)`` hold some of the vertebra.
+def own_cells(crop: NDArray[np.float32], spec: VertebraSpec) -> NDArray[np.bool_]:
+    """Which cells of a crop ``(slices, rows, columns, channels)`` hold some of the vertebra, or lie beside such.
 
     Returns:
         ``(slices, rows / 8, columns / 8)``.
@@ -144,4 +141,6 @@ def own_cells(crop: NDArray[np.float32]) -> NDArray[np.bool_]:
     cell = FRACTURE_CELL
     count, rows, columns, _ = crop.shape
     share = crop[..., -1].reshape(count, rows // cell, cell, columns // cell, cell).mean(axis=(2, 4))
+    if spec.beside:
+        share = np.maximum(share, spec.beside * ndimage.maximum_filter(share, (1, 3, 3), mode="constant"))
     return np.asarray(share >= _LEAST)

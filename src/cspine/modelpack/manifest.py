@@ -237,8 +237,7 @@ class VertebraManifest(Manifest):
 
     Attributes:
         spec: What the network is fed.
-        views: How often a study is judged, mirrored every other time, the last two times of four on the next slices; see
-            :mod:`cspine.modelpack.views`.
+        views: How often a study is judged, the second time mirrored and on the next slices; see :mod:`cspine.modelpack.views`.
         appearance: What its vertebrae may look like.
     """
 
@@ -251,8 +250,8 @@ class VertebraManifest(Manifest):
 
     def __post_init__(self) -> None:
         Manifest.__post_init__(self)
-        if self.views not in (1, 2, 4):
-            raise PackageError(f"A study is judged as it is, mirrored too, or so twice: 1, 2 or 4 views. Received: {self.views}")
+        if self.views not in (1, 2):
+            raise PackageError(f"A study is judged as it is, or mirrored too: 1 view or 2. Received: {self.views}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A study judged as it is and mirrored, and so again on the next slices: the mean is said, how far they part is how sure it is.
+"""A study judged as it is, and mirrored on the next slices: the mean is what is said, how far they part is how sure it is.
 
 Training's evaluation and the service both call this, so that what is measured is what is served.
 """
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from cspine.modelpack.calibration import logits
 
-_SIDES = 2
-"""Views of one set of slices."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
@@ -25,7 +22,7 @@ class Views:
         cells: How strongly each cell speaks for a fracture, 0..1, ``(7, slices, rows / 8, columns / 8)``.
         attention: How much each slice counts, ``(7, slices)``.
 
-    Where a study is judged on two sets of slices, cells and slices are those of the first.
+    Cells and slices lie where those of the first view do; those of the second are a slice nearer the head.
     """
 
     scores: NDArray[np.float64]
@@ -34,22 +31,13 @@ class Views:
     attention: NDArray[np.float32] = field(repr=False)
 
 
-def slice_sets(views: int) -> int:
-    """On how many sets of slices a study is judged that is judged so often; each is raised by a slice above the one before."""
-    return max(views // _SIDES, 1)
-
-
-def views_of(crops: NDArray[np.float32], views: int) -> NDArray[np.float32]:
-    """A study as often as it is judged, each set of slices as it is and mirrored.
+def views_of(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The views of a study, of its sets of slices, each a slice nearer the head than the one before; every other is mirrored.
 
     Args:
-        crops: Of as many sets of slices as :func:`slice_sets` says, ``(sets, 7, slices, rows, columns, channels)``.
-        views: How often it is judged.
-
-    Returns:
-        ``(views, 7, slices, rows, columns, channels)``.
+        crops: As many sets as there are views, ``(views, 7, slices, rows, columns, channels)``.
     """
-    return np.stack([side for one in crops for side in (one, one[..., ::-1, :])][:views])
+    return np.stack([one[..., ::-1, :] if number % 2 else one for number, one in enumerate(crops)])
 
 
 def from_views(said: Mapping[str, NDArray[np.floating]]) -> Views:
@@ -60,11 +48,11 @@ def from_views(said: Mapping[str, NDArray[np.floating]]) -> Views:
             ``(views, 7, slices, rows / 8, columns / 8)``.
     """
     each = np.concatenate([said["overall"], said["fracture"]], axis=1).astype(np.float64)
-    cells = np.asarray(said["fracture_map"][:_SIDES], dtype=np.float32).copy()
-    cells[1:] = cells[1:, ..., ::-1]
+    cells = np.asarray(said["fracture_map"], dtype=np.float32).copy()
+    cells[1::2] = cells[1::2, ..., ::-1]
     return Views(
         scores=1 / (1 + np.exp(-logits(each).mean(axis=0))),
         each=each,
         cells=cells.mean(axis=0),
-        attention=np.asarray(said["attention"][:_SIDES], dtype=np.float32).mean(axis=0),
+        attention=np.asarray(said["attention"], dtype=np.float32).mean(axis=0),
     )

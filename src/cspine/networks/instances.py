@@ -39,19 +39,21 @@ class Refold(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="cspine")
 class OwnCells(keras.layers.Layer):
-    """How much of each cell belongs to the vertebra: the mean of the last channel.
+    """How much of each cell belongs to the vertebra: the mean of the last channel, or a share of that of a cell next to it.
 
     Args:
         cell: Pixels of a cell along rows and columns.
+        beside: This share; with 0 only the cell itself counts.
     """
 
-    def __init__(self, cell: int, **kwargs: Any) -> None:
+    def __init__(self, cell: int, beside: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.cell = cell
+        self.cell, self.beside = cell, beside
 
     def call(self, slices: Any) -> Any:
         """Shares ``(n, rows / cell, columns / cell, 1)`` of slices ``(n, rows, columns, channels)``."""
-        return ops.average_pool(slices[..., -1:], self.cell, self.cell)
+        own = ops.average_pool(slices[..., -1:], self.cell, self.cell)
+        return ops.maximum(own, self.beside * ops.max_pool(own, 3, 1, padding="same")) if self.beside else own
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """One number per cell."""
@@ -60,7 +62,7 @@ class OwnCells(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument."""
-        return {**super().get_config(), "cell": self.cell}
+        return {**super().get_config(), "cell": self.cell, "beside": self.beside}
 
 
 @keras.saving.register_keras_serializable(package="cspine")

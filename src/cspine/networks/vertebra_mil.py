@@ -33,11 +33,13 @@ class VertebraMIL(keras.Model):
     Args:
         input_shape: Of the crops of one study, ``(7, slices, rows, columns, channels)``.
         widths: Filters after each halving of a slice, the stem first; four at least.
+        close: Filters of a pair of convolutions right behind the stem, before anything is pooled; 0 is none.
         residual: Whether pairs of convolutions are bridged (He et al., 2016).
         width: Of the features of slices and of tokens.
         mixers: Layers of attention among the vertebrae; with none each is judged alone, and any fracture is their noisy-OR.
         heads: Of each such layer.
         dropout: Share of features that are dropped.
+        beside: How much cells next to those of a vertebra count as its own.
         seed: Of the fresh weights and of dropout.
     """
 
@@ -46,18 +48,20 @@ class VertebraMIL(keras.Model):
         *,
         input_shape: Sequence[int],
         widths: Sequence[int] = (16, 32, 64, 96),
+        close: int = 0,
         residual: bool = False,
         width: int = 96,
         mixers: int = 2,
         heads: int = 4,
         dropout: float = 0.2,
+        beside: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         # Layers
         levels, slices, rows, columns, channels = input_shape
         seeds = count(seed * 1000)
-        backbone = _Backbone(widths, seeds, residual=residual)
+        backbone = _Backbone(widths, close, seeds, residual=residual)
         evidence = _judgement("evidence", seeds, convolution=True)
         embed = layers.Dense(width, activation="relu", kernel_initializer=fresh(seeds), name="slice_features")
         attend = SliceAttention(width, seed=next(seeds), name="attend")
@@ -71,7 +75,7 @@ class VertebraMIL(keras.Model):
         flat = Refold((rows, columns, channels), name="fold")(crops)
         cells = backbone(flat)
         broken = evidence(cells)
-        found, loud = OwnFeatures(name="own")([cells, broken, OwnCells(FRACTURE_CELL, name="own_cells")(flat)])
+        found, loud = OwnFeatures(name="own")([cells, broken, OwnCells(FRACTURE_CELL, beside, name="own_cells")(flat)])
         features = layers.Dropout(dropout, seed=next(seeds), name="dropout")(embed(found))
         features = Refold((levels, slices, width), name="unfold_features")(features)
         loud = Refold((levels, slices, 1), name="unfold_slices")(loud)
@@ -98,11 +102,13 @@ class VertebraMIL(keras.Model):
         # Config
         self.crops_shape = tuple(input_shape)
         self.widths = tuple(widths)
+        self.close = close
         self.residual = residual
         self.width = width
         self.mixers = mixers
         self.heads = heads
         self.dropout = dropout
+        self.beside = beside
         self.seed = seed
 
     def on_slices(self, size: Sequence[int]) -> keras.Model:
@@ -125,11 +131,13 @@ class VertebraMIL(keras.Model):
             "trainable": self.trainable,
             "input_shape": self.crops_shape,
             "widths": self.widths,
+            "close": self.close,
             "residual": self.residual,
             "width": self.width,
             "mixers": self.mixers,
             "heads": self.heads,
             "dropout": self.dropout,
+            "beside": self.beside,
             "seed": self.seed,
         }
 
@@ -142,27 +150,34 @@ class VertebraMIL(keras.Model):
 class _Backbone:
     """Pairs of convolutions with pooling between; what the coarsest sees is brought back up beside the cells that are judged."""
 
-    def __init__(self, widths: Sequence[int], seeds: Iterator[int], *, residual: bool) -> None:
+    def __init__(self, widths: Sequence[int], close: int, seeds: Iterator[int], *, residual: bool) -> None:
         self._stem = Convolution("stem", widths[0], seeds, size=5, strides=2)
-        self._pairs = [
-            (Convolution(f"stage{i}a", width, seeds), Convolution(f"stage{i}b", width, seeds))
-            for i, width in enumerate(widths[1:], 1)
-        ]
+        self._pairs = [_pair(f"stage{i}", width, seeds) for i, width in enumerate(widths[1:], 1)]
         self._context = Convolution("context", widths[_FINE - 1], seeds, size=1)
         self._neck = Convolution("neck", widths[_FINE - 1], seeds, size=1)
         self._up = 2 ** (len(widths) - _FINE)
+        self._close = _pair("close", close, seeds) if close else None
         self._residual = residual
 
     def __call__(self, slices: Any) -> Any:
         """Features of cells ``(n, rows / 8, columns / 8, width)``."""
         x = self._stem(slices)
+        if self._close:
+            x = self._bridged(*self._close, x, "bridge1")
         fine = x
-        for halvings, (first, second) in enumerate(self._pairs, 2):
-            x = first(layers.MaxPooling2D(name=f"pool{halvings}")(x))
-            x = layers.Add(name=f"bridge{halvings}")([x, second(x)]) if self._residual else second(x)
+        for halvings, pair in enumerate(self._pairs, 2):
+            x = self._bridged(*pair, layers.MaxPooling2D(name=f"pool{halvings}")(x), f"bridge{halvings}")
             fine = x if halvings == _FINE else fine
         wide = layers.UpSampling2D(self._up, interpolation="bilinear", name="context_up")(self._context(x))
         return self._neck(layers.Concatenate(name="fine_and_context")([fine, wide]))
+
+    def _bridged(self, first: Convolution, second: Convolution, x: Any, name: str) -> Any:
+        x = first(x)
+        return layers.Add(name=name)([x, second(x)]) if self._residual else second(x)
+
+
+def _pair(name: str, width: int, seeds: Iterator[int]) -> tuple[Convolution, Convolution]:
+    return Convolution(f"{name}a", width, seeds), Convolution(f"{name}b", width, seeds)
 
 
 class _Mixer:

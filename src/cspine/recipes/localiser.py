@@ -11,7 +11,7 @@ Score: Dice 0.910 on unseen necks, with the refiner; docs/locating.md.
 Data: none; it makes its necks. Or any folder in the RSNA 2022 layout with masks.
 """
 
-from cspine.networks.settings import UNet3DSettings
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
 from cspine.training.localiser.recipe import ChanceSettings, LocaliserRecipe, PoolSettings
 from cspine.training.recipe import FitSettings

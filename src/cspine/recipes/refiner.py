@@ -10,7 +10,7 @@ Score: Dice 0.910 on unseen necks, with the localiser; docs/locating.md.
 Data: none; it makes its necks.
 """
 
-from cspine.networks.settings import UNet3DSettings
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import RefinerSpec
 from cspine.training.localiser.recipe import ChanceSettings
 from cspine.training.recipe import FitSettings

@@ -10,17 +10,26 @@ Score: AUROC 0.903 for any fracture, 0.937 for a level, on unseen necks; docs/mo
 Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or where the localiser finds them.
 """
 
-from cspine.networks.settings import VertebraMILSettings
+from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
 from cspine.training.recipe import FitSettings
 from cspine.training.vertebrae.recipe import HeadSettings, PatchSettings, VertebraRecipe
 
 RECIPE = VertebraRecipe(
     name="vertebra_mil",
-    network=VertebraMILSettings(),
-    input=VertebraSpec(spacing_mm=(1.0, 0.5, 0.5), depth=51, size=(128, 160), slices=16, neighbours=2, window_hu=(-200.0, 1700.0)),
-    patches=PatchSettings(epochs=24, batches=500),
-    heads=HeadSettings(epochs=4, learning_rate=2e-3),
+    network=VertebraMILSettings(widths=(24, 48, 96, 128), close=32),
+    input=VertebraSpec(
+        spacing_mm=(1.0, 0.5, 0.5),
+        depth=51,
+        size=(128, 160),
+        slices=16,
+        neighbours=2,
+        window_hu=(-200.0, 1700.0),
+        margin_mm=6.0,
+        beside=0.3,
+    ),
+    patches=PatchSettings(epochs=20, batches=500),
+    heads=HeadSettings(epochs=3, learning_rate=2e-3),
     batches=150,
     fit=FitSettings(epochs=6, learning_rate=3e-4, fracture_map_weight=5.0),
 )

@@ -72,6 +72,8 @@ class PackageRequest:
         fold: Which network of the run.
         data: The data set in words.
         training_data: Whom the network has seen.
+        precision: Of a network that judges vertebra by vertebra, how an engine may calculate: ``f32`` or ``bf16``; a network that
+            bf16 moves too far stays in ``f32``.
         figures: What was measured on patients that had no part in the run; on its held-out patients if empty.
     """
 
@@ -80,6 +82,7 @@ class PackageRequest:
     fold: int
     data: str
     training_data: TrainingData
+    precision: str = "f32"
     figures: tuple[Figure, ...] = ()
 
 

@@ -13,8 +13,8 @@ from cspine.locating.doubts import doubts
 from cspine.locating.refining import Refined
 from cspine.modelpack import LocaliserManifest, Package
 from cspine.networks.loading import load_network
-from cspine.networks.settings import UNet3DSettings
 from cspine.networks.unet3d import of_any_window
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
 from cspine.specs import VolumeSpec
 from cspine.training.checkpoint import stored_facts

@@ -1,6 +1,6 @@
 """A localiser so small that it is trained in a second."""
 
-from cspine.networks.settings import UNet3DSettings
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
 from cspine.training.localiser.recipe import ChanceSettings, LocaliserRecipe, PoolSettings
 from cspine.training.recipe import FitSettings

@@ -1,6 +1,6 @@
 """A refiner so small that it is trained in a second."""
 
-from cspine.networks.settings import UNet3DSettings
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import RefinerSpec
 from cspine.training.localiser.recipe import ChanceSettings
 from cspine.training.recipe import FitSettings

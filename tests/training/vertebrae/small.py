@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from cspine.datasets import Case, SliceBox
-from cspine.networks.settings import VertebraMILSettings
+from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
 from cspine.training.labels import BOX_BIT
 from cspine.training.recipe import FitSettings

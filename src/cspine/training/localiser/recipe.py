@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cspine.errors import UsageError
-from cspine.networks.settings import UNet3DSettings
+from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
 from cspine.training.recipe import FitSettings, SplitSettings
 

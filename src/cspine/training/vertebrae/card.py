@@ -1,20 +1,44 @@
 """The model card of a package that judges vertebra by vertebra."""
 
+from dataclasses import dataclass
+
 from cspine.modelpack import TrainingData, VertebraManifest
 from cspine.results import DISCLAIMER
 from cspine.training.card import PATIENTS, PHANTOMS, threshold_row
+from cspine.training.export import TOLERANCE
 
-_VIEWS = {1: "as it is", 2: "as it is and mirrored", 4: "as it is and mirrored, on two sets of slices next to one another"}
+_VIEWS = {1: "as it is", 2: "as it is, and mirrored on the next slices"}
 
 
-def vertebra_card(manifest: VertebraManifest, held_out: int, calibrated: int, difference: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far an exported network parts from the trained one, at most, in any output.
+
+    Attributes:
+        exact: In single precision.
+        precision: In which it is served.
+        served: In that, if it is not single precision.
+        tolerance: What it may.
+    """
+
+    exact: float
+    precision: str = "f32"
+    served: float | None = None
+    tolerance: float = TOLERANCE
+
+    def __str__(self) -> str:
+        said = f"{self.exact:.1e} at most"
+        return said if self.served is None else f"{said} in f32, and by {self.served:.1e} in {self.precision}, as it is served"
+
+
+def vertebra_card(manifest: VertebraManifest, held_out: int, calibrated: int, agreement: Agreement) -> str:
     """The card of a package.
 
     Args:
         manifest: What the package says about itself.
         held_out: Number of patients that were held out in training.
         calibrated: Number of patients that calibration and thresholds come from.
-        difference: How far the exported network is from the trained one.
+        agreement: How far the exported network is from the trained one.
     """
     spec, training = manifest.spec, manifest.training
     (z, y, x), (low, high) = spec.spacing_mm, spec.window_hu
@@ -62,7 +86,7 @@ Intervals are bootstraps over patients.
 |---|---|---|
 {points}
 
-The exported network differs from the trained one by {difference:.1e} at most, on studies that were held out and on stored samples.
+The exported network differs from the trained one by {agreement}, on studies that were held out and on stored samples.
 
 ## What it fails at
 

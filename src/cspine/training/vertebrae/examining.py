@@ -15,6 +15,7 @@ from cspine.imaging.vertebrae import own_cells
 from cspine.modelpack import Calibration, OwnOverall
 from cspine.modelpack.views import Views
 from cspine.networks.loading import load_network
+from cspine.specs import VertebraSpec
 from cspine.training.examining import Examined
 from cspine.training.fitting import Reporter
 from cspine.training.vertebrae.batches import Targets, fracture_bit, study_input, unchanged
@@ -53,13 +54,13 @@ class VertebraExaminer:
             if places:
                 fed, targets = study_input(study, unchanged(), self.recipe)
                 known = fracture_bit(study, self.recipe) is not None
-                looked.append(_places(study, seen[-1], _Known(own_cells_of(fed), targets) if known else None))
+                looked.append(_places(study, seen[-1], _Known(own_cells_of(fed, self.recipe.input), targets) if known else None))
         return Examined(scores_of(studies, seen), tuple(looked))
 
 
-def own_cells_of(crops: NDArray[np.float32]) -> NDArray[np.bool_]:
+def own_cells_of(crops: NDArray[np.float32], spec: VertebraSpec) -> NDArray[np.bool_]:
     """Which cells are each vertebra's own, ``(7, slices, rows / 8, columns / 8)``."""
-    return np.stack([own_cells(crop) for crop in crops])
+    return np.stack([own_cells(crop, spec) for crop in crops])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,19 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.evaluation import StudyScores
-from cspine.modelpack.views import Views, from_views, slice_sets, views_of
+from cspine.modelpack.views import Views, from_views, views_of
 from cspine.training.vertebrae.batches import study_input, unchanged
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.recipe import VertebraRecipe
 
-VIEWS = 4
+VIEWS = 2
 """How often a study is judged."""
 
 
 def study_views(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
     """A study as often as it is judged, ``(views, 7, slices, rows, columns, channels)``."""
-    sets = [study_input(study, unchanged(raised), recipe)[0] for raised in range(slice_sets(VIEWS))]
-    return views_of(np.stack(sets), VIEWS)
+    return views_of(np.stack([study_input(study, unchanged(raised), recipe)[0] for raised in range(VIEWS)]))
 
 
 def views_by(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> Views:

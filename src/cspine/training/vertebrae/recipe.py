@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cspine.errors import UsageError
-from cspine.networks.settings import VertebraMILSettings
+from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
 from cspine.training.recipe import BoxUse, CrackUse, FitSettings, SplitSettings
 
