@@ -48,7 +48,7 @@ def doubts(located: Located, volume: Volume) -> tuple[Reason, ...]:
         ),
         _told("level_missing", "%s should be in view, and was not found.", _missing(located, volume)),
         _told("levels_apart", "The middle of %s lies too near to the next, or too far from it.", _apart(located)),
-        _told("implausible_volume", "%s is much smaller or larger than in life.", _implausible(located)),
+        _told("implausible_volume", "Much smaller or larger than in life: %s.", _implausible(located)),
     ]
     share = _bone_share(located, volume)
     if share < _LEAST_BONE:
