@@ -13,18 +13,20 @@ import argparse
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
-from cspine.locating import locate_levels, look
-from cspine.locating.finding import is_sure, neck_window
-from cspine.locating.looking import covering_grid, look_again, windows
+from cspine.locating import locate, locate_levels
+from cspine.locating.looking import covering_grid, windows
 from cspine.locating.refining import refine
 from cspine.modelpack import load_localiser
 from cspine.networks.volume_settings import UNet3DSettings
@@ -89,24 +91,33 @@ def stages_s(volume: Volume, path_or_name: str | None) -> dict[str, float]:
     if manifest.fine is None:
         raise SystemExit(f"A package with a second network is needed. {manifest.name} has none.")
     coarse, fine = (_open(package.network_path(role), manifest.network(role).precision) for role in ("coarse", "fine"))
-    begin = time.perf_counter()
-    seen = look(volume, manifest.coarse, coarse)
-    looked = time.perf_counter()
-    located = locate_levels(seen.probabilities, seen.grid, seen.seen)
-    named = time.perf_counter()
-    if is_sure(located):
-        seen = look_again(volume, seen, neck_window(located, seen.grid, manifest.coarse), manifest.coarse, coarse)
-    again = time.perf_counter()
-    located = locate_levels(seen.probabilities, seen.grid, seen.seen)
-    settled = time.perf_counter()
+    naming = _TimedCall(locate_levels)
+    with patch("cspine.locating.finding.locate_levels", naming):
+        begin = time.perf_counter()
+        located = locate(volume, manifest.coarse, coarse)
+    found = time.perf_counter()
     refine(volume, located, manifest.fine, fine)
     return {
-        "sampling": (looked - begin) + (again - named) - coarse.seconds,
+        "sampling": found - begin - coarse.seconds - naming.seconds,
         "first network": coarse.seconds,
-        "naming": (named - looked) + (settled - again),
+        "naming": naming.seconds,
         "second network": fine.seconds,
-        "crops and borders": time.perf_counter() - settled - fine.seconds,
+        "crops and borders": time.perf_counter() - found - fine.seconds,
     }
+
+
+@dataclass(slots=True)
+class _TimedCall:
+    """A function whose calls are timed."""
+
+    function: Callable[..., Any]
+    seconds: float = 0.0
+
+    def __call__(self, *arguments: Any) -> Any:
+        begin = time.perf_counter()
+        found = self.function(*arguments)
+        self.seconds += time.perf_counter() - begin
+        return found
 
 
 def _peak_mib() -> float:

@@ -7,8 +7,8 @@ from scipy.spatial.transform import Rotation
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.imaging import sample
-from cspine.locating import locate, look
-from cspine.locating.looking import Look, covering_grid, look_again, neck_height, windows
+from cspine.locating import finding, locate, locate_levels, look
+from cspine.locating.looking import Look, covering_grid, look_again, look_at, neck_height, windows, with_atlas_of
 from cspine.phantoms import draw_neck, render
 from cspine.results import LevelStatus
 from cspine.specs import VolumeSpec
@@ -39,6 +39,12 @@ def scan() -> Volume:
     labels = render(neck, grid).labels.labels
     classes = np.where(labels <= 7, labels, np.where(labels < 20, 8, 9))
     return Volume(np.where(labels > 0, classes * 100.0, 0.0).astype(np.float32), grid)
+
+
+@pytest.fixture
+def shades(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Density tells the class, so none may be hidden."""
+    monkeypatch.setattr(finding, "_BRIGHTEST", np.inf)
 
 
 def test_windows_cover_everything_and_reach_outside_nowhere() -> None:
@@ -91,6 +97,7 @@ def turned(scan: Volume, kind: str) -> Volume:
     return sample(scan, Grid(grid.shape, affine), fill=0)
 
 
+@pytest.mark.usefixtures("shades")
 @pytest.mark.parametrize("kind", ["sagittal", "feet first", "oblique"])
 def test_however_a_scan_is_stored_the_same_vertebrae_are_found_in_the_same_places(scan: Volume, kind: str) -> None:
     plain, other = (locate(volume, SPEC, ByShade()) for volume in (scan, turned(scan, kind)))
@@ -119,25 +126,81 @@ class Recording:
         return {"levels": np.broadcast_to(np.eye(10, dtype=np.float32)[3], (*batch.shape[:4], 10)).copy()}
 
 
-def test_the_second_look_is_one_window_as_high_as_a_neck_and_its_mirror_image() -> None:
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_closer_look_is_one_window_as_high_as_a_neck_and_its_mirror_image_where_asked(mirrored: bool) -> None:
     grid = Grid.upright((0, 0, 0), (200, 60, 60), (2.5, 2.5, 2.5))
     said = np.broadcast_to(np.eye(10, dtype=np.float32)[5], (*grid.shape, 10)).copy()
     network = Recording()
+    first = Look(np.full(grid.shape, 300, np.float32), said, grid, np.ones(grid.shape, bool))
+    window = grid.part((52, 6, 6), (neck_height(SPEC), 48, 48))
 
-    found = look_again(
-        Volume(np.full(grid.shape, 300, np.float32), grid),
-        Look(said, grid, np.ones(grid.shape, bool)),
-        grid.part((52, 6, 6), (neck_height(SPEC), 48, 48)),
-        SPEC,
-        network,
-    )
+    found = look_again(first, window, look_at(first.hu_in(window), SPEC, network, mirrored=mirrored))
 
-    assert network.shapes == [(96, 48, 48)] * 2
+    assert network.shapes == [(96, 48, 48)] * (1 + mirrored)
     levels = np.argmax(found.probabilities, axis=-1)
     assert (levels[52:148, 6:54, 6:54] == 3).all()
     assert (levels[:52] == 9).all(), "a scan has one neck: what was called one elsewhere is other bone"
 
 
+def test_where_either_look_sees_the_atlas_the_other_look_decides() -> None:
+    classes = np.eye(10, dtype=np.float32)
+    said, other = classes[[1, 1, 4, 3, 2]], classes[[1, 2, 5, 1, 0]]
+
+    found = with_atlas_of(other, said)
+
+    assert np.argmax(found, axis=-1).tolist() == [1, 2, 4, 1, 2]
+    np.testing.assert_allclose(found.sum(axis=-1), 1)
+
+
+def test_what_was_looked_at_lies_in_a_turned_window_where_it_lies_in_the_scan() -> None:
+    grid = Grid.upright((5, -3, 20), (60, 50, 40), (2.5, 2.5, 2.5))
+    places = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))
+    first = Look(
+        (places @ (1.0, 2.0, 3.0)).astype(np.float32), np.zeros((*grid.shape, 10), np.float32), grid, np.ones(grid.shape, bool)
+    )
+    affine = Grid.upright((5, -3, 20), (40, 24, 20), (2.5, 2.5, 2.5)).affine.copy()
+    affine[:3, :3] = Rotation.from_euler("x", 25, degrees=True).as_matrix() @ affine[:3, :3]
+    window = Grid((40, 24, 20), affine)
+    index = np.moveaxis(np.indices(window.shape), 0, -1)
+
+    shown = first.hu_in(window)
+
+    within = grid.index(window.world(index))
+    inside = np.all((within >= 0) & (within <= np.array(grid.shape) - 1), axis=-1)
+    assert inside.mean() > 0.5
+    np.testing.assert_allclose(shown[inside], (window.world(index) @ (1.0, 2.0, 3.0))[inside], atol=0.05)
+    beyond = grid.part((-100, 0, 0), (3, 3, 3))
+    assert (first.hu_in(beyond) == -1000).all()
+
+
+class Densest(ByShade):
+    """The same, and the densest that it was shown in each window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[float] = []
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        self.shown.append(float(batch.max()) * 1000)
+        return super().run(batch)
+
+
+def test_closer_looks_show_no_bone_denser_than_most_of_the_vertebrae(scan: Volume) -> None:
+    network, once = Densest(), Densest()
+    seen = look(scan, SPEC, once)
+    first = locate_levels(seen.probabilities, seen.grid, seen.seen)
+    median = float(np.median(seen.hu[np.isin(first.labels.labels, CERVICAL)]))
+
+    locate(scan, SPEC, network)
+
+    assert max(once.shown) > 2 * median
+    closer = network.shown[len(once.shown) :]
+    assert len(closer) in (1, 4), "one to place the window; then one without the limit, and two with it"
+    limited = [*closer[:1], *closer[2:]]
+    assert limited == pytest.approx([0.6 * median] * len(limited), rel=1e-3)
+
+
+@pytest.mark.usefixtures("shades")
 def test_there_is_no_second_look_at_what_the_first_is_not_sure_of(scan: Volume) -> None:
     network = ByShade()
     low = [one.centre_mm[2] for one in locate(scan, SPEC, network).vertebrae if one.level in (3, 6)]

@@ -1,11 +1,13 @@
-"""From a scan to its vertebrae, with one network: a look at all of it, then one at where the neck is."""
+"""From a scan to its vertebrae, with one network: a look at all of it, then two at where the neck is."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
+from cspine.imaging import sample
 from cspine.locating.levels import Located, locate_levels
-from cspine.locating.looking import look, look_again, neck_height
+from cspine.locating.looking import look, look_again, look_at, neck_height, with_atlas_of
 from cspine.results import LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
@@ -16,11 +18,17 @@ _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
 well so, one by 25 better. Nor is what seems to lie across the scan, as no neck does."""
 
 
+_BRIGHTEST = 0.6
+"""Of the median density of the neck's vertebrae: denser bone is looked at again as if it were no denser. In a neck whose dens and
+arches are far denser than its bodies, a network saw nothing of the discs before. What parts C1 from dens and skull are gaps between
+dense bones, though, and are seen without this limit."""
+
+
 def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     """Finds C1..C7 in a scan.
 
-    The second look is for a neck of which the first is sure: it sees one window, which no other contradicts, and would make a neck
-    of a loin. It stands as the neck does: one that leans is named less well.
+    A neck of which the first look is sure is looked at twice more, in one window, which no other contradicts, and which would make
+    a neck of a loin. It stands as the neck does: one that leans is named less well. The second look puts it there more exactly.
 
     Args:
         volume: The scan, however it is oriented.
@@ -30,12 +38,21 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     Raises:
         PackageError: The network does not do what it should.
     """
-    seen = look(volume, spec, session)
-    located = locate_levels(seen.probabilities, seen.grid, seen.seen)
+    first = look(volume, spec, session)
+    located = locate_levels(first.probabilities, first.grid, first.seen)
     if not is_sure(located):
         return located
-    seen = look_again(volume, seen, neck_window(located, seen.grid, spec), spec, session)
-    return locate_levels(seen.probabilities, seen.grid, seen.seen)
+    brightest = _BRIGHTEST * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
+    window = neck_window(located, first.grid, spec)
+    second = look_again(first, window, look_at(np.minimum(first.hu_in(window), brightest), spec, session))
+    located = locate_levels(second.probabilities, second.grid, second.seen)
+    if not is_sure(located):
+        return located
+    window = neck_window(located, first.grid, spec)
+    hu = sample(volume, window).hu
+    said = with_atlas_of(look_at(hu, spec, session), look_at(np.minimum(hu, brightest), spec, session, mirrored=True))
+    third = look_again(first, window, said)
+    return locate_levels(third.probabilities, third.grid, third.seen)
 
 
 def is_sure(located: Located) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cspine.anatomy import Level
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
@@ -18,6 +19,7 @@ from cspine.runtime import Session
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VOXEL_CLASSES, VolumeSpec
 from cspine.volume import Volume
 
+_AIR_HU = -1000.0
 _BONE_HU = 150.0
 _LEAST_BONE_ML = 3.0
 """A window of less bone than that is not looked at."""
@@ -38,14 +40,21 @@ class Look:
     """What a localiser says about a scan.
 
     Attributes:
+        hu: What was looked at, ``(z, y, x)``.
         probabilities: Background, C1..C7, other vertebra, other bone, of each voxel, ``(z, y, x, 10)``.
         grid: Upright, slices from feet to head.
         seen: Which voxels the scan holds, ``(z, y, x)``.
     """
 
+    hu: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     grid: Grid
     seen: NDArray[np.bool_]
+
+    def hu_in(self, window: Grid) -> NDArray[np.float32]:
+        """What was looked at on the voxels of a window, between its own; air beyond."""
+        index = np.moveaxis(self.grid.index(window.world(np.moveaxis(np.indices(window.shape), 0, -1))), -1, 0)
+        return np.asarray(ndimage.map_coordinates(self.hu, index, np.float32, order=1, cval=_AIR_HU))
 
 
 def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
@@ -73,32 +82,51 @@ def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
     said /= total[..., None]
     said[..., 0] += np.clip(1 - said.sum(axis=-1), 0, 1)  # where nobody looked there is nothing
     said[~seen] = _NOTHING
-    return Look(said, grid, seen)
+    return Look(hu, said, grid, seen)
 
 
-def look_again(volume: Volume, seen: Look, window: Grid, spec: VolumeSpec, session: Session) -> Look:
-    """The same with one window that holds all of a neck, which says what is there; as it is and mirrored, averaged.
+def look_again(seen: Look, window: Grid, said: NDArray[np.float32]) -> Look:
+    """What is said of a scan once one window that holds all of a neck says what is there.
 
     A scan has one neck: what was called C1..C7 beyond the window is other bone.
 
     Args:
-        volume: The scan.
-        seen: What was said of it.
+        seen: What was said of the scan.
         window: Where the neck is, turned as the neck is; of :func:`cspine.locating.looking.neck_height` slices.
+        said: What is said of each voxel of the window, ``(z, y, x, 10)``.
+    """
+    probabilities = seen.probabilities.copy()
+    probabilities[..., OTHER_BONE_CLASS] += probabilities[..., 1:OTHER_VERTEBRA_CLASS].sum(axis=-1)
+    probabilities[..., 1:OTHER_VERTEBRA_CLASS] = 0
+    _put(said, window, probabilities, seen.grid)
+    probabilities[~seen.seen] = _NOTHING
+    return replace(seen, probabilities=probabilities)
+
+
+def look_at(hu: NDArray[np.float32], spec: VolumeSpec, session: Session, *, mirrored: bool = False) -> NDArray[np.float32]:
+    """What a network says of a window of any height, ``(z, y, x, 10)``.
+
+    Args:
+        hu: What the window shows, ``(z, y, x)``.
         spec: What the network is fed.
-        session: The network; it takes windows of other heights too.
+        session: The network.
+        mirrored: Whether it looks at the mirrored window too, and both are averaged.
 
     Raises:
         PackageError: The network does not do what it should.
     """
-    fed = windowed(sample(volume, window).hu, spec.window_hu)
-    plain, mirrored = (session.run(np.ascontiguousarray(way)[None, ..., None])["levels"][0] for way in (fed, fed[..., ::-1]))
-    probabilities = seen.probabilities.copy()
-    probabilities[..., OTHER_BONE_CLASS] += probabilities[..., 1:OTHER_VERTEBRA_CLASS].sum(axis=-1)
-    probabilities[..., 1:OTHER_VERTEBRA_CLASS] = 0
-    _put((plain + mirrored[:, :, ::-1]) / 2, window, probabilities, seen.grid)
-    probabilities[~seen.seen] = _NOTHING
-    return replace(seen, probabilities=probabilities)
+    fed = windowed(hu, spec.window_hu)
+    said = np.asarray(session.run(fed[None, ..., None])["levels"][0])
+    if not mirrored:
+        return said
+    other = session.run(np.ascontiguousarray(fed[..., ::-1])[None, ..., None])["levels"][0]
+    return np.asarray((said + other[:, :, ::-1]) / 2)
+
+
+def with_atlas_of(other: NDArray[np.float32], said: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What one look says, but where it or another sees C1 what the other one says; probabilities ``(z, y, x, 10)``."""
+    share = np.maximum(said[..., Level.C1], other[..., Level.C1])[..., None]
+    return np.asarray(said + share * (other - said))
 
 
 def _put(said: NDArray[np.float32], window: Grid, whole: NDArray[np.float32], grid: Grid) -> None:
