@@ -22,6 +22,7 @@ from cspine.modelpack import (
     Manifest,
     NetworkFile,
     OperatingPoint,
+    QualityLimits,
     Samples,
     SliceManifest,
     TrainingData,
@@ -141,6 +142,7 @@ def coded_manifest(training_data: TrainingData = TrainingData.PHANTOMS) -> Manif
         calibration=Calibration.identity(),
         operating_points=(OperatingPoint("balanced", (0.5,) * 8), OperatingPoint("rule_out", (0.001,) * 8)),
         default_point="balanced",
+        quality=QualityLimits(coarse_mm=(4.0, 2.0)),
         training_data=training_data,
         trained_on="necks of blocks",
         intended_use="Tests only.",
@@ -195,6 +197,7 @@ def write_coded_localiser(folder: Path, scratch: Path) -> Path:
         version="1",
         kind="localiser",
         coarse=WINDOWS,
+        brightest=100.0,  # density tells the level
         networks=(NetworkFile("coarse", "coarse.xml", ("levels",)),),
         training_data=facts.training_data,
         trained_on=facts.trained_on,

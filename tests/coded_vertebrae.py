@@ -74,6 +74,7 @@ def vertebra_manifest(views: int = 2, appearance: AppearanceLimits | None = None
         calibration=OwnOverall.identity(),
         operating_points=coded.operating_points,
         default_point=coded.default_point,
+        quality=coded.quality,
         training_data=coded.training_data,
         trained_on=coded.trained_on,
         intended_use=coded.intended_use,

@@ -94,7 +94,7 @@ def stages_s(volume: Volume, path_or_name: str | None) -> dict[str, float]:
     naming = _TimedCall(locate_levels)
     with patch("cspine.locating.finding.locate_levels", naming):
         begin = time.perf_counter()
-        located = locate(volume, manifest.coarse, coarse)
+        located = locate(volume, manifest.coarse, coarse, manifest.brightest)
     found = time.perf_counter()
     refine(volume, located, manifest.fine, fine)
     return {

@@ -233,3 +233,20 @@ def test_an_examination_shows_where_the_network_sees_a_fracture(
     assert examination.evidence.labels is not None
     assert set(np.unique(examination.evidence.labels.labels)) >= set(CERVICAL)
     assert Detector(coded_package, localiser=coded_localiser).examine(study).evidence.heat is None
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "told"), [((3.9, 1.9, 1.9), False), ((4.1, 1, 1), True), ((1, 1, 4.1), True), ((1, 2.1, 2.2), True)]
+)
+def test_slices_and_pixels_in_which_whole_vertebrae_look_broken_are_told(
+    spacing_mm: Vector, told: bool, detector: Detector
+) -> None:
+    volume = coded_volume()
+
+    result = detector(study_of(sample(volume, volume.grid.with_spacing(spacing_mm))))
+
+    assert result.status is StudyStatus.OK
+    texts = [reason.text for reason in result.reasons if reason.code == "coarse"]
+    assert len(texts) == told
+    _, pixels, slices = sorted(spacing_mm)
+    assert all(text.startswith(f"Slices are {slices:.2f} mm apart and pixels {pixels:.2f} mm.") for text in texts)

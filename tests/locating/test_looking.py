@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.imaging import sample
-from cspine.locating import finding, locate, locate_levels, look
+from cspine.locating import locate, locate_levels, look
 from cspine.locating.looking import Look, covering_grid, look_again, look_at, neck_height, windows, with_atlas_of
 from cspine.phantoms import draw_neck, render
 from cspine.results import LevelStatus
@@ -41,12 +41,6 @@ def scan() -> Volume:
     return Volume(np.where(labels > 0, classes * 100.0, 0.0).astype(np.float32), grid)
 
 
-@pytest.fixture
-def shades(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Density tells the class, so none may be hidden."""
-    monkeypatch.setattr(finding, "_BRIGHTEST", np.inf)
-
-
 def test_windows_cover_everything_and_reach_outside_nowhere() -> None:
     for shape in ((32, 48, 48), (33, 100, 49), (80, 90, 200)):
         seen = np.zeros(shape, int)
@@ -73,7 +67,7 @@ def test_where_there_is_no_bone_nobody_looks() -> None:
     grid = Grid.upright((0, 0, 0), (80, 80, 80), (2.5, 2.5, 2.5))
     network = ByShade()
 
-    found = locate(Volume(np.full(grid.shape, 40, np.float32), grid), SPEC, network)
+    found = locate(Volume(np.full(grid.shape, 40, np.float32), grid), SPEC, network, 0.6)
 
     assert network.windows == 0
     assert found.vertebrae == ()
@@ -97,10 +91,9 @@ def turned(scan: Volume, kind: str) -> Volume:
     return sample(scan, Grid(grid.shape, affine), fill=0)
 
 
-@pytest.mark.usefixtures("shades")
 @pytest.mark.parametrize("kind", ["sagittal", "feet first", "oblique"])
 def test_however_a_scan_is_stored_the_same_vertebrae_are_found_in_the_same_places(scan: Volume, kind: str) -> None:
-    plain, other = (locate(volume, SPEC, ByShade()) for volume in (scan, turned(scan, kind)))
+    plain, other = (locate(volume, SPEC, ByShade(), np.inf) for volume in (scan, turned(scan, kind)))
 
     assert [one.level for one in plain.vertebrae] == list(CERVICAL)
     found = {one.level: one for one in other.vertebrae}
@@ -191,7 +184,7 @@ def test_closer_looks_show_no_bone_denser_than_most_of_the_vertebrae(scan: Volum
     first = locate_levels(seen.probabilities, seen.grid, seen.seen)
     median = float(np.median(seen.hu[np.isin(first.labels.labels, CERVICAL)]))
 
-    locate(scan, SPEC, network)
+    locate(scan, SPEC, network, 0.6)
 
     assert max(once.shown) > 2 * median
     closer = network.shown[len(once.shown) :]
@@ -200,16 +193,15 @@ def test_closer_looks_show_no_bone_denser_than_most_of_the_vertebrae(scan: Volum
     assert limited == pytest.approx([0.6 * median] * len(limited), rel=1e-3)
 
 
-@pytest.mark.usefixtures("shades")
 def test_there_is_no_second_look_at_what_the_first_is_not_sure_of(scan: Volume) -> None:
     network = ByShade()
-    low = [one.centre_mm[2] for one in locate(scan, SPEC, network).vertebrae if one.level in (3, 6)]
+    low = [one.centre_mm[2] for one in locate(scan, SPEC, network, np.inf).vertebrae if one.level in (3, 6)]
     heights = scan.grid.world([(i, 0, 0) for i in range(scan.grid.shape[0])])[:, 2]
     kept = np.flatnonzero((heights > min(low)) & (heights < max(low)))
     part = scan.grid.part((int(kept.min()), 0, 0), (len(kept), *scan.grid.shape[1:]))
     network.windows = 0
 
-    found = locate(sample(scan, part), SPEC, network)
+    found = locate(sample(scan, part), SPEC, network, np.inf)
 
     assert found.vertebrae
     assert all(one.status is LevelStatus.UNCERTAIN for one in found.vertebrae)

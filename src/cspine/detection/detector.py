@@ -9,7 +9,7 @@ from cspine.anatomy import CERVICAL
 from cspine.detection.clock import Clock
 from cspine.detection.findings import judgements_of, level_findings, what_to_mind
 from cspine.detection.judges import Judge
-from cspine.detection.quality import check_located, check_scan, what_is_odd
+from cspine.detection.quality import check_located, check_scan, mind_scan, what_is_odd
 from cspine.detection.slicewise import SliceJudge
 from cspine.detection.vertebrawise import VertebraJudge
 from cspine.errors import PackageError
@@ -91,7 +91,12 @@ class Detector:
             levels = level_findings(study, located, verdict, judgements[1:])
         result = StudyResult(
             status=StudyStatus.OK,
-            reasons=what_to_mind(manifest, judgements[0], levels) + verdict.reasons + what_is_odd(located, study.volume),
+            reasons=(
+                *what_to_mind(manifest, judgements[0], levels),
+                *mind_scan(study.volume, manifest.quality),
+                *verdict.reasons,
+                *what_is_odd(located, study.volume),
+            ),
             study=facts_of(study),
             model=self.model,
             localiser=self.localiser.model,

@@ -18,22 +18,19 @@ _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
 well so, one by 25 better. Nor is what seems to lie across the scan, as no neck does."""
 
 
-_BRIGHTEST = 0.6
-"""Of the median density of the neck's vertebrae: denser bone is looked at again as if it were no denser. In a neck whose dens and
-arches are far denser than its bodies, a network saw nothing of the discs before. What parts C1 from dens and skull are gaps between
-dense bones, though, and are seen without this limit."""
-
-
-def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
+def locate(volume: Volume, spec: VolumeSpec, session: Session, brightest: float) -> Located:
     """Finds C1..C7 in a scan.
 
     A neck of which the first look is sure is looked at twice more, in one window, which no other contradicts, and which would make
     a neck of a loin. It stands as the neck does: one that leans is named less well. The second look puts it there more exactly.
+    In a neck whose dens and arches are far denser than its bodies, a network sees nothing of the discs; so bone is no denser than a
+    limit in these looks. What parts C1 from dens and skull are gaps between dense bones, though, and are seen without it.
 
     Args:
         volume: The scan, however it is oriented.
         spec: What the network is fed.
         session: The network.
+        brightest: The limit, of the median density of the neck's vertebrae.
 
     Raises:
         PackageError: The network does not do what it should.
@@ -42,15 +39,15 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session) -> Located:
     located = locate_levels(first.probabilities, first.grid, first.seen)
     if not is_sure(located):
         return located
-    brightest = _BRIGHTEST * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
+    limit_hu = brightest * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
     window = neck_window(located, first.grid, spec)
-    second = look_again(first, window, look_at(np.minimum(first.hu_in(window), brightest), spec, session))
+    second = look_again(first, window, look_at(np.minimum(first.hu_in(window), limit_hu), spec, session))
     located = locate_levels(second.probabilities, second.grid, second.seen)
     if not is_sure(located):
         return located
     window = neck_window(located, first.grid, spec)
     hu = sample(volume, window).hu
-    said = with_atlas_of(look_at(hu, spec, session), look_at(np.minimum(hu, brightest), spec, session, mirrored=True))
+    said = with_atlas_of(look_at(hu, spec, session), look_at(np.minimum(hu, limit_hu), spec, session, mirrored=True))
     third = look_again(first, window, said)
     return locate_levels(third.probabilities, third.grid, third.seen)
 

@@ -50,7 +50,7 @@ class Localiser:
             PackageError: As above.
         """
         manifest = self.package.manifest
-        located = locate(volume, manifest.coarse, self._coarse)
+        located = locate(volume, manifest.coarse, self._coarse, manifest.brightest)
         if manifest.fine is None or self._fine is None:
             return Refined(located, (), located.labels)
         return refine(volume, located, manifest.fine, self._fine)

@@ -10,7 +10,7 @@ from cspine.modelpack.calibration import OUTPUTS, Calibration, OwnOverall
 from cspine.modelpack.codec import decode, encode
 from cspine.modelpack.pooling import POOLING
 from cspine.results import Figure
-from cspine.specs import RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
+from cspine.specs import BRIGHTEST, RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
 
 SCHEMA_VERSION = "1"
 
@@ -65,15 +65,17 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Which scans the package does not judge.
+    """Which scans the package does not judge, and of which it is told that what it says is of no use.
 
     Attributes:
-        thickest_mm: Largest distance of slices from head to feet.
+        thickest_mm: Largest distance of voxels, in any direction.
+        coarse_mm: Where slices are farther apart than the first, or pixels than the second, it is told.
         shortest_mm: Smallest extent from head to feet.
         fewest_slices: Smallest number of slices from head to feet.
     """
 
     thickest_mm: float = 5.5
+    coarse_mm: tuple[float, float] = (1.5, 0.8)
     shortest_mm: float = 30.0
     fewest_slices: int = 12
 
@@ -261,15 +263,19 @@ class LocaliserManifest(PackageManifest):
     Attributes:
         coarse: What the first network is fed.
         fine: What the second is fed; ``None`` where there is no second one.
+        brightest: Of the median density of a neck's vertebrae: bone denser than that is no denser in closer looks at the neck.
     """
 
     KIND: ClassVar[str] = "localiser"
 
     coarse: VolumeSpec
     fine: RefinerSpec | None = None
+    brightest: float = BRIGHTEST
 
     def __post_init__(self) -> None:
         PackageManifest.__post_init__(self)
+        if not self.brightest > 0:
+            raise PackageError(f"brightest must be above 0; {BRIGHTEST} suits networks of cspine. Received: {self.brightest}")
         wanted = ["coarse"] if self.fine is None else ["coarse", "fine"]
         if [network.role for network in self.networks] != wanted:
             raise PackageError(f"A localiser with these inputs has networks in the roles {wanted}. Received: {self.networks}")

@@ -16,7 +16,7 @@ from cspine.networks.loading import load_network
 from cspine.networks.unet3d import of_any_window
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
-from cspine.specs import VolumeSpec
+from cspine.specs import BRIGHTEST, VolumeSpec
 from cspine.training.checkpoint import stored_facts
 from cspine.training.fitting import BEST, CHECKPOINT
 from cspine.training.localiser.recipe import LocaliserRecipe
@@ -79,7 +79,7 @@ def run_marker(run: Run, fold: int) -> LocaliserMarker:
     network, spec = _Trained(of_any_window(load_network(path))), _input_of(run)
 
     def outline(volume: Volume) -> Refined:
-        found = locate(volume, spec, network)
+        found = locate(volume, spec, network, BRIGHTEST)
         return Refined(found, (), found.labels)
 
     return LocaliserMarker(hashlib.sha256(path.read_bytes()).hexdigest(), outline)
