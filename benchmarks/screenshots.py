@@ -110,7 +110,7 @@ def main() -> None:
         parser.error("pictures of pages need Chromium; there is none on this machine")
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, Browser(program) as browser:
-        batch = Path(scratch) if options.keep is None else options.keep
+        batch = Path(scratch) / "batch" if options.keep is None else options.keep
         batch.mkdir(exist_ok=True)
         write_batch(batch, options.data, Detector())
         for shot in SHOTS:

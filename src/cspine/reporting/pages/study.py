@@ -27,7 +27,7 @@ WINDOWS = (
     Window("Soft tissue", -150, 250),
     Window("Wide", -1000, 2000),
 )
-CHECKS = ("Hounsfield units", "number, thickness and extent of slices", "cervical vertebrae in view")
+CHECKS = ("Hounsfield units", "number and extent of slices", "cervical vertebrae in view")
 
 
 def write(examination: Examination, study: Study, folder: Path) -> Written:
