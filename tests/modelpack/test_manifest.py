@@ -149,5 +149,5 @@ def test_a_package_of_no_known_kind_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("brightest", [0.0, -0.6, float("nan")])
 def test_the_brightest_bone_of_a_closer_look_is_above_nothing(brightest: float) -> None:
-    with pytest.raises(PackageError, match="brightest must be above 0; 0.6 suits networks of cspine"):
+    with pytest.raises(PackageError, match=r"brightest must be above 0; 0\.6 suits networks of cspine"):
         _localiser(brightest=brightest)
