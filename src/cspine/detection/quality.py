@@ -51,9 +51,9 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
 def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
     """What to mind about a scan that is judged: slices or pixels in which a whole vertebra may look broken."""
     _, pixels, slices = sorted(volume.grid.spacing_mm)
-    if slices <= limits.coarse_mm[0] and pixels <= limits.coarse_mm[1]:
-        return ()
     thick, wide = limits.coarse_mm
+    if slices <= thick and pixels <= wide:
+        return ()
     text = (
         f"Slices are {slices:.2f} mm apart and pixels {pixels:.2f} mm. From more than {thick:g} mm or {wide:g} mm on "
         "the model may call whole vertebrae fractured: reconstruct thinner slices with finer pixels."

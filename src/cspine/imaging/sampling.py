@@ -18,6 +18,9 @@ from cspine.volume import AIR_HU, LabelMap, Volume
 _SAME = 5e-3
 """Voxels that lie nearer than this, in voxels of the source, coincide."""
 
+_SAME_LABEL = 1e-6
+"""The same for labels, of which one or another is taken however near a border lies."""
+
 _BLOCK = 16
 """Slices per matrix product: what is copied for one stays in the processor's cache."""
 
@@ -55,7 +58,7 @@ def _relation(source: Grid, target: Grid) -> tuple[NDArray[np.float64], NDArray[
 
 def _linear(source: Volume, grid: Grid, fill: float) -> NDArray[np.float32]:
     matrix, offset = _relation(source.grid, grid)
-    axes = _shared_axes(matrix, grid.shape)
+    axes = _shared_axes(matrix, grid.shape, _SAME)
     if axes is not None:
         return _separable(source.hu, axes, matrix, offset, grid.shape, fill)
     coarse = _coarser(source.grid, grid)
@@ -72,7 +75,7 @@ def _linear(source: Volume, grid: Grid, fill: float) -> NDArray[np.float32]:
 def _nearest(
     labels: NDArray[np.uint8], matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: Shape, fill: int
 ) -> NDArray[np.uint8]:
-    axes = _shared_axes(matrix, shape)
+    axes = _shared_axes(matrix, shape, _SAME_LABEL)
     if axes is None:
         moved = ndimage.affine_transform(labels, matrix, offset, shape, order=0, mode="grid-constant", cval=fill)
         return np.asarray(moved, dtype=np.uint8)
@@ -85,14 +88,14 @@ def _nearest(
     return np.ascontiguousarray(np.transpose(out, np.argsort(axes)))
 
 
-def _shared_axes(matrix: NDArray[np.float64], shape: Shape) -> tuple[int, ...] | None:
-    """For each source axis the target axis that runs along it, or ``None`` where the grids are oblique to each other."""
+def _shared_axes(matrix: NDArray[np.float64], shape: Shape, same: float) -> tuple[int, ...] | None:
+    """For each source axis the target axis that runs along it; ``None`` where they part by ``same`` voxels or more."""
     axes = tuple(int(a) for a in np.argmax(np.abs(matrix), axis=1))
     if sorted(axes) != [0, 1, 2]:
         return None
     rest = np.abs(matrix).copy()
     rest[range(3), axes] = 0
-    return axes if float(np.max(rest @ np.asarray(shape))) < _SAME else None
+    return axes if float(np.max(rest @ np.asarray(shape))) < same else None
 
 
 def _coarser(source: Grid, target: Grid) -> Grid | None:

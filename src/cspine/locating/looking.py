@@ -17,9 +17,8 @@ from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.runtime import Session
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VOXEL_CLASSES, VolumeSpec
-from cspine.volume import Volume
+from cspine.volume import AIR_HU, Volume
 
-_AIR_HU = -1000.0
 _BONE_HU = 150.0
 _LEAST_BONE_ML = 3.0
 """A window of less bone than that is not looked at."""
@@ -54,7 +53,7 @@ class Look:
     def hu_in(self, window: Grid) -> NDArray[np.float32]:
         """What was looked at on the voxels of a window, between its own; air beyond."""
         index = np.moveaxis(self.grid.index(window.world(np.moveaxis(np.indices(window.shape), 0, -1))), -1, 0)
-        return np.asarray(ndimage.map_coordinates(self.hu, index, np.float32, order=1, cval=_AIR_HU))
+        return np.asarray(ndimage.map_coordinates(self.hu, index, np.float32, order=1, cval=AIR_HU))
 
 
 def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
