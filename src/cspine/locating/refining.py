@@ -26,14 +26,18 @@ from cspine.anatomy import BACKGROUND, Level
 from cspine.geometry import Grid, Shape, Vector
 from cspine.imaging import sample
 from cspine.imaging.crops import crop_input, cut, guide_grid
+from cspine.locating.dens import give_dens_back
 from cspine.locating.levels import Located, Vertebra
-from cspine.results import Box
+from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
 from cspine.specs import RefinerSpec
 from cspine.volume import LabelMap, Volume
 
 _SURE = 0.5
 """A voxel that is less likely a vertebra's than that is not."""
+
+_BARELY = 0.51
+"""How likely what others say is a vertebra's: between voxels it ends where they do."""
 
 _TAILS = (1.0, 99.0)
 """Percentiles between which a vertebra's middle is sought: a few stray voxels do not move it."""
@@ -46,6 +50,9 @@ _CRUMB = 0.04
 
 _CUT_OFF, _MOVED_MM = 0.004, 5.0
 """A vertebra with more of it at the sides of its crop than that, whose middle is farther from the crop's than this: look again."""
+
+_DENSE = 0.6
+"""Of the median density of vertebrae: bone that is denser is no gap between two of them."""
 
 _EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 
@@ -118,6 +125,9 @@ def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session
     scene = _Scene(volume, cut(volume, _holding_all(first)), known, spec, session)
     crops = [_look(scene, vertebra.level, grid, lattice) for vertebra, grid in zip(located.vertebrae, first, strict=True)]
     labels = _compete(crops, located.labels)
+    _keep_unclaimed(labels, crops, scene)
+    if all((one := located.vertebra(level)) and one.status is not LevelStatus.UNCERTAIN for level in (Level.C1, Level.C2)):
+        give_dens_back(labels)
     _drop_crumbs(labels.labels, located.vertebrae)
     owned = tuple(_owned(crop, labels) for crop in crops)
     vertebrae = tuple(_measured(vertebra, labels) for vertebra in located.vertebrae)
@@ -148,13 +158,16 @@ class _Scene:
     spec: RefinerSpec
     session: Session
 
-    def said(self, level: Level, grid: Grid) -> NDArray[np.float32]:
-        """How likely each voxel of a crop belongs to a vertebra."""
+    def shown(self, grid: Grid) -> NDArray[np.float32]:
+        """What a crop shows."""
         start = np.rint(self.near.grid.index(grid.world((0, 0, 0)))).astype(int)
         inside = (start >= 0).all() and (start + grid.shape <= self.near.grid.shape).all()
-        hu = self.near.hu[_part(start, grid.shape)] if inside else cut(self.scan, grid).hu
+        return self.near.hu[_part(start, grid.shape)] if inside else cut(self.scan, grid).hu
+
+    def said(self, level: Level, grid: Grid) -> NDArray[np.float32]:
+        """How likely each voxel of a crop belongs to a vertebra."""
         guide = sample(self.coarse, guide_grid(grid, self.spec)).labels
-        fed = crop_input(hu, guide, level, self.spec)
+        fed = crop_input(self.shown(grid), guide, level, self.spec)
         return np.ascontiguousarray(self.session.run(fed[None])[self.spec.output][0, ..., 1])
 
 
@@ -198,6 +211,17 @@ def _compete(crops: Sequence[RefinedCrop], coarse: LabelMap) -> LabelMap:
         wins = crop.probability > best[here]
         labels[here][wins], best[here][wins] = crop.level, crop.probability[wins]
     return LabelMap(labels, grid)
+
+
+def _keep_unclaimed(labels: LabelMap, crops: Sequence[RefinedCrop], scene: _Scene) -> None:
+    """Dense bone that nobody claims stays what the first network called it. In place."""
+    places = [_part(np.rint(labels.grid.index(crop.grid.world((0, 0, 0)))).astype(int), crop.grid.shape) for crop in crops]
+    pictures = [scene.shown(crop.grid) for crop in crops]
+    claimed = [hu[labels.labels[place] == crop.level] for crop, place, hu in zip(crops, places, pictures, strict=True)]
+    dense_hu = _DENSE * np.median(np.concatenate(claimed)) if any(map(len, claimed)) else np.inf
+    for crop, place, hu in zip(crops, places, pictures, strict=True):
+        here = labels.labels[place]
+        here[(here == BACKGROUND) & (hu > dense_hu) & (sample(scene.coarse, crop.grid).labels == crop.level)] = crop.level
 
 
 def _holding_all(crops: Sequence[Grid]) -> Grid:
@@ -244,7 +268,7 @@ def _owned(crop: RefinedCrop, labels: LabelMap) -> RefinedCrop:
     here = labels.labels[_part(start, crop.grid.shape)]
     own = here == crop.level
     around = ndimage.binary_dilation(own, _EVERY_SIDE)
-    likely = np.where(own, crop.probability, np.where(around, np.minimum(crop.probability, _SURE), 0))
+    likely = np.where(own, np.maximum(crop.probability, _BARELY), np.where(around, np.minimum(crop.probability, _SURE), 0))
     return replace(crop, probability=likely.astype(np.float32))
 
 

@@ -1,6 +1,7 @@
 """Studies small enough to train on in seconds: a grey block is a vertebra, a white spot its fracture."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from cspine.specs import VertebraSpec
 from cspine.training.labels import BOX_BIT
 from cspine.training.recipe import FitSettings
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.recipe import CropSettings, HeadSettings, PatchSettings, VertebraRecipe
+from cspine.training.vertebrae.recipe import CropChance, CropSettings, HeadSettings, PatchSettings, VertebraRecipe
 
 SPEC = VertebraSpec(
     spacing_mm=(2.0, 2.0, 2.0), depth=8, size=(32, 32), slices=4, neighbours=1, window_hu=(-200.0, 1300.0), mask_blur_mm=0.0
@@ -28,6 +29,10 @@ RECIPE = VertebraRecipe(
     fit=FitSettings(epochs=2, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),
     seed=3,
 )
+
+_NOTHING: dict[str, Any] = dict.fromkeys(CropChance.__dataclass_fields__, 0.0)
+STILL = CropChance(**_NOTHING | {"coarse_mm": (0.0, 0.0)})
+"""Crops stay as they are."""
 
 BONE, BREAK = 128, 255
 """Grey of a vertebra and of its fracture; all else is darker."""

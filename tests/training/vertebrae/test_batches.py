@@ -18,10 +18,10 @@ from cspine.training.vertebrae.batches import (
     study_input,
     unchanged,
 )
+from cspine.training.vertebrae.coarse import Voxels
 from cspine.training.vertebrae.recipe import CropChance, VertebraLabels, VertebraRecipe
-from tests.training.vertebrae.small import BONE, BREAK, RECIPE, SPEC, study
+from tests.training.vertebrae.small import BONE, BREAK, RECIPE, SPEC, STILL, study
 
-STILL = CropChance(**dict.fromkeys(CropChance.__dataclass_fields__, 0.0))
 MOVED = replace(STILL, shift_mm=5.0, height=0.2, flip=0.5)
 
 
@@ -250,3 +250,16 @@ def test_batches_are_mixed_where_they_shall_be() -> None:
 
     assert overall(0.0) == {0.0, 1.0}
     assert not overall(1.0) <= {0.0, 1.0}
+
+
+def test_a_coarser_scan_changes_the_picture_and_not_what_is_known_of_it() -> None:
+    given = study(1, 2)
+    voxels = Voxels((6.0, 4.0, 4.0), (0.5, 0.0, 0.25))
+
+    (sharp, known), (dull, same) = (study_input(given, replace(unchanged(), voxels=one), RECIPE) for one in (None, voxels))
+
+    np.testing.assert_array_equal(sharp[..., -1], dull[..., -1])
+    for name, target in known.items():
+        np.testing.assert_array_equal(target, same[name])
+    assert dull[..., :-1].std() < 0.95 * sharp[..., :-1].std()
+    assert dull[..., :-1].mean() == pytest.approx(sharp[..., :-1].mean(), rel=0.05)

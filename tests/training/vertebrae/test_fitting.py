@@ -104,3 +104,24 @@ def test_the_best_epoch_is_chosen_by_what_can_be_judged() -> None:
     scores = [VertebraRecord(1, 1.0, *pair, 1.0).score for pair in ((0.5, 0.7), (nan, 0.7), (nan, nan))]
 
     assert scores == [pytest.approx(0.6), 0.7, float("-inf")]
+
+
+def test_a_run_goes_on_from_a_trained_network(whole: Path, tmp_path: Path) -> None:
+    still = replace(SAVING, start=str(whole / BEST), fit=replace(SAVING.fit, epochs=1, learning_rate=1e-12))
+
+    fit_vertebrae(still, FOLD, tmp_path, Silent())
+
+    assert not (tmp_path / PATCHES).exists()
+    assert not (tmp_path / HEADS).exists()
+    given, after = load_network(whole / BEST), load_network(tmp_path / BEST)
+    for one, other in zip(given.trainable_weights, after.trainable_weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+
+
+def test_a_network_of_other_layers_is_nothing_to_begin_with(whole: Path, tmp_path: Path) -> None:
+    wider = replace(RECIPE, start=str(whole / BEST), network=replace(RECIPE.network, width=16))
+
+    with pytest.raises(TrainingError, match="begins with one of the same layers"):
+        fit_vertebrae(wider, FOLD, tmp_path, Silent())
+    with pytest.raises(TrainingError, match="cannot be read"):
+        fit_vertebrae(replace(RECIPE, start=str(tmp_path / "nothing.keras")), FOLD, tmp_path, Silent())

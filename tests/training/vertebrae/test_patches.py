@@ -9,11 +9,11 @@ import pytest
 from cspine.errors import UsageError
 from cspine.training.labels import BOX_BIT
 from cspine.training.vertebrae.patches import PatchBatches, draw_patch, find_places, fixed_patches
-from cspine.training.vertebrae.recipe import CropChance, HeadSettings, PatchSettings
-from tests.training.vertebrae.small import BONE, BREAK, RECIPE, study
+from cspine.training.vertebrae.recipe import HeadSettings, PatchSettings
+from tests.training.vertebrae.small import BONE, BREAK, RECIPE, STILL, study
 
 STUDIES = [study(0, 2), study(1), study(2, 4, boxes=False)]
-STILL = replace(RECIPE, chance=CropChance(**dict.fromkeys(CropChance.__dataclass_fields__, 0.0)))
+AS_CUT = replace(RECIPE, chance=STILL)
 
 
 def test_places_lie_on_known_fractures_and_on_bone_that_is_known_to_be_whole() -> None:
@@ -30,7 +30,7 @@ def test_places_lie_on_known_fractures_and_on_bone_that_is_known_to_be_whole() -
 
 @pytest.mark.parametrize("mirrored", [0.0, 1.0])
 def test_a_cell_of_a_patch_is_broken_where_its_picture_is(mirrored: float) -> None:
-    recipe = replace(STILL, chance=replace(STILL.chance, flip=mirrored), patches=replace(STILL.patches, broken_share=1.0))
+    recipe = replace(AS_CUT, chance=replace(STILL, flip=mirrored), patches=replace(AS_CUT.patches, broken_share=1.0))
     places = find_places(STUDIES, recipe)
 
     for number in range(10):
@@ -44,10 +44,24 @@ def test_a_cell_of_a_patch_is_broken_where_its_picture_is(mirrored: float) -> No
 
 
 def test_patches_of_whole_bone_show_a_break_only_where_one_is_near() -> None:
-    recipe = replace(STILL, patches=replace(STILL.patches, broken_share=0.0))
+    recipe = replace(AS_CUT, patches=replace(AS_CUT.patches, broken_share=0.0))
     places = find_places([study(1)], recipe)
 
     assert not any(draw_patch(np.random.default_rng(number), places, recipe)[1].any() for number in range(10))
+
+
+def test_a_coarser_scan_changes_the_picture_alone() -> None:
+    fine, coarse = (replace(AS_CUT, chance=replace(STILL, coarse=1.0, coarse_mm=mm)) for mm in ((1e-6, 1e-6), (12.0, 1e-6)))
+    places, duller = find_places(STUDIES, fine), []
+
+    for number in range(10):
+        (sharp, cells), (dull, same) = (draw_patch(np.random.default_rng(number), places, one) for one in (fine, coarse))
+
+        np.testing.assert_array_equal(cells, same)
+        np.testing.assert_array_equal(sharp[..., 3], dull[..., 3])
+        assert dull[..., :3].std() <= sharp[..., :3].std()
+        duller.append(not np.array_equal(dull, sharp))
+    assert sum(duller) >= 7  # slices may be as thin as they were
 
 
 def test_a_batch_follows_from_seed_epoch_and_number_wherever_one_begins() -> None:

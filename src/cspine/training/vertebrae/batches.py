@@ -14,6 +14,7 @@ from cspine.specs import FRACTURE_CELL, MASK_STEP
 from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
 from cspine.training.recipe import BoxUse, CrackUse
 from cspine.training.stacks import crack_mask
+from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.recipe import CropChance, VertebraRecipe
 from cspine.training.vertebrae.targets import VertebraTargets, where_broken
@@ -35,7 +36,7 @@ class StudyChance:
         gain: Factor of contrast around the middle of the window.
         offset: Added brightness, in units of the window.
         noise: Standard deviation of added noise, in units of the window.
-        blurred: Whether each slice is averaged with the next.
+        voxels: Those of a coarser scan, if it is one.
         raised: By how many slices those that are judged lie nearer the head.
         seed: Of the noise.
     """
@@ -49,7 +50,7 @@ class StudyChance:
     gain: float = 1.0
     offset: float = 0.0
     noise: float = 0.0
-    blurred: bool = False
+    voxels: Voxels | None = None
     raised: int = 0
     seed: int = 0
 
@@ -82,7 +83,7 @@ def draw_study_chance(rng: np.random.Generator, settings: CropChance, recipe: Ve
         gain=float(1 + settings.gain * rng.uniform(-1, 1)),
         offset=float(settings.offset * rng.uniform(-1, 1)),
         noise=float(settings.noise * max(rng.uniform(-1, 1), 0)),
-        blurred=bool(rng.random() < settings.blur),
+        voxels=draw_voxels(rng, settings),
         seed=int(rng.integers(1 << 31)),
     )
 
@@ -119,7 +120,7 @@ def _vertebra(study: StudyCrops, i: int, chance: StudyChance, recipe: VertebraRe
     mask = _part(study.marks[i], coarse + chance.shift[i] + chance.mask_shift[i], small) % BOX_BIT == i + 1
     if chance.grown[i]:
         mask = (ndimage.binary_dilation if chance.grown[i] > 0 else ndimage.binary_erosion)(mask)
-    grey = _recoloured(grey, chance, i)
+    grey = _recoloured(grey if chance.voxels is None else coarsened(grey, chance.voxels, spec.spacing_mm), chance, i)
     if chance.mirrored:
         grey, marks, mask = grey[..., ::-1], marks[..., ::-1], mask[..., ::-1]
     judged = judged_slices(study.heights_mm[i] * chance.heights[i], spec, chance.raised)
@@ -139,9 +140,7 @@ def fracture_bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
 
 
 def _recoloured(grey: NDArray[np.uint8], chance: StudyChance, i: int) -> NDArray[np.uint8]:
-    """The picture with other contrast, brightness, sharpness and noise."""
-    if chance.blurred:
-        grey = ((grey.astype(np.uint16) + np.concatenate([grey[1:], grey[-1:]])) // 2).astype(np.uint8)
+    """The picture with other contrast, brightness and noise."""
     if chance.gain != 1 or chance.offset:
         steps = (np.arange(STEPS + 1) / STEPS - 0.5) * chance.gain + 0.5 + chance.offset
         grey = np.rint(np.clip(steps, 0, 1) * STEPS).astype(np.uint8)[grey]

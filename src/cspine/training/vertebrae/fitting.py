@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from cspine.errors import TrainingError
 from cspine.evaluation.metrics import auroc, mean_level_auroc
 from cspine.networks.loading import load_network
 from cspine.training.epochs import Lesson, fit_epochs
@@ -64,8 +65,10 @@ def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
         TrainingError: The checkpoint does not fit, or the loss is no number any more.
         OutputError: ``home`` cannot be written.
     """
-    taught = learn_patches(recipe, data, home / PATCHES, reporter) if recipe.patches.epochs else None
     build = partial(_fresh, recipe, data.number)
+    if recipe.start:
+        build = partial(_as_stored, build, Path(recipe.start))
+    taught = learn_patches(recipe, data, home / PATCHES, reporter) if recipe.patches.epochs and not recipe.start else None
     if taught is not None:
         build = partial(_with_backbone, build, taught)
         if recipe.heads.epochs:
@@ -108,7 +111,12 @@ def _with_backbone(build: Build, taught: Path, *, frozen: bool = False) -> keras
 def _as_stored(build: Build, stored: Path) -> keras.Model:
     """A network with all weights of another."""
     network = build()
-    network.set_weights(load_network(stored).get_weights())
+    try:
+        network.set_weights(load_network(stored).get_weights())
+    except ValueError as error:
+        raise TrainingError(
+            f"A network begins with one of the same layers. {stored} has others; set network as it was trained, or leave start out."
+        ) from error
     return network
 
 

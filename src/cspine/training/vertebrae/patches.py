@@ -15,6 +15,7 @@ from cspine.imaging.vertebrae import STEPS, smooth_mask
 from cspine.specs import MASK_STEP
 from cspine.training.labels import BOX_BIT
 from cspine.training.vertebrae.batches import fracture_bit
+from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.recipe import VertebraRecipe
 from cspine.training.vertebrae.targets import where_broken
@@ -88,7 +89,8 @@ def draw_patch(rng: np.random.Generator, places: Places, recipe: VertebraRecipe)
     number, i, z, y, x = pool[int(rng.integers(len(pool)))]
     study = places.studies[int(number)]
     off = rng.integers(-settings.off_px // MASK_STEP, settings.off_px // MASK_STEP + 1, 2)
-    fed, marks = _cut(study, int(i), np.array([z, y + off[0], x + off[1]]), recipe)
+    voxels = draw_voxels(rng, recipe.chance)
+    fed, marks = _cut(study, int(i), np.array([z, y + off[0], x + off[1]]), recipe, voxels)
     bit = fracture_bit(study, recipe)
     broken = bool(study.broken[i])
     cells = where_broken(marks[None], int(i) + 1, bit, broken=broken).cells[0]
@@ -105,25 +107,27 @@ def draw_patch(rng: np.random.Generator, places: Places, recipe: VertebraRecipe)
 
 
 def _cut(
-    study: StudyCrops, i: int, middle: NDArray[np.integer], recipe: VertebraRecipe
+    study: StudyCrops, i: int, middle: NDArray[np.integer], recipe: VertebraRecipe, voxels: Voxels | None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """A patch around a pixel of a mask, or as near to it as the crop allows, and its marks."""
+    """A patch around a pixel of a mask, or as near to it as the crop allows, as some voxels show it, and its marks."""
     spec, settings = recipe.input, recipe.patches
-    depth, rows, columns = study.marks.shape[1:]
+    depth, *most = study.marks.shape[1:]
     high, wide = settings.size[0] // MASK_STEP, settings.size[1] // MASK_STEP
     reach = int(np.ceil(2.5 * spec.mask_blur_mm / spec.spacing_mm[0]))
     z = int(np.clip(middle[0], spec.neighbours, depth - 1 - spec.neighbours))
-    y, x = (int(np.clip(m - side // 2, 0, most - side)) for m, side, most in ((middle[1], high, rows), (middle[2], wide, columns)))
+    y, x = (int(np.clip(m - side // 2, 0, end - side)) for m, side, end in zip(middle[1:], (high, wide), most, strict=True))
     low = max(z - reach, 0)
     around = np.asarray(study.marks[i, low : z + reach + 1, y : y + high, x : x + wide])
     mask = smooth_mask(around % BOX_BIT == i + 1, spec)[z - low]
     fed = np.empty((*settings.size, spec.channels), np.float32)
-    slices = study.grey[
-        i,
-        z - spec.neighbours : z + spec.neighbours + 1,
-        MASK_STEP * y : MASK_STEP * (y + high),
-        MASK_STEP * x : MASK_STEP * (x + wide),
-    ]
+    first, last = z - spec.neighbours, z + spec.neighbours + 1
+    spare = 0 if voxels is None else int(np.ceil(2 * voxels.mm[0] / spec.spacing_mm[0]))
+    start = max(first - spare, 0)
+    rows, columns = (slice(MASK_STEP * low, MASK_STEP * (low + side)) for low, side in ((y, high), (x, wide)))
+    slices = study.grey[i, start : last + spare, rows, columns]
+    if voxels is not None:
+        slices = coarsened(slices, voxels, spec.spacing_mm)
+    slices = slices[first - start : last - start]
     np.divide(np.moveaxis(slices, 0, -1), np.float32(STEPS), out=fed[..., :-1])
     fed[..., -1] = mask.repeat(MASK_STEP, axis=0).repeat(MASK_STEP, axis=1) if spec.masked else 1.0
     return fed, around[z - low]

@@ -58,20 +58,22 @@ class CropChance:
         gain: Relative change of contrast, either way.
         offset: Change of brightness, in units of the window, either way.
         noise: Largest standard deviation of added noise, in units of the window.
-        blur: How often slices are averaged with the next, as of a thicker scan.
+        coarse: How often the scan is one of thicker slices and larger pixels.
+        coarse_mm: The thickest slices, and the largest pixels, of these.
         hidden: How often only some neighbouring levels are in the scan.
         mixup: Share of batches whose studies are mixed in pairs (Zhang et al., 2018).
     """
 
-    shift_mm: float = 2.0
-    height: float = 0.1
-    mask_shift_mm: float = 1.0
-    mask_wrong: float = 0.3
+    shift_mm: float = 1.0
+    height: float = 0.07
+    mask_shift_mm: float = 0.6
+    mask_wrong: float = 0.2
     flip: float = 0.5
     gain: float = 0.12
     offset: float = 0.05
     noise: float = 0.03
-    blur: float = 0.2
+    coarse: float = 0.5
+    coarse_mm: tuple[float, float] = (3.5, 1.1)
     hidden: float = 0.15
     mixup: float = 0.2
 
@@ -138,6 +140,8 @@ class VertebraRecipe:
         batch: Studies in a batch.
         batches: Batches in an epoch.
         fit: How the weights are found.
+        start: The file of a trained network of the same layers to go on from, with whole studies at once; fresh weights if empty.
+            It must not have learnt from patients who are held out here.
         split: How patients are parted.
         seed: Of weights, batches and chance.
     """
@@ -153,5 +157,6 @@ class VertebraRecipe:
     batch: int = 2
     batches: int = 250
     fit: FitSettings = field(default_factory=FitSettings)
+    start: str = ""
     split: SplitSettings = field(default_factory=SplitSettings)
     seed: int = 0
