@@ -121,10 +121,12 @@ def _winner(python: Path, ours: Stages, locating: float) -> None:
     networks = locating + ours.seconds["classify"]
     print(
         f"the winner's arrangement, PyTorch {told['torch']}, {told['threads']} threads: U-Net {told['unet_s']:.2f} s, "
-        f"105 slices {told['slices_s']:.2f} s, together {both:.2f} s, without reading, sampling and cutting"
+        f"105 slices {told['slices_s']:.2f} s, together {both:.2f} s; "
+        f"sampling {told['sampling_s']:.2f} s, cutting {told['cutting_s']:.2f} s"
     )
+    whole = both + told["sampling_s"] + told["cutting_s"]
     print(
-        f"all of ours on {_SLICES} slices in memory {ours.total:.2f} s: {both / ours.total:.1f} times; "
+        f"all of ours on {_SLICES} slices in memory {ours.total:.2f} s: theirs {whole:.2f} s, {whole / ours.total:.1f} times; "
         f"its networks alone {networks:.2f} s: {both / networks:.1f} times"
     )
 
