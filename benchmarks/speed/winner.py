@@ -3,8 +3,8 @@
 ``python benchmarks/speed/winner.py`` times a 3-D U-Net at 128 x 128 x 128 whose encoder is like a ResNet18, and then 105 slices, 15
 of each vertebra, of 224 x 224 in 6 channels through a network like EfficientNetV2-S. Weights do not matter for time, and no code is
 taken from there: the layers follow the papers (He et al., 2016; Tan and Le, 2021). It needs ``pip install torch==2.13.0`` only, and
-prints one line of JSON: median seconds of either part, of laying a scan of 320 slices of 512 x 512 on 128 x 128 x 128 voxels, and of
-cutting slices from it, each a box around its vertebra at 224 x 224 with two neighbours on either side and the map of the vertebra.
+prints one line of JSON: median seconds of either part, of laying a scan of 320 slices of 512 x 512 on 128 x 128 x 128 voxels, and
+of cutting slices, each a box around its vertebra at 224 x 224 with two neighbours on either side and the map of the vertebra.
 """
 
 import json
