@@ -30,7 +30,7 @@ from cspine.training.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_m
 from cspine.training.vertebrae.recipe import CropSettings
 from cspine.volume import LabelMap, Volume
 
-_FORMAT = 2
+_FORMAT = 3
 _FILES = 2
 """Arrays of a study that stay open: its pictures and its marks."""
 
