@@ -81,8 +81,10 @@ def test_a_second_export_is_the_same_to_the_byte_but_for_the_numbers_it_is_given
     (tmp_path / "evaluation.json").write_text(json.dumps(numbers))
     again = tmp_path / "tiny"
 
-    assert export(tiny_run, again, "--evaluation", str(tmp_path / "evaluation.json")) == 0
+    assert export(tiny_run, again, "--evaluation", str(tmp_path / "evaluation.json"), "--coarse-mm", "2.5", "1") == 0
 
+    assert load_package(again).manifest.quality.coarse_mm == (2.5, 1.0)
+    assert load_package(package).manifest.quality.coarse_mm == (1.5, 0.8)
     figure = load_package(again).manifest.training.figures[0]
     assert (figure.name, figure.value) == ("AUROC patient_overall, 10 unseen studies", 0.8)
     assert load_package(package).manifest.training.figures[0].name == "AUROC patient_overall, 10 held-out studies"
@@ -97,4 +99,6 @@ def test_a_fold_that_was_not_trained_and_numbers_that_are_none_are_told(
     assert "Fold 1 of" in capsys.readouterr().err
     assert export(tiny_run, tmp_path / "package", "--evaluation", str(tmp_path / "none.json")) == 2
     assert "needs an evaluation.json" in capsys.readouterr().err
+    assert export(tiny_run, tmp_path / "package", "--coarse-mm", "2", "-1") == 2
+    assert "needs two distances above 0" in capsys.readouterr().err
     assert not (tmp_path / "package").exists()

@@ -65,8 +65,9 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     checked = check_package(str(tmp_path / "package"))
     assert checked.problem is None
     assert [network.difference <= TOLERANCE for network in checked.networks] == [True]
-    assert main([*words, "--data", str(tmp_path)]) == 2
-    assert "exported without --data" in capsys.readouterr().err
+    for more in (["--data", str(tmp_path)], ["--coarse-mm", "2", "1"]):
+        assert main([*words, *more]) == 2
+        assert "exported without --data and --coarse-mm" in capsys.readouterr().err
 
 
 def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(

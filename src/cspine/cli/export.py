@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluation", type=Path, metavar="JSON", help="evaluation.json on unseen studies, whose numbers the card shall show"
     )
+    parser.add_argument(
+        "--coarse-mm",
+        nargs=2,
+        type=float,
+        metavar=("SLICES", "PIXELS"),
+        help="of a network that judges: from which distances on results tell that the scan is coarse (default: 1.5 0.8)",
+    )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
@@ -96,6 +103,7 @@ def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argp
         training_data=TrainingData(options.trained_on or phantoms),
         precision=options.precision,
         figures=_figures(options.evaluation) if options.evaluation else (),
+        coarse_mm=_coarse_limits(options.coarse_mm),
     )
     held_out = [case for case in cases if current.facts.folds[case.study_uid] == options.fold]
     cache = options.cache or options.run_folder.absolute().parent / "cache"
@@ -110,12 +118,21 @@ def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argp
     return package.manifest.name, package.manifest.version
 
 
+def _coarse_limits(given: list[float] | None) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    slices, pixels = given
+    if not (0 < slices < float("inf") and 0 < pixels < float("inf")):
+        raise UsageError(f"--coarse-mm needs two distances above 0, of slices and of pixels. Received: {slices:g} {pixels:g}")
+    return slices, pixels
+
+
 def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse.Namespace) -> tuple[str, str]:
     from cspine.modelpack import TrainingData
     from cspine.training.localiser.export import LocaliserRequest, coarse_network, export_localiser
 
-    if options.data is not None:
-        raise UsageError("A localiser is exported without --data: its sample windows are made.")
+    if options.data is not None or options.coarse_mm is not None:
+        raise UsageError("A localiser is exported without --data and --coarse-mm: its samples are made, and it judges nothing.")
     networks = [coarse_network(current, recipe, options.fold)]
     if options.refiner is not None:
         networks.append(_refiner(options.refiner))

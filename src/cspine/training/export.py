@@ -21,6 +21,7 @@ from cspine.modelpack import (
     NetworkFile,
     OperatingPoint,
     Package,
+    QualityLimits,
     Samples,
     SliceManifest,
     TrainingData,
@@ -75,6 +76,8 @@ class PackageRequest:
         precision: Of a network that judges vertebra by vertebra, how an engine may calculate: ``f32`` or ``bf16``; a network that
             bf16 moves too far stays in ``f32``.
         figures: What was measured on patients that had no part in the run; on its held-out patients if empty.
+        coarse_mm: From which distance of slices and of pixels on it is told that whole vertebrae may look broken; the usual one
+            where nobody measured it.
     """
 
     name: str
@@ -84,6 +87,7 @@ class PackageRequest:
     training_data: TrainingData
     precision: str = "f32"
     figures: tuple[Figure, ...] = ()
+    coarse_mm: tuple[float, float] | None = None
 
 
 def export(run: Run, recipe: Recipe, request: PackageRequest, stacks: list[Stack], folder: Path) -> Package[Manifest]:
@@ -162,6 +166,7 @@ def facts_of(run: Run, recipe: Recipe | VertebraRecipe, fitted: Fitted) -> dict[
         "training_data": request.training_data,
         "trained_on": f"{_WHOM[request.training_data]}: {request.data}",
         "intended_use": INTENDED_USE,
+        "quality": QualityLimits() if request.coarse_mm is None else QualityLimits(coarse_mm=request.coarse_mm),
         "training": TrainingFacts(
             recipe=recipe.name,
             data=request.data,

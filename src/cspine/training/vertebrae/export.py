@@ -1,6 +1,7 @@
 """From a trained run to a package that judges vertebra by vertebra, checked against the trained network."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -25,8 +26,9 @@ from cspine.training.calibration import held_out_scores
 from cspine.training.export import PackageRequest, check_parity, difference, exported, facts_of, fit_to
 from cspine.training.fitting import BEST
 from cspine.training.runs import Run
-from cspine.training.vertebrae.batches import study_input, unchanged
+from cspine.training.vertebrae.batches import StudyChance, study_input, unchanged
 from cspine.training.vertebrae.card import Agreement, vertebra_card
+from cspine.training.vertebrae.coarse import draw_voxels
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.prediction import VIEWS
 from cspine.training.vertebrae.recipe import VertebraRecipe
@@ -100,10 +102,16 @@ def _agreement(path: Path, checked: Iterable[Samples], wanted: str) -> Agreement
 
 
 def _seen(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> dict[str, tuple[float, float]]:
-    """Between which values the studies look like one another, and a quarter of that beyond."""
-    looks = [look.values() for study in studies if (look := appearance_of(_crops(study, recipe), recipe.input)) is not None]
+    """Between which values the studies look like one another, as they are and as coarser scans, and a quarter of that beyond."""
+    rng = np.random.default_rng(recipe.seed)
+    pictures = (study_input(study, one, recipe)[0] for study in studies for one in _ways(rng, recipe))
+    looks = [look.values() for crops in pictures if (look := appearance_of(crops, recipe.input)) is not None]
     ranges = {name: (min(one[name] for one in looks), max(one[name] for one in looks)) for name in looks[0]} if looks else {}
     return {name: (low - _BEYOND * (high - low), high + _BEYOND * (high - low)) for name, (low, high) in ranges.items()}
+
+
+def _ways(rng: np.random.Generator, recipe: VertebraRecipe) -> tuple[StudyChance, StudyChance]:
+    return unchanged(), replace(unchanged(), voxels=draw_voxels(rng, recipe.chance))
 
 
 def _crops(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
