@@ -12,7 +12,7 @@ help:
 
 demo: .venv/ready
 	@rm -rf demo
-	$(BIN)/cspine phantom demo/data --studies 1 --seed 3 --size small
+	$(BIN)/cspine phantom demo/data --studies 1 --size small
 	$(BIN)/cspine detect demo/data/train_images -o demo/result
 
 test: lint types contracts unit

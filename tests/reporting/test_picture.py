@@ -150,3 +150,18 @@ def test_ranges_do_not_run_into_one_another(broken_result: StudyResult, broken_n
         assert 0 <= one.x0 <= one.x1 <= figure.bbox.width
         assert one.y1 < strip_title.y0 or one.y0 > strip_title.y1
         assert not any(one.overlaps(other) for other in boxes[:i])
+
+
+@pytest.mark.parametrize("threshold", [0.02, 0.08, 0.16, 0.22, 0.3, 0.6])
+def test_no_threshold_runs_through_what_stands_above_a_bar(
+    broken_result: StudyResult, broken_neck: Study, threshold: float
+) -> None:
+    judged = replace(broken_result.levels[1], judgement=Judgement(0.04, threshold, 0.004, 0.18))
+    figure = draw(replace(broken_result, levels=(broken_result.levels[0], judged, *broken_result.levels[2:])), broken_neck)
+    figure.canvas.draw()
+
+    (words,) = (artist for artist in figure.findobj(Text) if artist.get_text().startswith("4 %\n"))
+    extent = words.get_window_extent()
+    assert words.axes is not None
+    height = words.axes.transData.transform((0, threshold))[1]
+    assert not extent.y0 <= height <= extent.y1

@@ -6,6 +6,9 @@ from cspine.reporting.style import BACKGROUND, FAINT, INK, MARK, QUIET, shade
 from cspine.reporting.words import STATUS_WORDS, percent, span
 from cspine.results import Judgement, LevelStatus, StudyResult
 
+_LINE = 0.13
+"""Height of a line of words above a bar, where a bar of 100 % has 1."""
+
 _WIDTH = 0.62
 _OVERALL_AT = -1.5
 
@@ -57,13 +60,13 @@ def _draw_bar(axes: Axes, place: float, judgement: Judgement | None, status: str
     height = max(judgement.probability, 0.006)
     axes.bar(place, height, _WIDTH, color=shade(judgement), hatch=partly, edgecolor=BACKGROUND, linewidth=0)
     axes.plot((place - half - 0.08, place + half + 0.08), (judgement.threshold,) * 2, color=MARK, linewidth=1.6)
-    above = height + 0.03
-    if abs(judgement.threshold - above - 0.05) < 0.09:
+    lines, above = _lines(judgement, status), height + 0.03
+    if above - 0.04 < judgement.threshold < above + _LINE * len(lines):
         above = judgement.threshold + 0.04
     axes.text(
         place,
         min(above, 1.03),
-        "\n".join(_lines(judgement, status)),
+        "\n".join(lines),
         color=INK,
         fontsize=10.5,
         ha="center",
