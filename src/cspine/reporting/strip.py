@@ -72,4 +72,5 @@ def _draw_bar(axes: Axes, place: float, judgement: Judgement | None, status: str
         ha="center",
         va="bottom",
         linespacing=1.0,
+        bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.6},  # lines of the scale end at words
     )
