@@ -4,14 +4,16 @@
 
 DIR is a folder of ``cspine phantom`` that no run learnt from, SCAN a real one. Every row is trained by `cspine train localiser` for
 as many steps, on larger voxels than what ships so that it takes a fifth of the time, exported, and judged alone, without a second
-network. On a real scan it is judged by what the shipped localiser says there, whose outlines were looked at. Differences from the
-first row are bootstrapped over the same necks. A row that is done is not done again. Prints a table in Markdown.
+network: on the necks of DIR, on windows of necks bent far out of shape with all kinds of chance, and on each scan by what the
+shipped localiser says there, whose outlines were looked at. Differences from the first row are bootstrapped over the same necks. A
+row that is done is not done again. Prints tables in Markdown.
 """
 
 import argparse
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,15 @@ from benchmarks.ablations import Row
 from benchmarks.localiser.judging import count_whole, judge_neck, read_neck
 from benchmarks.localiser.real import told
 from cspine.locating import Localiser
+from cspine.networks.loading import load_network
 from cspine.reading import read_study
+from cspine.recipes.localiser import RECIPE
+from cspine.training.fitting import BEST
+from cspine.training.localiser.batches import fixed_windows
+from cspine.training.localiser.judging import judge_windows
+from cspine.training.localiser.pool import Part, make_pool
+from cspine.training.overrides import with_settings
+from cspine.training.runs import open_run
 
 BUDGET = (
     "--set input.spacing_mm=3.2,3.2,3.2 --set input.size=64,48,48 --set pool.necks=256 --set pool.held_out=24 "
@@ -33,26 +43,37 @@ BUDGET = (
 """Windows of 205 x 154 x 154 mm, 8000 of them."""
 
 _DRAWN = 2000
-_METRICS = {"dice": "Dice at 2 mm", "right": "called right", "wrong": "called another level", "found": "right and sure"}
+_METRICS = {
+    "necks": {"dice": "Dice at 2 mm", "right": "called right", "wrong": "called another level", "found": "right and sure"},
+    "windows": {"dice": "Dice", "right": "called right", "wrong": "called another level"},
+}
+_WINDOWS = 200
+"""Necks out of shape, behind those that chose an epoch."""
 
 
-ROWS = (
+_SHORT = (
     Row("as_is", "nothing"),
     Row("without_articulation", "vertebrae that move and change on their own, beyond life", "--set pool.beyond_life=0"),
     Row("without_random", "densities without regard to life", "--set chance.random_share=0"),
     Row("without_cuts", "pictures that end within the window", "--set chance.cut_share=0"),
 )
+_LONGER = tuple(
+    Row(f"{row.name}_longer", row.what, f"{row.options} --set seed=1 --set start={{out}}/packages/{row.name}") for row in _SHORT
+)
+"""Each goes on from the one without its ending, for as long again."""
+
+ROWS = _SHORT + _LONGER
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the tables."""
     options = _arguments()
     for row in ROWS:
         if not options.rows or row.name in options.rows:
             _train(row, options.out)
             _judge(row, options)
             keras.backend.clear_session()
-    print("\n".join(table(options.out)))
+    print("\n".join(tables(options.out)))
 
 
 def _train(row: Row, out: Path) -> None:
@@ -60,23 +81,37 @@ def _train(row: Row, out: Path) -> None:
     folder, package = out / row.name, out / "packages" / row.name
     if package.is_dir():
         return
-    words = ["--resume"] if (folder / "run.json").is_file() else shlex.split(f"{BUDGET} {row.options}")
+    words = ["--resume"] if (folder / "run.json").is_file() else shlex.split(f"{BUDGET} {row.options.format(out=out)}")
     command.run("train", "localiser", "-o", str(folder), *words, "--cache", str(out / "cache"))
     command.run("export", str(folder), "-o", str(package))
 
 
 def _judge(row: Row, options: argparse.Namespace) -> None:
-    """Levels of unseen necks that are in view whole, and what is found in real scans."""
+    """Levels of unseen necks that are in view whole, windows, and what is found in real scans."""
     path = options.out / f"{row.name}.json"
     if path.is_file():
         return
-    localiser, necks = Localiser(options.out / "packages" / row.name), []
-    for images in sorted((options.unseen / "train_images").iterdir()):
-        neck = read_neck(images)
-        judged = judge_neck(localiser.outline(neck.volume), neck.volume.grid, neck.truth, neck.voxels)
-        necks.append([{name: float(getattr(one, name)) for name in _METRICS} for one in judged if one.whole])
+    localiser = Localiser(options.out / "packages" / row.name)
+    necks = [_neck(localiser, images) for images in sorted((options.unseen / "train_images").iterdir())]
     scans = {path.name: _beside_shipped(localiser, path) for path in options.scans}
-    path.write_text(json.dumps({"necks": necks, "scans": scans}, indent=1) + "\n", encoding="utf-8")
+    found = {"necks": necks, "windows": _windows(row, options.out), "scans": scans}
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _neck(localiser: Localiser, images: Path) -> list[dict[str, float]]:
+    neck = read_neck(images)
+    judged = judge_neck(localiser.outline(neck.volume), neck.volume.grid, neck.truth, neck.voxels)
+    return [{name: float(getattr(one, name)) for name in _METRICS["necks"]} for one in judged if one.whole]
+
+
+def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
+    """What the trained network does on windows as the first row learns from, of necks that are like none it learnt from."""
+    recipe = with_settings(RECIPE, dict(word.split("=", 1) for word in shlex.split(BUDGET) if word != "--set"))
+    pool = replace(recipe.pool, necks=1, held_out=recipe.pool.held_out + _WINDOWS)
+    necks = make_pool(out / "cache" / "windows", pool, recipe.input, 1, lambda _: None)[Part.CHOOSE]
+    network = load_network(open_run(out / row.name).fold(0) / BEST)
+    judged = [judge_windows(network, [one], recipe.input) for one in fixed_windows(necks, recipe)[recipe.pool.held_out :]]
+    return [[{name: getattr(one, name) for name in _METRICS["windows"]}] for one in judged if np.isfinite(one.dice)]
 
 
 def _beside_shipped(localiser: Localiser, path: Path) -> dict[str, Any]:
@@ -92,30 +127,41 @@ def _beside_shipped(localiser: Localiser, path: Path) -> dict[str, Any]:
     }
 
 
-def table(out: Path) -> Iterator[str]:
-    """What each row does, and by how much it differs from the first."""
-    found = {row: json.loads((out / f"{row.name}.json").read_text()) for row in ROWS if (out / f"{row.name}.json").is_file()}
-    if ROWS[0] not in found:
-        return
-    scans = list(found[ROWS[0]]["scans"])
-    titles = ["left out", *(title for name in _METRICS.values() for title in (name, "difference")), *scans]
+def tables(out: Path) -> Iterator[str]:
+    """What each row does, by how much it differs from the first, and what it says of scans: after a training, and after two."""
+    for rows in (_SHORT, _LONGER):
+        found = {row: json.loads((out / f"{row.name}.json").read_text()) for row in rows if (out / f"{row.name}.json").is_file()}
+        if rows[0] in found:
+            yield from _beside_first(found, found[rows[0]])
+
+
+def _beside_first(found: dict[Row, dict[str, Any]], first: dict[str, Any]) -> Iterator[str]:
+    for judged, metrics in _METRICS.items():
+        yield from _head([judged, *(title for name in metrics.values() for title in (name, "difference"))])
+        for row, facts in found.items():
+            cells = [row.what]
+            for name in metrics:
+                own, other = _by_neck(facts[judged], name), _by_neck(first[judged], name)
+                cells += [_told(own), "" if facts is first else _told(own, other)]
+            yield "| " + " | ".join(cells) + " |"
+    yield from _head(["scans", *first["scans"]])
+    for row, facts in found.items():
+        yield "| " + " | ".join([row.what, *map(_told_scan, facts["scans"].values())]) + " |"
+
+
+def _head(titles: list[str]) -> Iterator[str]:
+    yield ""
     yield "| " + " | ".join(titles) + " |"
     yield "|---" * len(titles) + "|"
-    for row, facts in found.items():
-        cells = [row.what]
-        for name in _METRICS:
-            own, first = _by_neck(facts, name), _by_neck(found[ROWS[0]], name)
-            cells += [_told(own), "" if row is ROWS[0] else _told(own, first)]
-        yield "| " + " | ".join([*cells, *map(_told_scan, facts["scans"].values())]) + " |"
 
 
 def _told_scan(found: dict[str, Any]) -> str:
     return f"{found['right']} of {found['of']} right, Dice {found['dice']:.2f}: {found['names']}"
 
 
-def _by_neck(facts: dict[str, list[list[dict[str, float]]]], name: str) -> NDArray[np.float64]:
+def _by_neck(necks: list[list[dict[str, float]]], name: str) -> NDArray[np.float64]:
     """Sum over the levels of each neck, and how many they are, ``(n, 2)``."""
-    return np.array([(sum(one[name] for one in neck), len(neck)) for neck in facts["necks"]], dtype=np.float64)
+    return np.array([(sum(one[name] for one in neck), len(neck)) for neck in necks], dtype=np.float64)
 
 
 def _told(necks: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> str:
