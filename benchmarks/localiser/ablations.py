@@ -47,6 +47,8 @@ _METRICS = {
     "necks": {"dice": "Dice at 2 mm", "right": "called right", "wrong": "called another level", "found": "right and sure"},
     "windows": {"dice": "Dice", "right": "called right", "wrong": "called another level"},
 }
+"""What is judged, by what, and what that is called in the tables."""
+
 _WINDOWS = 200
 """Necks out of shape, behind those that chose an epoch."""
 
@@ -81,7 +83,11 @@ def _train(row: Row, out: Path) -> None:
     folder, package = out / row.name, out / "packages" / row.name
     if package.is_dir():
         return
-    words = ["--resume"] if (folder / "run.json").is_file() else shlex.split(f"{BUDGET} {row.options.format(out=out)}")
+    words = (
+        ["--resume"]
+        if (folder / "run.json").is_file()
+        else shlex.split(f"{BUDGET} {row.options.format(out=shlex.quote(str(out)))}")
+    )
     command.run("train", "localiser", "-o", str(folder), *words, "--cache", str(out / "cache"))
     command.run("export", str(folder), "-o", str(package))
 
@@ -136,6 +142,7 @@ def tables(out: Path) -> Iterator[str]:
 
 
 def _beside_first(found: dict[Row, dict[str, Any]], first: dict[str, Any]) -> Iterator[str]:
+    """Rows that learnt equally long, beside the first of them."""
     for judged, metrics in _METRICS.items():
         yield from _head([judged, *(title for name in metrics.values() for title in (name, "difference"))])
         for row, facts in found.items():
