@@ -10,7 +10,7 @@ from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
 from cspine.networks.loading import load_network
 from cspine.training.localiser import export
-from cspine.training.localiser.export import TOLERANCE
+from cspine.training.localiser.export import TOLERANCES
 from cspine.training.runs import open_run
 from tests.cli.conftest import SETTINGS as SLICES
 from tests.training.folders import write_data_set
@@ -64,7 +64,7 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     assert "calculated in bf16, differ from the trained ones" in (tmp_path / "package" / "card.md").read_text()
     checked = check_package(str(tmp_path / "package"))
     assert checked.problem is None
-    assert [network.difference <= TOLERANCE for network in checked.networks] == [True]
+    assert [network.difference <= TOLERANCES["bf16"] for network in checked.networks] == [True]
     for more in (["--data", str(tmp_path)], ["--coarse-mm", "2", "1"]):
         assert main([*words, *more]) == 2
         assert "exported without --data and --coarse-mm" in capsys.readouterr().err
@@ -75,7 +75,7 @@ def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
 ) -> None:
     given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
     assert train(tmp_path / "run", *(part for key, value in given.items() for part in ("--set", f"{key}={value}"))) == 0
-    apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCE}
+    apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCES["bf16"]}
     monkeypatch.setattr(export, "difference", lambda path, said, precision: apart[precision])  # noqa: ARG005
 
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]) == 0

@@ -74,12 +74,12 @@ def test_each_level_has_its_score_and_the_study_its_own(network: Path) -> None:
     assert verdict(network, holed_volume(BROKEN), located(), views=1).views.shape == (1, 8)
 
 
-def test_the_next_set_of_slices_is_a_slice_nearer_the_head() -> None:
+def test_the_second_view_is_mirrored_and_a_slice_nearer_the_head() -> None:
     one, grids = cut_vertebrae(holed_volume(BROKEN), located(), SPEC)
     both, same = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, 2)
 
     np.testing.assert_array_equal(both[:1], one)
-    np.testing.assert_array_equal(both[1, ..., 0], both[0, ..., 1])
+    np.testing.assert_array_equal(both[1, ..., ::-1, 0], both[0, ..., 1])
     assert not np.array_equal(both[1], both[0])
     for level in CERVICAL:
         np.testing.assert_array_equal(same[level].affine, grids[level].affine)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from cspine.geometry import Grid, Shape, Vector
-from cspine.imaging import sample
+from cspine.imaging import around, sample, sampling
 from cspine.volume import AIR_HU, LabelMap, Volume
 from tests.grids import grids
 
@@ -175,3 +175,56 @@ def test_a_grid_much_wider_than_the_scan_gives_fill_around_it(axis: int) -> None
     assert np.all(outside[:190] == AIR_HU)
     assert np.all(outside[210:] == AIR_HU)
     assert np.all(outside[198:202] > AIR_HU / 2)
+
+
+def _dense(source: Grid, target: Grid, axis: int) -> NDArray[np.float64]:
+    """What each voxel along one axis gives to each target, by the rule and without bands: ``(targets, voxels)``."""
+    step = target.spacing_mm[axis] / source.spacing_mm[axis]
+    places = source.index(target.world(np.eye(3)[axis] * np.arange(target.shape[axis])[:, None]))[:, axis]
+    width = np.sqrt(max(step**2 - 1, 0))
+    box = (np.arange(2000) + 0.5) / 2000 - 0.5
+    away = np.abs(np.arange(source.shape[axis]) - places[:, None, None] - box[:, None] * width)
+    return np.asarray(np.clip(1 - away, 0, None).mean(axis=1))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_large_image_in_blocks_and_threads_is_what_the_rule_gives_at_once(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "COUNT", threads)
+    source = Grid.upright((3, -2, 1), (70, 110, 140), (1.0, 0.6, 0.5))
+    target = Grid.upright((2.2, -1.1, 1.3), (30, 25, 70), (2.3, 2.6, 0.8))
+    volume = _noise(source)
+    assert volume.hu.size > sampling._MANY
+    z, y, x = (_dense(source, target, axis) for axis in range(3))
+
+    out = sample(volume, target, fill=0)
+
+    np.testing.assert_allclose(out.hu, np.einsum("az,by,cx,zyx->abc", z, y, x, volume.hu, optimize=True), atol=0.1)
+
+
+@given(grids(shape=(40, 44, 48), shear=False), st.tuples(*[st.floats(-12, 12)] * 3), st.floats(0.8, 2.5))
+@settings(max_examples=30, deadline=None)
+def test_several_grids_are_sampled_from_what_lies_around_them_as_from_all_of_it(grid: Grid, off: Vector, step: float) -> None:
+    smooth = Volume(ndimage.gaussian_filter(_noise(grid).hu, 2) * 30, grid)
+    side = float(step * min(grid.spacing_mm))
+    turn = Rotation.from_euler("xyz", (20, -10, 30), degrees=True).as_matrix() * side
+    wanted = [_around(grid.centre_mm + sign * np.array(off), turn, (5, 6, 7)) for sign in (-0.5, 0.5)]
+
+    near = around(smooth, wanted)
+
+    for one in wanted:
+        inside = _inside(one, grid, margin=3 + 2 * step)
+        np.testing.assert_allclose(
+            sample(near, one).hu[inside], sample(smooth, one).hu[inside], atol=0.05 * float(np.ptp(smooth.hu))
+        )
+
+
+def test_what_lies_around_far_less_than_a_scan_is_small_and_coarse() -> None:
+    grid = Grid.upright((0, 0, 0), (100, 100, 100), (0.5, 0.25, 0.25))
+    wanted = [Grid.upright((x, 0, 0), (5, 5, 5), (1.0, 0.5, 0.5)) for x in (-2.0, 2.0)]
+
+    near = around(_noise(grid), wanted)
+
+    np.testing.assert_allclose(near.grid.spacing_mm, (1.0, 0.5, 0.5))
+    assert near.hu.size < grid.shape[0] ** 3 / 100
+    finer = [Grid.upright((0, 0, 0), (5, 5, 5), (0.1, 0.1, 0.1))]
+    np.testing.assert_allclose(around(_noise(grid), [*wanted, *finer]).grid.spacing_mm, grid.spacing_mm)

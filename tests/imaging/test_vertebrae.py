@@ -16,6 +16,7 @@ from cspine.imaging.vertebrae import (
     judged_slices,
     mask_grid,
     own_cells,
+    smooth_mask,
     vertebra_grid,
     vertebra_input,
 )
@@ -126,7 +127,7 @@ def test_a_slice_is_fed_between_its_neighbours_from_the_feet_with_the_mask_last(
     mask = np.zeros((12, 16, 20), bool)
     mask[5, 8:, 10:] = True
 
-    fed = vertebra_input(grey, mask, np.array([1, 5, 6, 10]), replace(SPEC, mask_blur_mm=0.0))
+    fed = vertebra_input(grey, smooth_mask(mask, replace(SPEC, mask_blur_mm=0.0)), np.array([1, 5, 6, 10]), SPEC)
 
     assert fed.shape == SPEC.shape[1:]
     assert fed.dtype == np.float32
@@ -140,7 +141,8 @@ def test_the_border_of_a_mask_is_smooth_and_a_network_may_do_without() -> None:
     mask[:, 8:] = True
 
     smooth, without = (
-        vertebra_input(grey, mask, np.array([5] * 4), spec)[0, :, 0, 3] for spec in (SPEC, replace(SPEC, masked=False))
+        vertebra_input(grey, smooth_mask(mask, spec), np.array([5] * 4), spec)[0, :, 0, 3]
+        for spec in (SPEC, replace(SPEC, masked=False))
     )
 
     assert np.all(np.diff(smooth) >= 0)

@@ -8,7 +8,7 @@ from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.locating import locate, locate_levels, look
-from cspine.locating.looking import Look, covering_grid, look_again, look_at, neck_height, windows, with_atlas_of
+from cspine.locating.looking import Look, covering_grid, look_again, look_at, neck_shape, windows, with_atlas_of
 from cspine.phantoms import draw_neck, render
 from cspine.results import LevelStatus
 from cspine.specs import VolumeSpec
@@ -29,6 +29,17 @@ class ByShade:
         classes = np.where(batch[..., 0] > densest / 2, np.rint(densest * 10), 0)
         near = np.exp(-8 * np.abs(classes[..., None] - np.arange(10)))
         return {"levels": (near / near.sum(axis=-1, keepdims=True)).astype(np.float32)}
+
+
+class Recording:
+    """A network that says C3 everywhere, and which windows it saw."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        self.shapes.append(batch.shape[1:4])
+        return {"levels": np.broadcast_to(np.eye(10, dtype=np.float32)[3], (*batch.shape[:4], 10)).copy()}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,34 @@ def test_where_there_is_no_bone_nobody_looks() -> None:
     assert found.vertebrae == ()
 
 
+@pytest.mark.parametrize(("shape", "seen"), [((33, 48, 48), 1), ((48, 72, 72), 1), ((80, 48, 48), 4), ((40, 80, 50), 3)])
+def test_sides_that_are_not_much_longer_than_a_window_are_looked_at_in_one_piece(shape: tuple[int, int, int], seen: int) -> None:
+    grid = Grid.upright((0, 0, 0), shape, SPEC.spacing_mm)
+    network = Recording()
+
+    found = look(Volume(np.full(shape, 500, np.float32), grid), SPEC, network)
+
+    assert len(network.shapes) == seen
+    assert all(side % 16 == 0 for window in network.shapes for side in window), "what a network halves four times"
+    assert (np.argmax(found.probabilities, axis=-1)[found.seen] == 3).all()
+    assert found.seen.sum() >= np.prod(shape)
+
+
+@pytest.mark.parametrize(("wide", "close"), [(48, True), (64, False)])
+def test_a_scan_that_one_closer_look_would_hold_is_looked_at_once_before_the_last(scan: Volume, wide: int, close: bool) -> None:
+    side = round(wide * 2.4 / 1.6)
+    grid = Grid.upright(scan.grid.centre_mm, (scan.grid.shape[0], side, side), scan.grid.spacing_mm)
+    volume, once, network = sample(scan, grid, fill=0), ByShade(), ByShade()
+    spec = VolumeSpec(SPEC.spacing_mm, (64, 48, 48), SPEC.window_hu)
+
+    first = look(volume, spec, once)
+    found = locate(volume, spec, network, np.inf)
+
+    assert (once.windows, first.close) == (1, close)
+    assert network.windows == once.windows + 3 + (not close)
+    assert [one.level for one in found.vertebrae] == list(CERVICAL)
+
+
 def turned(scan: Volume, kind: str) -> Volume:
     """The same scan, stored in another way."""
     grid = scan.grid
@@ -108,24 +147,13 @@ def test_the_box_holds_the_scan_and_one_window_at_least(scan: Volume) -> None:
     assert all(side >= size for side, size in zip(grid.shape, SPEC.size, strict=True))
 
 
-class Recording:
-    """A network that says C3 everywhere, and which windows it saw."""
-
-    def __init__(self) -> None:
-        self.shapes: list[tuple[int, ...]] = []
-
-    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        self.shapes.append(batch.shape[1:4])
-        return {"levels": np.broadcast_to(np.eye(10, dtype=np.float32)[3], (*batch.shape[:4], 10)).copy()}
-
-
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_closer_look_is_one_window_as_high_as_a_neck_and_its_mirror_image_where_asked(mirrored: bool) -> None:
     grid = Grid.upright((0, 0, 0), (200, 60, 60), (2.5, 2.5, 2.5))
     said = np.broadcast_to(np.eye(10, dtype=np.float32)[5], (*grid.shape, 10)).copy()
     network = Recording()
     first = Look(np.full(grid.shape, 300, np.float32), said, grid, np.ones(grid.shape, bool))
-    window = grid.part((52, 6, 6), (neck_height(SPEC), 48, 48))
+    window = grid.part((52, 6, 6), neck_shape(SPEC))
 
     found = look_again(first, window, look_at(first.hu_in(window), SPEC, network, mirrored=mirrored))
 

@@ -19,7 +19,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """What happens within it is of that stage."""
+        """What happens within it is of that stage, which may go on later."""
         begin = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - begin, 4)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begin, 4)

@@ -89,14 +89,15 @@ class Detector:
         with clock.stage("judge"):
             judgements = judgements_of(verdict, manifest.calibration, self._point)
             levels = level_findings(study, located, verdict, judgements[1:])
-        result = StudyResult(
-            status=StudyStatus.OK,
-            reasons=(
+            reasons = (
                 *what_to_mind(manifest, judgements[0], levels),
                 *mind_scan(study.volume, manifest.quality),
                 *verdict.reasons,
                 *what_is_odd(located, study.volume),
-            ),
+            )
+        result = StudyResult(
+            status=StudyStatus.OK,
+            reasons=reasons,
             study=facts_of(study),
             model=self.model,
             localiser=self.localiser.model,

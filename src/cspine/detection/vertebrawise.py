@@ -1,14 +1,11 @@
 """Judging vertebra by vertebra: a close look at each, and at where it looks broken."""
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from threadpoolctl import threadpool_limits
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection.clock import Clock
@@ -16,14 +13,23 @@ from cspine.detection.judges import Spot, Verdict
 from cspine.detection.quality import check_appearance, mind_appearance
 from cspine.evidence import HeatMap
 from cspine.geometry import Grid, Vector
-from cspine.imaging import sample
+from cspine.imaging import around, sample
 from cspine.imaging.appearance import appearance_of
-from cspine.imaging.crops import cut
-from cspine.imaging.vertebrae import cell_grid, greyed, judged_slices, mask_grid, own_cells, vertebra_grid, vertebra_input
+from cspine.imaging.threads import side_by_side
+from cspine.imaging.vertebrae import (
+    cell_grid,
+    greyed,
+    judged_slices,
+    mask_grid,
+    own_cells,
+    smooth_mask,
+    vertebra_grid,
+    vertebra_input,
+)
 from cspine.locating import Located
 from cspine.locating.poses import find_poses
 from cspine.modelpack import VertebraManifest
-from cspine.modelpack.views import from_views, views_of
+from cspine.modelpack.views import as_seen, from_views
 from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VertebraSpec
@@ -46,30 +52,31 @@ class VertebraJudge:
         """See :class:`cspine.detection.judges.Judge`."""
         spec = self._manifest.spec
         with clock.stage("cut"):
-            sets, grids = cut_vertebrae(volume, located, spec, self._manifest.views)
-        crops = sets[0]
-        seen = appearance_of(crops, spec)
+            views, grids = cut_vertebrae(volume, located, spec, self._manifest.views)
+            crops = views[0]
+            seen = appearance_of(crops, spec)
         forbidden = check_appearance(seen, self._manifest.appearance)
         if forbidden or seen is None:
             return Verdict.none(forbidden)
         with clock.stage("classify"):
-            outputs = [self._session.run(view[None]) for view in views_of(sets)]
+            outputs = [self._session.run(view[None]) for view in views]
             said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
-        judged = np.isin(CERVICAL, list(grids))
-        shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
-        spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
-        counted = np.concatenate([[judged.any()], judged])
-        return Verdict(
-            scores=np.where(counted, said.scores, 0.0),
-            views=np.where(counted, said.each, 0.0),
-            spots=tuple(spots.get(level) for level in CERVICAL),
-            heat=_together(shown, volume.grid.frame_of_reference_uid),
-            reasons=mind_appearance(seen, self._manifest.appearance),
-        )
+        with clock.stage("judge"):
+            judged = np.isin(CERVICAL, list(grids))
+            shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
+            spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
+            counted = np.concatenate([[judged.any()], judged])
+            return Verdict(
+                scores=np.where(counted, said.scores, 0.0),
+                views=np.where(counted, said.each, 0.0),
+                spots=tuple(spots.get(level) for level in CERVICAL),
+                heat=_together(shown, volume.grid.frame_of_reference_uid),
+                reasons=mind_appearance(seen, self._manifest.appearance),
+            )
 
 
 def cut_vertebrae(
-    volume: Volume, located: Located, spec: VertebraSpec, sets: int = 1
+    volume: Volume, located: Located, spec: VertebraSpec, views: int = 1
 ) -> tuple[NDArray[np.float32], Mapping[Level, Grid]]:
     """The crops of a study as the network takes them. Levels of uncertain names are not judged.
 
@@ -77,26 +84,31 @@ def cut_vertebrae(
         volume: The scan.
         located: Where its vertebrae are.
         spec: What the network sees.
-        sets: How many sets of slices are judged, each a slice above the one before.
+        views: How many there are; see :mod:`cspine.modelpack.views`.
 
     Returns:
-        Crops, ``(sets, 7, slices, rows, columns, channels)``, and the cells of each level in the first set.
+        Crops as the views see them, ``(views, 7, slices, rows, columns, channels)``, and the cells of each level in the first.
     """
-    crops = np.zeros((sets, *spec.shape), np.float32)
+    crops = np.zeros((views, *spec.shape), np.float32)
     sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
     poses = {level: pose for level, pose in find_poses(located.labels).items() if level in sure}
+    grids = {level: vertebra_grid(pose, spec) for level, pose in poses.items()}
+    if not grids:
+        return crops, {}
+    near = around(volume, list(grids.values()))
 
     def put(level: Level) -> Grid:
-        grid = vertebra_grid(poses[level], spec)
-        mask = sample(located.labels, mask_grid(grid)).labels == level
-        grey, height = greyed(cut(volume, grid).hu, spec), poses[level].height_mm
-        for raised in range(sets):
-            vertebra_input(grey, mask, judged_slices(height, spec, raised), spec, out=crops[raised, level - 1])
-        return cell_grid(grid, judged_slices(height, spec))
+        grid, height = grids[level], poses[level].height_mm
+        judged = [judged_slices(height, spec, raised) for raised in range(views)]
+        seen = slice(judged[0][0] - spec.neighbours, judged[-1][-1] + spec.neighbours + 1)
+        grey = np.zeros(grid.shape, np.uint8)
+        grey[seen] = greyed(sample(near, grid.part((seen.start, 0, 0), grey[seen].shape)).hu, spec)
+        mask = smooth_mask(sample(located.labels, mask_grid(grid)).labels == level, spec)
+        for number, slices in enumerate(judged):
+            vertebra_input(grey, mask, slices, spec, out=as_seen(crops[number, level - 1], number))
+        return cell_grid(grid, judged[0])
 
-    alone = threadpool_limits(1, user_api="blas")  # threads within products stand in the way of these
-    with alone, ThreadPoolExecutor(min(os.cpu_count() or 1, len(CERVICAL))) as threads:
-        return crops, dict(zip(poses, threads.map(put, poses), strict=True))
+    return crops, dict(zip(grids, side_by_side(put, list(grids)), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

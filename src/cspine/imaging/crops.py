@@ -1,18 +1,15 @@
 """What a network that tells one vertebra from its neighbours is fed: the same for training and for service."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import BACKGROUND, Level
 from cspine.geometry import Grid
-from cspine.imaging.sampling import sample
 from cspine.imaging.windowing import windowed
 from cspine.specs import RefinerSpec
-from cspine.volume import Volume
-
-_SPARE = 2
-"""Voxels around a part of a scan that its border depends on, at most, and those that one coarse voxel averages."""
 
 
 def guide_grid(crop: Grid, spec: RefinerSpec) -> Grid:
@@ -58,17 +55,17 @@ def guided(picture: NDArray[np.float32], guide: NDArray[np.uint8], level: int, s
 
 
 def _smooth(mask: NDArray[np.bool_], spec: RefinerSpec) -> NDArray[np.float32]:
-    sigma = [spec.guide_blur_mm / (spec.guide_step * side) for side in spec.spacing_mm]
-    soft = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=3.0)
-    return np.asarray(ndimage.zoom(soft, spec.guide_step, order=1, mode="nearest", grid_mode=True), dtype=np.float32)
+    """A mask of coarse voxels, blurred, on fine ones."""
+    z, y, x = (
+        _spread(count, spec.guide_blur_mm / (spec.guide_step * side), spec.guide_step)
+        for count, side in zip(mask.shape, spec.spacing_mm, strict=True)
+    )
+    along_z = np.tensordot(z, mask.astype(np.float32), axes=1)
+    return np.asarray(np.matmul(y, along_z) @ x.T)
 
 
-def cut(volume: Volume, grid: Grid) -> Volume:
-    """A part of a scan on another grid, as :func:`cspine.imaging.sample` has it; what lies far from it is not touched."""
-    index = volume.grid.index(grid.corners_mm())
-    spare = _SPARE + np.ceil(max(grid.spacing_mm) / np.asarray(volume.grid.spacing_mm))
-    low = np.clip(np.floor(index.min(axis=0) - spare), 0, np.asarray(volume.grid.shape) - 1).astype(int)
-    high = np.clip(np.ceil(index.max(axis=0) + spare) + 1, low + 1, volume.grid.shape).astype(int)
-    z, y, x = (slice(a, b) for a, b in zip(low, high, strict=True))
-    hu = volume.hu[z, y, x]
-    return sample(Volume(hu, volume.grid.part(low, hu.shape)), grid)
+@cache
+def _spread(count: int, sigma: float, step: int) -> NDArray[np.float32]:
+    """What coarse voxels along one axis give to each fine one, ``(step * count, count)``: a blur, then between them."""
+    blurred = ndimage.gaussian_filter1d(np.eye(count), sigma, axis=0, mode="nearest", truncate=3.0)
+    return np.asarray(ndimage.zoom(blurred, (step, 1), order=1, mode="nearest", grid_mode=True), dtype=np.float32)

@@ -6,6 +6,8 @@ them, so that thin cortical bone is weakened, not skipped: the linear interpolan
 wide as a target voxel. Linear fields are kept exactly.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.geometry import Grid, Shape
+from cspine.imaging.threads import COUNT, side_by_side
 from cspine.volume import AIR_HU, LabelMap, Volume
 
 _SAME = 5e-3
@@ -21,11 +24,20 @@ _SAME = 5e-3
 _SAME_LABEL = 1e-6
 """The same for labels, of which one or another is taken however near a border lies."""
 
-_BLOCK = 16
-"""Slices per matrix product: what is copied for one stays in the processor's cache."""
+_SPARE = 2
+"""Voxels around a part of a source that its border depends on, besides those that one coarser voxel averages."""
 
-_BAND = 64
+_BLOCK = 16
+"""Slices at a time: they stay in the processor's cache."""
+
+_BAND = 16
 """Target voxels per matrix product: small enough that a band of a long axis stays narrow."""
+
+_STRETCH = 1 << 14
+"""Voxels of a slice per matrix product across slices."""
+
+_MANY = 1 << 20
+"""An array of fewer voxels is not worth a second thread."""
 
 
 @overload
@@ -56,19 +68,49 @@ def _relation(source: Grid, target: Grid) -> tuple[NDArray[np.float64], NDArray[
     return matrix, inverse[:3, :3] @ target.affine[:3, 3] + inverse[:3, 3]
 
 
+def around(source: Volume, grids: Sequence[Grid]) -> Volume:
+    """A part of an image from which several grids of like voxels are sampled at less cost than each from all of it.
+
+    What they are averaged over is averaged once, wherever they overlap.
+
+    Args:
+        source: What is sampled.
+        grids: Where it is wanted; one at least.
+    """
+    near = _near(source, grids)
+    steps = [coarse.spacing_mm for grid in grids if (coarse := _coarser(near.grid, grid)) is not None]
+    if len(steps) < len(grids):
+        return near
+    z, y, x = (float(side) for side in np.min(steps, axis=0))
+    return sample(near, near.grid.with_spacing((z, y, x)))
+
+
+def _near(source: Volume, grids: Sequence[Grid]) -> Volume:
+    """The part of an image on which some grids depend; at least a voxel."""
+    index = source.grid.index(np.concatenate([grid.corners_mm() for grid in grids]))
+    coarsest = max(max(grid.spacing_mm) for grid in grids)
+    spare = _SPARE + np.ceil(coarsest / np.asarray(source.grid.spacing_mm))
+    low = np.clip(np.floor(index.min(axis=0) - spare), 0, np.asarray(source.grid.shape) - 1).astype(int)
+    high = np.clip(np.ceil(index.max(axis=0) + spare) + 1, low + 1, source.grid.shape).astype(int)
+    z, y, x = (slice(a, b) for a, b in zip(low, high, strict=True))
+    hu = source.hu[z, y, x]
+    return Volume(hu, source.grid.part(low, hu.shape))
+
+
 def _linear(source: Volume, grid: Grid, fill: float) -> NDArray[np.float32]:
-    matrix, offset = _relation(source.grid, grid)
+    near = _near(source, [grid])
+    matrix, offset = _relation(near.grid, grid)
     axes = _shared_axes(matrix, grid.shape, _SAME)
     if axes is not None:
-        return _separable(source.hu, axes, matrix, offset, grid.shape, fill)
-    coarse = _coarser(source.grid, grid)
+        return _separable(near.hu, axes, matrix, offset, grid.shape, fill)
+    coarse = _coarser(near.grid, grid)
     if coarse is not None:
-        source = sample(source, coarse, fill)
-        matrix, offset = _relation(source.grid, grid)
-    # "grid-constant", because "constant" treats half a border voxel as outside
+        near = sample(near, coarse, fill)
+        matrix, offset = _relation(near.grid, grid)
+    # "constant" is faster than "grid-constant", and the same within a border: without one, half a border voxel is outside to it
+    bordered = np.pad(near.hu, 1, constant_values=fill)
     return np.asarray(
-        ndimage.affine_transform(source.hu, matrix, offset, grid.shape, order=1, mode="grid-constant", cval=fill),
-        dtype=np.float32,
+        ndimage.affine_transform(bordered, matrix, offset + 1, grid.shape, order=1, mode="constant", cval=fill), dtype=np.float32
     )
 
 
@@ -116,50 +158,105 @@ def _separable(
     shape: Shape,
     fill: float,
 ) -> NDArray[np.float32]:
-    """One axis after the other, those that shrink most first; among equals the last, along which voxels lie side by side."""
-    out = hu
-    for axis in sorted(range(3), key=lambda a: (shape[axes[a]] / hu.shape[a], -a)):
-        step, count = float(matrix[axis, axes[axis]]), shape[axes[axis]]
-        positions = step * np.arange(count) + offset[axis]
-        out = _along(out, axis, positions, abs(step), fill)
+    """One axis after the other: within slices, then across them."""
+    steps = [float(matrix[axis, axes[axis]]) for axis in range(3)]
+    z, y, x = (
+        _Way.along(step * np.arange(shape[target]) + start, abs(step), length, fill)
+        for step, target, start, length in zip(steps, axes, offset, hu.shape, strict=True)
+    )
+    planes = hu if y is None and x is None else _within_slices(hu, y, x)
+    out = planes if z is None else _across_slices(planes, z)
     return np.ascontiguousarray(np.transpose(out, np.argsort(axes)))
 
 
-def _along(hu: NDArray[np.float32], axis: int, positions: NDArray[np.float64], step: float, fill: float) -> NDArray[np.float32]:
-    """Values at fractional ``positions`` of one axis."""
-    length = hu.shape[axis]
-    nearest = np.round(positions)
-    if step < 1.5 and np.max(np.abs(positions - nearest)) < _SAME:
-        return _copied(hu, axis, nearest.astype(np.intp), fill)
-    width = float(np.sqrt(max(step**2 - 1, 0)))
-    reach = 1 + width / 2
-    shape = list(hu.shape)
-    shape[axis] = len(positions)
-    out = np.empty(shape, dtype=np.float32)
-    for begin in range(0, len(positions), _BAND):
-        centres = positions[begin : begin + _BAND]
-        low = int(np.clip(np.floor(centres.min() - reach), 0, length))
-        high = int(np.clip(np.ceil(centres.max() + reach) + 1, low, length))
-        weights, missing = _weights(centres, low, high, length, width)
-        part = hu[(slice(None),) * axis + (slice(low, high),)]
-        outside = (missing * np.float32(fill)).reshape([-1 if a == axis else 1 for a in range(3)])
-        out[(slice(None),) * axis + (slice(begin, begin + len(centres)),)] = _product(weights, part, axis) + outside
+def _within_slices(hu: NDArray[np.float32], y: "_Way | None", x: "_Way | None") -> NDArray[np.float32]:
+    """Along rows and columns: a block of slices at a time, while it is in the processor's cache."""
+    rows, columns = (old if way is None else way.count for way, old in zip((y, x), hu.shape[1:], strict=True))
+    out = np.empty((len(hu), rows, columns), np.float32)
+
+    def fill(starts: range) -> None:
+        between = np.empty((_BLOCK, hu.shape[1], columns), np.float32)
+        for start in starts:
+            part, here = hu[start : start + _BLOCK], out[start : start + _BLOCK]
+            if x is not None:
+                part = x.of(part, 2, here if y is None else between[: len(part)])
+            if y is not None:
+                y.of(part, 1, here)
+
+    _side_by_side(fill, range(0, len(hu), _BLOCK), hu.size)
     return out
 
 
-def _product(weights: NDArray[np.float32], part: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """``weights`` ``(n, k)`` applied along ``axis``, which has ``k`` voxels."""
-    if axis == 0:
-        return (weights @ part.reshape(len(part), part.shape[1] * part.shape[2])).reshape(-1, *part.shape[1:])
-    blocks = [_block_product(weights, part[begin : begin + _BLOCK], axis) for begin in range(0, len(part), _BLOCK)]
-    return np.concatenate(blocks)
+def _across_slices(hu: NDArray[np.float32], z: "_Way") -> NDArray[np.float32]:
+    """From slices to slices: a stretch of their voxels at a time."""
+    out = np.empty((z.count, *hu.shape[1:]), np.float32)
+    flat, target = hu.reshape(len(hu), hu[0].size), out.reshape(z.count, hu[0].size)
+
+    def fill(starts: range) -> None:
+        for start in starts:
+            here = slice(start, start + _STRETCH)
+            z.of(flat[:, here], 0, target[:, here])
+
+    _side_by_side(fill, range(0, hu[0].size, _STRETCH), hu.size)
+    return out
 
 
-def _block_product(weights: NDArray[np.float32], part: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """One large product for a block of slices: with one for each slice, the threads of the matrix library wait for each other."""
-    moved = np.ascontiguousarray(np.moveaxis(part, axis, -1))
-    product = moved.reshape(-1, part.shape[axis]) if part.size else np.zeros((moved.shape[0] * moved.shape[1], 0), np.float32)
-    return np.moveaxis((product @ weights.T).reshape(*moved.shape[:2], len(weights)), -1, axis)
+def _side_by_side(fill: Callable[[range], None], starts: range, voxels: int) -> None:
+    """Some starts each for several threads; all for this one where there is little to do."""
+    if voxels < _MANY:
+        fill(starts)
+    else:
+        side_by_side(fill, [starts[number::COUNT] for number in range(COUNT)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Band:
+    """Neighbouring targets: which, from which voxels, with which weights ``(targets, voxels)``, and what comes from outside."""
+
+    targets: slice
+    voxels: slice
+    weights: NDArray[np.float32]
+    outside: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """From voxels along one axis to fractional positions: whole voxels that are copied, or bands of weighted ones."""
+
+    count: int
+    copied: NDArray[np.intp] | None
+    bands: tuple[_Band, ...]
+    fill: float
+
+    @classmethod
+    def along(cls, positions: NDArray[np.float64], step: float, length: int, fill: float) -> "_Way | None":
+        """The way to ``positions``, ``step`` voxels apart; ``None`` where nothing changes."""
+        nearest = np.round(positions)
+        if step < 1.5 and np.max(np.abs(positions - nearest)) < _SAME:
+            where = nearest.astype(np.intp)
+            return None if np.array_equal(where, np.arange(length)) else cls(len(where), where, (), fill)
+        width = float(np.sqrt(max(step**2 - 1, 0)))
+        reach, bands = 1 + width / 2, []
+        for begin in range(0, len(positions), _BAND):
+            centres = positions[begin : begin + _BAND]
+            low = int(np.clip(np.floor(centres.min() - reach), 0, length))
+            high = int(np.clip(np.ceil(centres.max() + reach) + 1, low, length))
+            weights, missing = _weights(centres, low, high, length, width)
+            bands.append(_Band(slice(begin, begin + len(centres)), slice(low, high), weights, missing * np.float32(fill)))
+        return cls(len(positions), None, tuple(bands), fill)
+
+    def of(self, hu: NDArray[np.float32], axis: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The values there, of an array whose ``axis`` it is, into ``out``."""
+        before, after = (slice(None),) * axis, (..., *(None,) * (hu.ndim - 1 - axis))
+        if self.copied is not None:
+            np.take(hu, self.copied, axis=axis, out=out, mode="clip")
+            out[(*before, (self.copied < 0) | (self.copied >= hu.shape[axis]))] = self.fill
+        for band in self.bands:
+            part, here = hu[(*before, band.voxels)], out[(*before, band.targets)]
+            np.matmul(*((part, band.weights.T) if axis == 2 else (band.weights, part)), out=here)
+            if band.outside.any():
+                here += band.outside[after]
+        return out
 
 
 def _weights(
@@ -183,13 +280,3 @@ def _area(x: NDArray[np.float64]) -> NDArray[np.float64]:
     x = np.clip(x, -1, 1)
     area: NDArray[np.float64] = np.where(x < 0, (1 + x) ** 2 / 2, 1 - (1 - x) ** 2 / 2)
     return area
-
-
-def _copied(hu: NDArray[np.float32], axis: int, where: NDArray[np.intp], fill: float) -> NDArray[np.float32]:
-    if len(where) == hu.shape[axis] and np.array_equal(where, np.arange(len(where))):
-        return hu
-    inside = (where >= 0) & (where < hu.shape[axis])
-    out = np.take(hu, np.clip(where, 0, hu.shape[axis] - 1), axis=axis)
-    if not inside.all():
-        out[(slice(None),) * axis + (~inside,)] = fill
-    return out

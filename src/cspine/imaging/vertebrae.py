@@ -92,7 +92,7 @@ def judged_slices(height_mm: float, spec: VertebraSpec, raised: int = 0) -> NDAr
 
 def vertebra_input(
     grey: NDArray[np.uint8],
-    mask: NDArray[np.bool_],
+    mask: NDArray[np.float32],
     judged: NDArray[np.intp],
     spec: VertebraSpec,
     out: NDArray[np.float32] | None = None,
@@ -101,7 +101,7 @@ def vertebra_input(
 
     Args:
         grey: Of :func:`greyed`, ``(depth, rows, columns)``.
-        mask: Which pixels of its :func:`mask_grid` are the vertebra, ``(depth, rows / 2, columns / 2)``.
+        mask: Of :func:`smooth_mask`, ``(depth, rows / 2, columns / 2)``.
         judged: Of :func:`judged_slices`, ``(slices,)``.
         spec: What the network sees.
         out: Where it is put, if it has a place already.
@@ -109,15 +109,15 @@ def vertebra_input(
     Returns:
         ``(slices, rows, columns, channels)``: slices feet to head and the mask, 0..1.
     """
-    around = judged[:, None] + np.arange(-spec.neighbours, spec.neighbours + 1)
     out = np.empty((spec.slices, *spec.size, spec.channels), np.float32) if out is None else out
-    np.divide(np.moveaxis(grey[around], 1, -1), np.float32(STEPS), out=out[..., :-1])
-    out[..., -1] = smooth_mask(mask, spec)[judged].repeat(MASK_STEP, axis=1).repeat(MASK_STEP, axis=2) if spec.masked else 1.0
+    for channel, beside in enumerate(range(-spec.neighbours, spec.neighbours + 1)):
+        np.divide(grey[judged + beside], np.float32(STEPS), out=out[..., channel])
+    out[..., -1] = mask[judged].repeat(MASK_STEP, axis=1).repeat(MASK_STEP, axis=2) if spec.masked else 1.0
     return out
 
 
 def smooth_mask(mask: NDArray[np.bool_], spec: VertebraSpec) -> NDArray[np.float32]:
-    """A mask whose border says no more than roughly where it is, 0..1."""
+    """A mask on its :func:`mask_grid` whose border says no more than roughly where it is, 0..1."""
     z, y, x = spec.spacing_mm
     sigma = [spec.mask_blur_mm / side for side in (z, MASK_STEP * y, MASK_STEP * x)]
     return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=2.5), dtype=np.float32)

@@ -78,8 +78,8 @@ def find_curves(
     """Lines through bodies and canals, each of which may be the neck's; none where there is no spine.
 
     At every height the middle of the vertebra's mass is followed to the head and to the feet, so that a blob elsewhere does not
-    draw it away. A line begins where there are most levels of the neck; further ones begin far from it where there are some too: a
-    network may take a pelvis for a neck.
+    draw it away. A line begins where there are most levels of the neck; further ones begin far from it where there are some too, if
+    no line leads there: a network may take a pelvis for a neck.
 
     Args:
         vertebra: How likely each voxel is part of any vertebra, ``(z, y, x)``, from feet to head.
@@ -93,16 +93,26 @@ def find_curves(
     mass_ml, levels_ml = (part.sum(axis=(1, 2)) * (dz * dy * dx) / 1000 for part in (vertebra, levels))
     if mass_ml.max(initial=0.0) < _LEAST_ML:
         return []
-    lines = (_followed(vertebra, levels, start, spacing_mm) for start in _starts(mass_ml, levels_ml, dz))
+    lines: list[dict[int, NDArray[np.float64]]] = []
+    for start in _starts(mass_ml, levels_ml, dz):
+        first = _first(vertebra, levels, start, spacing_mm)
+        if not any(start in line and np.linalg.norm(line[start] - first) < REACH_MM for line in lines):
+            lines.append(_followed(vertebra, start, first, spacing_mm))
     return [_threaded(centres, dz, step_mm) for centres in lines if centres]
 
 
-def _followed(
+def _first(
     vertebra: NDArray[np.float32], levels: NDArray[np.float32], start: int, spacing_mm: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """Where a line that begins at some height does: at most of the neck's levels there, or of any vertebra."""
+    slab = slice(max(start - 1, 0), start + 2)
+    return _peak((levels[slab].sum(axis=-1) if levels[slab].any() else vertebra[slab]).sum(axis=0), spacing_mm)
+
+
+def _followed(
+    vertebra: NDArray[np.float32], start: int, first: NDArray[np.float64], spacing_mm: tuple[float, float, float]
 ) -> dict[int, NDArray[np.float64]]:
     """The middle of the vertebra's mass by height, from one height on in both directions."""
-    slab = slice(max(start - 1, 0), start + 2)
-    first = _peak((levels[slab].sum(axis=-1) if levels[slab].any() else vertebra[slab]).sum(axis=0), spacing_mm)
     centres: dict[int, NDArray[np.float64]] = {}
     for heights in (range(start, len(vertebra)), range(start - 1, -1, -1)):
         place, missed = first if not centres else centres[start], 0.0

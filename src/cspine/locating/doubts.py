@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
+from scipy import ndimage
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.imaging import sample
 from cspine.locating.levels import Located, Vertebra
 from cspine.locating.ordering import LENGTHS_MM
 from cspine.results import LevelStatus, Reason
@@ -101,6 +101,7 @@ def _implausible(located: Located) -> list[Level]:
 
 
 def _bone_share(located: Located, volume: Volume) -> float:
-    marked = np.isin(located.labels.labels, CERVICAL)
-    hu = sample(volume, located.labels.grid).hu
-    return int(np.count_nonzero(marked & (hu > _BONE_HU))) / max(int(np.count_nonzero(marked)), 1)
+    marked = np.argwhere(np.isin(located.labels.labels, CERVICAL))
+    index = volume.grid.index(located.labels.grid.world(marked))
+    hu = ndimage.map_coordinates(volume.hu, index.T, np.float32, order=1, mode="nearest")
+    return int(np.count_nonzero(hu > _BONE_HU)) / max(len(marked), 1)

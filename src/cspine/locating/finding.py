@@ -5,9 +5,8 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
-from cspine.imaging import sample
 from cspine.locating.levels import Located, locate_levels
-from cspine.locating.looking import look, look_again, look_at, neck_height, with_atlas_of
+from cspine.locating.looking import look, look_again, look_at, neck_shape, with_atlas_of
 from cspine.results import LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
@@ -40,13 +39,14 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, brightest: float)
     if not is_sure(located):
         return located
     limit_hu = brightest * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
+    if not first.close:
+        window = neck_window(located, first.grid, spec)
+        second = look_again(first, window, look_at(np.minimum(first.hu_in(window), limit_hu), spec, session))
+        located = locate_levels(second.probabilities, second.grid, second.seen)
+        if not is_sure(located):
+            return located
     window = neck_window(located, first.grid, spec)
-    second = look_again(first, window, look_at(np.minimum(first.hu_in(window), limit_hu), spec, session))
-    located = locate_levels(second.probabilities, second.grid, second.seen)
-    if not is_sure(located):
-        return located
-    window = neck_window(located, first.grid, spec)
-    hu = sample(volume, window).hu
+    hu = first.hu_in(window)
     said = with_atlas_of(look_at(hu, spec, session), look_at(np.minimum(hu, limit_hu), spec, session, mirrored=True))
     third = look_again(first, window, said)
     return locate_levels(third.probabilities, third.grid, third.seen)
@@ -66,7 +66,7 @@ def neck_window(located: Located, grid: Grid, spec: VolumeSpec) -> Grid:
         spec: What the network is fed.
     """
     centres = np.array([one.centre_mm for one in located.vertebrae])
-    shape = (neck_height(spec), *spec.size[1:])
+    shape = neck_shape(spec)
     middle = grid.index((centres.min(axis=0) + centres.max(axis=0)) / 2)
     upright = grid.part(np.rint(middle - (np.array(shape) - 1) / 2), shape)
     turn = _turn_up(centres[0] - centres[-1])

@@ -26,6 +26,12 @@ _LEAST_AGREEMENT = 0.86
 _MOST_OF_NECK, _CHEST = 5, 0.5
 """Levels, and what is seen of vertebrae below C7 as a share of C7, that anchor a count from below."""
 
+_VERTEBRA = 0.5
+"""A voxel that is less likely a vertebra's than that is not."""
+
+_SPARE_MM = 15.0
+"""Around all vertebrae: what is smoothed over reaches no farther."""
+
 _STEP_MM = 2.5
 _SLACK_MM, _SLACK_BESIDE = 3.0, 0.2
 """How far beyond its stretch of the line a level may reach, at the line and more for each millimetre beside it: arches slope."""
@@ -119,13 +125,27 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
         seen: Which voxels the picture holds, ``(z, y, x)``.
     """
     other_bone = np.argmax(probabilities, axis=-1) == probabilities.shape[-1] - 1
-    vertebra = probabilities[..., 1:-1].sum(axis=-1)
-    picture = _Picture(probabilities, np.argwhere((vertebra > 0.5) & ~other_bone), grid, seen)
-    curves = find_curves(vertebra, probabilities[..., 1 : len(CERVICAL) + 1], grid.spacing_mm, _STEP_MM)
     labels = np.where(other_bone, OTHER_BONE, BACKGROUND).astype(np.uint8)
-    ways = [_along(curve, picture, labels) for curve in curves]
-    nothing = Located((), LabelMap(labels, grid), np.empty((0, 3)))
-    return max(ways, key=_credit, default=nothing)
+    vertebra = probabilities[..., 1:-1].sum(axis=-1)
+    near = _around(vertebra > _VERTEBRA, grid)
+    known, said, part = labels[near], probabilities[near], grid.part([side.start for side in near], labels[near].shape)
+    picture = _Picture(said, np.argwhere((vertebra[near] > _VERTEBRA) & (known != OTHER_BONE)), part, seen[near])
+    curves = find_curves(vertebra[near], said[..., 1 : len(CERVICAL) + 1], grid.spacing_mm, _STEP_MM)
+    ways = [_along(curve, picture, known) for curve in curves]
+    best = max(ways, key=_credit, default=Located((), LabelMap(known, part), np.empty((0, 3))))
+    known[...] = best.labels.labels
+    return replace(best, labels=LabelMap(labels, grid))
+
+
+def _around(vertebra: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice, slice]:
+    """The box of what is vertebra and some space around it; elsewhere nothing needs to be looked for."""
+    sides = []
+    for axis, step in enumerate(grid.spacing_mm):
+        there = np.flatnonzero(vertebra.any(axis=tuple({0, 1, 2} - {axis})))
+        spare = int(np.ceil(_SPARE_MM / step))
+        sides.append(slice(max(int(there[0]) - spare, 0), int(there[-1]) + spare + 1) if len(there) else slice(0, 1))
+    z, y, x = sides
+    return z, y, x
 
 
 def _credit(way: Located) -> tuple[bool, float]:

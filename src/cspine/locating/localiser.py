@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from cspine.imaging.threads import alone
 from cspine.locating.finding import locate
 from cspine.locating.levels import Located
 from cspine.locating.refining import Refined, refine
@@ -50,10 +51,11 @@ class Localiser:
             PackageError: As above.
         """
         manifest = self.package.manifest
-        located = locate(volume, manifest.coarse, self._coarse, manifest.brightest)
-        if manifest.fine is None or self._fine is None:
-            return Refined(located, (), located.labels)
-        return refine(volume, located, manifest.fine, self._fine)
+        with alone():
+            located = locate(volume, manifest.coarse, self._coarse, manifest.brightest)
+            if manifest.fine is None or self._fine is None:
+                return Refined(located, (), located.labels)
+            return refine(volume, located, manifest.fine, self._fine)
 
     @property
     def model(self) -> ModelFacts:

@@ -4,7 +4,7 @@ A window that holds a part of a neck counts from what it sees, and may be one of
 levels end up within vertebrae. So where the neck was found, one window over all of it has the last word.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import Level
-from cspine.geometry import Grid
+from cspine.geometry import Grid, Shape
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.runtime import Session
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VOXEL_CLASSES, VolumeSpec
-from cspine.volume import AIR_HU, Volume
+from cspine.volume import Volume
 
 _BONE_HU = 150.0
 _LEAST_BONE_ML = 3.0
@@ -25,11 +25,17 @@ _LEAST_BONE_ML = 3.0
 
 _OVERLAP = 0.5
 
+_AT_ONCE = 1.5
+"""A side of a scan that is longer than a window's by no more than that is looked at in one piece."""
+
 _NECK_MM = 240.0
 """Height of the window that holds all of a neck, from the skull to the chest."""
 
 _SURELY_NOTHING = 0.995
 """Of voxels that are background with more than that nothing else is looked up."""
+
+_SAME = 1e-3
+"""Voxels that lie nearer than this, in voxels, coincide."""
 
 _NOTHING = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
 
@@ -43,17 +49,18 @@ class Look:
         probabilities: Background, C1..C7, other vertebra, other bone, of each voxel, ``(z, y, x, 10)``.
         grid: Upright, slices from feet to head.
         seen: Which voxels the scan holds, ``(z, y, x)``.
+        close: Whether it was looked at in one window no larger than that of a closer look.
     """
 
     hu: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     grid: Grid
     seen: NDArray[np.bool_]
+    close: bool = False
 
     def hu_in(self, window: Grid) -> NDArray[np.float32]:
         """What was looked at on the voxels of a window, between its own; air beyond."""
-        index = np.moveaxis(self.grid.index(window.world(np.moveaxis(np.indices(window.shape), 0, -1))), -1, 0)
-        return np.asarray(ndimage.map_coordinates(self.hu, index, np.float32, order=1, cval=AIR_HU))
+        return sample(Volume(self.hu, self.grid), window).hu
 
 
 def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
@@ -67,21 +74,33 @@ def look(volume: Volume, spec: VolumeSpec, session: Session) -> Look:
     Raises:
         PackageError: The network does not do what it should.
     """
-    grid = covering_grid(volume.grid, spec)
+    size = _window_size(covering_grid(volume.grid, spec).shape, spec)
+    grid = covering_grid(volume.grid, replace(spec, size=size))
     hu = sample(volume, grid).hu
     seen = _seen(volume.grid, grid)
-    weight = _weight(spec.size)
-    total, said = np.full(grid.shape, 1e-6, np.float32), np.zeros((*grid.shape, VOXEL_CLASSES), np.float32)
-    for window in windows(grid.shape, spec.size):
-        if np.count_nonzero(hu[window] > _BONE_HU) * np.prod(spec.spacing_mm) / 1000 < _LEAST_BONE_ML:
-            continue
-        found = session.run(windowed(hu[window], spec.window_hu)[None, ..., None])["levels"][0]
-        said[window] += found * weight[..., None]
+    looked_at = [
+        window
+        for window in windows(grid.shape, size)
+        if np.count_nonzero(hu[window] > _BONE_HU) * np.prod(spec.spacing_mm) / 1000 >= _LEAST_BONE_ML
+    ]
+    said = look_at(hu, spec, session) if size == grid.shape and looked_at else _laid_over(looked_at, hu, spec, session)
+    said[~seen] = _NOTHING
+    close = size == grid.shape and all(side <= most for side, most in zip(size, neck_shape(spec), strict=True))
+    return Look(hu, said, grid, seen, close)
+
+
+def _laid_over(
+    parts: Sequence[tuple[slice, slice, slice]], hu: NDArray[np.float32], spec: VolumeSpec, session: Session
+) -> NDArray[np.float32]:
+    """What a network says of windows of one size, ``(z, y, x, 10)``; where several look, most what one sees in its middle."""
+    total, said = np.full(hu.shape, 1e-6, np.float32), np.zeros((*hu.shape, VOXEL_CLASSES), np.float32)
+    for window in parts:
+        weight = _weight(hu[window].shape)
+        said[window] += look_at(hu[window], spec, session) * weight[..., None]
         total[window] += weight
     said /= total[..., None]
     said[..., 0] += np.clip(1 - said.sum(axis=-1), 0, 1)  # where nobody looked there is nothing
-    said[~seen] = _NOTHING
-    return Look(hu, said, grid, seen)
+    return said
 
 
 def look_again(seen: Look, window: Grid, said: NDArray[np.float32]) -> Look:
@@ -91,7 +110,7 @@ def look_again(seen: Look, window: Grid, said: NDArray[np.float32]) -> Look:
 
     Args:
         seen: What was said of the scan.
-        window: Where the neck is, turned as the neck is; of :func:`cspine.locating.looking.neck_height` slices.
+        window: Where the neck is, turned as the neck is; of :func:`cspine.locating.looking.neck_shape`.
         said: What is said of each voxel of the window, ``(z, y, x, 10)``.
     """
     probabilities = seen.probabilities.copy()
@@ -115,24 +134,33 @@ def look_at(hu: NDArray[np.float32], spec: VolumeSpec, session: Session, *, mirr
         PackageError: The network does not do what it should.
     """
     fed = windowed(hu, spec.window_hu)
-    said = np.asarray(session.run(fed[None, ..., None])["levels"][0])
-    if not mirrored:
-        return said
-    other = session.run(np.ascontiguousarray(fed[..., ::-1])[None, ..., None])["levels"][0]
-    return np.asarray((said + other[:, :, ::-1]) / 2)
+    said: NDArray[np.float32] = session.run(fed[None, ..., None])["levels"][0]
+    if mirrored:
+        said += session.run(np.ascontiguousarray(fed[..., ::-1])[None, ..., None])["levels"][0][:, :, ::-1]
+        said /= 2
+    return said
 
 
 def with_atlas_of(other: NDArray[np.float32], said: NDArray[np.float32]) -> NDArray[np.float32]:
     """What one look says, but where it or another sees C1 what the other one says; probabilities ``(z, y, x, 10)``."""
-    share = np.maximum(said[..., Level.C1], other[..., Level.C1])[..., None]
-    return np.asarray(said + share * (other - said))
+    atlas = np.maximum(said[..., Level.C1], other[..., Level.C1])[..., None]
+    found = other - said
+    found *= atlas
+    found += said
+    return found
 
 
 def _put(said: NDArray[np.float32], window: Grid, whole: NDArray[np.float32], grid: Grid) -> None:
     """What is said of a window, on the voxels of a grid that lie in it, between its own. In place."""
     corners = grid.index(window.corners_mm())
     low, high = np.ceil(corners.min(axis=0)).astype(int), np.floor(corners.max(axis=0)).astype(int) + 1
-    sides = [np.arange(max(a, 0), min(b, n)) for a, b, n in zip(low, high, grid.shape, strict=True)]
+    low, high = np.maximum(low, 0), np.minimum(high, grid.shape)
+    first = window.index(grid.world(low))
+    if np.allclose(window.affine[:3, :3], grid.affine[:3, :3]) and np.allclose(first, np.rint(first), atol=_SAME):
+        start = np.rint(first).astype(int)
+        whole[_box(low, high)] = said[_box(start, start + high - low)]
+        return
+    sides = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
     places = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
     index = window.index(grid.world(places))
     inside = np.all((index >= 0) & (index <= np.array(window.shape) - 1), axis=1)
@@ -144,10 +172,14 @@ def _put(said: NDArray[np.float32], window: Grid, whole: NDArray[np.float32], gr
         whole[(*some, number)] = ndimage.map_coordinates(said[..., number], between, order=1)
 
 
-def neck_height(spec: VolumeSpec) -> int:
-    """Voxels of a window that is as high as a neck, in steps that a network which halves its own windows can halve as often."""
-    step = spec.size[0] & -spec.size[0]  # the largest power of two in it
-    return max(round(_NECK_MM / spec.spacing_mm[0] / step), 1) * step
+def _box(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[slice, ...]:
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+
+
+def neck_shape(spec: VolumeSpec) -> Shape:
+    """Voxels of a window that is as high as a neck."""
+    step = _step(spec)
+    return (max(round(_NECK_MM / spec.spacing_mm[0] / step), 1) * step, *spec.size[1:])
 
 
 def covering_grid(scan: Grid, spec: VolumeSpec) -> Grid:
@@ -166,6 +198,18 @@ def windows(shape: tuple[int, int, int], size: tuple[int, int, int]) -> Iterator
         for y in starts[1]:
             for x in starts[2]:
                 yield slice(z, z + size[0]), slice(y, y + size[1]), slice(x, x + size[2])
+
+
+def _window_size(shape: Shape, spec: VolumeSpec) -> Shape:
+    """Of the windows over a scan: the network's own, longer along sides that are not much longer."""
+    step = _step(spec)
+    z, y, x = (-(-side // step) * step if side <= _AT_ONCE * own else own for side, own in zip(shape, spec.size, strict=True))
+    return z, y, x
+
+
+def _step(spec: VolumeSpec) -> int:
+    """What a side can be made of that a network which halves its own windows halves as often: the largest power of two in them."""
+    return min(side & -side for side in spec.size)
 
 
 def _starts(whole: int, part: int) -> list[int]:

@@ -25,7 +25,7 @@ from scipy import ndimage
 from cspine.anatomy import BACKGROUND, Level
 from cspine.geometry import Grid, Shape, Vector
 from cspine.imaging import sample
-from cspine.imaging.crops import crop_input, cut, guide_grid
+from cspine.imaging.crops import crop_input, guide_grid
 from cspine.locating.dens import give_dens_back
 from cspine.locating.levels import Located, Vertebra
 from cspine.results import Box, LevelStatus
@@ -63,7 +63,7 @@ class RefinedCrop:
 
     Attributes:
         level: Which one.
-        probability: How likely each voxel is its, 0..1, ``(z, y, x)``; 0 at what belongs to a neighbour.
+        probability: How likely each voxel is its, 0..1, ``(z, y, x)``, as the network says.
         grid: Upright.
     """
 
@@ -92,7 +92,8 @@ class Refined:
         Probabilities are interpolated, so borders lie between voxels too. Beside the labels, memory holds the box of C1..C7 alone.
         """
         labels = sample(_without(self.coarse, [crop.level for crop in self.crops]), grid).labels
-        parts = [(crop, box) for crop in self.crops if (box := _box_on(grid, _holding(crop))) is not None]
+        owned = [_owned(crop, self.located.labels) for crop in self.crops]
+        parts = [(crop, box) for crop in owned if (box := _box_on(grid, _holding(crop))) is not None]
         if parts:
             low, high = (np.array([[getattr(side, end) for side in box] for _, box in parts]) for end in ("start", "stop"))
             start = low.min(axis=0)
@@ -122,16 +123,15 @@ def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session
         return Refined(located, (), located.labels)
     known, lattice = located.labels, _lattice(located.labels.grid, spec)
     first = [_crop_around(_middle(known.labels == v.level, known.grid), lattice, spec) for v in located.vertebrae]
-    scene = _Scene(volume, cut(volume, _holding_all(first)), known, spec, session)
+    scene = _Scene(volume, sample(volume, _holding_all(first)), known, spec, session)
     crops = [_look(scene, vertebra.level, grid, lattice) for vertebra, grid in zip(located.vertebrae, first, strict=True)]
     labels = _compete(crops, located.labels)
     _keep_unclaimed(labels, crops, scene)
     if all((one := located.vertebra(level)) and one.status is not LevelStatus.UNCERTAIN for level in (Level.C1, Level.C2)):
         give_dens_back(labels)
     _drop_crumbs(labels.labels, located.vertebrae)
-    owned = tuple(_owned(crop, labels) for crop in crops)
     vertebrae = tuple(_measured(vertebra, labels) for vertebra in located.vertebrae)
-    return Refined(replace(located, vertebrae=vertebrae, labels=labels), owned, located.labels)
+    return Refined(replace(located, vertebrae=vertebrae, labels=labels), tuple(crops), located.labels)
 
 
 def _lattice(coarse: Grid, spec: RefinerSpec) -> Grid:
@@ -162,7 +162,7 @@ class _Scene:
         """What a crop shows."""
         start = np.rint(self.near.grid.index(grid.world((0, 0, 0)))).astype(int)
         inside = (start >= 0).all() and (start + grid.shape <= self.near.grid.shape).all()
-        return self.near.hu[_part(start, grid.shape)] if inside else cut(self.scan, grid).hu
+        return self.near.hu[_part(start, grid.shape)] if inside else sample(self.scan, grid).hu
 
     def said(self, level: Level, grid: Grid) -> NDArray[np.float32]:
         """How likely each voxel of a crop belongs to a vertebra."""

@@ -32,12 +32,17 @@ class Views:
 
 
 def views_of(crops: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The views of a study, of its sets of slices, each a slice nearer the head than the one before; every other is mirrored.
+    """The views of a study, of its sets of slices, each a slice nearer the head than the one before.
 
     Args:
         crops: As many sets as there are views, ``(views, 7, slices, rows, columns, channels)``.
     """
-    return np.stack([one[..., ::-1, :] if number % 2 else one for number, one in enumerate(crops)])
+    return np.stack([as_seen(one, number) for number, one in enumerate(crops)])
+
+
+def as_seen(crops: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """Crops ``(..., rows, columns, channels)`` as a view sees them, not copied: every other view is mirrored."""
+    return crops[..., ::-1, :] if number % 2 else crops
 
 
 def from_views(said: Mapping[str, NDArray[np.floating]]) -> Views:

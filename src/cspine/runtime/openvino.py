@@ -44,7 +44,7 @@ class OpenVinoSession:
     def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """See :class:`cspine.runtime.Session`."""
         try:
-            outputs = self._network([np.ascontiguousarray(batch, dtype=np.float32)])
+            outputs = self._network([np.ascontiguousarray(batch, dtype=np.float32)], share_inputs=True)
         except RuntimeError as error:
             wanted = self._network.inputs[0].get_partial_shape()
             raise PackageError(f"The network takes inputs of shape {wanted}. Received: {batch.shape}.") from error

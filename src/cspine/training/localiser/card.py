@@ -20,7 +20,7 @@ def localiser_card(manifest: LocaliserManifest, difference: float) -> str:
     warning = _PHANTOMS if manifest.training_data is TrainingData.PHANTOMS else _PATIENTS
     figures = "\n".join(f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in training.figures)
     measured = f"| measured | value | 95 % interval |\n|---|---|---|\n{figures}" if figures else "Nothing was measured yet."
-    precisions = " and ".join(network.precision for network in manifest.networks)
+    precisions = " and ".join(dict.fromkeys(network.precision for network in manifest.networks))
     return f"""# {manifest.name} {manifest.version}
 
 {DISCLAIMER}

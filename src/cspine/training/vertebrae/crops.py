@@ -16,8 +16,7 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import Case, box_in_world, load_mask
 from cspine.datasets.cache import Cache
 from cspine.datasets.masks import without_islands
-from cspine.imaging import sample
-from cspine.imaging.crops import cut
+from cspine.imaging import around, sample
 from cspine.imaging.vertebrae import Pose, greyed, mask_grid, vertebra_grid
 from cspine.locating import Localiser
 from cspine.locating.poses import find_poses, jittered, well_in_view
@@ -30,7 +29,7 @@ from cspine.training.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_m
 from cspine.training.vertebrae.recipe import CropSettings
 from cspine.volume import LabelMap, Volume
 
-_FORMAT = 3
+_FORMAT = 4
 _FILES = 2
 """Arrays of a study that stay open: its pictures and its marks."""
 
@@ -172,16 +171,17 @@ def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Po
     grey = np.zeros((len(CERVICAL), *shape), np.uint8)
     marks = np.zeros((len(CERVICAL), shape[0], shape[1] // 2, shape[2] // 2), np.uint8)
     heights, affines = np.zeros(len(CERVICAL)), np.tile(np.eye(4), (len(CERVICAL), 1, 1))
-    for level, pose in poses.items():
-        i, grid = level - 1, vertebra_grid(pose, spec, spare)
-        wide = mask_grid(grid)
-        grey[i] = greyed(cut(study.volume, grid).hu, spec)
+    grids = {level: vertebra_grid(pose, spec, spare) for level, pose in poses.items()}
+    near = around(study.volume, list(grids.values())) if grids else study.volume
+    for level, grid in grids.items():
+        i, wide = level - 1, mask_grid(grid)
+        grey[i] = greyed(sample(near, grid).hu, spec)
         marks[i] = level_marks(sample(labels, wide))
         if broken is not None:
             marks[i][sample(broken, wide).labels == level] |= CRACK_BIT
         if boxes is not None:
             marks[i][sample(boxes, wide).labels > 0] |= BOX_BIT
-        heights[i], affines[i] = pose.height_mm, grid.affine
+        heights[i], affines[i] = poses[level].height_mm, grid.affine
     return {"grey": grey, "marks": marks, "heights_mm": heights, "affines": affines}
 
 
