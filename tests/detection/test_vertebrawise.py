@@ -75,8 +75,9 @@ def test_each_level_has_its_score_and_the_study_its_own(network: Path) -> None:
 
 
 def test_the_second_view_is_mirrored_and_a_slice_nearer_the_head() -> None:
-    one, grids = cut_vertebrae(holed_volume(BROKEN), located(), SPEC)
-    both, same = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, 2)
+    one, both = (np.full((views, *SPEC.shape), np.nan, np.float32) for views in (1, 2))
+    grids = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, one)
+    same = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, both)
 
     np.testing.assert_array_equal(both[:1], one)
     np.testing.assert_array_equal(both[1, ..., ::-1, 0], both[0, ..., 1])
@@ -109,7 +110,8 @@ def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_judged(netw
     where = located(uncertain=[Level.C1, BROKEN], missing=[Level.C7])
 
     said = verdict(network, holed_volume(BROKEN), where)
-    (crops,), grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC)
+    crops = np.ones(SPEC.shape, np.float32)
+    grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC, crops[None])
 
     judged = set(CERVICAL) - {Level.C1, BROKEN, Level.C7}
     assert set(grids) == judged
@@ -242,7 +244,8 @@ def test_doctor_and_models_know_the_package(package: Path, capsys: pytest.Captur
 
 
 def test_the_crops_of_the_service_are_those_of_the_blocks() -> None:
-    (crops,), grids = cut_vertebrae(WHOLE, located(), SPEC)
+    crops = np.empty(SPEC.shape, np.float32)
+    grids = cut_vertebrae(WHOLE, located(), SPEC, crops[None])
 
     assert list(grids) == list(CERVICAL)
     for level in CERVICAL:

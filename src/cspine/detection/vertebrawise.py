@@ -47,19 +47,22 @@ class VertebraJudge:
 
     def __init__(self, manifest: VertebraManifest, session: Session) -> None:
         self._manifest, self._session = manifest, session
+        self._crops = np.zeros(
+            (manifest.views, *manifest.spec.shape), np.float32
+        )  # kept: to make room for them takes as long as to fill it
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
         """See :class:`cspine.detection.judges.Judge`."""
         spec = self._manifest.spec
         with clock.stage("cut"):
-            views, grids = cut_vertebrae(volume, located, spec, self._manifest.views)
-            crops = views[0]
+            grids = cut_vertebrae(volume, located, spec, self._crops)
+            crops = self._crops[0]
             seen = appearance_of(crops, spec)
         forbidden = check_appearance(seen, self._manifest.appearance)
         if forbidden or seen is None:
             return Verdict.none(forbidden)
         with clock.stage("classify"):
-            outputs = [self._session.run(view[None]) for view in views]
+            outputs = [self._session.run(view[None]) for view in self._crops]
             said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
         with clock.stage("judge"):
             judged = np.isin(CERVICAL, list(grids))
@@ -75,31 +78,30 @@ class VertebraJudge:
             )
 
 
-def cut_vertebrae(
-    volume: Volume, located: Located, spec: VertebraSpec, views: int = 1
-) -> tuple[NDArray[np.float32], Mapping[Level, Grid]]:
+def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: NDArray[np.float32]) -> Mapping[Level, Grid]:
     """The crops of a study as the network takes them. Levels of uncertain names are not judged.
 
     Args:
         volume: The scan.
         located: Where its vertebrae are.
         spec: What the network sees.
-        views: How many there are; see :mod:`cspine.modelpack.views`.
+        crops: Where they are put, as each view sees them (:mod:`cspine.modelpack.views`); nothing but zeros for a level that is not
+            judged; ``(views, 7, slices, rows, columns, channels)``.
 
     Returns:
-        Crops as the views see them, ``(views, 7, slices, rows, columns, channels)``, and the cells of each level in the first.
+        The cells of each level that is judged, in the first view.
     """
-    crops = np.zeros((views, *spec.shape), np.float32)
     sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
     poses = {level: pose for level, pose in find_poses(located.labels).items() if level in sure}
     grids = {level: vertebra_grid(pose, spec) for level, pose in poses.items()}
+    crops[:, [level - 1 for level in CERVICAL if level not in grids]] = 0
     if not grids:
-        return crops, {}
+        return {}
     near = around(volume, list(grids.values()))
 
     def put(level: Level) -> Grid:
         grid, height = grids[level], poses[level].height_mm
-        judged = [judged_slices(height, spec, raised) for raised in range(views)]
+        judged = [judged_slices(height, spec, raised) for raised in range(len(crops))]
         seen = slice(judged[0][0] - spec.neighbours, judged[-1][-1] + spec.neighbours + 1)
         grey = np.zeros(grid.shape, np.uint8)
         grey[seen] = greyed(sample(near, grid.part((seen.start, 0, 0), grey[seen].shape)).hu, spec)
@@ -108,7 +110,7 @@ def cut_vertebrae(
             vertebra_input(grey, mask, slices, spec, out=as_seen(crops[number, level - 1], number))
         return cell_grid(grid, judged[0])
 
-    return crops, dict(zip(grids, side_by_side(put, list(grids)), strict=True))
+    return dict(zip(grids, side_by_side(put, list(grids)), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

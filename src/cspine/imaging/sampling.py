@@ -107,11 +107,17 @@ def _linear(source: Volume, grid: Grid, fill: float) -> NDArray[np.float32]:
     if coarse is not None:
         near = sample(near, coarse, fill)
         matrix, offset = _relation(near.grid, grid)
-    # "constant" is faster than "grid-constant", and the same within a border: without one, half a border voxel is outside to it
-    bordered = np.pad(near.hu, 1, constant_values=fill)
-    return np.asarray(
-        ndimage.affine_transform(bordered, matrix, offset + 1, grid.shape, order=1, mode="constant", cval=fill), dtype=np.float32
-    )
+    hu = near.hu
+    if not _within(grid, near.grid):  # a border, as half of an outermost voxel is outside to "constant"; "grid-constant" is slower
+        hu, offset = np.pad(hu, 1, constant_values=fill), offset + 1
+    turned = ndimage.affine_transform(hu, matrix, offset, grid.shape, order=1, mode="constant", cval=fill)
+    return np.asarray(turned, dtype=np.float32)
+
+
+def _within(grid: Grid, source: Grid) -> bool:
+    """Whether every voxel of a grid has its middle among those of a source."""
+    index = source.index(grid.corners_mm())
+    return bool(np.all((index >= 0) & (index <= np.asarray(source.shape) - 1)))
 
 
 def _nearest(

@@ -224,5 +224,10 @@ def _weight(size: tuple[int, int, int]) -> NDArray[np.float32]:
 
 
 def _seen(scan: Grid, grid: Grid) -> NDArray[np.bool_]:
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
-    return scan.contains(grid.world(index))
+    """Which voxels of a grid have their middle in a scan, as :meth:`cspine.geometry.Grid.contains` has it, axis by axis."""
+    steps, inside = np.linalg.inv(scan.affine) @ grid.affine, np.ones(grid.shape, dtype=bool)
+    z, y, x = np.ogrid[tuple(slice(side) for side in grid.shape)]
+    for (along_z, along_y, along_x, start), side in zip(steps[:3], scan.shape, strict=True):
+        place = along_z * z + along_y * y + along_x * x + start
+        inside &= (place >= -0.5) & (place <= side - 0.5)
+    return inside
