@@ -56,6 +56,7 @@ def give_dens_back(labels: LabelMap) -> int:
     Returns:
         How many voxels were renamed.
     """
+    labels = _both(labels)
     axis = _axis(labels)
     if axis is None:
         return 0
@@ -70,6 +71,17 @@ def give_dens_back(labels: LabelMap) -> int:
     dens = atlas[here & (beside < _RADIUS_MM)]
     labels.labels[tuple(dens.T)] = Level.C2
     return len(dens)
+
+
+def _both(labels: LabelMap) -> LabelMap:
+    """The box that holds C1 and C2."""
+    boxes = [box for box in ndimage.find_objects(labels.labels, Level.C2) if box is not None]
+    if not boxes:
+        return labels
+    ends = np.array([[(side.start, side.stop) for side in box] for box in boxes])
+    low, high = ends[..., 0].min(axis=0), ends[..., 1].max(axis=0)
+    part = labels.labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    return LabelMap(part, labels.grid.part(low, part.shape))
 
 
 def _axis(labels: LabelMap) -> _Axis | None:

@@ -29,6 +29,9 @@ _MOST_OF_NECK, _CHEST = 5, 0.5
 _VERTEBRA = 0.5
 """A voxel that is less likely a vertebra's than that is not."""
 
+_BACKGROUND = 0.5
+"""A voxel that is more likely background than that is nothing else."""
+
 _SPARE_MM = 15.0
 """Around all vertebrae: what is smoothed over reaches no farther."""
 
@@ -124,9 +127,11 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
         grid: Upright, slices from feet to head.
         seen: Which voxels the picture holds, ``(z, y, x)``.
     """
-    other_bone = np.argmax(probabilities, axis=-1) == probabilities.shape[-1] - 1
-    labels = np.where(other_bone, OTHER_BONE, BACKGROUND).astype(np.uint8)
-    vertebra = probabilities[..., 1:-1].sum(axis=-1)
+    bone = probabilities[..., 0] < _BACKGROUND
+    there = probabilities[bone]
+    labels, vertebra = np.full(grid.shape, BACKGROUND, np.uint8), np.zeros(grid.shape, np.float32)
+    labels[bone] = np.where(np.argmax(there, axis=-1) == there.shape[-1] - 1, OTHER_BONE, BACKGROUND)
+    vertebra[bone] = there[:, 1:-1].sum(axis=-1)
     near = _around(vertebra > _VERTEBRA, grid)
     known, said, part = labels[near], probabilities[near], grid.part([side.start for side in near], labels[near].shape)
     picture = _Picture(said, np.argwhere((vertebra[near] > _VERTEBRA) & (known != OTHER_BONE)), part, seen[near])
@@ -259,10 +264,12 @@ def _rename_pieces(labels: NDArray[np.uint8], bone: NDArray[np.intp], said: NDAr
     near = np.zeros(labels.shape, bool)
     near[tuple(bone.T)] = place.beside <= REACH_MM
     lacking = _lacking(labels, place.order)
-    for level in np.unique(said):
-        pieces, _ = ndimage.label(spoken == level)
-        for number, box in enumerate(ndimage.find_objects(pieces), start=1):
-            piece = pieces[box] == number
+    for level, whole in enumerate(ndimage.find_objects(spoken), start=1):
+        if whole is None:
+            continue
+        pieces, _ = ndimage.label(spoken[whole] == level)
+        for number, part in enumerate(ndimage.find_objects(pieces), start=1):
+            piece, box = pieces[part] == number, _inner(whole, part)
             votes = np.bincount(stretch[box][piece & near[box]], minlength=_BELOW + 1)
             share = votes / max(votes.sum(), 1)
             top = int(np.argmax(share[1:])) + 1
@@ -272,6 +279,11 @@ def _rename_pieces(labels: NDArray[np.uint8], bone: NDArray[np.intp], said: NDAr
             elif votes.sum() >= _FEWEST_VOTES:
                 taken = piece & np.isin(stretch[box], [other for other in lacking if share[other] >= _HARDLY])
                 labels[box][taken] = stretch[box][taken]
+
+
+def _inner(box: tuple[slice, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
+    """A part of a box where the box lies."""
+    return tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True))
 
 
 def _lacking(labels: NDArray[np.uint8], order: Order) -> list[int]:
@@ -285,14 +297,14 @@ def _lacking(labels: NDArray[np.uint8], order: Order) -> list[int]:
 def _join_fragments(labels: NDArray[np.uint8], spacing_mm: Vector) -> None:
     """What is loose takes the name of the vertebra that it touches; an arch that floats near its own body keeps it. In place."""
     bodies, loose = np.zeros(labels.shape, np.uint8), np.zeros(labels.shape, bool)
-    for level in CERVICAL:
-        parts, count = ndimage.label(labels == level, structure=_EVERY_SIDE)
-        if count:
+    for level, box in enumerate(ndimage.find_objects(labels, len(CERVICAL)), start=1):
+        if box is not None:
+            parts, _ = ndimage.label(labels[box] == level, structure=_EVERY_SIDE)
             sizes = np.bincount(parts.ravel())
             sizes[0] = 0
             body = parts == np.argmax(sizes)
-            bodies[body] = level
-            loose |= (parts > 0) & ~body
+            bodies[box][body] = level
+            loose[box] |= (parts > 0) & ~body
     bodies[labels == Level.T1] = Level.T1
     pieces, _ = ndimage.label(loose, structure=_EVERY_SIDE)
     for number, box in enumerate(ndimage.find_objects(pieces), start=1):

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cspine.anatomy import BACKGROUND, Level
+from cspine.anatomy import BACKGROUND, CERVICAL, Level
 from cspine.geometry import Grid, Shape, Vector
 from cspine.imaging import sample
 from cspine.imaging.crops import crop_input, guide_grid
@@ -122,7 +122,9 @@ def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session
     if not located.vertebrae:
         return Refined(located, (), located.labels)
     known, lattice = located.labels, _lattice(located.labels.grid, spec)
-    first = [_crop_around(_middle(known.labels == v.level, known.grid), lattice, spec) for v in located.vertebrae]
+    parts = _parts(known)
+    places = [_middle(parts[one.level].labels == one.level, parts[one.level].grid) for one in located.vertebrae]
+    first = [_crop_around(place, lattice, spec) for place in places]
     scene = _Scene(volume, sample(volume, _holding_all(first)), known, spec, session)
     crops = [_look(scene, vertebra.level, grid, lattice) for vertebra, grid in zip(located.vertebrae, first, strict=True)]
     labels = _compete(crops, located.labels)
@@ -130,8 +132,19 @@ def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session
     if all((one := located.vertebra(level)) and one.status is not LevelStatus.UNCERTAIN for level in (Level.C1, Level.C2)):
         give_dens_back(labels)
     _drop_crumbs(labels.labels, located.vertebrae)
-    vertebrae = tuple(_measured(vertebra, labels) for vertebra in located.vertebrae)
+    parts = _parts(labels)
+    vertebrae = tuple(_measured(one, parts[one.level]) if one.level in parts else one for one in located.vertebrae)
     return Refined(replace(located, vertebrae=vertebrae, labels=labels), tuple(crops), located.labels)
+
+
+def _parts(labels: LabelMap) -> dict[Level, LabelMap]:
+    """The box that holds each of C1..C7 that there is; what else lies in it, too."""
+    found = {}
+    for level, box in zip(CERVICAL, ndimage.find_objects(labels.labels, len(CERVICAL)), strict=True):
+        if box is not None:
+            part = labels.labels[box]
+            found[level] = LabelMap(part, labels.grid.part([side.start for side in box], part.shape))
+    return found
 
 
 def _lattice(coarse: Grid, spec: RefinerSpec) -> Grid:
@@ -273,10 +286,8 @@ def _owned(crop: RefinedCrop, labels: LabelMap) -> RefinedCrop:
 
 
 def _measured(vertebra: Vertebra, labels: LabelMap) -> Vertebra:
-    """The vertebra with the centre and the box of its fine voxels."""
+    """The vertebra with the centre and the box of its fine voxels, one at least."""
     index = np.argwhere(labels.labels == vertebra.level)
-    if not len(index):
-        return vertebra
     low, high = labels.grid.world(index.min(axis=0) - 0.5), labels.grid.world(index.max(axis=0) + 0.5)
     box = Box(_vector(np.minimum(low, high)), _vector(np.maximum(low, high)))
     return replace(vertebra, centre_mm=_vector(labels.grid.world(index.mean(axis=0))), box_mm=box)
