@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.imaging import sample
+from cspine.imaging.threads import alone
 from cspine.imaging.windowing import windowed
 from cspine.locating import locate, locate_levels
 from cspine.locating.looking import covering_grid, windows
@@ -85,18 +87,17 @@ def main() -> None:
 
 
 def stages_s(volume: Volume, path_or_name: str | None) -> dict[str, float]:
-    """Seconds by stage of locating a scan, with networks that are loaded."""
-    package = load_localiser(path_or_name)
-    manifest = package.manifest
+    """Seconds by stage of locating a scan, with networks that are loaded, and warm from the second call on."""
+    manifest = load_localiser(path_or_name).manifest
     if manifest.fine is None:
         raise SystemExit(f"A package with a second network is needed. {manifest.name} has none.")
-    coarse, fine = (_open(package.network_path(role), manifest.network(role).precision) for role in ("coarse", "fine"))
+    coarse, fine = (Timed(_loaded(path_or_name, role)) for role in ("coarse", "fine"))
     naming = _TimedCall(locate_levels)
-    with patch("cspine.locating.finding.locate_levels", naming):
+    with patch("cspine.locating.finding.locate_levels", naming), alone():  # as a localiser does
         begin = time.perf_counter()
         located = locate(volume, manifest.coarse, coarse, manifest.brightest)
-    found = time.perf_counter()
-    refine(volume, located, manifest.fine, fine)
+        found = time.perf_counter()
+        refine(volume, located, manifest.fine, fine)
     return {
         "sampling": found - begin - coarse.seconds - naming.seconds,
         "first network": coarse.seconds,
@@ -124,8 +125,10 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _open(path: Path, precision: str) -> Timed:
-    return Timed(open_session(path, Engine(precision=precision)))
+@cache
+def _loaded(path_or_name: str | None, role: str) -> Session:
+    package = load_localiser(path_or_name)
+    return open_session(package.network_path(role), Engine(precision=package.manifest.network(role).precision))
 
 
 def _full_resolution(volume: Volume) -> tuple[int, float, float]:
@@ -133,9 +136,9 @@ def _full_resolution(volume: Volume) -> tuple[int, float, float]:
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "full.xml"
         write_ir(UNet3DSettings(widths=_FULL_WIDTHS).build(_FULL, 0), path)
-        session = _open(path, "f32")
-        session.run(np.zeros((1, *_FULL.size, 1), np.float32))
-        session.seconds, session.runs = 0.0, 0
+        network = open_session(path, Engine())
+        network.run(np.zeros((1, *_FULL.size, 1), np.float32))
+        session = Timed(network)
         begin = time.perf_counter()
         grid = covering_grid(volume.grid, _FULL)
         hu = sample(volume, grid).hu
