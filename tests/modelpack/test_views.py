@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cspine.modelpack.views import as_seen, from_views, views_of
+from cspine.modelpack.views import from_views, views_of
 
 
 def said(views: int) -> dict[str, np.ndarray]:
@@ -24,7 +24,6 @@ def test_every_other_view_is_mirrored() -> None:
     np.testing.assert_array_equal(seen[0], crops[0])
     np.testing.assert_array_equal(seen[1, :, :, :, 0], crops[1, :, :, :, -1])
     np.testing.assert_array_equal(views_of(crops[:1]), crops[:1])
-    np.testing.assert_array_equal(np.stack([as_seen(crops[number], number) for number in range(2)]), seen)
 
 
 def test_the_map_of_a_mirrored_view_is_turned_back() -> None:

@@ -43,13 +43,14 @@ _OF_PEAK = 0.5
 
 
 class VertebraJudge:
-    """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.judges.Judge`."""
+    """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.judges.Judge`, for one study at a time.
+
+    Room for the crops of a study is kept for the next: to make it anew is what cutting would often wait for.
+    """
 
     def __init__(self, manifest: VertebraManifest, session: Session) -> None:
         self._manifest, self._session = manifest, session
-        self._crops = np.zeros(
-            (manifest.views, *manifest.spec.shape), np.float32
-        )  # kept: to make room for them takes as long as to fill it
+        self._crops = np.zeros((manifest.views, *manifest.spec.shape), np.float32)
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
         """See :class:`cspine.detection.judges.Judge`."""

@@ -189,7 +189,7 @@ def _within_slices(hu: NDArray[np.float32], y: "_Way | None", x: "_Way | None") 
             if y is not None:
                 y.of(part, 1, here)
 
-    _side_by_side(fill, range(0, len(hu), _BLOCK), hu.size)
+    _in_threads(fill, range(0, len(hu), _BLOCK), hu.size)
     return out
 
 
@@ -203,11 +203,11 @@ def _across_slices(hu: NDArray[np.float32], z: "_Way") -> NDArray[np.float32]:
             here = slice(start, start + _STRETCH)
             z.of(flat[:, here], 0, target[:, here])
 
-    _side_by_side(fill, range(0, hu[0].size, _STRETCH), hu.size)
+    _in_threads(fill, range(0, hu[0].size, _STRETCH), hu.size)
     return out
 
 
-def _side_by_side(fill: Callable[[range], None], starts: range, voxels: int) -> None:
+def _in_threads(fill: Callable[[range], None], starts: range, voxels: int) -> None:
     """Some starts each for several threads; all for this one where there is little to do."""
     if voxels < _MANY:
         fill(starts)

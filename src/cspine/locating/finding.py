@@ -1,4 +1,4 @@
-"""From a scan to its vertebrae, with one network: a look at all of it, then two at where the neck is."""
+"""From a scan to its vertebrae, with one network: a look at all of it, then one or two at where the neck is."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ well so, one by 25 better. Nor is what seems to lie across the scan, as no neck 
 def locate(volume: Volume, spec: VolumeSpec, session: Session, brightest: float) -> Located:
     """Finds C1..C7 in a scan.
 
-    A neck of which the first look is sure is looked at twice more, in one window, which no other contradicts, and which would make
-    a neck of a loin. It stands as the neck does: one that leans is named less well. The second look puts it there more exactly.
+    A neck of which the first look is sure is looked at again, in one window, which no other contradicts, and which would make
+    a neck of a loin. It stands as the neck does: one that leans is named less well. The last look is mirrored too; one before it
+    puts the window there more exactly, unless the first was as close already.
     In a neck whose dens and arches are far denser than its bodies, a network sees nothing of the discs; so bone is no denser than a
     limit in these looks. What parts C1 from dens and skull are gaps between dense bones, though, and are seen without it.
 

@@ -273,7 +273,7 @@ def _rename_pieces(labels: NDArray[np.uint8], bone: NDArray[np.intp], said: NDAr
             votes = np.bincount(stretch[box][piece & near[box]], minlength=_BELOW + 1)
             share = votes / max(votes.sum(), 1)
             top = int(np.argmax(share[1:])) + 1
-            interlocked = {int(level), top} == {Level.C1, Level.C2} and top not in lacking
+            interlocked = {level, top} == {Level.C1, Level.C2} and top not in lacking
             if votes.sum() >= _FEWEST_VOTES and share[level] < _HARDLY and share[top] >= _MOSTLY and not interlocked:
                 labels[box][piece] = top
             elif votes.sum() >= _FEWEST_VOTES:

@@ -47,6 +47,8 @@ class Localiser:
     def outline(self, volume: Volume) -> Refined:
         """The same with the borders of the vertebrae, which can be laid on any grid.
 
+        Meanwhile numpy's matrix products keep to one thread in all of the process (:mod:`cspine.imaging.threads`).
+
         Raises:
             PackageError: As above.
         """

@@ -1,0 +1,30 @@
+"""Lines along which vertebrae are threaded."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.locating.curve import find_curves
+
+SPACING = (2.5, 2.5, 2.5)
+
+
+def drawn(*columns: tuple[slice, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vertebrae in columns, each over some heights and at some place from front to back; C1..C7 at both of their ends."""
+    vertebra, levels = np.zeros((160, 60, 30), np.float32), np.zeros((160, 60, 30, 7), np.float32)
+    for heights, y in columns:
+        vertebra[heights, y - 5 : y + 5, 10:20] = 1
+        for end in (slice(heights.start, heights.start + 10), slice(heights.stop - 10, heights.stop)):
+            levels[end, y - 5 : y + 5, 10:20, 2] = 1
+    return vertebra, levels
+
+
+def test_a_long_spine_with_what_may_be_a_neck_at_either_end_is_one_line() -> None:
+    (curve,) = find_curves(*drawn((slice(5, 155), 30)), SPACING)
+
+    assert np.ptp(curve.points_mm[:, 0]) > 140 * SPACING[0]
+
+
+def test_what_lies_far_apart_is_on_lines_of_its_own() -> None:
+    curves = find_curves(*drawn((slice(5, 45), 10), (slice(115, 155), 50)), SPACING)
+
+    assert sorted(round(float(curve.points_mm[:, 1].mean()) / SPACING[1]) for curve in curves) == [10, 50]
