@@ -15,8 +15,8 @@ import pytest
 
 from benchmarks.damage import DAMAGES
 from cspine.anatomy import Level
-from cspine.batches.cases import Shard
 from cspine.cli import Exit, main
+from cspine.jobs.job import Shard
 from cspine.reporting import FORMATS
 from cspine.reporting.json_result import schema
 from cspine.volume import Volume
@@ -339,7 +339,7 @@ def test_a_cluster_without_its_engine_is_one_line(
 def test_ray_that_is_not_installed_is_named_with_its_remedy(
     necks: Path, out: Path, coded_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "cspine.batches.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "cspine.jobs.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)  # Python raises ModuleNotFoundError for a module that is None
 
     assert _detect(necks, "--engine", "ray", package=coded_package, out=out) == Exit.WRONG_INPUT

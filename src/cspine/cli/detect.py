@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from cspine.batches.cases import Case, CaseStatus, Shard, find_cases
-from cspine.batches.folders import Manner, clear_leftovers, drop_case, kept
-from cspine.batches.journal import JOURNAL, Journal, journal_files
-from cspine.batches.task import Packages, Task
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
 from cspine.errors import UsageError
+from cspine.jobs.folders import Provenance, clear_leftovers, drop_job, kept
+from cspine.jobs.job import Job, JobStatus, Shard, find_jobs
+from cspine.jobs.journal import JOURNAL, Journal, journal_files
+from cspine.jobs.task import Packages, Task
 from cspine.reporting import FORMATS, chosen
 from cspine.reporting.table import PAGES
 from cspine.runtime import Device
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--operating-point", metavar="NAME", help="set of thresholds; the package's default if not given")
     many = parser.add_argument_group("many studies")
-    many.add_argument("--resume", action="store_true", help="keep the whole cases of an earlier run, do the rest")
+    many.add_argument("--resume", action="store_true", help="keep the finished jobs of an earlier run, do the rest")
     many.add_argument(
         "--shard", metavar="i/n", help="do the i-th of n shares only; the others may run elsewhere, into the same OUT"
     )
@@ -62,25 +62,25 @@ def run(options: argparse.Namespace) -> int:
     task = _task(options)
     shard = None if options.shard is None else Shard.parse(options.shard)
     packages = task.load()
-    manner = task.manner(packages)
-    cases = find_cases(options.paths, shard)
-    done = {case.name: case for case in _kept(task.out, cases, manner)} if options.resume else {}
-    waiting = [case for case in cases if case.status is CaseStatus.WAITING and case.name not in done]
+    provenance = task.provenance(packages)
+    jobs = find_jobs(options.paths, shard)
+    done = {job.name: job for job in _kept(task.out, jobs, provenance)} if options.resume else {}
+    waiting = [job for job in jobs if job.status is JobStatus.WAITING and job.name not in done]
     try:
         with (
-            _tidy(task.out, cases, journal_files(shard)),
+            _tidy(task.out, jobs, journal_files(shard)),
             _working(options, task, packages, waiting) as working,
             _terminate_like_interrupt(),  # after Ray, which has a way of its own
-            Journal(options.out, _facts(packages, manner), [done.get(case.name, case) for case in cases], shard) as journal,
+            Journal(options.out, _facts(packages, provenance), [done.get(job.name, job) for job in jobs], shard) as journal,
         ):
-            for case in progress(working, len(waiting), "studies"):
-                journal.note(case)
+            for job in progress(working, len(waiting), "studies"):
+                journal.note(job)
     except KeyboardInterrupt:
         _write_overview(task)
         raise
     print_summary(options.out, journal)
     _write_overview(task)
-    return exit_code(journal.cases)
+    return exit_code(journal.jobs)
 
 
 def _write_overview(task: Task) -> None:
@@ -106,32 +106,32 @@ def _task(options: argparse.Namespace) -> Task:
 
 
 def _working(
-    options: argparse.Namespace, task: Task, packages: Packages, cases: Sequence[Case]
-) -> AbstractContextManager[Iterator[Case]]:
-    """Whoever does the cases; where none is left, nobody."""
-    if not cases:
+    options: argparse.Namespace, task: Task, packages: Packages, jobs: Sequence[Job]
+) -> AbstractContextManager[Iterator[Job]]:
+    """Whoever does the jobs; where none is left, nobody."""
+    if not jobs:
         return nullcontext(iter(()))
     if options.engine == "ray":
-        from cspine.batches.cluster import Cluster, on_cluster
+        from cspine.jobs.cluster import Cluster, on_cluster
 
-        return on_cluster(task, packages, cases, Cluster(options.cluster, options.workers))
-    from cspine.batches.local import on_this_machine
+        return on_cluster(task, packages, jobs, Cluster(options.cluster, options.workers))
+    from cspine.jobs.local import on_this_machine
 
-    return on_this_machine(task, packages, cases)
+    return on_this_machine(task, packages, jobs)
 
 
-def _facts(packages: Packages, manner: Manner) -> dict[str, Any]:
+def _facts(packages: Packages, provenance: Provenance) -> dict[str, Any]:
     """What the journal says about the whole run."""
     about = {
         role: {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256}
         for role, package in (("model", packages.model), ("localiser", packages.localiser))
     }
-    return {**about, "operating_point": manner.operating_point}
+    return {**about, "operating_point": provenance.operating_point}
 
 
-def _kept(out: Path, cases: Sequence[Case], manner: Manner) -> list[Case]:
-    found = (kept(out, case, manner) for case in progress(cases, len(cases), "looking"))
-    return [case for case in found if case is not None]
+def _kept(out: Path, jobs: Sequence[Job], provenance: Provenance) -> list[Job]:
+    found = (kept(out, job, provenance) for job in progress(jobs, len(jobs), "looking"))
+    return [job for job in found if job is not None]
 
 
 def _everywhere(model: str | None) -> str | None:
@@ -140,13 +140,13 @@ def _everywhere(model: str | None) -> str | None:
 
 
 @contextmanager
-def _tidy(out: Path, cases: Sequence[Case], files: Sequence[str]) -> Iterator[None]:
-    """Nothing half written before and after, and no result of a case that failed before it was read."""
-    names = {case.name for case in cases} | set(files)
+def _tidy(out: Path, jobs: Sequence[Job], files: Sequence[str]) -> Iterator[None]:
+    """Nothing half written before and after, and no result of a job that failed before it was read."""
+    names = {job.name for job in jobs} | set(files)
     clear_leftovers(out, names)
-    for case in cases:
-        if case.status is CaseStatus.FAILED:
-            drop_case(out, case.name)
+    for job in jobs:
+        if job.status is JobStatus.FAILED:
+            drop_job(out, job.name)
     try:
         yield
     finally:

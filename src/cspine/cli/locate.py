@@ -10,12 +10,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from cspine.batches.cases import Case, CaseStatus, find_cases
-from cspine.batches.folders import put_case
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code
 from cspine.detection import check_located, facts_of
 from cspine.errors import InputError, OutputError
+from cspine.jobs.folders import put_job
+from cspine.jobs.job import Job, JobStatus, find_jobs
 from cspine.locating import Localiser
 from cspine.reading import read_study
 from cspine.reporting import vertebrae, vertebrae_picture
@@ -44,30 +44,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     localiser = Localiser(options.localiser, Engine(device=Device(options.device)))
-    cases = find_cases(options.paths)
+    jobs = find_jobs(options.paths)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{options.out} cannot be written: {error.strerror}. Choose another folder with -o.") from error
-    done = [_located(case, localiser, options) for case in progress(cases, len(cases), "studies")]
+    done = [_located(job, localiser, options) for job in progress(jobs, len(jobs), "studies")]
     return exit_code(done)
 
 
-def _located(case: Case, localiser: Localiser, options: argparse.Namespace) -> Case:
-    """One study; whatever goes wrong stays in its case."""
-    if case.status is not CaseStatus.FAILED:
+def _located(job: Job, localiser: Localiser, options: argparse.Namespace) -> Job:
+    """One study; whatever goes wrong stays in its job."""
+    if job.status is not JobStatus.FAILED:
         try:
-            return _locate(case, localiser, options)
+            return _locate(job, localiser, options)
         except Exception as error:
             if not isinstance(error, InputError):
-                _log.exception("%s failed", case.name)
-            case = case.failed(error)
-    sys.stderr.write(f"cspine locate: {case.name}: {case.reason}\n")
-    return case
+                _log.exception("%s failed", job.name)
+            job = job.failed(error)
+    sys.stderr.write(f"cspine locate: {job.name}: {job.reason}\n")
+    return job
 
 
-def _locate(case: Case, localiser: Localiser, options: argparse.Namespace) -> Case:
-    study = replace(read_study(Path(case.source), series_uid=options.series), name=case.name)
+def _locate(job: Job, localiser: Localiser, options: argparse.Namespace) -> Job:
+    study = replace(read_study(Path(job.source), series_uid=options.series), name=job.name)
     refined = localiser.outline(study.volume)
     reasons = check_located(refined.located)
     facts = vertebrae.as_json(refined.located, facts_of(study), localiser.model, reasons)
@@ -79,7 +79,7 @@ def _locate(case: Case, localiser: Localiser, options: argparse.Namespace) -> Ca
         vertebrae_picture.write(refined, study, folder / vertebrae.PICTURE)
         vertebrae.write_facts(facts, folder / vertebrae.FACTS)
 
-    put_case(options.out, case.name, write, known_by=vertebrae.FACTS)
+    put_job(options.out, job.name, write, known_by=vertebrae.FACTS)
     levels = " ".join(_MARKS[one.status.value] + one.level.name for one in refined.located.vertebrae)
-    sys.stdout.write(f"{case.name}: {reasons[0].text if reasons else levels}\n")
-    return replace(case, status=CaseStatus.REJECTED if reasons else CaseStatus.OK)
+    sys.stdout.write(f"{job.name}: {reasons[0].text if reasons else levels}\n")
+    return replace(job, status=JobStatus.REJECTED if reasons else JobStatus.OK)

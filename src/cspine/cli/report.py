@@ -8,53 +8,53 @@ from pathlib import Path
 from typing import Any
 
 from cspine.anatomy import CERVICAL
-from cspine.batches.cases import Case, CaseStatus
-from cspine.batches.journal import Journal
 from cspine.cli import Exit
+from cspine.jobs.job import Job, JobStatus
+from cspine.jobs.journal import Journal
 from cspine.reporting.words import percent
 from cspine.results import DISCLAIMER
 
 _WIDEST_NAME = 44
 _CELL = 9
 _LISTED = 10
-"""So many cases have their files listed one by one."""
+"""So many jobs have their files listed one by one."""
 
 _NOT_JUDGED = {"not_in_view": "-", "uncertain": "?"}
 
 
-def exit_code(cases: Sequence[Case]) -> Exit:
+def exit_code(jobs: Sequence[Job]) -> Exit:
     """The exit code of a batch; a share may be empty."""
-    if not cases:
+    if not jobs:
         return Exit.DONE
-    failed = [case for case in cases if case.status is CaseStatus.FAILED]
-    if len(failed) == len(cases):
-        return Exit.FAULT if any(case.fault for case in failed) else Exit.WRONG_INPUT
+    failed = [job for job in jobs if job.status is JobStatus.FAILED]
+    if len(failed) == len(jobs):
+        return Exit.FAULT if any(job.fault for job in failed) else Exit.WRONG_INPUT
     if failed:
         return Exit.SOME_FAILED
-    return Exit.ALL_REJECTED if all(case.status is CaseStatus.REJECTED for case in cases) else Exit.DONE
+    return Exit.ALL_REJECTED if all(job.status is JobStatus.REJECTED for job in jobs) else Exit.DONE
 
 
 def print_summary(out: Path, journal: Journal) -> None:
     """The table and the files on stdout; failures, and what to know of the files, on stderr."""
-    cases = journal.cases
-    done = [case for case in cases if case.status in (CaseStatus.OK, CaseStatus.REJECTED)]
-    for case in cases:
-        if case.status is CaseStatus.FAILED:
-            sys.stderr.write(f"cspine detect: {case.name}: {case.reason}\n")
-    for note, count in Counter(note for case in done for note in case.notes).items():
+    jobs = journal.jobs
+    done = [job for job in jobs if job.status in (JobStatus.OK, JobStatus.REJECTED)]
+    for job in jobs:
+        if job.status is JobStatus.FAILED:
+            sys.stderr.write(f"cspine detect: {job.name}: {job.reason}\n")
+    for note, count in Counter(note for job in done for note in job.notes).items():
         sys.stderr.write(f"cspine detect: {count} of {len(done)} studies: {note}\n")
-    if not cases:
+    if not jobs:
         sys.stderr.write("cspine detect: no study falls into this share\n")
     if not done:
         return
-    width = min(max(len(case.name) for case in done), _WIDEST_NAME)
+    width = min(max(len(job.name) for job in done), _WIDEST_NAME)
     titles = ("any", *(level.name for level in CERVICAL))
     lines = [f"{'study':<{width}}" + "".join(f"{title + ' ':>{_CELL}}" for title in titles).rstrip()]
     warnings: dict[str, None] = {}
-    for case in done:
-        result = json.loads((out / case.name / "result.json").read_text(encoding="utf-8"))
+    for job in done:
+        result = json.loads((out / job.name / "result.json").read_text(encoding="utf-8"))
         warnings[result["disclaimer"]] = None
-        lines.append(_row(case.name, width, result))
+        lines.append(_row(job.name, width, result))
     lines += ["", "Probability of a fracture; * positive at the operating point, ~ partly in view, - not in view, ? uncertain."]
     lines += [*(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal)]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -75,11 +75,11 @@ def _cell(judged: dict[str, Any], status: str) -> str:
     return f"{partly}{percent(judged['probability'])}{'*' if judged['positive'] else ' '}"
 
 
-def _written(out: Path, done: Sequence[Case], journal: Journal) -> list[str]:
-    lines = [f"Wrote {out / case.name / file}" for case in done[:_LISTED] for file in case.files]
+def _written(out: Path, done: Sequence[Job], journal: Journal) -> list[str]:
+    lines = [f"Wrote {out / job.name / file}" for job in done[:_LISTED] for file in job.files]
     if len(done) > _LISTED:
         lines.append(f"  and so on: {len(done)} studies")
-    failed, rejected = len(journal.cases) - len(done), sum(case.status is CaseStatus.REJECTED for case in done)
+    failed, rejected = len(journal.jobs) - len(done), sum(job.status is JobStatus.REJECTED for job in done)
     journal_file, failures_file = (out / name for name in journal.files)
     lines.append(f"Wrote {journal_file}: {len(done)} done, {failed} failed")
     return [*lines, f"Wrote {failures_file}: {failed} failed, {rejected} rejected"] if failed or rejected else lines

@@ -1,7 +1,7 @@
 """Reads scans in a process of its own, one ahead of the network.
 
 Decoders of compressed images are native code that meets whatever is on the disk. What brings one down, or lets it run for ever,
-ends that process and one case with it; the batch goes on. And parsing headers, which holds Python's lock, does not wait for the
+ends that process and one job with it; the batch goes on. And parsing headers, which holds Python's lock, does not wait for the
 network.
 """
 
@@ -19,9 +19,9 @@ from typing import Self
 
 import numpy as np
 
-from cspine.batches.cases import Case
-from cspine.batches.scans import Scan, read_scan
 from cspine.errors import StudyError
+from cspine.jobs.job import Job
+from cspine.jobs.scans import Scan, read_scan
 
 Read = Callable[[str, str | None], Scan]
 """Reads a source, of several series the named one."""
@@ -98,17 +98,17 @@ class Reader:
 
 
 class ReadAhead:
-    """Hands out cases, each with its scan, and reads the next scan meanwhile: at most two are in memory."""
+    """Hands out jobs, each with its scan, and reads the next scan meanwhile: at most two are in memory."""
 
-    def __init__(self, reader: Reader, cases: Sequence[Case], series_uid: str | None) -> None:
+    def __init__(self, reader: Reader, jobs: Sequence[Job], series_uid: str | None) -> None:
         """Begins to read the first.
 
         Args:
             reader: Reads; it is ended with this.
-            cases: What to read, in this order.
+            jobs: What to read, in this order.
             series_uid: Which series, where a study holds several.
         """
-        self._reader, self._cases, self._series_uid = reader, cases, series_uid
+        self._reader, self._jobs, self._series_uid = reader, jobs, series_uid
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cspine-read")
         self._next = self._begin(0)
 
@@ -119,18 +119,18 @@ class ReadAhead:
         self._reader.end()
         self._thread.shutdown(cancel_futures=True)
 
-    def __iter__(self) -> Iterator[tuple[Case, Callable[[], Scan]]]:
-        """Each case with what hands over its scan, or raises what is wrong with it."""
-        for number, case in enumerate(self._cases):
+    def __iter__(self) -> Iterator[tuple[Job, Callable[[], Scan]]]:
+        """Each job with what hands over its scan, or raises what is wrong with it."""
+        for number, job in enumerate(self._jobs):
             scan = self._next
             self._next = self._begin(number + 1)
             if scan is not None:
-                yield case, scan.result
+                yield job, scan.result
 
     def _begin(self, number: int) -> Future[Scan] | None:
-        if number >= len(self._cases):
+        if number >= len(self._jobs):
             return None
-        return self._thread.submit(self._reader.read, self._cases[number].source, self._series_uid)
+        return self._thread.submit(self._reader.read, self._jobs[number].source, self._series_uid)
 
 
 def _serve(connection: Connection, read: Read) -> None:

@@ -1,4 +1,4 @@
-"""The journal of a batch: ``run.json`` with every case, ``failures.csv`` with those that have no result."""
+"""The journal of a batch: ``run.json`` with every job, ``failures.csv`` with those that have no result."""
 
 import csv
 import io
@@ -11,31 +11,31 @@ from pathlib import Path
 from typing import Any, Self
 
 import cspine
-from cspine.batches.cases import Case, CaseStatus, Shard
-from cspine.batches.folders import put_file
+from cspine.jobs.folders import put_file
+from cspine.jobs.job import Job, JobStatus, Shard
 
 JOURNAL, FAILURES = "run.json", "failures.csv"
 _SAVED_EVERY_S = 1.0
 _SAVING_TAKES_AT_MOST = 0.02
-"""Share of the time: the journal of ten thousand cases is written less often than that of ten."""
+"""Share of the time: the journal of ten thousand jobs is written less often than that of ten."""
 
 _log = logging.getLogger(__name__)
 
 
 class Journal:
-    """Every case of a batch on disk, rewritten as the batch goes on; a reader never meets half a file.
+    """Every job of a batch on disk, rewritten as the batch goes on; a reader never meets half a file.
 
     A share of a batch has files of its own, ``run-2-of-4.json`` and ``failures-2-of-4.csv``, so that several machines may work into
     one folder. When a share ends, all shares that are there are put together in ``run.json`` and ``failures.csv``.
     """
 
-    def __init__(self, out: Path, facts: Mapping[str, Any], cases: Iterable[Case], shard: Shard | None = None) -> None:
+    def __init__(self, out: Path, facts: Mapping[str, Any], jobs: Iterable[Job], shard: Shard | None = None) -> None:
         """Begins a journal; the folder is made where it is missing.
 
         Args:
             out: Folder of the batch.
-            facts: What holds for all cases.
-            cases: All cases of the batch or the share.
+            facts: What holds for all jobs.
+            jobs: All jobs of the batch or the share.
             shard: The share.
 
         Raises:
@@ -43,7 +43,7 @@ class Journal:
         """
         self._out, self._shard = out, shard
         self._facts = {"cspine": cspine.__version__, **facts}  # plain JSON values, so that what is read back is equal
-        self._cases = {case.name: case for case in cases}
+        self._jobs = {job.name: job for job in jobs}
         self._next_save = 0.0
         self.save()
 
@@ -61,13 +61,13 @@ class Journal:
         return journal_files(self._shard)
 
     @property
-    def cases(self) -> tuple[Case, ...]:
-        """All cases, in the order in which they were given."""
-        return tuple(self._cases.values())
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs, in the order in which they were given."""
+        return tuple(self._jobs.values())
 
-    def note(self, case: Case) -> None:
-        """Notes what became of a case; the files follow soon."""
-        self._cases[case.name] = case
+    def note(self, job: Job) -> None:
+        """Notes what became of a job; the files follow soon."""
+        self._jobs[job.name] = job
         if time.monotonic() > self._next_save:
             self.save()
 
@@ -75,7 +75,7 @@ class Journal:
         """Writes the files."""
         begin = time.monotonic()
         own = {} if self._shard is None else {"shard": str(self._shard)}
-        _save(self._out, journal_files(self._shard), _Content({**self._facts, **own}, self.cases))
+        _save(self._out, journal_files(self._shard), _Content({**self._facts, **own}, self.jobs))
         end = time.monotonic()
         self._next_save = end + max(_SAVED_EVERY_S, (end - begin) / _SAVING_TAKES_AT_MOST)
 
@@ -84,32 +84,32 @@ class Journal:
         shares = [journal_files(Shard(index, shard.count))[0] for index in range(1, shard.count + 1)]
         texts = None
         while texts != (texts := [_text(self._out / name) for name in shares]):
-            cases: list[Case] = []
+            jobs: list[Job] = []
             for name, text in zip(shares, texts, strict=True):
                 content = _content(text)
                 if content is not None and _without_shard(content.facts) == self._facts:
-                    cases.extend(content.cases)
+                    jobs.extend(content.jobs)
                 elif text:
                     _log.warning("%s is of another run; %s leaves it out", name, JOURNAL)
-            cases.sort(key=lambda case: case.name.casefold())
-            _save(self._out, journal_files(None), _Content({**self._facts, "shards": shard.count}, tuple(cases)))
+            jobs.sort(key=lambda job: job.name.casefold())
+            _save(self._out, journal_files(None), _Content({**self._facts, "shards": shard.count}, tuple(jobs)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
     facts: Mapping[str, Any]
-    cases: tuple[Case, ...]
+    jobs: tuple[Job, ...]
 
 
-def failures_csv(cases: Sequence[Case]) -> str:
-    """The cases without a judgement as a table: case, source, status, code, reason."""
+def failures_csv(jobs: Sequence[Job]) -> str:
+    """The jobs without a judgement as a table: case, source, status, code, reason."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("case", "source", "status", "code", "reason"))
     table.writerows(
-        (case.name, case.source, case.status, case.code, case.reason)
-        for case in cases
-        if case.status in (CaseStatus.FAILED, CaseStatus.REJECTED)
+        (job.name, job.source, job.status, job.code, job.reason)
+        for job in jobs
+        if job.status in (JobStatus.FAILED, JobStatus.REJECTED)
     )
     return text.getvalue()
 
@@ -124,8 +124,8 @@ def journal_files(shard: Shard | None) -> tuple[str, str]:
 
 def _save(out: Path, files: tuple[str, str], content: _Content) -> None:
     journal, failures = files
-    data = {**content.facts, "cases": [asdict(case) for case in content.cases]}
-    put_file(out, failures, failures_csv(content.cases))
+    data = {**content.facts, "cases": [asdict(job) for job in content.jobs]}
+    put_file(out, failures, failures_csv(content.jobs))
     put_file(out, journal, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -140,15 +140,15 @@ def _content(text: str) -> _Content | None:
     """What a journal says; ``None`` where it is none."""
     try:
         data = json.loads(text)
-        cases = [_case(case) for case in data.pop("cases")]
+        jobs = [_job(job) for job in data.pop("cases")]
     except (ValueError, KeyError, TypeError):
         return None
-    return _Content(data, tuple(cases))
+    return _Content(data, tuple(jobs))
 
 
-def _case(data: Mapping[str, Any]) -> Case:
+def _job(data: Mapping[str, Any]) -> Job:
     lists = {name: tuple(data[name]) for name in ("files", "notes")}
-    return Case(**{**data, **lists, "status": CaseStatus(data["status"])})
+    return Job(**{**data, **lists, "status": JobStatus(data["status"])})
 
 
 def _without_shard(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from cspine.batches.cases import Case
-from cspine.batches.reader import ReadAhead, Reader
 from cspine.errors import StudyError
-from tests.batches.readings import read
+from cspine.jobs.job import Job
+from cspine.jobs.reader import ReadAhead, Reader
 from tests.coded import coded_volume
+from tests.jobs.readings import read
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_fault_that_cannot_be_sent_arrives_in_words(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize(("word", "how"), [("crash", "SIGSEGV"), ("leave", "exit code 3")])
-def test_what_kills_the_reading_process_ends_one_case_and_not_the_next(reader: Reader, word: str, how: str) -> None:
+def test_what_kills_the_reading_process_ends_one_job_and_not_the_next(reader: Reader, word: str, how: str) -> None:
     with pytest.raises(
         StudyError, match=rf"^{word} cannot be read: the process that read it died \({how}\)\. Copy it again from where it came\.$"
     ) as died:
@@ -80,23 +80,23 @@ def test_one_study_is_read_ahead_and_no_more() -> None:
             asked.append(source)
             return super().read(source, series_uid)
 
-    with ReadAhead(Listening(read), [Case(name, name) for name in "abcd"], None) as scans:
+    with ReadAhead(Listening(read), [Job(name, name) for name in "abcd"], None) as scans:
         work = iter(scans)
-        case, scan = next(work)
-        assert scan().mark == case.name == "a"
+        job, scan = next(work)
+        assert scan().mark == job.name == "a"
         patience = time.monotonic() + 30
         while len(asked) < 2 and time.monotonic() < patience:
             time.sleep(0.01)
         time.sleep(0.3)
 
         assert asked == ["a", "b"]
-        assert [case.name for case, _ in work] == ["b", "c", "d"]
+        assert [job.name for job, _ in work] == ["b", "c", "d"]
 
 
 def test_leaving_early_does_not_wait_for_a_scan() -> None:
     reader = Reader(read)
     begin = time.monotonic()
-    with ReadAhead(reader, [Case("a", "sleep")], None):
+    with ReadAhead(reader, [Job("a", "sleep")], None):
         time.sleep(0.1)
 
     assert time.monotonic() - begin < 20
@@ -105,8 +105,8 @@ def test_leaving_early_does_not_wait_for_a_scan() -> None:
 
 _PARENT = """
 import time
-from cspine.batches.reader import Reader
-from tests.batches.readings import read
+from cspine.jobs.reader import Reader
+from tests.jobs.readings import read
 
 reader = Reader(read)
 reader.read("neck", None)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine.batches.scans import Scan
 from cspine.errors import StudyError
+from cspine.jobs.scans import Scan
 from tests.coded import coded_volume, study_of
 
 

@@ -1,4 +1,4 @@
-"""The folder of a case: there whole or not at all, with a record of how it was made."""
+"""The folder of a job: there whole or not at all, with a record of how it was made."""
 
 import json
 import shutil
@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from cspine.batches.cases import Case
-from cspine.batches.scans import mark_of
 from cspine.errors import OutputError
+from cspine.jobs.job import Job
+from cspine.jobs.scans import fingerprint_of
 
 RECORD = "case.json"
 RESULT = "result.json"
@@ -21,8 +21,8 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a case is made: made in the same manner from the same files, two are equal.
+class Provenance:
+    """How a job is done: two that are done in the same way from the same files have the same results.
 
     Attributes:
         cspine: Version of cspine.
@@ -40,23 +40,23 @@ class Manner:
     series_uid: str | None
     formats: tuple[str, ...]
 
-    def covers(self, other: "Manner") -> bool:
-        """Whether what is made in this manner is what the other would make; more formats do no harm."""
+    def covers(self, other: "Provenance") -> bool:
+        """Whether what this makes is what the other would make; more formats do no harm."""
         return set(other.formats) <= set(self.formats) and replace(other, formats=self.formats) == self
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class JobRecord:
     """What ``case.json`` says.
 
     Attributes:
-        manner: How the case was made.
-        scan: Mark of the files that it was made of; see :func:`cspine.batches.scans.mark_of`.
+        provenance: How it was made.
+        scan: Fingerprint of the files that it was made of; see :func:`cspine.jobs.scans.fingerprint_of`.
         files: What was written.
         notes: What to know of that.
     """
 
-    manner: Manner
+    provenance: Provenance
     scan: str
     files: tuple[str, ...]
     notes: tuple[str, ...]
@@ -73,30 +73,30 @@ class Record:
             ValueError, LookupError, TypeError: It is none.
         """
         data = json.loads(text)
-        manner = Manner(**{**data["manner"], "formats": tuple(data["manner"]["formats"])})
-        return cls(manner, data["scan"], tuple(data["files"]), tuple(data["notes"]))
+        provenance = Provenance(**{**data["provenance"], "formats": tuple(data["provenance"]["formats"])})
+        return cls(provenance, data["scan"], tuple(data["files"]), tuple(data["notes"]))
 
 
-def kept(out: Path, case: Case, manner: Manner) -> Case | None:
-    """The case as an earlier run left it, where it is whole and was made in this manner of the files that are there now."""
-    folder = out / case.name
+def kept(out: Path, job: Job, provenance: Provenance) -> Job | None:
+    """The job as an earlier run left it, where it is finished and was made in the same way of the files that are there now."""
+    folder = out / job.name
     try:
-        record = Record.from_json((folder / RECORD).read_text(encoding="utf-8"))
-        if not record.manner.covers(manner) or record.scan != mark_of(Path(case.source)):
+        record = JobRecord.from_json((folder / RECORD).read_text(encoding="utf-8"))
+        if not record.provenance.covers(provenance) or record.scan != fingerprint_of(Path(job.source)):
             return None
         if not all((folder / name).is_file() for name in record.files):
             return None
-        return case.done(json.loads((folder / RESULT).read_text(encoding="utf-8")), record.files, record.notes)
+        return job.done(json.loads((folder / RESULT).read_text(encoding="utf-8")), record.files, record.notes)
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def put_case(out: Path, name: str, write: Callable[[Path], Made], known_by: str = RESULT) -> Made:
-    """Fills the folder of a case under a temporary name, then renames it; an earlier result of that name is replaced.
+def put_job(out: Path, name: str, write: Callable[[Path], Made], known_by: str = RESULT) -> Made:
+    """Fills the folder of a job under a temporary name, then renames it; an earlier result of that name is replaced.
 
     Args:
         out: The folder of the batch.
-        name: Name of the case.
+        name: Name of the job.
         write: Fills the folder that it is given.
         known_by: The file by which a folder is known for an earlier result.
 
@@ -124,8 +124,8 @@ def put_case(out: Path, name: str, write: Callable[[Path], Made], known_by: str 
     return made
 
 
-def drop_case(out: Path, name: str) -> None:
-    """Removes the result that an earlier run left of a case which fails now: it is of other files, or of another manner."""
+def drop_job(out: Path, name: str) -> None:
+    """Removes the result that an earlier run left of a job which fails now: it is of other files, or made in another way."""
     folder, old = out / name, out / f".{name}{_OLD}{_key()}"
     if (folder / RESULT).is_file():
         folder.replace(old)
@@ -151,7 +151,7 @@ def put_file(out: Path, name: str, text: str) -> None:
 
 
 def clear_leftovers(out: Path, names: Collection[str]) -> None:
-    """Removes what was half written when an earlier run was killed, of these cases and files."""
+    """Removes what was half written when an earlier run was killed, of these jobs and files."""
     for path in out.glob(".*"):
         name = path.name[1:].rpartition(_PARTIAL)[0] or path.name[1:].rpartition(_OLD)[0]
         if name not in names:

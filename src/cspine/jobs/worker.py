@@ -1,4 +1,4 @@
-"""Does one case: the same function whoever calls it, on this machine or on many."""
+"""Does one job: the same function whoever calls it, on this machine or on many."""
 
 import logging
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from cspine.batches.cases import Case
-from cspine.batches.folders import RECORD, Manner, Record, drop_case, put_case
-from cspine.batches.scans import Scan
-from cspine.batches.task import Packages, Task
 from cspine.detection import Detector
 from cspine.errors import InputError
 from cspine.evidence import Examination
+from cspine.jobs.folders import RECORD, JobRecord, Provenance, drop_job, put_job
+from cspine.jobs.job import Job
+from cspine.jobs.scans import Scan
+from cspine.jobs.task import Packages, Task
 from cspine.locating import Localiser
 from cspine.reporting import write_result
 from cspine.reporting.json_result import as_json
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Does cases of a task with a model that is loaded once.
+    """Does jobs of a task with a model that is loaded once.
 
     Attributes:
-        manner: How.
+        provenance: How.
     """
 
-    manner: Manner
+    provenance: Provenance
 
     def __init__(self, task: Task, packages: Packages | None = None, threads: int | None = None) -> None:
         """Loads the model.
@@ -45,40 +45,40 @@ class Worker:
         self._task = task
         packages, engine = packages or task.load(), Engine(task.device, threads=threads)
         self._detector = Detector(packages.model, engine, task.operating_point, Localiser(packages.localiser, engine))
-        self.manner = task.manner(packages)
+        self.provenance = task.provenance(packages)
 
-    def do(self, case: Case, read: Callable[[], Scan]) -> Case:
-        """Judges and writes one study; whatever goes wrong stays in its case.
+    def do(self, job: Job, read: Callable[[], Scan]) -> Job:
+        """Judges and writes one study; whatever goes wrong stays in its job.
 
         Args:
-            case: The case.
+            job: The job.
             read: Hands over its scan, or raises what is wrong with it.
         """
         begin = time.perf_counter()
         try:
-            return self._judge_and_write(case, read())
+            return self._judge_and_write(job, read())
         except Exception as error:
             if not isinstance(error, InputError):
-                _log.exception("%s failed", case.name)
-            drop_case(self._task.out, case.name)
-            return replace(case.failed(error), seconds=round(time.perf_counter() - begin, 3))
+                _log.exception("%s failed", job.name)
+            drop_job(self._task.out, job.name)
+            return replace(job.failed(error), seconds=round(time.perf_counter() - begin, 3))
 
-    def _judge_and_write(self, case: Case, scan: Scan) -> Case:
-        study = replace(scan.study, name=case.name)
+    def _judge_and_write(self, job: Job, scan: Scan) -> Job:
+        study = replace(scan.study, name=job.name)
         examination = _timed(self._detector.examine(study), {"read": round(scan.seconds, 4)})
 
-        def write(folder: Path) -> Case:
+        def write(folder: Path) -> Job:
             """Pictures first, so that result.json can say how long they took."""
             begin = time.perf_counter()
             others = write_result(examination, study, folder, [name for name in self._task.formats if name != "json"])
             whole = _timed(examination, {"write": round(time.perf_counter() - begin, 4)})
             written = together([write_result(whole, study, folder, ["json"]), others])
             notes = tuple(note.text for note in written.notes)
-            record = Record(self.manner, scan.mark, written.files, notes)
+            record = JobRecord(self.provenance, scan.mark, written.files, notes)
             (folder / RECORD).write_text(record.to_json(), encoding="utf-8")
-            return case.done(as_json(whole.result), written.files, notes)
+            return job.done(as_json(whole.result), written.files, notes)
 
-        return put_case(self._task.out, case.name, write)
+        return put_job(self._task.out, job.name, write)
 
 
 def _timed(examination: Examination, seconds: dict[str, float]) -> Examination:

@@ -1,4 +1,4 @@
-"""Which cases a batch has: a name for every study, and the share of one machine among several."""
+"""Which jobs a batch has: a name for every study, and the share of one machine among several."""
 
 import hashlib
 import re
@@ -15,8 +15,8 @@ _SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 _LONGEST_NAME = 120
 
 
-class CaseStatus(StrEnum):
-    """What became of a case."""
+class JobStatus(StrEnum):
+    """What became of a job."""
 
     WAITING = "waiting"
     OK = "ok"
@@ -25,7 +25,7 @@ class CaseStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Job:
     """One study of a batch.
 
     Attributes:
@@ -42,7 +42,7 @@ class Case:
 
     name: str
     source: str
-    status: CaseStatus = CaseStatus.WAITING
+    status: JobStatus = JobStatus.WAITING
     seconds: float = 0.0
     code: str | None = None
     reason: str | None = None
@@ -50,7 +50,7 @@ class Case:
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def done(self, result: Mapping[str, Any], files: tuple[str, ...], notes: tuple[str, ...]) -> "Case":
+    def done(self, result: Mapping[str, Any], files: tuple[str, ...], notes: tuple[str, ...]) -> "Job":
         """The same, with the result that ``result.json`` has.
 
         Args:
@@ -61,17 +61,17 @@ class Case:
         Raises:
             KeyError: It is no result.
         """
-        status, seconds = CaseStatus(result["status"]), sum(result["timings_s"].values())
-        why = result["reasons"][0] if status is CaseStatus.REJECTED else {"code": None, "text": None}
-        case = replace(self, status=status, seconds=round(seconds, 3), code=why["code"], reason=why["text"])
-        return replace(case, files=files, notes=notes)
+        status, seconds = JobStatus(result["status"]), sum(result["timings_s"].values())
+        why = result["reasons"][0] if status is JobStatus.REJECTED else {"code": None, "text": None}
+        job = replace(self, status=status, seconds=round(seconds, 3), code=why["code"], reason=why["text"])
+        return replace(job, files=files, notes=notes)
 
-    def failed(self, error: Exception) -> "Case":
+    def failed(self, error: Exception) -> "Job":
         """The same, failed by an error; one that is not of ours is a fault of cspine."""
         if isinstance(error, InputError):
-            return replace(self, status=CaseStatus.FAILED, code=_code(error), reason=str(error))
+            return replace(self, status=JobStatus.FAILED, code=_code(error), reason=str(error))
         text = " ".join(f"A fault of cspine: {type(error).__name__}: {error}".split())
-        return replace(self, status=CaseStatus.FAILED, code="fault", reason=text, fault=True)
+        return replace(self, status=JobStatus.FAILED, code="fault", reason=text, fault=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,31 +103,31 @@ class Shard:
         return cls(index, count)
 
     def has(self, name: str) -> bool:
-        """Whether a case of this name is in the share."""
+        """Whether a job of this name is in the share."""
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % self.count == self.index - 1
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
 
-def find_cases(paths: Sequence[Path], shard: Shard | None = None) -> tuple[Case, ...]:
-    """The studies under some paths, each with a name of its own; a path without any is a case that failed.
+def find_jobs(paths: Sequence[Path], shard: Shard | None = None) -> tuple[Job, ...]:
+    """The studies under some paths, each with a name of its own; a path without any is a job that failed.
 
     Args:
         paths: Studies, or folders of them.
-        shard: Only the cases of this share; names are given before, so that all shares agree about them.
+        shard: Only the jobs of this share; names are given before, so that all shares agree about them.
     """
     names: set[str] = set()
     seen: set[Path] = set()
-    cases = []
+    jobs = []
     for source, error in _sources(paths):
         place = source.resolve()
         if place in seen:
             continue
         seen.add(place)
-        case = Case(_own_name(place, names), str(place))
-        cases.append(case if error is None else case.failed(error))
-    return tuple(case for case in cases if shard is None or shard.has(case.name))
+        job = Job(_own_name(place, names), str(place))
+        jobs.append(job if error is None else job.failed(error))
+    return tuple(job for job in jobs if shard is None or shard.has(job.name))
 
 
 def _sources(paths: Sequence[Path]) -> Iterator[tuple[Path, InputError | None]]:
@@ -143,7 +143,7 @@ def _sources(paths: Sequence[Path]) -> Iterator[tuple[Path, InputError | None]]:
 
 
 def _own_name(source: Path, taken: set[str]) -> str:
-    """A folder name after the source, which no case has yet; ``taken`` grows by it."""
+    """A folder name after the source, which no job has yet; ``taken`` grows by it."""
     plain = source.name
     for suffix in _SUFFIXES:
         if plain.lower().endswith(suffix) and len(plain) > len(suffix):

@@ -18,19 +18,19 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from cspine.batches.cases import Case, CaseStatus
-from cspine.batches.folders import RECORD, Manner, drop_case
-from cspine.batches.reader import Read, died
-from cspine.batches.scans import read_scan
-from cspine.batches.task import Packages, Task
-from cspine.batches.worker import Worker
 from cspine.errors import InputError, OutputError, UsageError
+from cspine.jobs.folders import RECORD, Provenance, drop_job
+from cspine.jobs.job import Job, JobStatus
+from cspine.jobs.reader import Read, died
+from cspine.jobs.scans import read_scan
+from cspine.jobs.task import Packages, Task
+from cspine.jobs.worker import Worker
 
 MEMORY_BYTES = 2 << 30
 """What a worker asks its machine for: the largest study of the benchmarks needs less."""
 
 _TRIES = 2
-"""A case whose worker died is tried once more: perhaps the machine went, not the case."""
+"""A job whose worker died is tried once more: perhaps the machine went, not the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,14 @@ class Cluster:
 
 @contextmanager
 def on_cluster(
-    task: Task, packages: Packages, cases: Sequence[Case], cluster: Cluster, read: Read = read_scan
-) -> Iterator[Iterator[Case]]:
-    """Joins a cluster, then hands out the cases as workers have done them, in any order.
+    task: Task, packages: Packages, jobs: Sequence[Job], cluster: Cluster, read: Read = read_scan
+) -> Iterator[Iterator[Job]]:
+    """Joins a cluster, then hands out the jobs as workers have done them, in any order.
 
     Args:
         task: What is asked; its folder and packages are there on every machine.
         packages: Those of the task.
-        cases: What to do.
+        jobs: What to do.
         cluster: Where.
         read: What reads; a function of a module.
 
@@ -68,9 +68,9 @@ def on_cluster(
     """
     _join(cluster)
     try:
-        count = min(_room(), len(cases), cluster.workers or len(cases))
-        actor, manner = ray.remote(num_cpus=1, memory=MEMORY_BYTES)(_Actor), task.manner(packages)
-        yield _Crew(task.out, cases, lambda: actor.remote(task, manner, read)).work(count)
+        count = min(_room(), len(jobs), cluster.workers or len(jobs))
+        actor, provenance = ray.remote(num_cpus=1, memory=MEMORY_BYTES)(_Actor), task.provenance(packages)
+        yield _WorkerPool(task.out, jobs, lambda: actor.remote(task, provenance, read)).work(count)
     finally:
         ray.shutdown()
 
@@ -78,46 +78,46 @@ def on_cluster(
 class _Actor:
     """A worker on some machine of the cluster."""
 
-    def __init__(self, task: Task, manner: Manner, read: Read) -> None:
-        self._task, self._manner, self._read = task, manner, read
+    def __init__(self, task: Task, provenance: Provenance, read: Read) -> None:
+        self._task, self._provenance, self._read = task, provenance, read
         self._worker: Worker | None = None
 
     def load(self) -> None:
         """Loads the model, which must be that of the others."""
         self._worker = Worker(self._task, threads=1)
-        wanted, ours = self._manner, self._worker.manner
+        wanted, ours = self._provenance, self._worker.provenance
         if ours != wanted:
             raise UsageError(
                 f"All machines of the cluster need cspine {wanted.cspine} and the package {wanted.model_sha256[:12]}. Received: "
                 f"{ours.cspine} and {ours.model_sha256[:12]} on {ray.util.get_node_ip_address()}. Install the same there."
             )
 
-    def do(self, case: Case) -> Case:
-        """Does a case."""
+    def do(self, job: Job) -> Job:
+        """Does a job."""
         if self._worker is None:
             raise RuntimeError("A worker must load before it works.")
-        return self._worker.do(case, lambda: self._read(case.source, self._task.series_uid))
+        return self._worker.do(job, lambda: self._read(job.source, self._task.series_uid))
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """What a worker does: a case, or loading where that is ``None``."""
+class _Assignment:
+    """What a worker does: a job, or loading where that is ``None``."""
 
     actor: Any
-    case: Case | None = None
+    job: Job | None = None
     tries: int = 0
 
 
-class _Crew:
+class _WorkerPool:
     """Workers, what they do, and what is left to do."""
 
-    def __init__(self, out: Path, cases: Sequence[Case], hire: Callable[[], Any]) -> None:
+    def __init__(self, out: Path, jobs: Sequence[Job], hire: Callable[[], Any]) -> None:
         self._out, self._new_actor = out, hire
-        self._left = deque((case, 1) for case in cases)
-        self._busy: dict[Any, _Job] = {}
+        self._left = deque((job, 1) for job in jobs)
+        self._busy: dict[Any, _Assignment] = {}
 
-    def work(self, count: int) -> Iterator[Case]:
-        """Does all cases with so many workers; one that dies is replaced.
+    def work(self, count: int) -> Iterator[Job]:
+        """Does all jobs with so many workers; one that dies is replaced.
 
         Raises:
             PackageError: A worker cannot load the package.
@@ -126,49 +126,49 @@ class _Crew:
             self._hire()
         while self._busy:
             (answer, *_), _ = ray.wait(list(self._busy), num_returns=1)
-            case = self._received(answer, self._busy.pop(answer))
-            if case is not None:
-                yield case
+            job = self._received(answer, self._busy.pop(answer))
+            if job is not None:
+                yield job
 
     def _hire(self) -> None:
         actor = self._new_actor()
-        self._busy[actor.load.remote()] = _Job(actor)
+        self._busy[actor.load.remote()] = _Assignment(actor)
 
-    def _received(self, answer: Any, job: _Job) -> Case | None:
-        """The case that a worker has done, if any, and the next one for it."""
+    def _received(self, answer: Any, given: _Assignment) -> Job | None:
+        """The job that a worker has done, if any, and the next one for it."""
         try:
             done = ray.get(answer)
-        except RayTaskError as error:  # from loading: whatever goes wrong in a case stays in it
+        except RayTaskError as error:  # from loading: whatever goes wrong in a job stays in it
             raise (error.cause if isinstance(error.cause, InputError) else error) from None
         except RayActorError as error:
-            return self._replaced(job, error)
+            return self._replaced(given, error)
         if self._left:  # a worker that nobody holds any more goes home
-            case, tries = self._left.popleft()
-            self._busy[job.actor.do.remote(case)] = _Job(job.actor, case, tries)
-        return None if job.case is None else self._seen(done)
+            job, tries = self._left.popleft()
+            self._busy[given.actor.do.remote(job)] = _Assignment(given.actor, job, tries)
+        return None if given.job is None else self._seen(done)
 
-    def _replaced(self, job: _Job, error: RayActorError) -> Case | None:
-        """Hires another worker for one that died; its case is tried again, or has failed."""
-        if job.case is None:
+    def _replaced(self, given: _Assignment, error: RayActorError) -> Job | None:
+        """Hires another worker for one that died; its job is tried again, or has failed."""
+        if given.job is None:
             raise UsageError(
                 "A worker of the cluster ended while it loaded the model. Look at its log, or give fewer --workers."
             ) from error
         failed = None
-        if job.tries < _TRIES:
-            self._left.append((job.case, job.tries + 1))
+        if given.tries < _TRIES:
+            self._left.append((given.job, given.tries + 1))
         else:
-            drop_case(self._out, job.case.name)
-            failed = job.case.failed(died(job.case.source, f"on {job.tries} workers"))
+            drop_job(self._out, given.job.name)
+            failed = given.job.failed(died(given.job.source, f"on {given.tries} workers"))
         if self._left:
             self._hire()
         return failed
 
-    def _seen(self, case: Case) -> Case:
-        """The case, if what the worker wrote is here too."""
-        if case.status is CaseStatus.FAILED or (self._out / case.name / RECORD).is_file():
-            return case
-        return case.failed(
-            OutputError(f"A worker wrote {case.name}, which is not in {self._out} here. Give an -o that all machines share.")
+    def _seen(self, job: Job) -> Job:
+        """The job, if what the worker wrote is here too."""
+        if job.status is JobStatus.FAILED or (self._out / job.name / RECORD).is_file():
+            return job
+        return job.failed(
+            OutputError(f"A worker wrote {job.name}, which is not in {self._out} here. Give an -o that all machines share.")
         )
 
 

@@ -1,4 +1,4 @@
-"""A scan as a case reads it: the study, and a mark by which a later run knows whether the files are still the same."""
+"""A scan as a job reads it: the study, and a mark by which a later run knows whether the files are still the same."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ class Scan:
 
     Attributes:
         study: The study.
-        mark: :func:`mark_of` its files, taken before they were read.
+        mark: :func:`fingerprint_of` its files, taken before they were read.
         seconds: How long reading took.
     """
 
@@ -37,12 +37,12 @@ def read_scan(source: str, series_uid: str | None) -> Scan:
     Raises:
         StudyError: It cannot be read.
     """
-    begin, mark = time.perf_counter(), mark_of(Path(source))
+    begin, mark = time.perf_counter(), fingerprint_of(Path(source))
     study = read_study(source, series_uid=series_uid)
     return Scan(study, mark, time.perf_counter() - begin)
 
 
-def mark_of(source: Path) -> str:
+def fingerprint_of(source: Path) -> str:
     """A digest of the names, sizes and times of all files of a study; it changes when one is added, lost or written again.
 
     Contents are not read: for a night of studies that would cost as much as judging them. A scan that is moved keeps its mark.

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster as LocalCluster
 
-from cspine.batches import cluster as engine
-from cspine.batches.cases import Case
-from cspine.batches.task import Task
 from cspine.cli import main
 from cspine.errors import UsageError
-from tests.batches.readings import read
+from cspine.jobs import cluster as engine
+from cspine.jobs.job import Job
+from cspine.jobs.task import Task
 from tests.coded import asked
+from tests.jobs.readings import read
 
 
 def run(studies: Path, out: Path, model: str) -> dict[str, object]:
@@ -28,11 +28,11 @@ def run(studies: Path, out: Path, model: str) -> dict[str, object]:
     task = Task(out / "dying", model=model, localiser=asked(Path(model))[-1])
     task.out.mkdir()
     names = ("a", "leave", "b", "refuse")
-    with engine.on_cluster(task, task.load(), [Case(n, n) for n in names], engine.Cluster(machines.address), read) as done:
-        dying = {case.name: (case.status, case.code, case.reason) for case in done}
+    with engine.on_cluster(task, task.load(), [Job(n, n) for n in names], engine.Cluster(machines.address), read) as done:
+        dying = {job.name: (job.status, job.code, job.reason) for job in done}
     engine.MEMORY_BYTES <<= 20
     try:
-        with engine.on_cluster(task, task.load(), [Case("a", "a")], engine.Cluster(machines.address)):
+        with engine.on_cluster(task, task.load(), [Job("a", "a")], engine.Cluster(machines.address)):
             crowded = "there was room"
     except UsageError as error:
         crowded = str(error)

@@ -1,10 +1,10 @@
-"""What is asked of every case of a batch."""
+"""What is asked of every job of a batch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import cspine
-from cspine.batches.folders import Manner
+from cspine.jobs.folders import Provenance
 from cspine.modelpack import LocaliserManifest, Manifest, Package, load_localiser, load_package
 from cspine.runtime import Device
 
@@ -24,7 +24,7 @@ class Packages:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of every case of a batch; small, and the same on every machine.
+    """What is asked of every job of a batch; small, and the same on every machine.
 
     Attributes:
         out: Folder of the batch, the same for all who work on it.
@@ -52,12 +52,12 @@ class Task:
         """
         return Packages(load_package(self.model), load_localiser(self.localiser))
 
-    def manner(self, packages: Packages) -> Manner:
-        """How cases are made with the packages: all of the above that may change what is written.
+    def provenance(self, packages: Packages) -> Provenance:
+        """How jobs are made with the packages: all of the above that may change what is written.
 
         Raises:
             PackageError: The package does not have the operating point.
         """
         point = packages.model.manifest.operating_point(self.operating_point)
         digests = (packages.model.sha256, packages.localiser.sha256)
-        return Manner(cspine.__version__, *digests, point.name, self.series_uid, self.formats)
+        return Provenance(cspine.__version__, *digests, point.name, self.series_uid, self.formats)

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from cspine.anatomy import Level
-from cspine.batches.cases import Case, CaseStatus
-from cspine.batches.scans import read_scan
-from cspine.batches.task import Task
 from cspine.cli import Exit, main
 from cspine.errors import UsageError
+from cspine.jobs.job import Job, JobStatus
+from cspine.jobs.scans import read_scan
+from cspine.jobs.task import Task
 from tests.coded import asked, coded_volume, write_nifti
 
 pytest.importorskip("ray", reason="needs the extra ray: pip install 'cspine[ray]'")
@@ -52,9 +52,9 @@ def clustered(tmp_path_factory: pytest.TempPathFactory, coded_package: Path) -> 
     (place / "studies" / "bad.nii").write_text("not a scan")
     arguments = [place / "studies", place / "out", coded_package, place / "said.json"]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.batches.clustered", *map(str, arguments)],
+        [sys.executable, "-m", "tests.jobs.clustered", *map(str, arguments)],
         cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT), "RAY_worker_niceness": "0"},  # ours decides
+        env={**os.environ, "PYTHONPATH": f"{_ROOT / 'src'}{os.pathsep}{_ROOT}", "RAY_worker_niceness": "0"},  # ours decides
         capture_output=True,
         text=True,
         timeout=300,
@@ -78,13 +78,13 @@ def test_a_cluster_gives_the_same_outputs_as_one_machine(clustered: Clustered, c
     assert _results(clustered.out) == _results(tmp_path)
     assert len(_results(tmp_path)) == 4
     assert (clustered.out / "failures.csv").read_text() == (tmp_path / "failures.csv").read_text()
-    assert [case["name"] for case in json.loads((clustered.out / "run.json").read_text())["cases"]] == [
-        case["name"] for case in json.loads((tmp_path / "run.json").read_text())["cases"]
+    assert [job["name"] for job in json.loads((clustered.out / "run.json").read_text())["cases"]] == [
+        job["name"] for job in json.loads((tmp_path / "run.json").read_text())["cases"]
     ]
     assert "4 done, 1 failed" in clustered.printed
 
 
-def test_a_worker_that_dies_takes_one_case_with_it_after_a_second_try(clustered: Clustered) -> None:
+def test_a_worker_that_dies_takes_one_job_with_it_after_a_second_try(clustered: Clustered) -> None:
     dying = clustered.said["dying"]
 
     assert dying["a"][0] == dying["b"][0] == "ok"
@@ -120,24 +120,24 @@ def task(coded_package: Path, tmp_path: Path) -> Task:
 
 
 def test_a_machine_with_another_package_is_refused(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cspine.batches import cluster
+    from cspine.jobs import cluster
 
-    manner = replace(task.manner(task.load()), model_sha256="another package")
+    provenance = replace(task.provenance(task.load()), model_sha256="another package")
     monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "10.0.0.7")
 
     with pytest.raises(
         UsageError, match=r"need cspine .* and the package another pack\. Received: .* on 10\.0\.0\.7\. Install the same there\.$"
     ):
-        cluster._Actor(task, manner, read_scan).load()
+        cluster._Actor(task, provenance, read_scan).load()
 
 
 def test_a_result_that_is_only_on_another_machine_is_a_failure(tmp_path: Path) -> None:
-    from cspine.batches import cluster
+    from cspine.jobs import cluster
 
-    crew = cluster._Crew(tmp_path, [], lambda: None)
-    seen = crew._seen(Case("neck", "/neck", CaseStatus.OK))
+    crew = cluster._WorkerPool(tmp_path, [], lambda: None)
+    seen = crew._seen(Job("neck", "/neck", JobStatus.OK))
 
-    assert (seen.status, seen.code) == (CaseStatus.FAILED, "output")
+    assert (seen.status, seen.code) == (JobStatus.FAILED, "output")
     assert "A worker wrote neck, which is not in" in str(seen.reason)
     assert str(seen.reason).endswith("Give an -o that all machines share.")
 
@@ -145,24 +145,24 @@ def test_a_result_that_is_only_on_another_machine_is_a_failure(tmp_path: Path) -
 def test_a_worker_that_dies_before_it_works_ends_the_batch(tmp_path: Path) -> None:
     from ray.exceptions import RayActorError
 
-    from cspine.batches import cluster
+    from cspine.jobs import cluster
 
-    crew = cluster._Crew(tmp_path, [], lambda: None)
+    crew = cluster._WorkerPool(tmp_path, [], lambda: None)
 
     with pytest.raises(UsageError, match=r"ended while it loaded the model\. Look at its log, or give fewer --workers\.$"):
-        crew._replaced(cluster._Job(actor=None), RayActorError())
+        crew._replaced(cluster._Assignment(actor=None), RayActorError())
 
 
-def test_a_case_over_which_workers_died_leaves_no_result_of_an_earlier_run(tmp_path: Path) -> None:
+def test_a_job_over_which_workers_died_leaves_no_result_of_an_earlier_run(tmp_path: Path) -> None:
     from ray.exceptions import RayActorError
 
-    from cspine.batches import cluster
+    from cspine.jobs import cluster
 
     (tmp_path / "neck").mkdir()
     (tmp_path / "neck" / "result.json").write_text("{}")
-    crew = cluster._Crew(tmp_path, [], lambda: None)
+    crew = cluster._WorkerPool(tmp_path, [], lambda: None)
 
-    failed = crew._replaced(cluster._Job(None, Case("neck", "/neck"), tries=2), RayActorError())
+    failed = crew._replaced(cluster._Assignment(None, Job("neck", "/neck"), tries=2), RayActorError())
 
     assert failed is not None
     assert failed.code == "reader_died"
@@ -170,7 +170,7 @@ def test_a_case_over_which_workers_died_leaves_no_result_of_an_earlier_run(tmp_p
 
 
 def test_a_number_of_workers_is_positive() -> None:
-    from cspine.batches.cluster import Cluster
+    from cspine.jobs.cluster import Cluster
 
     with pytest.raises(UsageError, match=r"^--workers needs a positive number\. Received: 0$"):
         Cluster(workers=0)

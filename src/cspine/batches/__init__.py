@@ -1,1 +1,0 @@
-"""Many studies: which cases there are, how one is done, who does them, and a journal of all."""

@@ -1,0 +1,26 @@
+"""The engine of one machine: one model, and a process that reads one study ahead."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from cspine.jobs.job import Job
+from cspine.jobs.reader import ReadAhead, Reader
+from cspine.jobs.task import Packages, Task
+from cspine.jobs.worker import Worker
+
+
+@contextmanager
+def on_this_machine(task: Task, packages: Packages, jobs: Sequence[Job]) -> Iterator[Iterator[Job]]:
+    """Loads the model while the first study is read, then hands out the jobs as they are done.
+
+    Args:
+        task: What is asked.
+        packages: Those of the task.
+        jobs: What to do, in this order.
+
+    Raises:
+        PackageError: The package cannot be used.
+    """
+    with ReadAhead(Reader(), jobs, task.series_uid) as scans:
+        worker = Worker(task, packages)
+        yield (worker.do(job, read) for job, read in scans)
