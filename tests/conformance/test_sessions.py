@@ -1,6 +1,7 @@
 """What every engine does, whichever it is."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,18 @@ def test_the_same_input_gives_the_same_bytes(network: Path) -> None:
     session, batch = open_session(network), np.ones((2, 4, 5, 3), np.float32)
 
     assert session.run(batch)["first"].tobytes() == session.run(batch)["first"].tobytes()
+
+
+def test_threads_that_share_a_network_get_the_bytes_of_one_alone(network: Path) -> None:
+    session, rng = open_session(network), np.random.default_rng(0)
+    batches = [rng.normal(size=(1 + number % 7, 4, 5, 3)).astype(np.float32) for number in range(200)]
+    alone = [session.run(batch) for batch in batches]
+
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(session.run, batches))
+
+    for one, other in zip(alone, together, strict=True):
+        assert {name: array.tobytes() for name, array in one.items()} == {name: array.tobytes() for name, array in other.items()}
 
 
 def test_an_input_of_another_shape_is_refused(network: Path) -> None:

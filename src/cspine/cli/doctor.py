@@ -21,6 +21,7 @@ import cspine
 from cspine.cli import EXTRAS, Exit
 from cspine.errors import InputError
 from cspine.modelpack import DEFAULT_LOCALISER, DEFAULT_PACKAGE, Package, PackageManifest, load_any_package, shipped_packages
+from cspine.processors import processors
 from cspine.reading.decoders import Decoding, try_decoders
 from cspine.runtime import Engine, open_session
 from cspine.runtime.facts import EngineFacts, engines
@@ -169,7 +170,7 @@ def _machine() -> dict[str, str | int | float]:
         "folder": str(Path(cspine.__file__).parent),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "processors": processors(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
     }
 

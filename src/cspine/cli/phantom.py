@@ -5,12 +5,12 @@ studies. A command that was stopped leaves whole studies only; called again, it 
 """
 
 import argparse
-import os
 from functools import partial
 from pathlib import Path
 
 from cspine.cli.progress import progress
 from cspine.errors import UsageError
+from cspine.processors import processors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         draw=partial(draw_subject, anatomy=options.anatomy),
     )
     total = options.studies + options.test_studies
-    made = sum(progress(make_collection(plan, options.jobs or os.cpu_count() or 1), total, "phantoms"))
+    made = sum(progress(make_collection(plan, options.jobs or processors()), total, "phantoms"))
     print(f"{made} studies made, {total - made} were there: {options.out}")  # noqa: T201
     return 0
 

@@ -14,6 +14,7 @@ from cspine.detection.slicewise import SliceJudge
 from cspine.detection.vertebrawise import VertebraJudge
 from cspine.errors import PackageError
 from cspine.evidence import Evidence, Examination
+from cspine.imaging.threads import alone
 from cspine.locating import Localiser
 from cspine.modelpack import Manifest, Package, SliceManifest, VertebraManifest, load_package
 from cspine.reading import read_study
@@ -24,6 +25,10 @@ from cspine.study import Study
 
 class Detector:
     """Judges studies with one model package and one localiser, loaded once.
+
+    Several threads may use one detector at the same time: each call has buffers and inference requests of its own, and gives the
+    same result as it would alone. Meanwhile numpy's matrix products keep to one thread in all of the process; the number of before
+    comes back when the last call ends.
 
     Attributes:
         package: The model package.
@@ -71,7 +76,11 @@ class Detector:
         Raises:
             PackageError: The network does not do what its manifest says.
         """
-        manifest, clock = self.package.manifest, Clock()
+        with alone():
+            return self._examined(study, Clock())
+
+    def _examined(self, study: Study, clock: Clock) -> Examination:
+        manifest = self.package.manifest
         with clock.stage("check"):
             reasons = check_scan(study.volume, manifest.quality)
         if reasons:

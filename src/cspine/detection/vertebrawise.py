@@ -32,6 +32,7 @@ from cspine.modelpack import VertebraManifest
 from cspine.modelpack.views import as_seen, from_views
 from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
+from cspine.sharing import Pool
 from cspine.specs import VertebraSpec
 from cspine.volume import Volume
 
@@ -43,27 +44,34 @@ _OF_PEAK = 0.5
 
 
 class VertebraJudge:
-    """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.judges.Judge`, for one study at a time.
+    """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.judges.Judge`.
 
-    Room for the crops of a study is kept for the next: to make it anew is what cutting would often wait for.
+    Room for the crops of a study is kept for the next: to make it anew is what cutting would often wait for. Studies that are
+    judged at the same time have a room each.
     """
 
     def __init__(self, manifest: VertebraManifest, session: Session) -> None:
         self._manifest, self._session = manifest, session
-        self._crops = np.zeros((manifest.views, *manifest.spec.shape), np.float32)
+        self._rooms = Pool(lambda: np.zeros((manifest.views, *manifest.spec.shape), np.float32))
+        with self._rooms.lend():  # the first has its place at load
+            pass
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
         """See :class:`cspine.detection.judges.Judge`."""
+        with self._rooms.lend() as room:
+            return self._judge(volume, located, clock, room)
+
+    def _judge(self, volume: Volume, located: Located, clock: Clock, room: NDArray[np.float32]) -> Verdict:
         spec = self._manifest.spec
         with clock.stage("cut"):
-            grids = cut_vertebrae(volume, located, spec, self._crops)
-            crops = self._crops[0]
+            grids = cut_vertebrae(volume, located, spec, room)
+            crops = room[0]
             seen = appearance_of(crops, spec)
         forbidden = check_appearance(seen, self._manifest.appearance)
         if forbidden or seen is None:
             return Verdict.none(forbidden)
         with clock.stage("classify"):
-            outputs = [self._session.run(view[None]) for view in self._crops]
+            outputs = [self._session.run(view[None]) for view in room]
             said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
         with clock.stage("judge"):
             judged = np.isin(CERVICAL, list(grids))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.geometry import Grid, Shape
-from cspine.imaging.threads import COUNT, side_by_side
+from cspine.imaging.threads import side_by_side
+from cspine.processors import processors
 from cspine.volume import AIR_HU, LabelMap, Volume
 
 _SAME = 5e-3
@@ -212,7 +213,8 @@ def _in_threads(fill: Callable[[range], None], starts: range, voxels: int) -> No
     if voxels < _MANY:
         fill(starts)
     else:
-        side_by_side(fill, [starts[number::COUNT] for number in range(COUNT)])
+        count = processors()
+        side_by_side(fill, [starts[number::count] for number in range(count)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

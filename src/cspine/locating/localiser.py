@@ -16,6 +16,8 @@ from cspine.volume import Volume
 class Localiser:
     """Finds C1..C7 with one model package.
 
+    Several threads may use one localiser at the same time.
+
     Attributes:
         package: The model package.
     """

@@ -1,6 +1,5 @@
 """The story of a DICOM study: files, frames, series, stacks, one volume."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.processors import processors
 from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
 from cspine.reading.frames import Frame
 from cspine.reading.headers import DamagedFileError, frames_of
@@ -96,7 +96,7 @@ def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[Readi
     """Hounsfield units of every slice ``(n, rows, columns)`` and what was noticed; one thread per core decodes."""
     first, reader = stack.first, PixelReader(place)
     hu = np.empty((len(stack.frames), first.pixels.rows, first.pixels.columns), dtype=np.float32)
-    with ThreadPoolExecutor(_cores()) as threads:
+    with ThreadPoolExecutor(processors()) as threads:
         signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
     _compare_duplicates(reader, stack, hu)
     return hu, list(_noticed(stack, signs_agree))
@@ -145,7 +145,3 @@ def _source(frame: Frame) -> SourceSlice:
         position_mm=frame.plane.position_mm if frame.plane else (0.0, 0.0, 0.0),
         frame_number=frame.place.frame + 1 if frame.place and frame.place.frames > 1 else None,
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,20 +4,44 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+
+from cspine.sharing import SharedContext
 
 
 @contextmanager
 def quiet(library: str) -> Iterator[None]:
     """Within it, the logger of a library says nothing and nothing warns."""
+    with _silence(library).entered():
+        yield
 
-    def nothing(_record: logging.LogRecord) -> bool:
-        return False
 
+@cache
+def _silence(library: str) -> SharedContext:
+    """One for all threads: filters are of the whole process, and two that overlap would leave them changed."""
+    return SharedContext(lambda: _silent(library))
+
+
+@contextmanager
+def _silent(library: str) -> Iterator[None]:
     logger = logging.getLogger(library)
-    logger.addFilter(nothing)
+    logger.addFilter(_nothing)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _NO_WARNINGS.entered():
             yield
     finally:
-        logger.removeFilter(nothing)
+        logger.removeFilter(_nothing)
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+_NO_WARNINGS = SharedContext(_no_warnings)
+
+
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False

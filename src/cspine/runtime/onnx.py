@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import PackageError
+from cspine.processors import limited_processors
 from cspine.runtime.session import Demand, Device, Engine
 
 try:
@@ -58,8 +59,9 @@ def open_network(path: Path, engine: Engine) -> OnnxSession:
 def _options(engine: Engine) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    if engine.threads is not None:
-        options.intra_op_num_threads = engine.threads
+    threads = engine.threads or limited_processors()
+    if threads is not None:
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
     if engine.demand is Demand.THROUGHPUT:
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import PackageError
+from cspine.processors import limited_processors
 from cspine.runtime.session import Demand, Device, Engine
+from cspine.sharing import Pool
 
 # Importing OpenVINO would report the import to its makers; where this package cannot be found, OpenVINO reports nothing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is Python's sign for "not importable"
@@ -25,7 +27,10 @@ _DEMANDS = {Demand.LATENCY: "LATENCY", Demand.THROUGHPUT: "THROUGHPUT"}
 
 
 class OpenVinoSession:
-    """A compiled OpenVINO network."""
+    """A compiled OpenVINO network; see :class:`cspine.runtime.Session`.
+
+    Each call has an infer request of its own, kept for the next one.
+    """
 
     def __init__(self, path: Path, engine: Engine) -> None:
         """Loads and compiles.
@@ -39,16 +44,18 @@ class OpenVinoSession:
         except RuntimeError as error:
             remedy = "Export the package again, or choose --device cpu."
             raise PackageError(f"OpenVINO cannot load {path.name} on {engine.device}: {_last_line(error)} {remedy}") from error
+        self._requests = Pool(self._network.create_infer_request)
         self._names = [sorted(output.get_names() or {f"output_{i}"}) for i, output in enumerate(self._network.outputs)]
 
     def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """See :class:`cspine.runtime.Session`."""
-        try:
-            outputs = self._network([np.ascontiguousarray(batch, dtype=np.float32)], share_inputs=True)
-        except RuntimeError as error:
-            wanted = self._network.inputs[0].get_partial_shape()
-            raise PackageError(f"The network takes inputs of shape {wanted}. Received: {batch.shape}.") from error
-        return {name: np.array(outputs[i], dtype=np.float32) for i, names in enumerate(self._names) for name in names}
+        with self._requests.lend() as request:
+            try:
+                outputs = request.infer([np.ascontiguousarray(batch, dtype=np.float32)], share_inputs=True)
+            except RuntimeError as error:
+                wanted = self._network.inputs[0].get_partial_shape()
+                raise PackageError(f"The network takes inputs of shape {wanted}. Received: {batch.shape}.") from error
+            return {name: np.array(outputs[i], dtype=np.float32) for i, names in enumerate(self._names) for name in names}
 
 
 def open_network(path: Path, engine: Engine) -> OpenVinoSession:
@@ -68,8 +75,9 @@ def _properties(engine: Engine) -> dict[str, Any]:
         "PERFORMANCE_HINT": _DEMANDS[engine.demand],
         "INFERENCE_PRECISION_HINT": engine.precision,
     }
-    if engine.threads is not None:
-        properties["INFERENCE_NUM_THREADS"] = engine.threads
+    threads = engine.threads or limited_processors()
+    if threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = threads
     return properties
 
 

@@ -30,7 +30,7 @@ class Engine:
     Attributes:
         device: Where; ``auto`` leaves the choice to the engine.
         demand: What to be quick at.
-        threads: Processor threads at most; the engine's own choice if ``None``.
+        threads: Processor threads at most; if ``None``, the engine's own choice among the processors that this process may use.
         precision: ``f32``, ``bf16`` or ``f16``: how the engine may calculate. A device without the narrow type stays at ``f32``.
     """
 
@@ -41,7 +41,7 @@ class Engine:
 
 
 class Session(Protocol):
-    """A network that is loaded and ready."""
+    """A network that is loaded and ready; several threads may run it at the same time."""
 
     def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Outputs by name, each with one entry per entry of ``batch``.

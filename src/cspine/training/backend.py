@@ -9,12 +9,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it while 
 
 import keras
 
+from cspine.processors import limited_processors
+
 
 def prepare_backend(threads: int) -> None:
-    """Makes training repeatable, on no more than ``threads`` processor threads (0: as many as there are).
+    """Makes training repeatable, on no more than ``threads`` processor threads (0: as many as this process may use).
 
     Threads can only be set before the framework has run anything; later calls leave them as they are.
     """
+    threads = threads or limited_processors() or 0
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

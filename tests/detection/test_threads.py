@@ -1,0 +1,64 @@
+"""One detector, many threads: the bytes of one alone."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
+
+from cspine.anatomy import CERVICAL, Level
+from cspine.detection import Detector
+from cspine.evidence import Examination
+from cspine.reporting.json_result import as_json
+from cspine.study import Study
+from tests.coded import coded_volume, study_of, write_coded_package
+from tests.coded_vertebrae import holed_volume, write_vertebra_package
+
+STUDIES, THREADS = 24, 6
+
+
+def _slicewise(number: int) -> Study:
+    levels = [level for level in CERVICAL if (number >> (level % 4)) & 1]
+    return study_of(coded_volume(fractured=levels, spacing_mm=(3.0, 1.5 + 0.1 * (number % 3), 1.5)), f"study{number}")
+
+
+def _vertebrawise(number: int) -> Study:
+    volume = holed_volume(*[level for level in (Level.C2, Level.C4, Level.C6) if (number >> (level // 2 - 1)) & 1])
+    noise = np.random.default_rng(number).normal(0, 5, volume.hu.shape).astype(np.float32)
+    return study_of(replace(volume, hu=volume.hu + noise), f"study{number}")
+
+
+def _told(examination: Examination) -> tuple[str, bytes]:
+    """All that is said of a study, times aside."""
+    said: dict[str, Any] = as_json(replace(examination.result, timings_s={}, created=""))
+    evidence = examination.evidence
+    assert evidence is not None
+    arrays: list[NDArray[Any] | None] = [evidence.labels.labels if evidence.labels is not None else None, evidence.line_mm]
+    arrays += [] if evidence.heat is None else [evidence.heat.values]
+    return json.dumps(said), b"".join(b"" if array is None else np.ascontiguousarray(array).tobytes() for array in arrays)
+
+
+@pytest.mark.parametrize(
+    ("write", "study"), [(write_coded_package, _slicewise), (write_vertebra_package, _vertebrawise)], ids=["slices", "vertebrae"]
+)
+def test_threads_that_share_a_detector_get_the_bytes_of_one_alone(
+    write: Callable[[Path, Path], Path], study: Callable[[int], Study], tmp_path: Path, coded_localiser: Path
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    detector = Detector(write(tmp_path / "package", tmp_path / "scratch"), localiser=coded_localiser)
+    studies = [study(number) for number in range(STUDIES)]
+    alone = [_told(detector.examine(one)) for one in studies]
+    before = [library["num_threads"] for library in threadpool_info()]
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        together = list(threads.map(lambda one: _told(detector.examine(one)), studies))
+
+    assert len(set(alone)) > STUDIES // 3, "studies must differ, or a mix-up cannot be seen"
+    assert together == alone
+    assert [library["num_threads"] for library in threadpool_info()] == before
