@@ -197,7 +197,7 @@ def write_coded_localiser(folder: Path, scratch: Path) -> Path:
         version="1",
         kind="localiser",
         coarse=WINDOWS,
-        brightest=100.0,  # density tells the level
+        hu_ceiling=100.0,  # density tells the level
         networks=(NetworkFile("coarse", "coarse.xml", ("levels",)),),
         training_data=facts.training_data,
         trained_on=facts.trained_on,

@@ -28,8 +28,8 @@ from cspine.imaging import sample
 from cspine.imaging.threads import alone
 from cspine.imaging.windowing import windowed
 from cspine.locating import locate, locate_levels
-from cspine.locating.looking import covering_grid, windows
 from cspine.locating.refining import refine
+from cspine.locating.sliding_window import covering_grid, sliding_windows
 from cspine.modelpack import load_localiser
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
@@ -93,9 +93,9 @@ def stages_s(volume: Volume, path_or_name: str | None) -> dict[str, float]:
         raise SystemExit(f"A package with a second network is needed. {manifest.name} has none.")
     coarse, fine = (Timed(_loaded(path_or_name, role)) for role in ("coarse", "fine"))
     naming = _TimedCall(locate_levels)
-    with patch("cspine.locating.finding.locate_levels", naming), alone():  # as a localiser does
+    with patch("cspine.locating.coarse_to_fine.locate_levels", naming), alone():  # as a localiser does
         begin = time.perf_counter()
-        located = locate(volume, manifest.coarse, coarse, manifest.brightest)
+        located = locate(volume, manifest.coarse, coarse, manifest.hu_ceiling)
         found = time.perf_counter()
         refine(volume, located, manifest.fine, fine)
     return {
@@ -143,7 +143,7 @@ def _full_resolution(volume: Volume) -> tuple[int, float, float]:
         grid = covering_grid(volume.grid, _FULL)
         hu = sample(volume, grid).hu
         sampling = time.perf_counter() - begin
-        for window in windows(grid.shape, _FULL.size):
+        for window in sliding_windows(grid.shape, _FULL.size):
             session.run(windowed(hu[window], _FULL.window_hu)[None, ..., None])
     return session.runs, sampling, session.seconds
 

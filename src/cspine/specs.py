@@ -42,8 +42,8 @@ class SliceSpec:
         return 2 * self.neighbours + 1
 
 
-BRIGHTEST = 0.6
-"""Of the median density of the vertebrae of a neck: closer looks at it show no bone denser, where a package says nothing else."""
+HU_CEILING = 0.6
+"""HU ceiling of the passes over a neck, as a share of the median density of its vertebrae, where a package says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

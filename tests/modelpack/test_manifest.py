@@ -147,7 +147,7 @@ def test_a_package_of_no_known_kind_is_refused(text: str) -> None:
         read_manifest(text)
 
 
-@pytest.mark.parametrize("brightest", [0.0, -0.6, float("nan")])
-def test_the_brightest_bone_of_a_closer_look_is_above_nothing(brightest: float) -> None:
-    with pytest.raises(PackageError, match=r"brightest must be above 0; 0\.6 suits networks of cspine"):
-        _localiser(brightest=brightest)
+@pytest.mark.parametrize("hu_ceiling", [0.0, -0.6, float("nan")])
+def test_a_hu_ceiling_is_above_nothing(hu_ceiling: float) -> None:
+    with pytest.raises(PackageError, match=r"hu_ceiling must be above 0; 0\.6 suits networks of cspine"):
+        _localiser(hu_ceiling=hu_ceiling)

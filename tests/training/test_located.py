@@ -56,7 +56,7 @@ def test_a_mask_that_a_localiser_made_is_learnt_from_as_any_other(
     alike: tuple[Stack, Stack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, bare = alike
-    monkeypatch.setattr(located, "doubts", lambda *_: ())
+    monkeypatch.setattr(located, "check_plausibility", lambda *_: ())
 
     found = marked(bare, LocaliserMarker("a", sees_all), tmp_path / "taught")
 

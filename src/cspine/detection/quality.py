@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from cspine.imaging.appearance import Appearance
 from cspine.locating import Located
-from cspine.locating.doubts import doubts
+from cspine.locating.plausibility import check_plausibility
 from cspine.modelpack import AppearanceLimits, QualityLimits
 from cspine.results import LevelStatus, Reason
 from cspine.volume import Volume
@@ -99,7 +99,7 @@ def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason,
 
 def what_is_odd(located: Located, volume: Volume) -> tuple[Reason, ...]:
     """What to mind about the vertebrae that were found: gaps in their order, distances and volumes that are not as in life."""
-    return tuple(doubt for doubt in doubts(located, volume) if doubt.code in _ODD)
+    return tuple(reason for reason in check_plausibility(located, volume) if reason.code in _ODD)
 
 
 def _is_hounsfield(hu: NDArray[np.float32]) -> bool:

@@ -27,7 +27,7 @@ from cspine.imaging.vertebrae import (
     vertebra_input,
 )
 from cspine.locating import Located
-from cspine.locating.poses import find_poses
+from cspine.locating.crop_geometry import find_poses
 from cspine.modelpack import VertebraManifest
 from cspine.modelpack.views import as_seen, from_views
 from cspine.results import Box, LevelStatus

@@ -74,7 +74,7 @@ def give_dens_back(labels: LabelMap) -> int:
 
 
 def _both(labels: LabelMap) -> LabelMap:
-    """The box that holds C1 and C2."""
+    """Returns the box that holds C1 and C2."""
     boxes = [box for box in ndimage.find_objects(labels.labels, Level.C2) if box is not None]
     if not boxes:
         return labels
@@ -85,7 +85,7 @@ def _both(labels: LabelMap) -> LabelMap:
 
 
 def _axis(labels: LabelMap) -> _Axis | None:
-    """The line along which the slices through the front of C2 are stacked; ``None`` where there is too little of it."""
+    """Returns the line along which the slices through the front of C2 are stacked; ``None`` where there is too little of it."""
     spacing = np.asarray(labels.grid.spacing_mm)
     axis = labels.labels == Level.C2
     if not axis.any():

@@ -1,4 +1,4 @@
-"""From what a localiser says of each voxel to a label map, and where each vertebra lies."""
+"""From the class probabilities of each voxel to a label map, and where each vertebra lies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cspine.anatomy import BACKGROUND, CERVICAL, OTHER_BONE, Level
 from cspine.geometry import Grid, Vector
-from cspine.locating.curve import REACH_MM, Curve, find_curves
+from cspine.locating.centreline import REACH_MM, Centreline, find_centrelines
 from cspine.locating.ordering import Order, find_order
 from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap
@@ -50,7 +50,7 @@ _SCANTY = 0.35
 
 _BELOW = len(CERVICAL) + 1
 
-_CRUMB = 0.12
+_SMALL_COMPONENT = 0.12
 """Of a body's size: less than this, loose, belongs to what it touches. The masses and arches of C1 part, and are more."""
 
 _ARCH_MM = 45.0
@@ -106,7 +106,7 @@ class Located:
     line_mm: NDArray[np.float64]
 
     def vertebra(self, level: Level) -> Vertebra | None:
-        """That one, if it is seen."""
+        """Returns that one, if it is seen."""
         return next((found for found in self.vertebrae if found.level is level), None)
 
 
@@ -133,17 +133,17 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
     labels[bone] = np.where(np.argmax(there, axis=-1) == there.shape[-1] - 1, OTHER_BONE, BACKGROUND)
     vertebra[bone] = there[:, 1:-1].sum(axis=-1)
     near = _around(vertebra > _VERTEBRA, grid)
-    known, said, part = labels[near], probabilities[near], grid.part([side.start for side in near], labels[near].shape)
-    picture = _Picture(said, np.argwhere((vertebra[near] > _VERTEBRA) & (known != OTHER_BONE)), part, seen[near])
-    curves = find_curves(vertebra[near], said[..., 1 : len(CERVICAL) + 1], grid.spacing_mm, _STEP_MM)
-    ways = [_along(curve, picture, known) for curve in curves]
-    best = max(ways, key=_credit, default=Located((), LabelMap(known, part), np.empty((0, 3))))
+    known, predicted, part = labels[near], probabilities[near], grid.part([side.start for side in near], labels[near].shape)
+    prediction = _Prediction(predicted, np.argwhere((vertebra[near] > _VERTEBRA) & (known != OTHER_BONE)), part, seen[near])
+    centrelines = find_centrelines(vertebra[near], predicted[..., 1 : len(CERVICAL) + 1], grid.spacing_mm, _STEP_MM)
+    candidates = [_along(centreline, prediction, known) for centreline in centrelines]
+    best = max(candidates, key=_rank, default=Located((), LabelMap(known, part), np.empty((0, 3))))
     known[...] = best.labels.labels
     return replace(best, labels=LabelMap(labels, grid))
 
 
 def _around(vertebra: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice, slice]:
-    """The box of what is vertebra and some space around it; elsewhere nothing needs to be looked for."""
+    """Returns the box of what is vertebra and some space around it; elsewhere there is nothing to find."""
     sides = []
     for axis, step in enumerate(grid.spacing_mm):
         there = np.flatnonzero(vertebra.any(axis=tuple({0, 1, 2} - {axis})))
@@ -153,15 +153,15 @@ def _around(vertebra: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice, slic
     return z, y, x
 
 
-def _credit(way: Located) -> tuple[bool, float]:
-    """A line whose names are anchored comes first; then what the network itself says of it."""
-    sure = any(one.status is not LevelStatus.UNCERTAIN for one in way.vertebrae)
-    return sure, sum(one.agreement for one in way.vertebrae)
+def _rank(candidate: Located) -> tuple[bool, float]:
+    """Ranks a line: anchored names come first, then the agreement of the network."""
+    sure = any(one.status is not LevelStatus.UNCERTAIN for one in candidate.vertebrae)
+    return sure, sum(one.agreement for one in candidate.vertebrae)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Picture:
-    """What the network says, the voxels of vertebrae ``(n, 3)``, and which voxels there are."""
+class _Prediction:
+    """The prediction, the voxels of vertebrae ``(n, 3)``, and which voxels there are."""
 
     probabilities: NDArray[np.float32]
     bone: NDArray[np.intp]
@@ -169,34 +169,34 @@ class _Picture:
     seen: NDArray[np.bool_]
 
 
-def _along(curve: Curve, picture: _Picture, known: NDArray[np.uint8]) -> Located:
-    """The vertebrae, if this is the line of the spine."""
-    probabilities, grid = picture.probabilities, picture.grid
+def _along(centreline: Centreline, prediction: _Prediction, known: NDArray[np.uint8]) -> Located:
+    """Returns the vertebrae, if this is the line of the spine."""
+    probabilities, grid = prediction.probabilities, prediction.grid
     labels = known.copy()
-    along, beside = curve.along_mm(picture.bone * grid.spacing_mm)
+    along, beside = centreline.along_mm(prediction.bone * grid.spacing_mm)
     reached = beside <= _BESIDE_MM
-    bone, along, beside = picture.bone[reached], along[reached], beside[reached]
-    said = probabilities[tuple(bone.T)][:, 1:-1].astype(np.float64)
-    order = _order(said, along, beside, curve, grid)
-    labels[tuple(bone.T)] = _named(said, along, beside, order, curve)
-    _rename_pieces(labels, bone, np.argmax(said, axis=1) + 1, _Place(order, _stretches(along, order, curve), beside))
+    bone, along, beside = prediction.bone[reached], along[reached], beside[reached]
+    predicted = probabilities[tuple(bone.T)][:, 1:-1].astype(np.float64)
+    order = _order(predicted, along, beside, centreline, grid)
+    labels[tuple(bone.T)] = _named(predicted, along, beside, order, centreline)
+    _rename_components(labels, bone, np.argmax(predicted, axis=1) + 1, _Place(order, _stretches(along, order, centreline), beside))
     _join_fragments(labels, grid.spacing_mm)
     found = tuple(
         replace(one, agreement=_agreement(probabilities[labels == one.level], one.level))
         for level in CERVICAL
-        if (one := _vertebra(level, labels, order, curve, grid, picture.seen)) is not None
+        if (one := _vertebra(level, labels, order, centreline, grid, prediction.seen)) is not None
     )
-    atlas_ml = np.count_nonzero(np.argmax(said, axis=1) + 1 == Level.C1) * np.prod(grid.spacing_mm) / 1000
+    atlas_ml = np.count_nonzero(np.argmax(predicted, axis=1) + 1 == Level.C1) * np.prod(grid.spacing_mm) / 1000
     if not is_anchored(found, labels, float(atlas_ml)):
         found = tuple(replace(one, status=LevelStatus.UNCERTAIN, confidence=min(one.confidence, UNANCHORED)) for one in found)
-    return Located(found, LabelMap(labels, grid), _world(curve, grid) if found else np.empty((0, 3)))
+    return Located(found, LabelMap(labels, grid), _world(centreline, grid) if found else np.empty((0, 3)))
 
 
 def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: float) -> bool:
-    """Whether something gives the count away: the shape of C1 or C2, or most of the neck down to the chest.
+    """Returns whether something gives the count away: the shape of C1 or C2, or most of the neck down to the chest.
 
-    Where a picture begins below C2, a network is as sure of a count that is off by one; what it says is no evidence then. Nor is an
-    order that it does not see itself.
+    Where a picture begins below C2, a network is as sure of a count that is off by one; its prediction is no evidence then. Nor is
+    an order that it does not predict itself.
 
     Args:
         found: The vertebrae as the order names them.
@@ -213,20 +213,24 @@ def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: 
     return Level.C7 in sure and len(sure) >= _MOST_OF_NECK and chest
 
 
-def _order(said: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], curve: Curve, grid: Grid) -> Order:
-    """What lies near the line says which stretch is which level."""
+def _order(
+    predicted: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], centreline: Centreline, grid: Grid
+) -> Order:
+    """Returns which stretch of the line is which level, from what lies near the line."""
     near = beside <= REACH_MM
-    count = len(curve.points_mm)
-    point = np.clip(np.rint(along[near] / curve.step_mm), 0, count - 1).astype(np.intp)
-    evidence = np.stack([np.bincount(point, said[near, i], count).astype(np.float64) for i in range(said.shape[1])], axis=1)
-    full = np.pi * (REACH_MM * 0.6) ** 2 * curve.step_mm / np.prod(grid.spacing_mm)
+    count = len(centreline.points_mm)
+    point = np.clip(np.rint(along[near] / centreline.step_mm), 0, count - 1).astype(np.intp)
+    evidence = np.stack(
+        [np.bincount(point, predicted[near, i], count).astype(np.float64) for i in range(predicted.shape[1])], axis=1
+    )
+    full = np.pi * (REACH_MM * 0.6) ** 2 * centreline.step_mm / np.prod(grid.spacing_mm)
     presence = np.clip(evidence.sum(axis=1) / full / _PRESENT, 0, 1)
-    return find_order(evidence[::-1], presence[::-1], curve.step_mm)
+    return find_order(evidence[::-1], presence[::-1], centreline.step_mm)
 
 
-def _stretches(along: NDArray[np.float64], order: Order, curve: Curve) -> NDArray[np.intp]:
-    """In whose stretch of the line each place lies: a level, or one more than C7 below them all; 0 above."""
-    point = len(curve.points_mm) - 1 - np.rint(along / curve.step_mm)
+def _stretches(along: NDArray[np.float64], order: Order, centreline: Centreline) -> NDArray[np.intp]:
+    """Returns in whose stretch of the line each place lies: a level, or one more than C7 below them all; 0 above."""
+    point = len(centreline.points_mm) - 1 - np.rint(along / centreline.step_mm)
     found = np.where(point > order.last.max(), _BELOW, 0)
     for i, (first, last) in enumerate(zip(order.first, order.last, strict=True)):
         if first >= 0:
@@ -235,39 +239,39 @@ def _stretches(along: NDArray[np.float64], order: Order, curve: Curve) -> NDArra
 
 
 def _named(
-    said: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], order: Order, curve: Curve
+    predicted: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], order: Order, centreline: Centreline
 ) -> NDArray[np.uint8]:
-    """The level of each voxel: what the network says of it, and where on the line it lies."""
-    from_head = (len(curve.points_mm) - 1) * curve.step_mm - along
+    """Returns the level of each voxel: what the network predicts, and where on the line it lies."""
+    from_head = (len(centreline.points_mm) - 1) * centreline.step_mm - along
     slack = _SLACK_MM + _SLACK_BESIDE * beside
-    score = np.full((len(said), len(CERVICAL) + 1), -np.inf)
+    score = np.full((len(predicted), len(CERVICAL) + 1), -np.inf)
     first, last = order.first.copy(), order.last.copy()
     if min(first[:2]) >= 0:  # the dens stands within the ring: both share their heights
         first[1], last[0] = first[0], last[1]
     for i in range(len(CERVICAL)):
         if first[i] >= 0:
-            beyond = np.maximum(first[i] * curve.step_mm - from_head, from_head - last[i] * curve.step_mm).clip(0)
-            score[:, i] = np.log(said[:, i] + _DOUBT) - (beyond / slack) ** 2
-    short = ((order.last.max() + 1) * curve.step_mm - from_head).clip(0)
-    score[:, -1] = np.log(said[:, -1] + _DOUBT) - (short / slack) ** 2
+            beyond = np.maximum(first[i] * centreline.step_mm - from_head, from_head - last[i] * centreline.step_mm).clip(0)
+            score[:, i] = np.log(predicted[:, i] + _DOUBT) - (beyond / slack) ** 2
+    short = ((order.last.max() + 1) * centreline.step_mm - from_head).clip(0)
+    score[:, -1] = np.log(predicted[:, -1] + _DOUBT) - (short / slack) ** 2
     return np.asarray(np.argmax(score, axis=1) + 1, dtype=np.uint8)
 
 
-def _rename_pieces(labels: NDArray[np.uint8], bone: NDArray[np.intp], said: NDArray[np.intp], place: _Place) -> None:
-    """What the network calls by one name, and the order by another, has the order's name: as a whole, or in part. In place.
+def _rename_components(labels: NDArray[np.uint8], bone: NDArray[np.intp], predicted: NDArray[np.intp], place: _Place) -> None:
+    """Renames components that the network calls by another name than the order, as a whole or in part. In place.
 
     In part, where a level lacks its voxels because the network gave two vertebrae one name. Between C1 and C2, which share their
     heights, the network decides.
     """
-    stretch, spoken = (np.zeros(labels.shape, np.intp) for _ in range(2))
-    stretch[tuple(bone.T)], spoken[tuple(bone.T)] = place.stretch, said
+    stretch, predicted_levels = (np.zeros(labels.shape, np.intp) for _ in range(2))
+    stretch[tuple(bone.T)], predicted_levels[tuple(bone.T)] = place.stretch, predicted
     near = np.zeros(labels.shape, bool)
     near[tuple(bone.T)] = place.beside <= REACH_MM
     lacking = _lacking(labels, place.order)
-    for level, whole in enumerate(ndimage.find_objects(spoken), start=1):
+    for level, whole in enumerate(ndimage.find_objects(predicted_levels), start=1):
         if whole is None:
             continue
-        pieces, _ = ndimage.label(spoken[whole] == level)
+        pieces, _ = ndimage.label(predicted_levels[whole] == level)
         for number, part in enumerate(ndimage.find_objects(pieces), start=1):
             piece, box = pieces[part] == number, _inner(whole, part)
             votes = np.bincount(stretch[box][piece & near[box]], minlength=_BELOW + 1)
@@ -282,12 +286,12 @@ def _rename_pieces(labels: NDArray[np.uint8], bone: NDArray[np.intp], said: NDAr
 
 
 def _inner(box: tuple[slice, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
-    """A part of a box where the box lies."""
+    """Returns a part of a box where the box lies."""
     return tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True))
 
 
 def _lacking(labels: NDArray[np.uint8], order: Order) -> list[int]:
-    """Levels that have a stretch and hardly any voxels."""
+    """Returns levels that have a stretch and hardly any voxels."""
     sizes = np.bincount(labels.ravel(), minlength=_BELOW + 1)
     there = [level for level in CERVICAL if order.first[level - 1] >= 0]
     usual = np.median([sizes[level] for level in there]) if there else 0
@@ -295,7 +299,7 @@ def _lacking(labels: NDArray[np.uint8], order: Order) -> list[int]:
 
 
 def _join_fragments(labels: NDArray[np.uint8], spacing_mm: Vector) -> None:
-    """What is loose takes the name of the vertebra that it touches; an arch that floats near its own body keeps it. In place."""
+    """Gives small components the name of the vertebra that they touch; an arch near its own body keeps its name. In place."""
     bodies, loose = np.zeros(labels.shape, np.uint8), np.zeros(labels.shape, bool)
     for level, box in enumerate(ndimage.find_objects(labels, len(CERVICAL)), start=1):
         if box is not None:
@@ -313,20 +317,20 @@ def _join_fragments(labels: NDArray[np.uint8], spacing_mm: Vector) -> None:
         around = bodies[wider][ndimage.binary_dilation(piece, _EVERY_SIDE) & ~piece]
         touched = np.bincount(around[around > 0], minlength=1)
         own = int(np.bincount(labels[wider][piece]).argmax())
-        if touched.any() and np.count_nonzero(piece) < _CRUMB * np.count_nonzero(bodies == own):
+        if touched.any() and np.count_nonzero(piece) < _SMALL_COMPONENT * np.count_nonzero(bodies == own):
             labels[wider][piece] = int(np.argmax(touched))
         elif not _is_near(bodies == own, np.argwhere(piece) + [side.start for side in wider], spacing_mm):
             labels[wider][piece] = BACKGROUND
 
 
 def _is_near(body: NDArray[np.bool_], piece: NDArray[np.intp], spacing_mm: Vector) -> bool:
-    """Whether a loose piece lies no farther from the middle of a body than its own parts do."""
+    """Returns whether a loose piece lies no farther from the middle of a body than its own parts do."""
     index = np.argwhere(body) * spacing_mm
     return bool(len(index)) and float(np.linalg.norm(piece.mean(axis=0) * spacing_mm - index.mean(axis=0))) <= _ARCH_MM
 
 
 def _vertebra(
-    level: Level, labels: NDArray[np.uint8], order: Order, curve: Curve, grid: Grid, seen: NDArray[np.bool_]
+    level: Level, labels: NDArray[np.uint8], order: Order, centreline: Centreline, grid: Grid, seen: NDArray[np.bool_]
 ) -> Vertebra | None:
     index = np.argwhere(labels == level)
     if order.first[level - 1] < 0 or len(index) * np.prod(grid.spacing_mm) / 1000 < _LEAST_ML:
@@ -334,24 +338,24 @@ def _vertebra(
     confidence = float(order.confidence[level - 1])
     status = LevelStatus.PARTLY_IN_VIEW if _is_cut(index, labels.shape, seen) else LevelStatus.ASSESSED
     low, high = grid.world(index.min(axis=0) - 0.5), grid.world(index.max(axis=0) + 0.5)
-    middle = len(curve.points_mm) - 1 - (order.first[level - 1] + order.last[level - 1]) // 2
+    middle = len(centreline.points_mm) - 1 - (order.first[level - 1] + order.last[level - 1]) // 2
     return Vertebra(
         level,
         status if confidence >= SURE else LevelStatus.UNCERTAIN,
         confidence,
         _vector(grid.world(index.mean(axis=0))),
         Box(_vector(np.minimum(low, high)), _vector(np.maximum(low, high))),
-        _vector(curve.tangents[middle][::-1]),
+        _vector(centreline.tangents[middle][::-1]),
     )
 
 
 def _agreement(probabilities: NDArray[np.float32], level: Level) -> float:
-    """Share of voxels ``(n, 10)`` of which the network says no other vertebra's name before this one's."""
+    """Returns the share of voxels ``(n, 10)`` that the network itself gives this name before other vertebrae's."""
     return float(np.mean(np.argmax(probabilities[:, 1:-1], axis=1) + 1 == level))
 
 
 def _is_cut(index: NDArray[np.intp], shape: tuple[int, ...], seen: NDArray[np.bool_]) -> bool:
-    """Whether more than a few of its voxels lie at the edge of what the picture holds.
+    """Returns whether more than a few of its voxels lie at the edge of what the picture holds.
 
     Within two voxels of it: the outermost one is half air to a network, and goes unnamed.
     """
@@ -366,8 +370,8 @@ def _is_cut(index: NDArray[np.intp], shape: tuple[int, ...], seen: NDArray[np.bo
     return int(edge.sum()) >= max(4, len(index) // 100)
 
 
-def _world(curve: Curve, grid: Grid) -> NDArray[np.float64]:
-    return grid.world(curve.points_mm / grid.spacing_mm)
+def _world(centreline: Centreline, grid: Grid) -> NDArray[np.float64]:
+    return grid.world(centreline.points_mm / grid.spacing_mm)
 
 
 def _vector(values: NDArray[np.float64]) -> Vector:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cspine.imaging.threads import alone
-from cspine.locating.finding import locate
+from cspine.locating.coarse_to_fine import locate
 from cspine.locating.levels import Located
 from cspine.locating.refining import Refined, refine
 from cspine.modelpack import LocaliserManifest, Package, load_localiser
@@ -39,7 +39,7 @@ class Localiser:
         self._fine = self._open("fine", engine or Engine()) if self.package.manifest.fine else None
 
     def __call__(self, volume: Volume) -> Located:
-        """The cervical spine in a scan, however it is oriented and wherever the neck lies in it.
+        """Returns the cervical spine in a scan, however it is oriented and wherever the neck lies in it.
 
         Raises:
             PackageError: A network does not do what its manifest says.
@@ -47,7 +47,7 @@ class Localiser:
         return self.outline(volume).located
 
     def outline(self, volume: Volume) -> Refined:
-        """The same with the borders of the vertebrae, which can be laid on any grid.
+        """Returns the same with the borders of the vertebrae, which can be laid on any grid.
 
         Meanwhile numpy's matrix products keep to one thread in all of the process (:mod:`cspine.imaging.threads`).
 
@@ -56,7 +56,7 @@ class Localiser:
         """
         manifest = self.package.manifest
         with alone():
-            located = locate(volume, manifest.coarse, self._coarse, manifest.brightest)
+            located = locate(volume, manifest.coarse, self._coarse, manifest.hu_ceiling)
             if manifest.fine is None or self._fine is None:
                 return Refined(located, (), located.labels)
             return refine(volume, located, manifest.fine, self._fine)

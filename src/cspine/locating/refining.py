@@ -1,4 +1,4 @@
-"""Where each vertebra ends: a second network looks at crops around those that were located, on finer voxels.
+"""Where each vertebra ends: a second network predicts crops around those that were located, on finer voxels.
 
 In short::
 
@@ -45,11 +45,11 @@ _TAILS = (1.0, 99.0)
 _FADED = 0.25
 """A vertebra that keeps less of its coarse size was not seen by the second network."""
 
-_CRUMB = 0.04
+_SMALL_COMPONENT = 0.04
 """Of a vertebra: less than this, more than a gap away from the rest, is none of it. Masses, arches and fragments are more."""
 
 _CUT_OFF, _MOVED_MM = 0.004, 5.0
-"""A vertebra with more of it at the sides of its crop than that, whose middle is farther from the crop's than this: look again."""
+"""A vertebra with more of it at the sides of its crop than that, whose middle lies farther off the crop's, is predicted again."""
 
 _DENSE = 0.6
 """Of the median density of vertebrae: bone that is denser is no gap between two of them."""
@@ -87,7 +87,7 @@ class Refined:
     coarse: LabelMap
 
     def labels_on(self, grid: Grid) -> LabelMap:
-        """The labels on another grid, for instance that of the scan.
+        """Returns the labels on another grid, for instance that of the scan.
 
         Probabilities are interpolated, so borders lie between voxels too. Beside the labels, memory holds the box of C1..C7 alone.
         """
@@ -126,19 +126,19 @@ def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session
     places = [_middle(parts[one.level].labels == one.level, parts[one.level].grid) for one in located.vertebrae]
     first = [_crop_around(place, lattice, spec) for place in places]
     scene = _Scene(volume, sample(volume, _holding_all(first)), known, spec, session)
-    crops = [_look(scene, vertebra.level, grid, lattice) for vertebra, grid in zip(located.vertebrae, first, strict=True)]
+    crops = [_predict_crop(scene, vertebra.level, grid, lattice) for vertebra, grid in zip(located.vertebrae, first, strict=True)]
     labels = _compete(crops, located.labels)
     _keep_unclaimed(labels, crops, scene)
     if all((one := located.vertebra(level)) and one.status is not LevelStatus.UNCERTAIN for level in (Level.C1, Level.C2)):
         give_dens_back(labels)
-    _drop_crumbs(labels.labels, located.vertebrae)
+    _drop_small_components(labels.labels, located.vertebrae)
     parts = _parts(labels)
     vertebrae = tuple(_measured(one, parts[one.level]) if one.level in parts else one for one in located.vertebrae)
     return Refined(replace(located, vertebrae=vertebrae, labels=labels), tuple(crops), located.labels)
 
 
 def _parts(labels: LabelMap) -> dict[Level, LabelMap]:
-    """The box that holds each of C1..C7 that there is; what else lies in it, too."""
+    """Returns the box that holds each of C1..C7 that there is; what else lies in it, too."""
     found = {}
     for level, box in zip(CERVICAL, ndimage.find_objects(labels.labels, len(CERVICAL)), strict=True):
         if box is not None:
@@ -148,14 +148,14 @@ def _parts(labels: LabelMap) -> dict[Level, LabelMap]:
 
 
 def _lattice(coarse: Grid, spec: RefinerSpec) -> Grid:
-    """Fine voxels of which all crops are parts, so that they can be laid over one another."""
+    """Returns fine voxels of which all crops are parts, so that they can be laid over one another."""
     grid = Grid.upright(coarse.world((0, 0, 0)), (1, 1, 1), spec.spacing_mm)
     return replace(grid, frame_of_reference_uid=coarse.frame_of_reference_uid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """What the second network looks at.
+    """What the second network is fed.
 
     Attributes:
         scan: All of it.
@@ -171,28 +171,28 @@ class _Scene:
     spec: RefinerSpec
     session: Session
 
-    def shown(self, grid: Grid) -> NDArray[np.float32]:
-        """What a crop shows."""
+    def crop_hu(self, grid: Grid) -> NDArray[np.float32]:
+        """Returns the HU of a crop."""
         start = np.rint(self.near.grid.index(grid.world((0, 0, 0)))).astype(int)
         inside = (start >= 0).all() and (start + grid.shape <= self.near.grid.shape).all()
         return self.near.hu[_part(start, grid.shape)] if inside else sample(self.scan, grid).hu
 
-    def said(self, level: Level, grid: Grid) -> NDArray[np.float32]:
-        """How likely each voxel of a crop belongs to a vertebra."""
+    def predict(self, level: Level, grid: Grid) -> NDArray[np.float32]:
+        """Returns how likely each voxel of a crop belongs to a vertebra."""
         guide = sample(self.coarse, guide_grid(grid, self.spec)).labels
-        fed = crop_input(self.shown(grid), guide, level, self.spec)
+        fed = crop_input(self.crop_hu(grid), guide, level, self.spec)
         return np.ascontiguousarray(self.session.run(fed[None])[self.spec.output][0, ..., 1])
 
 
-def _look(scene: _Scene, level: Level, grid: Grid, lattice: Grid) -> RefinedCrop:
-    """What the network says around a vertebra; once more around what it found, where that is cut off."""
+def _predict_crop(scene: _Scene, level: Level, grid: Grid, lattice: Grid) -> RefinedCrop:
+    """Predicts the crop of a vertebra; once more around what was found, where that is cut off."""
     coarse, spec = scene.coarse, scene.spec
-    likely = scene.said(level, grid)
+    likely = scene.predict(level, grid)
     found = likely > _SURE
     if found.any() and _at_sides(found) > _CUT_OFF * found.sum():
         again = _crop_around(_middle(found, grid), lattice, spec)
         if np.linalg.norm(again.centre_mm - grid.centre_mm) > _MOVED_MM:
-            grid, likely = again, scene.said(level, again)
+            grid, likely = again, scene.predict(level, again)
     size = np.count_nonzero(coarse.labels == level) * np.prod(coarse.grid.spacing_mm)
     if np.count_nonzero(likely > _SURE) * np.prod(spec.spacing_mm) < _FADED * size:
         likely = (sample(coarse, grid).labels == level).astype(np.float32)
@@ -205,7 +205,7 @@ def _crop_around(centre_mm: NDArray[np.float64], lattice: Grid, spec: RefinerSpe
 
 
 def _middle(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
-    """The middle of the box that holds what is marked."""
+    """Returns the middle of the box that holds what is marked."""
     low, high = np.percentile(np.argwhere(mask), _TAILS, axis=0)
     return grid.world((low + high) / 2)
 
@@ -215,7 +215,7 @@ def _at_sides(mask: NDArray[np.bool_]) -> int:
 
 
 def _compete(crops: Sequence[RefinedCrop], coarse: LabelMap) -> LabelMap:
-    """The labels around all crops: where several claim a voxel, the likeliest has it."""
+    """Returns the labels around all crops: where several claim a voxel, the likeliest has it."""
     grid = _holding_all([crop.grid for crop in crops])
     labels = sample(_without(coarse, [crop.level for crop in crops]), grid).labels
     best = np.full(grid.shape, _SURE, np.float32)
@@ -227,9 +227,9 @@ def _compete(crops: Sequence[RefinedCrop], coarse: LabelMap) -> LabelMap:
 
 
 def _keep_unclaimed(labels: LabelMap, crops: Sequence[RefinedCrop], scene: _Scene) -> None:
-    """Dense bone that nobody claims stays what the first network called it. In place."""
+    """Keeps the first network's name for dense bone that no crop claims. In place."""
     places = [_part(np.rint(labels.grid.index(crop.grid.world((0, 0, 0)))).astype(int), crop.grid.shape) for crop in crops]
-    pictures = [scene.shown(crop.grid) for crop in crops]
+    pictures = [scene.crop_hu(crop.grid) for crop in crops]
     claimed = [hu[labels.labels[place] == crop.level] for crop, place, hu in zip(crops, places, pictures, strict=True)]
     dense_hu = _DENSE * np.median(np.concatenate(claimed)) if any(map(len, claimed)) else np.inf
     for crop, place, hu in zip(crops, places, pictures, strict=True):
@@ -238,7 +238,7 @@ def _keep_unclaimed(labels: LabelMap, crops: Sequence[RefinedCrop], scene: _Scen
 
 
 def _holding_all(crops: Sequence[Grid]) -> Grid:
-    """The box of a lattice that holds some of its parts."""
+    """Returns the box of a lattice that holds some of its parts."""
     first = crops[0]
     starts = np.rint([first.index(crop.world((0, 0, 0))) for crop in crops]).astype(int)
     low, high = starts.min(axis=0), (starts + [crop.shape for crop in crops]).max(axis=0)
@@ -254,8 +254,8 @@ def _without(coarse: LabelMap, levels: Sequence[Level]) -> LabelMap:
     return LabelMap(np.where(np.isin(coarse.labels, levels), BACKGROUND, coarse.labels).astype(np.uint8), coarse.grid)
 
 
-def _drop_crumbs(labels: NDArray[np.uint8], vertebrae: Sequence[Vertebra]) -> None:
-    """What is small and lies apart is background; what is apart by no more than a crack, or large, stays. In place."""
+def _drop_small_components(labels: NDArray[np.uint8], vertebrae: Sequence[Vertebra]) -> None:
+    """Drops small components that lie apart; what is apart by no more than a crack, or large, stays. In place."""
     boxes = ndimage.find_objects(labels)
     for vertebra in vertebrae:
         box = boxes[vertebra.level - 1] if vertebra.level <= len(boxes) else None
@@ -266,17 +266,17 @@ def _drop_crumbs(labels: NDArray[np.uint8], vertebrae: Sequence[Vertebra]) -> No
         pieces, count = ndimage.label(ndimage.binary_dilation(own, _EVERY_SIDE), _EVERY_SIDE)
         if count > 1:
             sizes = np.bincount(pieces[own], minlength=count + 1)
-            crumbs = np.flatnonzero(sizes < _CRUMB * own.sum())
+            crumbs = np.flatnonzero(sizes < _SMALL_COMPONENT * own.sum())
             near[own & np.isin(pieces, crumbs)] = BACKGROUND
 
 
 def _wider(box: tuple[slice, ...]) -> tuple[slice, ...]:
-    """A box with one voxel more on each side, where there is one."""
+    """Returns a box with one voxel more on each side, where there is one."""
     return tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
 
 
 def _owned(crop: RefinedCrop, labels: LabelMap) -> RefinedCrop:
-    """A crop without what others own, and without crumbs: only what is its, and the half voxels around that."""
+    """Returns a crop without what others own and without small components: its own voxels and half a voxel around them."""
     start = np.rint(labels.grid.index(crop.grid.world((0, 0, 0)))).astype(int)
     here = labels.labels[_part(start, crop.grid.shape)]
     own = here == crop.level
@@ -286,7 +286,7 @@ def _owned(crop: RefinedCrop, labels: LabelMap) -> RefinedCrop:
 
 
 def _measured(vertebra: Vertebra, labels: LabelMap) -> Vertebra:
-    """The vertebra with the centre and the box of its fine voxels, one at least."""
+    """Returns the vertebra with the centre and the box of its fine voxels, one at least."""
     index = np.argwhere(labels.labels == vertebra.level)
     low, high = labels.grid.world(index.min(axis=0) - 0.5), labels.grid.world(index.max(axis=0) + 0.5)
     box = Box(_vector(np.minimum(low, high)), _vector(np.maximum(low, high)))
@@ -294,7 +294,7 @@ def _measured(vertebra: Vertebra, labels: LabelMap) -> Vertebra:
 
 
 def _holding(crop: RefinedCrop) -> NDArray[np.float64]:
-    """Corners in the world of the box that holds a vertebra, a voxel more on each side."""
+    """Returns corners in the world of the box that holds a vertebra, a voxel more on each side."""
     index = np.argwhere(crop.probability > 0)
     if not len(index):
         return np.empty((0, 3))
@@ -304,7 +304,7 @@ def _holding(crop: RefinedCrop) -> NDArray[np.float64]:
 
 
 def _box_on(grid: Grid, corners_mm: NDArray[np.float64]) -> tuple[slice, slice, slice] | None:
-    """The voxels of a grid within a box of the world; ``None`` where there are none."""
+    """Returns the voxels of a grid within a box of the world; ``None`` where there are none."""
     if not len(corners_mm):
         return None
     index = grid.index(corners_mm)

@@ -10,7 +10,7 @@ from cspine.modelpack.calibration import OUTPUTS, Calibration, OwnOverall
 from cspine.modelpack.codec import decode, encode
 from cspine.modelpack.pooling import POOLING
 from cspine.results import Figure
-from cspine.specs import BRIGHTEST, RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
+from cspine.specs import HU_CEILING, RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
 
 SCHEMA_VERSION = "1"
 
@@ -263,19 +263,19 @@ class LocaliserManifest(PackageManifest):
     Attributes:
         coarse: What the first network is fed.
         fine: What the second is fed; ``None`` where there is no second one.
-        brightest: Of the median density of a neck's vertebrae: bone denser than that is no denser in closer looks at the neck.
+        hu_ceiling: Share of the median density of a neck's vertebrae: the HU ceiling of the passes over the neck.
     """
 
     KIND: ClassVar[str] = "localiser"
 
     coarse: VolumeSpec
     fine: RefinerSpec | None = None
-    brightest: float = BRIGHTEST
+    hu_ceiling: float = HU_CEILING
 
     def __post_init__(self) -> None:
         PackageManifest.__post_init__(self)
-        if not self.brightest > 0:
-            raise PackageError(f"brightest must be above 0; {BRIGHTEST} suits networks of cspine. Received: {self.brightest}")
+        if not self.hu_ceiling > 0:
+            raise PackageError(f"hu_ceiling must be above 0; {HU_CEILING} suits networks of cspine. Received: {self.hu_ceiling}")
         wanted = ["coarse"] if self.fine is None else ["coarse", "fine"]
         if [network.role for network in self.networks] != wanted:
             raise PackageError(f"A localiser with these inputs has networks in the roles {wanted}. Received: {self.networks}")

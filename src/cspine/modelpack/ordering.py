@@ -1,14 +1,17 @@
 """Where along a stack each level lies, given that vertebrae lie in order.
 
-A slice network may take a lumbar vertebra for a cervical one. Vertebrae, however, follow each other without gaps. So every slice is
-given one state, from feet to head: below the neck, C7 .. C1, above it. States never go back. The likeliest sequence (Viterbi, 1967)
-decides, with the visibility of a level as the likelihood of its state and the absence of all levels as that of the two outer ones.
+A slice network may take a lumbar vertebra for a cervical one. Vertebrae, however, follow each other without gaps. So every slice
+is given one state, from feet to head: below the neck, C7 .. C1, above it (:class:`cspine.level_order.OrderModel`, without lengths,
+as slices may be any distance apart). The likelihood of a state is the visibility of its level, that of the two outer ones the
+absence of all levels.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cspine.level_order import STATES, OrderModel
 
 _DOUBT = 0.02
 """No output of a network is believed to be surer than this."""
@@ -36,7 +39,7 @@ class Order:
 
 
 def order_of(visible: NDArray[np.float64]) -> Order:
-    """The likeliest order of C1..C7 in a stack.
+    """Returns the likeliest order of C1..C7 in a stack.
 
     A level that has slices of its own may be looked for there and in the adjoining slices in which it stays visible; one that has
     none, between the middles of its neighbours, or beyond the outermost level by twice the length of that one.
@@ -46,7 +49,7 @@ def order_of(visible: NDArray[np.float64]) -> Order:
     """
     count, levels = visible.shape
     upward = visible[:, ::-1]
-    states = _likeliest(_log_likelihood(upward), _log_transitions(levels))
+    states = OrderModel(_log_likelihood(upward), [None] * STATES, float(np.log(_SKIPPED)), levels).best_path()
     own = [_seen(np.flatnonzero(states == level + 1), upward[:, level]) for level in range(levels)]
     first, last = np.zeros(levels, dtype=np.intp), np.full(levels, count - 1, dtype=np.intp)
     for level, slices in enumerate(own):
@@ -59,40 +62,19 @@ def order_of(visible: NDArray[np.float64]) -> Order:
 
 
 def _log_likelihood(upward: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the nine states in each slice, ``(n, 9)``."""
+    """Returns the log likelihood of the nine states in each slice, ``(n, 9)``."""
     outside = 1 - upward.max(axis=1, keepdims=True)
     likelihood: NDArray[np.float64] = np.log(np.maximum(np.hstack([outside, upward, outside]), _DOUBT))
     return likelihood
 
 
-def _log_transitions(levels: int) -> NDArray[np.float64]:
-    """From one slice to the next one up, ``(9, 9)``: stay, go on, or skip levels; never back."""
-    step = np.arange(levels + 2)[None, :] - np.arange(levels + 2)[:, None]
-    return np.where(step < 0, -np.inf, np.log(_SKIPPED) * np.maximum(step - 1, 0))
-
-
-def _likeliest(likelihood: NDArray[np.float64], transitions: NDArray[np.float64]) -> NDArray[np.intp]:
-    count, states = likelihood.shape
-    came_from = np.zeros((count, states), dtype=np.intp)
-    best = likelihood[0]
-    for i in range(1, count):
-        ways = best[:, None] + transitions
-        came_from[i] = np.argmax(ways, axis=0)
-        best = ways[came_from[i], np.arange(states)] + likelihood[i]
-    path = np.empty(count, dtype=np.intp)
-    path[-1] = np.argmax(best)
-    for i in range(count - 1, 0, -1):
-        path[i - 1] = came_from[i, path[i]]
-    return path
-
-
 def _seen(slices: NDArray[np.intp], visible: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The slices of a state, none where the state only bridges a gap between two levels."""
+    """Returns the slices of a state, none where the state only bridges a gap between two levels."""
     return slices if len(slices) and visible[slices].max() >= _SEEN else slices[:0]
 
 
 def _grown(visible: NDArray[np.float64], first: int, last: int) -> tuple[int, int]:
-    """A stretch with the adjoining slices in which the level stays at least half as visible as at its best there."""
+    """Returns a stretch with the adjoining slices in which the level stays at least half as visible as at its best there."""
     enough = visible[first : last + 1].max() / 2
     while first > 0 and visible[first - 1] >= enough:
         first -= 1
@@ -102,7 +84,7 @@ def _grown(visible: NDArray[np.float64], first: int, last: int) -> tuple[int, in
 
 
 def _between(below: list[NDArray[np.intp]], above: list[NDArray[np.intp]], count: int) -> tuple[int, int]:
-    """The slices between the nearest levels below and above that have slices of their own."""
+    """Returns the slices between the nearest levels below and above that have slices of their own."""
     lower = next((slices for slices in reversed(below) if len(slices)), None)
     upper = next((slices for slices in above if len(slices)), None)
     first, last = 0, count - 1

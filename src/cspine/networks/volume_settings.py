@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UNet3DSettings:
-    """A U-Net in space: for each voxel of a window, what it belongs to.
+    """A 3-D U-Net: for each voxel of a window, what it belongs to.
 
     Attributes:
         widths: Filters, at full resolution and after each halving.

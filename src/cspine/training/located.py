@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.locating import Localiser, locate
-from cspine.locating.doubts import doubts
+from cspine.locating.plausibility import check_plausibility
 from cspine.locating.refining import Refined
 from cspine.modelpack import LocaliserManifest, Package
 from cspine.networks.loading import load_network
 from cspine.networks.unet3d import of_any_window
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
-from cspine.specs import BRIGHTEST, VolumeSpec
+from cspine.specs import HU_CEILING, VolumeSpec
 from cspine.training.checkpoint import stored_facts
 from cspine.training.fitting import BEST, CHECKPOINT
 from cspine.training.localiser.recipe import LocaliserRecipe
@@ -56,7 +56,7 @@ class LocaliserMarker:
         """
         volume = read_study(stack.case.images).volume
         refined = self.outline(volume)
-        return Marking(level_marks(refined.labels_on(stack.grid)), doubts(refined.located, volume))
+        return Marking(level_marks(refined.labels_on(stack.grid)), check_plausibility(refined.located, volume))
 
 
 def package_marker(package: Package[LocaliserManifest]) -> LocaliserMarker:
@@ -79,7 +79,7 @@ def run_marker(run: Run, fold: int) -> LocaliserMarker:
     network, spec = _Trained(of_any_window(load_network(path))), _input_of(run)
 
     def outline(volume: Volume) -> Refined:
-        found = locate(volume, spec, network, BRIGHTEST)
+        found = locate(volume, spec, network, HU_CEILING)
         return Refined(found, (), found.labels)
 
     return LocaliserMarker(hashlib.sha256(path.read_bytes()).hexdigest(), outline)

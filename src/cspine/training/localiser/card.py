@@ -58,7 +58,7 @@ def _networks(manifest: LocaliserManifest) -> str:
     (z, y, x), (low, high) = manifest.coarse.spacing_mm, manifest.coarse.window_hu
     size = " x ".join(str(side) for side in manifest.coarse.size)
     text = (
-        f"A U-Net in space sees windows of {size} voxels of {z:g} x {y:g} x {x:g} mm, {low:g} to {high:g} HU, "
+        f"A 3-D U-Net sees windows of {size} voxels of {z:g} x {y:g} x {x:g} mm, {low:g} to {high:g} HU, "
         "and says of each voxel whether it is background, C1 to C7, another vertebra or other bone."
     )
     if manifest.fine is None:

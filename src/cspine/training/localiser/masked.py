@@ -16,7 +16,7 @@ from cspine.datasets.masks import centroids_mm, without_islands
 from cspine.geometry import Grid, Shape
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
-from cspine.locating.looking import windows
+from cspine.locating.sliding_window import sliding_windows
 from cspine.reading import read_study
 from cspine.specs import VolumeSpec
 from cspine.training.localiser.batches import Windows
@@ -70,7 +70,7 @@ def patient_windows(images: Sequence[PoolImage], spec: VolumeSpec) -> Windows:
         middle = (slice(None), *(_middle(room, side) for room, side in zip(image.hu.shape[1:], spec.size[1:], strict=True)))
         hu, classes = image.hu[middle], image.classes[middle]
         depth, rows, columns = hu.shape
-        for window in windows((depth, rows, columns), spec.size):
+        for window in sliding_windows((depth, rows, columns), spec.size):
             found.append((windowed(hu[window].astype(np.float32), spec.window_hu), np.array(classes[window])))
     return found
 

@@ -19,7 +19,7 @@ from cspine.datasets.masks import without_islands
 from cspine.imaging import around, sample
 from cspine.imaging.vertebrae import Pose, greyed, mask_grid, vertebra_grid
 from cspine.locating import Localiser
-from cspine.locating.poses import find_poses, jittered, well_in_view
+from cspine.locating.crop_geometry import find_poses, jittered, well_in_view
 from cspine.reading import read_study
 from cspine.results import LevelStatus
 from cspine.specs import VertebraSpec

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.locating.doubts import doubts
 from cspine.locating.levels import Located, locate_levels
+from cspine.locating.plausibility import check_plausibility
 from cspine.results import LevelStatus
 from cspine.volume import LabelMap, Volume
 from tests.locating.necks import neck, said
@@ -20,7 +20,7 @@ def seen() -> tuple[Located, Volume]:
 
 
 def codes(located: Located, volume: Volume) -> list[str]:
-    return [reason.code for reason in doubts(located, volume)]
+    return [reason.code for reason in check_plausibility(located, volume)]
 
 
 def without(located: Located, *levels: Level) -> Located:
@@ -48,7 +48,7 @@ def test_where_nothing_was_found_there_is_no_mask(seen: tuple[Located, Volume]) 
 def test_a_name_that_is_not_sure_makes_no_mask(seen: tuple[Located, Volume]) -> None:
     located, volume = seen
 
-    found = doubts(changed(located, Level.C4, status=LevelStatus.UNCERTAIN), volume)
+    found = check_plausibility(changed(located, Level.C4, status=LevelStatus.UNCERTAIN), volume)
 
     assert [reason.code for reason in found] == ["level_unsure"]
     assert found[0].text == "What is called C4 may be another."
@@ -60,7 +60,7 @@ def test_a_level_that_the_network_calls_otherwise_makes_no_mask() -> None:
     located = locate_levels(said(odd, np.random.default_rng(0)), grid, np.ones(grid.shape, bool))
     scan = Volume(np.where(classes > 0, np.float32(400), np.float32(40)), grid)
 
-    found = {reason.code: reason.text for reason in doubts(located, scan)}
+    found = {reason.code: reason.text for reason in check_plausibility(located, scan)}
 
     assert found["level_renamed"] == "The network by itself calls much of C4 otherwise."
     assert all(one.agreement > 0.9 for one in located.vertebrae if one.level not in (Level.C4, Level.C5))
@@ -70,7 +70,7 @@ def test_a_level_that_the_network_calls_otherwise_makes_no_mask() -> None:
 def test_a_level_that_is_in_view_and_was_not_found_makes_no_mask(seen: tuple[Located, Volume], level: Level) -> None:
     located, volume = seen
 
-    found = doubts(without(located, level), volume)
+    found = check_plausibility(without(located, level), volume)
 
     assert [reason.code for reason in found] == ["level_missing"]
     assert level.name in found[0].text
@@ -120,7 +120,7 @@ def test_what_lies_on_no_bone_is_no_mask(seen: tuple[Located, Volume]) -> None:
     located, volume = seen
     soft = Volume(np.full(volume.hu.shape, 40, np.float32), volume.grid)
 
-    found = doubts(located, soft)
+    found = check_plausibility(located, soft)
 
     assert [reason.code for reason in found] == ["off_bone"]
     assert found[0].text == "What was found must be 35% bone at least. It is 0%."

@@ -9,7 +9,7 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
 from cspine.imaging.vertebrae import frame
-from cspine.locating.poses import find_poses, jittered, well_in_view
+from cspine.locating.crop_geometry import find_poses, jittered, well_in_view
 from cspine.volume import LabelMap
 
 PITCH_MM, HEIGHT_MM, MIDDLE_MM = 16.0, 12.0, (8.0, -20.0, 300.0)

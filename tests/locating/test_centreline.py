@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.locating.curve import find_curves
+from cspine.locating.centreline import find_centrelines
 
 SPACING = (2.5, 2.5, 2.5)
 
@@ -19,12 +19,12 @@ def drawn(*columns: tuple[slice, int]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def test_a_long_spine_with_what_may_be_a_neck_at_either_end_is_one_line() -> None:
-    (curve,) = find_curves(*drawn((slice(5, 155), 30)), SPACING)
+    (centreline,) = find_centrelines(*drawn((slice(5, 155), 30)), SPACING)
 
-    assert np.ptp(curve.points_mm[:, 0]) > 140 * SPACING[0]
+    assert np.ptp(centreline.points_mm[:, 0]) > 140 * SPACING[0]
 
 
 def test_what_lies_far_apart_is_on_lines_of_its_own() -> None:
-    curves = find_curves(*drawn((slice(5, 45), 10), (slice(115, 155), 50)), SPACING)
+    centrelines = find_centrelines(*drawn((slice(5, 45), 10), (slice(115, 155), 50)), SPACING)
 
-    assert sorted(round(float(curve.points_mm[:, 1].mean()) / SPACING[1]) for curve in curves) == [10, 50]
+    assert sorted(round(float(centreline.points_mm[:, 1].mean()) / SPACING[1]) for centreline in centrelines) == [10, 50]

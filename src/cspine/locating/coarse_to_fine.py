@@ -1,4 +1,4 @@
-"""From a scan to its vertebrae, with one network: a look at all of it, then one or two at where the neck is."""
+"""From a scan to its vertebrae with one network: a pass over all of it, then one or two passes over the neck."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,60 +6,62 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.locating.levels import Located, locate_levels
-from cspine.locating.looking import look, look_again, look_at, neck_shape, with_atlas_of
+from cspine.locating.sliding_window import neck_shape, predict_scan, predict_window, with_atlas_from, with_window
 from cspine.results import LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
 from cspine.volume import Volume
 
 _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
-"""Of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined less
-well so, one by 25 better. Nor is what seems to lie across the scan, as no neck does."""
+"""Cosines of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined
+less well so, one by 25 better. Nor is what seems to lie across the scan, as no neck does."""
 
 
-def locate(volume: Volume, spec: VolumeSpec, session: Session, brightest: float) -> Located:
+def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float) -> Located:
     """Finds C1..C7 in a scan.
 
-    A neck of which the first look is sure is looked at again, in one window, which no other contradicts, and which would make
-    a neck of a loin. It stands as the neck does: one that leans is named less well. The last look is mirrored too; one before it
-    puts the window there more exactly, unless the first was as close already.
-    In a neck whose dens and arches are far denser than its bodies, a network sees nothing of the discs; so bone is no denser than a
-    limit in these looks. What parts C1 from dens and skull are gaps between dense bones, though, and are seen without it.
+    The first pass is a sliding window over all of the scan. A neck that it names surely gets a last pass in one window around all
+    of it, with test-time augmentation. The window is turned as the neck leans: a leaning neck is named less well. A pass in
+    between places that window, unless one such window covered the scan already.
+    In a neck whose dens and arches are far denser than its bodies, a network misses the discs; so a HU ceiling holds in these
+    passes. C1 is parted from dens and skull by gaps between dense bones, though, and is predicted without the ceiling.
 
     Args:
         volume: The scan, however it is oriented.
         spec: What the network is fed.
         session: The network.
-        brightest: The limit, of the median density of the neck's vertebrae.
+        hu_ceiling: The HU ceiling, as a share of the median density of the neck's vertebrae.
 
     Raises:
         PackageError: The network does not do what it should.
     """
-    first = look(volume, spec, session)
+    first = predict_scan(volume, spec, session)
     located = locate_levels(first.probabilities, first.grid, first.seen)
     if not is_sure(located):
         return located
-    limit_hu = brightest * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
-    if not first.close:
+    ceiling_hu = hu_ceiling * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
+    if not first.one_window:
         window = neck_window(located, first.grid, spec)
-        second = look_again(first, window, look_at(np.minimum(first.hu_in(window), limit_hu), spec, session))
+        second = with_window(first, window, predict_window(np.minimum(first.hu_in(window), ceiling_hu), spec, session))
         located = locate_levels(second.probabilities, second.grid, second.seen)
         if not is_sure(located):
             return located
     window = neck_window(located, first.grid, spec)
     hu = first.hu_in(window)
-    said = with_atlas_of(look_at(hu, spec, session), look_at(np.minimum(hu, limit_hu), spec, session, mirrored=True))
-    third = look_again(first, window, said)
+    probabilities = with_atlas_from(
+        predict_window(hu, spec, session), predict_window(np.minimum(hu, ceiling_hu), spec, session, mirrored=True)
+    )
+    third = with_window(first, window, probabilities)
     return locate_levels(third.probabilities, third.grid, third.seen)
 
 
 def is_sure(located: Located) -> bool:
-    """Whether any name is."""
+    """Returns whether any level has a sure name."""
     return any(one.status is not LevelStatus.UNCERTAIN for one in located.vertebrae)
 
 
 def neck_window(located: Located, grid: Grid, spec: VolumeSpec) -> Grid:
-    """A window around all vertebrae that were found, turned so that a neck that leans stands upright in it.
+    """Returns a window around all vertebrae that were found, turned so that a neck that leans stands upright in it.
 
     Args:
         located: The vertebrae, one at least.
@@ -78,7 +80,7 @@ def neck_window(located: Located, grid: Grid, spec: VolumeSpec) -> Grid:
 
 
 def _turn_up(towards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shortest turn that brings what points up into a direction, ``(3, 3)``; none where it is nearly there, or far off."""
+    """Returns the shortest turn from upright into a direction, ``(3, 3)``; none where it is nearly there, or far off."""
     up, length = np.array([0.0, 0.0, 1.0]), float(np.linalg.norm(towards))
     if not length:
         return np.eye(3)

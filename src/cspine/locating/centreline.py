@@ -16,7 +16,7 @@ _SMOOTH_MM = 8.0
 _LEAST_ML = 0.04
 """Vertebra at one height: less than this is none."""
 
-_CRUMB_ML = 2.0
+_SMALL_COMPONENT_ML = 2.0
 """A body that hangs together and is smaller says nothing about where the spine is."""
 
 _NECK_MM = 100.0
@@ -34,7 +34,7 @@ _STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Curve:
+class Centreline:
     """A line from the lowest to the highest height at which there is a vertebra.
 
     Attributes:
@@ -53,7 +53,7 @@ class Curve:
         return found
 
     def along_mm(self, places_mm: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """How far along the line places ``(n, 3)`` lie, from its foot, and how far beside it, ``(n,)`` each."""
+        """Returns how far along the line places ``(n, 3)`` lie, from its foot, and how far beside it, ``(n,)`` each."""
         places = np.asarray(places_mm, dtype=np.float64)
         tangents, last = self.tangents, len(self.points_mm) - 1
         heights = self.points_mm[:, 0]
@@ -69,13 +69,13 @@ class Curve:
         return (nearest * self.step_mm) + ahead, beside
 
 
-def find_curves(
+def find_centrelines(
     vertebra: NDArray[np.float32],
     levels: NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
     step_mm: float = 2.5,
-) -> list[Curve]:
-    """Lines through bodies and canals, each of which may be the neck's; none where there is no spine.
+) -> list[Centreline]:
+    """Returns lines through bodies and canals, each of which may be the neck's; none where there is no spine.
 
     At every height the middle of the vertebra's mass is followed to the head and to the feet, so that a blob elsewhere does not
     draw it away. A line begins where there are most levels of the neck; further ones begin far from it where there are some too, if
@@ -88,7 +88,7 @@ def find_curves(
         step_mm: Distance of points on the line.
     """
     dz, dy, dx = spacing_mm
-    vertebra = _without_crumbs(vertebra, dz * dy * dx / 1000)
+    vertebra = _without_small_components(vertebra, dz * dy * dx / 1000)
     levels = np.where((vertebra[..., None] > 0) & (levels > _LIKELY), levels, np.float32(0))
     mass_ml, levels_ml = (part.sum(axis=(1, 2)) * (dz * dy * dx) / 1000 for part in (vertebra, levels))
     if mass_ml.max(initial=0.0) < _LEAST_ML:
@@ -104,7 +104,7 @@ def find_curves(
 def _first(
     vertebra: NDArray[np.float32], levels: NDArray[np.float32], start: int, spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.float64]:
-    """Where a line that begins at some height does: at most of the neck's levels there, or of any vertebra."""
+    """Returns where a line that begins at some height does: at most of the neck's levels there, or of any vertebra."""
     slab = slice(max(start - 1, 0), start + 2)
     return _peak((levels[slab].sum(axis=-1) if levels[slab].any() else vertebra[slab]).sum(axis=0), spacing_mm)
 
@@ -112,7 +112,7 @@ def _first(
 def _followed(
     vertebra: NDArray[np.float32], start: int, first: NDArray[np.float64], spacing_mm: tuple[float, float, float]
 ) -> dict[int, NDArray[np.float64]]:
-    """The middle of the vertebra's mass by height, from one height on in both directions."""
+    """Returns the middle of the vertebra's mass by height, from one height on in both directions."""
     centres: dict[int, NDArray[np.float64]] = {}
     for heights in (range(start, len(vertebra)), range(start - 1, -1, -1)):
         place, missed = first if not centres else centres[start], 0.0
@@ -129,9 +129,9 @@ def _followed(
 
 
 def _starts(mass_ml: NDArray[np.floating], levels_ml: NDArray[np.floating], dz: float) -> list[int]:
-    """Heights with most of C1..C7, each in a stretch as high as a neck that holds most of them; each counts up to what is enough.
+    """Returns heights with most of C1..C7, each in a stretch as high as a neck that holds most of them.
 
-    Where there is no such stretch, the height with most vertebra.
+    Each level counts up to what is enough. Where there is no such stretch, the height with most vertebra.
     """
     reach, smooth = max(round(_NECK_MM / 2 / dz), 1), max(_SMOOTH_MM / dz / 2, 0.5)
     around = ndimage.uniform_filter1d(levels_ml, 2 * reach + 1, axis=0, mode="constant") * (2 * reach + 1)
@@ -146,18 +146,18 @@ def _starts(mass_ml: NDArray[np.floating], levels_ml: NDArray[np.floating], dz: 
     return starts or [int(np.argmax(ndimage.gaussian_filter1d(mass_ml, smooth)))]
 
 
-def _without_crumbs(vertebra: NDArray[np.float32], voxel_ml: float) -> NDArray[np.float32]:
-    """What is more likely vertebra than not, and no crumb."""
+def _without_small_components(vertebra: NDArray[np.float32], voxel_ml: float) -> NDArray[np.float32]:
+    """Returns what is more likely vertebra than not, without small components."""
     parts, count = ndimage.label(vertebra > 0.5, structure=np.ones((3, 3, 3)))
     if not count:
         return np.zeros_like(vertebra)
     sizes = np.bincount(parts.ravel()) * voxel_ml
     sizes[0] = 0
-    return np.where(sizes[parts] >= _CRUMB_ML, vertebra, np.float32(0))
+    return np.where(sizes[parts] >= _SMALL_COMPONENT_ML, vertebra, np.float32(0))
 
 
 def _peak(slab: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
-    """Where most of the mass of a height lies, mm ``(y, x)``."""
+    """Returns where most of the mass of a height lies, mm ``(y, x)``."""
     _, dy, dx = spacing_mm
     blurred = ndimage.gaussian_filter(slab, (_LINK_MM / 2 / dy, _LINK_MM / 2 / dx))
     y, x = np.unravel_index(int(np.argmax(blurred)), slab.shape)
@@ -167,7 +167,7 @@ def _peak(slab: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> 
 def _centre(
     slab: NDArray[np.float32], place: NDArray[np.float64], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.float64] | None:
-    """The middle of the mass within reach of a place; ``None`` where there is too little."""
+    """Returns the middle of the mass within reach of a place; ``None`` where there is too little."""
     dz, dy, dx = spacing_mm
     y, x = np.arange(slab.shape[0]) * dy, np.arange(slab.shape[1]) * dx
     for _ in range(3):
@@ -180,8 +180,8 @@ def _centre(
     return place
 
 
-def _threaded(centres: dict[int, NDArray[np.float64]], dz: float, step_mm: float) -> Curve:
-    """A smooth line through the middles, with points evenly along it."""
+def _threaded(centres: dict[int, NDArray[np.float64]], dz: float, step_mm: float) -> Centreline:
+    """Returns a smooth line through the middles, with points evenly along it."""
     heights = np.arange(min(centres), max(centres) + 1)
     known = np.array(sorted(centres))
     beside = np.stack([np.interp(heights, known, [centres[int(h)][axis] for h in known]) for axis in range(2)], axis=1)
@@ -189,4 +189,4 @@ def _threaded(centres: dict[int, NDArray[np.float64]], dz: float, step_mm: float
     line = np.column_stack([heights * dz, beside])
     lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     places = np.arange(0, lengths[-1] + step_mm / 2, step_mm)
-    return Curve(np.column_stack([np.interp(places, lengths, line[:, axis]) for axis in range(3)]), step_mm)
+    return Centreline(np.column_stack([np.interp(places, lengths, line[:, axis]) for axis in range(3)]), step_mm)

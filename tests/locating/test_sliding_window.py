@@ -7,8 +7,16 @@ from scipy.spatial.transform import Rotation
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.imaging import sample
-from cspine.locating import locate, locate_levels, look
-from cspine.locating.looking import Look, covering_grid, look_again, look_at, neck_shape, windows, with_atlas_of
+from cspine.locating import locate, locate_levels, predict_scan
+from cspine.locating.sliding_window import (
+    ScanPrediction,
+    covering_grid,
+    neck_shape,
+    predict_window,
+    sliding_windows,
+    with_atlas_from,
+    with_window,
+)
 from cspine.phantoms import draw_neck, render
 from cspine.results import LevelStatus
 from cspine.specs import VolumeSpec
@@ -55,18 +63,18 @@ def scan() -> Volume:
 def test_windows_cover_everything_and_reach_outside_nowhere() -> None:
     for shape in ((32, 48, 48), (33, 100, 49), (80, 90, 200)):
         seen = np.zeros(shape, int)
-        for window in windows(shape, SPEC.size):
+        for window in sliding_windows(shape, SPEC.size):
             assert seen[window].shape == SPEC.size
             seen[window] += 1
         assert seen.min() >= 1
 
 
-def test_a_scan_that_is_smaller_than_a_window_is_looked_at_once(scan: Volume) -> None:
+def test_a_scan_that_is_smaller_than_a_window_is_predicted_once(scan: Volume) -> None:
     start = [n // 2 - 8 for n in scan.grid.shape]
     part = scan.grid.part(start, (16, 16, 16))
     network = ByShade()
 
-    found = look(sample(scan, part), SPEC, network)
+    found = predict_scan(sample(scan, part), SPEC, network)
 
     assert network.windows <= 1
     assert found.probabilities.shape == (*SPEC.size, 10)
@@ -74,7 +82,7 @@ def test_a_scan_that_is_smaller_than_a_window_is_looked_at_once(scan: Volume) ->
     assert (found.probabilities[~found.seen][:, 0] == 1).all()
 
 
-def test_where_there_is_no_bone_nobody_looks() -> None:
+def test_windows_without_bone_are_skipped() -> None:
     grid = Grid.upright((0, 0, 0), (80, 80, 80), (2.5, 2.5, 2.5))
     network = ByShade()
 
@@ -85,11 +93,11 @@ def test_where_there_is_no_bone_nobody_looks() -> None:
 
 
 @pytest.mark.parametrize(("shape", "seen"), [((33, 48, 48), 1), ((48, 72, 72), 1), ((80, 48, 48), 4), ((40, 80, 50), 3)])
-def test_sides_that_are_not_much_longer_than_a_window_are_looked_at_in_one_piece(shape: tuple[int, int, int], seen: int) -> None:
+def test_sides_that_are_not_much_longer_than_a_window_are_covered_by_one(shape: tuple[int, int, int], seen: int) -> None:
     grid = Grid.upright((0, 0, 0), shape, SPEC.spacing_mm)
     network = Recording()
 
-    found = look(Volume(np.full(shape, 500, np.float32), grid), SPEC, network)
+    found = predict_scan(Volume(np.full(shape, 500, np.float32), grid), SPEC, network)
 
     assert len(network.shapes) == seen
     assert all(side % 16 == 0 for window in network.shapes for side in window), "what a network halves four times"
@@ -97,18 +105,18 @@ def test_sides_that_are_not_much_longer_than_a_window_are_looked_at_in_one_piece
     assert found.seen.sum() >= np.prod(shape)
 
 
-@pytest.mark.parametrize(("wide", "close"), [(48, True), (64, False)])
-def test_a_scan_that_one_closer_look_would_hold_is_looked_at_once_before_the_last(scan: Volume, wide: int, close: bool) -> None:
+@pytest.mark.parametrize(("wide", "one_window"), [(48, True), (64, False)])
+def test_a_scan_that_one_window_holds_gets_one_pass_before_the_last(scan: Volume, wide: int, one_window: bool) -> None:
     side = round(wide * 2.4 / 1.6)
     grid = Grid.upright(scan.grid.centre_mm, (scan.grid.shape[0], side, side), scan.grid.spacing_mm)
     volume, once, network = sample(scan, grid, fill=0), ByShade(), ByShade()
     spec = VolumeSpec(SPEC.spacing_mm, (64, 48, 48), SPEC.window_hu)
 
-    first = look(volume, spec, once)
+    first = predict_scan(volume, spec, once)
     found = locate(volume, spec, network, np.inf)
 
-    assert (once.windows, first.close) == (1, close)
-    assert network.windows == once.windows + 3 + (not close)
+    assert (once.windows, first.one_window) == (1, one_window)
+    assert network.windows == once.windows + 3 + (not one_window)
     assert [one.level for one in found.vertebrae] == list(CERVICAL)
 
 
@@ -148,14 +156,14 @@ def test_the_box_holds_the_scan_and_one_window_at_least(scan: Volume) -> None:
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_a_closer_look_is_one_window_as_high_as_a_neck_and_its_mirror_image_where_asked(mirrored: bool) -> None:
+def test_a_pass_over_the_neck_is_one_window_and_its_mirror_image_with_augmentation(mirrored: bool) -> None:
     grid = Grid.upright((0, 0, 0), (200, 60, 60), (2.5, 2.5, 2.5))
     said = np.broadcast_to(np.eye(10, dtype=np.float32)[5], (*grid.shape, 10)).copy()
     network = Recording()
-    first = Look(np.full(grid.shape, 300, np.float32), said, grid, np.ones(grid.shape, bool))
+    first = ScanPrediction(np.full(grid.shape, 300, np.float32), said, grid, np.ones(grid.shape, bool))
     window = grid.part((52, 6, 6), neck_shape(SPEC))
 
-    found = look_again(first, window, look_at(first.hu_in(window), SPEC, network, mirrored=mirrored))
+    found = with_window(first, window, predict_window(first.hu_in(window), SPEC, network, mirrored=mirrored))
 
     assert network.shapes == [(96, 48, 48)] * (1 + mirrored)
     levels = np.argmax(found.probabilities, axis=-1)
@@ -163,20 +171,20 @@ def test_a_closer_look_is_one_window_as_high_as_a_neck_and_its_mirror_image_wher
     assert (levels[:52] == 9).all(), "a scan has one neck: what was called one elsewhere is other bone"
 
 
-def test_where_either_look_sees_the_atlas_the_other_look_decides() -> None:
+def test_where_either_pass_finds_the_atlas_the_other_pass_decides() -> None:
     classes = np.eye(10, dtype=np.float32)
     said, other = classes[[1, 1, 4, 3, 2]], classes[[1, 2, 5, 1, 0]]
 
-    found = with_atlas_of(other, said)
+    found = with_atlas_from(other, said)
 
     assert np.argmax(found, axis=-1).tolist() == [1, 2, 4, 1, 2]
     np.testing.assert_allclose(found.sum(axis=-1), 1)
 
 
-def test_what_was_looked_at_lies_in_a_turned_window_where_it_lies_in_the_scan() -> None:
+def test_the_scan_lies_in_a_turned_window_where_it_lies_in_the_world() -> None:
     grid = Grid.upright((5, -3, 20), (60, 50, 40), (2.5, 2.5, 2.5))
     places = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))
-    first = Look(
+    first = ScanPrediction(
         (places @ (1.0, 2.0, 3.0)).astype(np.float32), np.zeros((*grid.shape, 10), np.float32), grid, np.ones(grid.shape, bool)
     )
     affine = Grid.upright((5, -3, 20), (40, 24, 20), (2.5, 2.5, 2.5)).affine.copy()
@@ -206,9 +214,9 @@ class Densest(ByShade):
         return super().run(batch)
 
 
-def test_closer_looks_show_no_bone_denser_than_most_of_the_vertebrae(scan: Volume) -> None:
+def test_passes_over_the_neck_have_a_hu_ceiling(scan: Volume) -> None:
     network, once = Densest(), Densest()
-    seen = look(scan, SPEC, once)
+    seen = predict_scan(scan, SPEC, once)
     first = locate_levels(seen.probabilities, seen.grid, seen.seen)
     median = float(np.median(seen.hu[np.isin(first.labels.labels, CERVICAL)]))
 
@@ -221,7 +229,7 @@ def test_closer_looks_show_no_bone_denser_than_most_of_the_vertebrae(scan: Volum
     assert limited == pytest.approx([0.6 * median] * len(limited), rel=1e-3)
 
 
-def test_there_is_no_second_look_at_what_the_first_is_not_sure_of(scan: Volume) -> None:
+def test_there_is_no_second_pass_where_the_first_is_not_sure(scan: Volume) -> None:
     network = ByShade()
     low = [one.centre_mm[2] for one in locate(scan, SPEC, network, np.inf).vertebrae if one.level in (3, 6)]
     heights = scan.grid.world([(i, 0, 0) for i in range(scan.grid.shape[0])])[:, 2]
@@ -234,5 +242,5 @@ def test_there_is_no_second_look_at_what_the_first_is_not_sure_of(scan: Volume) 
     assert found.vertebrae
     assert all(one.status is LevelStatus.UNCERTAIN for one in found.vertebrae)
     once = ByShade()
-    look(sample(scan, part), SPEC, once)
+    predict_scan(sample(scan, part), SPEC, once)
     assert network.windows == once.windows

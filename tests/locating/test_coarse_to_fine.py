@@ -4,7 +4,7 @@ from scipy.spatial.transform import Rotation
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid
-from cspine.locating.finding import neck_window
+from cspine.locating.coarse_to_fine import neck_window
 from cspine.locating.levels import Located, Vertebra
 from cspine.results import Box, LevelStatus
 from cspine.specs import VolumeSpec

@@ -13,7 +13,7 @@ from cspine.imaging.vertebrae import Pose, frame
 from cspine.volume import LabelMap
 
 _STEP_MM = 2.0
-"""Vertebrae are looked at in voxels of this size."""
+"""Vertebrae are measured in voxels of this size."""
 
 _TAILS = (1.0, 99.0)
 """Percentiles between which a vertebra lies: a few stray voxels do not move it."""
@@ -32,7 +32,7 @@ _SIZES = {Level.C1: 0.85, Level.C2: 1.25, Level.C3: 0.8, Level.C4: 0.85, Level.C
 
 
 def find_poses(labels: LabelMap) -> dict[Level, Pose]:
-    """The place of each of C1..C7 that a label map shows.
+    """Returns the place of each of C1..C7 that a label map shows.
 
     Args:
         labels: C1..C7 and T1 by their values; on any grid.
@@ -45,14 +45,14 @@ def find_poses(labels: LabelMap) -> dict[Level, Pose]:
 
 
 def well_in_view(labels: LabelMap) -> dict[Level, bool]:
-    """Whether enough of each of C1..C7 is in a label map to learn its label: three tenths of it, as the others tell its size."""
+    """Returns whether three tenths of each of C1..C7 are in a label map, enough to learn its label."""
     counts = np.bincount(labels.labels[labels.labels > BACKGROUND], minlength=Level.T1 + 1)
     usual = np.median([counts[level] / share for level, share in _SIZES.items() if counts[level]] or [1.0])
     return {level: bool(counts[level] >= max(_LEAST_IN_VIEW * share * usual, 1)) for level, share in _SIZES.items()}
 
 
 def jittered(poses: Mapping[Level, Pose], rng: np.random.Generator, tilt_deg: float) -> dict[Level, Pose]:
-    """The same crops, each tilted by chance, as the line through vertebrae may be off.
+    """Returns the same crops, each tilted at random, as the line through vertebrae may be off.
 
     Args:
         poses: Of each level.
@@ -68,7 +68,7 @@ def jittered(poses: Mapping[Level, Pose], rng: np.random.Generator, tilt_deg: fl
 
 
 def _coarse(labels: LabelMap) -> LabelMap:
-    """The box of its vertebrae on upright voxels."""
+    """Returns the box of its vertebrae on upright voxels."""
     index = np.argwhere((labels.labels > BACKGROUND) & (labels.labels <= Level.T1))
     if not len(index):
         return LabelMap(np.zeros((1, 1, 1), np.uint8), Grid.upright((0, 0, 0), (1, 1, 1), (_STEP_MM,) * 3))
@@ -80,7 +80,7 @@ def _coarse(labels: LabelMap) -> LabelMap:
 
 
 def _axis(level: Level, centres: Mapping[Level, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """From the vertebra below to the one above, or between the nearest that there are; upright where there is nothing to go by."""
+    """Returns the direction from the vertebra below to the one above, or between the nearest there are; upright by default."""
     above = centres.get(Level(level - 1)) if level > Level.C1 else None
     below = centres.get(Level(level + 1))
     if level is Level.C1 or above is None:  # a ring is as deep as it is wide: two vertebrae below say more of it than one
@@ -95,7 +95,7 @@ def _axis(level: Level, centres: Mapping[Level, NDArray[np.float64]]) -> NDArray
 
 
 def _pose(places_mm: NDArray[np.float64], axis: NDArray[np.float64]) -> Pose:
-    """The middle of what holds a vertebra, along and across its axis."""
+    """Returns the middle of what holds a vertebra, along and across its axis."""
     up = (float(axis[0]), float(axis[1]), float(axis[2]))
     axes = frame(up)
     low, high = np.percentile(places_mm @ axes, _TAILS, axis=0)

@@ -1,4 +1,4 @@
-"""Whether what was located may stand for a mask: every doubt has a code and a sentence for people."""
+"""Plausibility of what was located: every fault has a code and a sentence for people."""
 
 from itertools import pairwise
 
@@ -27,8 +27,8 @@ _BONE_HU, _LEAST_BONE = 130.0, 0.35
 """What share of a mask must be how dense; readers' masks are held to the same."""
 
 
-def doubts(located: Located, volume: Volume) -> tuple[Reason, ...]:
-    """What speaks against taking the labels of a study for a mask; nothing if they may be.
+def check_plausibility(located: Located, volume: Volume) -> tuple[Reason, ...]:
+    """Returns what speaks against taking the labels of a study for a mask; nothing if they may be.
 
     Codes: ``no_cervical_spine``, ``level_unsure``, ``level_renamed``, ``level_missing``, ``levels_apart``, ``implausible_volume``,
     ``off_bone``.
@@ -65,7 +65,7 @@ def _is_sure(vertebra: Vertebra) -> bool:
 
 
 def _missing(located: Located, volume: Volume) -> list[Level]:
-    """Levels between those found, and the next above and below where the scan holds the place of its middle."""
+    """Returns levels between those found, and the next above and below where the scan holds the place of its middle."""
     there = [one.level for one in located.vertebrae]
     first, last = min(there), max(there)
     missing = [level for level in CERVICAL if first < level < last and level not in there]
@@ -79,7 +79,7 @@ def _missing(located: Located, volume: Volume) -> list[Level]:
 
 
 def _apart(located: Located) -> list[Level]:
-    """The upper of two neighbours that are no neighbours' distance apart; of what is cut, the middle is not known."""
+    """Returns the upper of two neighbours that are no neighbours' distance apart; of what is cut, the middle is not known."""
     whole = [one for one in located.vertebrae if one.status is LevelStatus.ASSESSED]
     pairs = [(upper, lower) for upper, lower in pairwise(whole) if lower.level == upper.level + 1]
     return [
