@@ -22,7 +22,7 @@ from pathlib import Path
 import keras
 
 from benchmarks import command
-from cspine.training.backend import software
+from cspine.training.core.backend import software
 
 LEARNT = ("crowded", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
 CALIBRATED = ("calibration", "--studies 40 --seed 5003 --size small --masks 1 --boxes 1")

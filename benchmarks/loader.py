@@ -18,12 +18,12 @@ import keras
 
 from cspine.datasets import read_dataset
 from cspine.recipes import load_slice_recipe
-from cspine.training.backend import prepare_backend, software
-from cspine.training.batches import Sample, SliceBatches
-from cspine.training.fitting import compiled
-from cspine.training.overrides import parse_assignments, with_settings
-from cspine.training.recipe import Recipe
-from cspine.training.stacks import prepare
+from cspine.training.core.backend import prepare_backend, software
+from cspine.training.core.overrides import parse_assignments, with_settings
+from cspine.training.slices.batches import Sample, SliceBatches
+from cspine.training.slices.fitting import compiled
+from cspine.training.slices.settings import Recipe
+from cspine.training.slices.stacks import prepare
 
 
 def main() -> None:

@@ -18,11 +18,11 @@ from cspine.evaluation.metrics import auroc, mean_level_auroc
 from cspine.modelpack import VertebraManifest, load_package
 from cspine.modelpack.views import from_views
 from cspine.runtime import Engine, open_session
-from cspine.training.runs import open_run
+from cspine.training.core.runs import open_run
 from cspine.training.vertebrae.crops import Cutting, StudyCrops, prepare_crops
 from cspine.training.vertebrae.examining import VertebraExaminer
 from cspine.training.vertebrae.prediction import scores_of, study_views
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 
 def main() -> None:

@@ -29,12 +29,12 @@ from cspine.locating import Localiser
 from cspine.networks.loading import load_network
 from cspine.reading import read_study
 from cspine.recipes.localiser import RECIPE
-from cspine.training.fitting import BEST
+from cspine.training.core.overrides import with_settings
+from cspine.training.core.runs import open_run
 from cspine.training.localiser.batches import fixed_windows
-from cspine.training.localiser.judging import judge_windows
 from cspine.training.localiser.pool import Part, make_pool
-from cspine.training.overrides import with_settings
-from cspine.training.runs import open_run
+from cspine.training.localiser.scoring import judge_windows
+from cspine.training.slices.fitting import BEST
 
 BUDGET = (
     "--set input.spacing_mm=3.2,3.2,3.2 --set input.size=64,48,48 --set pool.necks=256 --set pool.held_out=24 "

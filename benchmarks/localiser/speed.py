@@ -35,7 +35,7 @@ from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
 from cspine.runtime import Engine, Session, open_session
 from cspine.specs import VolumeSpec
-from cspine.training.conversion import write_ir
+from cspine.training.core.conversion import write_ir
 from cspine.volume import Volume
 
 _FULL = VolumeSpec(spacing_mm=(1.5, 1.5, 1.5), size=(128, 128, 128), window_hu=(-300.0, 1300.0))

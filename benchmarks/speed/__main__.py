@@ -142,8 +142,8 @@ def _transfer(study: Study) -> None:
     from cspine.imaging.slices import network_input, slice_grid
     from cspine.recipes import load_slice_recipe
     from cspine.runtime import Engine, open_session
-    from cspine.training.conversion import write_ir
-    from cspine.training.overrides import with_settings
+    from cspine.training.core.conversion import write_ir
+    from cspine.training.core.overrides import with_settings
 
     changes = {"network.backbone": "inception_resnet_v2", "network.weights": "none"}
     recipe = with_settings(load_slice_recipe("unet_transfer"), changes)

@@ -6,8 +6,8 @@ import pytest
 from benchmarks.families import LEAKY, ROWS, TITLES, Place, Row, page
 from cspine.evaluation.report import to_csv
 from cspine.recipes import load_slice_recipe
-from cspine.training.overrides import parse_assignments, with_settings
-from cspine.training.recipe import Recipe
+from cspine.training.core.overrides import parse_assignments, with_settings
+from cspine.training.slices.settings import Recipe
 from tests.evaluation.reports import report
 
 PLACE = Place(Path("out"), 1000)

@@ -12,7 +12,7 @@ from cspine.modelpack import TrainingData, load_package
 from cspine.modelpack.store import Samples
 from cspine.reading import read_study
 from cspine.runtime import Engine, open_session
-from cspine.training.export import check_parity
+from cspine.training.core.export import check_parity
 from tests.cli.conftest import TinyRun
 
 

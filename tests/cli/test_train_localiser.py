@@ -9,9 +9,9 @@ from cspine.cli import main
 from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
 from cspine.networks.loading import load_network
+from cspine.training.core.runs import open_run
 from cspine.training.localiser import export
 from cspine.training.localiser.export import TOLERANCES
-from cspine.training.runs import open_run
 from tests.cli.conftest import SETTINGS as SLICES
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack

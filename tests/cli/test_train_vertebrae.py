@@ -15,9 +15,9 @@ from cspine.cli.doctor import check_package
 from cspine.datasets import Case, SliceBox
 from cspine.evaluation import StudyScores
 from cspine.modelpack import OwnOverall, TrainingData, VertebraManifest, load_package
-from cspine.training.export import TOLERANCE
-from cspine.training.labels import BOX_BIT
-from cspine.training.stacks import Stack
+from cspine.training.core.export import TOLERANCE
+from cspine.training.slices.labels import BOX_BIT
+from cspine.training.slices.stacks import Stack
 from cspine.training.vertebrae import export
 from cspine.training.vertebrae.export import NARROW
 from tests.coded import coded_volume, shade_hu

@@ -14,9 +14,9 @@ from cspine.networks.settings import (
     UNetTransferSettings,
 )
 from cspine.specs import SliceSpec
-from cspine.training.batches import Batch, Sample, SliceBatches
-from cspine.training.recipe import FitSettings, Recipe, SamplingSettings
-from cspine.training.stacks import Stack
+from cspine.training.slices.batches import Batch, Sample, SliceBatches
+from cspine.training.slices.settings import FitSettings, Recipe, SamplingSettings
+from cspine.training.slices.stacks import Stack
 from tests.training.synthetic import stack
 
 SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(64, 64), neighbours=1, window_hu=(-200.0, 1300.0))

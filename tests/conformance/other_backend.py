@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cspine.training.backend import prepare_backend, seed_everything
-from cspine.training.batches import SliceBatches
-from cspine.training.fitting import compiled
+from cspine.training.core.backend import prepare_backend, seed_everything
+from cspine.training.slices.batches import SliceBatches
+from cspine.training.slices.fitting import compiled
 from tests.training.synthetic import SPEC, fold_data, recipe
 
 

@@ -31,11 +31,11 @@ from cspine.networks.loading import load_network
 from cspine.networks.settings import Learning
 from cspine.results import StudyStatus
 from cspine.runtime import Engine, open_session
-from cspine.training.conversion import write_ir
-from cspine.training.export import SERVED
-from cspine.training.fitting import compiled
-from cspine.training.recipe import Recipe
-from cspine.training.stages import enter_stage
+from cspine.training.core.conversion import write_ir
+from cspine.training.core.export import SERVED
+from cspine.training.slices.fitting import compiled
+from cspine.training.slices.settings import Recipe
+from cspine.training.slices.stages import enter_stage
 from tests.coded import coded_volume, study_of
 from tests.conformance.families import FAMILIES, SPEC, Family, batch
 

@@ -10,7 +10,7 @@ from cspine.networks.loading import load_network
 from cspine.networks.unet3d import UNet3D
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
-from cspine.training.losses import KnownDiceCrossentropy
+from cspine.training.core.losses import KnownDiceCrossentropy
 
 SPEC = VolumeSpec(spacing_mm=(2.5, 2.5, 2.5), size=(8, 16, 16), window_hu=(-300.0, 1300.0))
 ARGUMENTS: dict[str, Any] = {"input_shape": (8, 16, 16, 1), "widths": (4, 6, 8), "classes": 5, "seed": 7}

@@ -14,8 +14,8 @@ from cspine.networks.vertebra_mil import VertebraMIL
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.runtime import Engine, open_session
 from cspine.specs import VertebraSpec
-from cspine.training.conversion import write_ir
-from cspine.training.recipe import FitSettings
+from cspine.training.core.conversion import write_ir
+from cspine.training.slices.settings import FitSettings
 from cspine.training.vertebrae.export import SERVED
 from cspine.training.vertebrae.fitting import losses, weights
 

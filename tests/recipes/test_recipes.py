@@ -4,9 +4,9 @@ import pytest
 
 from cspine.errors import UsageError
 from cspine.recipes import describe_recipe, load_recipe, load_slice_recipe, recipe_names
-from cspine.training.overrides import settings
-from cspine.training.recipe import Target
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.core.overrides import settings
+from cspine.training.slices.settings import Target
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 FAMILIES = ["custom_cnn", "densenet121", "inception_resnet_v2", "inception_v3", "unet_transfer"]
 

@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from cspine.anatomy import CERVICAL
-from cspine.training.labels import BOX_BIT
-from cspine.training.stacks import Stack
+from cspine.training.slices.labels import BOX_BIT
+from cspine.training.slices.stacks import Stack
 
 ROOT_UID = "1.2.826.0.1.3680043."
 

@@ -9,11 +9,11 @@ from cspine.datasets import Case, SliceBox
 from cspine.geometry import Grid
 from cspine.networks.settings import CustomCNNSettings
 from cspine.specs import SliceSpec
-from cspine.training.batches import Sample
-from cspine.training.fitting import FoldData
-from cspine.training.labels import BOX_BIT
-from cspine.training.recipe import AugmentationSettings, FitSettings, Recipe, SamplingSettings
-from cspine.training.stacks import Stack
+from cspine.training.slices.batches import Sample
+from cspine.training.slices.fitting import FoldData
+from cspine.training.slices.labels import BOX_BIT
+from cspine.training.slices.settings import AugmentationSettings, FitSettings, Recipe, SamplingSettings
+from cspine.training.slices.stacks import Stack
 
 SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(32, 32), neighbours=1, window_hu=(-200.0, 1300.0))
 

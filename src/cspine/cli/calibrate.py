@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     from cspine.cli.examiners import examiner_of
-    from cspine.training.backend import prepare_backend
-    from cspine.training.calibration import calibrate
-    from cspine.training.runs import open_run
+    from cspine.training.core.backend import prepare_backend
+    from cspine.training.core.calibration import calibrate
+    from cspine.training.core.runs import open_run
 
     current = open_run(options.run_folder)
     examiner = examiner_of(current)

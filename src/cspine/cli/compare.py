@@ -57,8 +57,8 @@ def _probabilities(source: Path) -> "StudyScores":
         return StudyScores.from_csv(source / "scores.csv")
     if (source / "run.json").is_file():
         from cspine.cli.examiners import examiner_of
-        from cspine.training.judging import out_of_fold_probabilities
-        from cspine.training.runs import open_run
+        from cspine.training.core.evaluation import out_of_fold_probabilities
+        from cspine.training.core.runs import open_run
 
         run = open_run(source)
         return out_of_fold_probabilities(run, examiner_of(run).calibration)

@@ -16,7 +16,7 @@ from cspine.errors import UsageError
 
 if TYPE_CHECKING:
     from cspine.evaluation.report import Report
-    from cspine.training.judging import Judged
+    from cspine.training.core.evaluation import Judged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
     from cspine.cli.examiners import examiner_of
     from cspine.evaluation.page import to_html
     from cspine.evaluation.report import to_csv, to_json, to_table
-    from cspine.training.backend import prepare_backend
-    from cspine.training.judging import Judging, judge
-    from cspine.training.runs import open_run
+    from cspine.training.core.backend import prepare_backend
+    from cspine.training.core.evaluation import Judging, judge
+    from cspine.training.core.runs import open_run
     from cspine.training.vertebrae.crops import Finder
 
     if options.prevalence is not None and not 0 < options.prevalence < 1:

@@ -2,13 +2,13 @@
 
 from cspine.errors import UsageError
 from cspine.recipes import load_recipe, recipe_names
-from cspine.training.examining import SliceExaminer
-from cspine.training.overrides import with_settings
-from cspine.training.recipe import Recipe
-from cspine.training.runs import Run
+from cspine.training.core.family import SliceExaminer
+from cspine.training.core.overrides import with_settings
+from cspine.training.core.runs import Run
+from cspine.training.slices.settings import Recipe
 from cspine.training.vertebrae.crops import Finder
 from cspine.training.vertebrae.examining import VertebraExaminer
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 
 def examiner_of(run: Run, finder: Finder = Finder.LOCALISER) -> SliceExaminer | VertebraExaminer:

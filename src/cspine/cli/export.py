@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from cspine.cli.screen import Screen
 from cspine.errors import PackageError, UsageError
 from cspine.recipes import load_recipe
-from cspine.training.localiser.recipe import LocaliserRecipe
-from cspine.training.overrides import with_settings
-from cspine.training.recipe import Recipe
-from cspine.training.refiner.recipe import RefinerRecipe
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.core.overrides import with_settings
+from cspine.training.localiser.settings import LocaliserRecipe
+from cspine.training.refiner.settings import RefinerRecipe
+from cspine.training.slices.settings import Recipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 if TYPE_CHECKING:
     from cspine.modelpack import Figure
+    from cspine.training.core.runs import Run
     from cspine.training.localiser.export import Trained
-    from cspine.training.runs import Run
 
 _CHECKED = 30
 """Held-out studies, of seven crops each, on which the exported network must agree with the trained one."""
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from cspine.training.runs import open_run
+    from cspine.training.core.runs import open_run
 
     current = open_run(options.run_folder)
     recipe = load_recipe(current.facts.recipe)
@@ -83,9 +83,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argparse.Namespace) -> tuple[str, str]:
     from cspine.modelpack import TrainingData
-    from cspine.training.export import PackageRequest, export
-    from cspine.training.stacks import prepare
-    from cspine.training.usable import same_cases
+    from cspine.training.core.data import same_cases
+    from cspine.training.core.export import PackageRequest, export
+    from cspine.training.slices.stacks import prepare
     from cspine.training.vertebrae.crops import Cutting, Finder, prepare_crops
     from cspine.training.vertebrae.export import export_vertebrae
 
@@ -169,8 +169,8 @@ def _beyond_necks(run: "Run") -> str | None:
 
 
 def _refiner(folder: Path) -> "Trained":
+    from cspine.training.core.runs import open_run
     from cspine.training.refiner.export import fine_network
-    from cspine.training.runs import open_run
 
     run = open_run(folder)
     recipe = load_recipe(run.facts.recipe)

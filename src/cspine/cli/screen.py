@@ -5,13 +5,13 @@ import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from cspine.training.checkpoint import EpochRecord
+    from cspine.training.core.checkpoint import EpochRecord
 
 _EVERY_S = 0.2
 
 
 class Screen:
-    """A :class:`cspine.training.fitting.Reporter` that writes to stderr."""
+    """A :class:`cspine.training.slices.fitting.Reporter` that writes to stderr."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()

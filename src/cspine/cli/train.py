@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
 from cspine.recipes import load_recipe
-from cspine.training.localiser.recipe import LocaliserRecipe
-from cspine.training.overrides import parse_assignments, with_settings
-from cspine.training.recipe import Recipe
-from cspine.training.refiner.recipe import RefinerRecipe
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.core.overrides import parse_assignments, with_settings
+from cspine.training.localiser.settings import LocaliserRecipe
+from cspine.training.refiner.settings import RefinerRecipe
+from cspine.training.slices.settings import Recipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 if TYPE_CHECKING:
-    from cspine.training.runs import RunFacts
+    from cspine.training.core.runs import RunFacts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,8 +67,8 @@ def _train_on_studies(recipe: Recipe | VertebraRecipe, changes: dict[str, str], 
     if options.data is None:
         raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
     recipe = with_settings(recipe, changes)
-    from cspine.training.runs import open_run
-    from cspine.training.training import TrainingPlace, start_run, train
+    from cspine.training.core.runs import open_run
+    from cspine.training.slices.training import TrainingPlace, start_run, train
     from cspine.training.vertebrae.training import start_vertebrae, train_vertebrae
 
     place = TrainingPlace(options.data, options.out, _cache(options))
@@ -91,8 +91,8 @@ def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: 
     if options.data is None and options.fold != "0":
         raise UsageError(f"{recipe.name} without --data learns from necks that it makes, and holds nobody out; give no --fold.")
     recipe = with_settings(recipe, changes)
+    from cspine.training.core.runs import open_run
     from cspine.training.localiser.training import LocaliserPlace, start_localiser, train_localiser
-    from cspine.training.runs import open_run
 
     place = LocaliserPlace(options.out, _cache(options), options.data, options.jobs)
     if options.resume:
@@ -107,8 +107,8 @@ def _train_refiner(recipe: RefinerRecipe, changes: dict[str, str], options: argp
     if options.data is not None or options.fold != "0":
         raise UsageError(f"{recipe.name} learns from necks that it makes, and holds nobody out; give neither --data nor --fold.")
     recipe = with_settings(recipe, changes)
+    from cspine.training.core.runs import open_run
     from cspine.training.refiner.training import start_refiner, train_refiner
-    from cspine.training.runs import open_run
 
     if options.resume:
         recipe = with_settings(recipe, _as_started(open_run(options.out).facts, changes, options))

@@ -4,8 +4,8 @@ from importlib import import_module
 from pathlib import Path
 
 from cspine.errors import UsageError
-from cspine.training.overrides import AnyRecipe
-from cspine.training.recipe import Recipe
+from cspine.training.core.overrides import AnyRecipe
+from cspine.training.slices.settings import Recipe
 
 
 def recipe_names() -> tuple[str, ...]:

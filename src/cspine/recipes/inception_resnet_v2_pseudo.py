@@ -13,6 +13,6 @@ Data: any folder in the RSNA 2022 layout.
 from dataclasses import replace
 
 from cspine.recipes.inception_resnet_v2 import RECIPE as PARENT
-from cspine.training.recipe import MaskUse
+from cspine.training.slices.settings import MaskUse
 
 RECIPE = replace(PARENT, name="inception_resnet_v2_pseudo", labels=replace(PARENT.labels, masks=MaskUse.TAUGHT))

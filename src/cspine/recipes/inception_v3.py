@@ -11,7 +11,7 @@ Data: any folder in the RSNA 2022 layout.
 
 from cspine.networks.settings import BackboneName, TransferSettings
 from cspine.specs import SliceSpec
-from cspine.training.recipe import AugmentationSettings, FitSettings, Recipe, SamplingSettings
+from cspine.training.slices.settings import AugmentationSettings, FitSettings, Recipe, SamplingSettings
 
 NETWORK = TransferSettings(backbone=BackboneName.INCEPTION_V3)
 RECIPE = Recipe(

@@ -13,6 +13,6 @@ Data: any folder in the RSNA 2022 layout.
 from dataclasses import replace
 
 from cspine.recipes.inception_v3 import RECIPE as PARENT
-from cspine.training.recipe import MaskUse
+from cspine.training.slices.settings import MaskUse
 
 RECIPE = replace(PARENT, name="inception_v3_pseudo", labels=replace(PARENT.labels, masks=MaskUse.TAUGHT))

@@ -15,7 +15,7 @@ Data: any folder in the RSNA 2022 layout.
 from dataclasses import replace
 
 from cspine.recipes.custom_cnn import RECIPE as PARENT
-from cspine.training.recipe import Target
+from cspine.training.slices.settings import Target
 
 RECIPE = replace(
     PARENT,

@@ -13,8 +13,8 @@ Data: none; it makes its necks. Or any folder in the RSNA 2022 layout with masks
 
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.recipe import ChanceSettings, LocaliserRecipe, PoolSettings
-from cspine.training.recipe import FitSettings
+from cspine.training.localiser.settings import ChanceSettings, LocaliserRecipe, PoolSettings
+from cspine.training.slices.settings import FitSettings
 
 RECIPE = LocaliserRecipe(
     name="localiser",

@@ -12,9 +12,9 @@ Data: none; it makes its necks.
 
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import RefinerSpec
-from cspine.training.localiser.recipe import ChanceSettings
-from cspine.training.recipe import FitSettings
-from cspine.training.refiner.recipe import RefinerRecipe, StripSettings
+from cspine.training.localiser.settings import ChanceSettings
+from cspine.training.refiner.settings import RefinerRecipe, StripSettings
+from cspine.training.slices.settings import FitSettings
 
 RECIPE = RefinerRecipe(
     name="refiner",

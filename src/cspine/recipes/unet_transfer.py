@@ -12,7 +12,7 @@ Data: any folder in the RSNA 2022 layout.
 
 from cspine.networks.settings import BackboneName, UNetTransferSettings
 from cspine.specs import SliceSpec
-from cspine.training.recipe import AugmentationSettings, FitSettings, Recipe, SamplingSettings
+from cspine.training.slices.settings import AugmentationSettings, FitSettings, Recipe, SamplingSettings
 
 NETWORK = UNetTransferSettings(backbone=BackboneName.DENSENET121)
 RECIPE = Recipe(

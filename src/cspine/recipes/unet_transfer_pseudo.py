@@ -13,6 +13,6 @@ Data: any folder in the RSNA 2022 layout.
 from dataclasses import replace
 
 from cspine.recipes.unet_transfer import RECIPE as PARENT
-from cspine.training.recipe import MaskUse
+from cspine.training.slices.settings import MaskUse
 
 RECIPE = replace(PARENT, name="unet_transfer_pseudo", labels=replace(PARENT.labels, masks=MaskUse.TAUGHT))

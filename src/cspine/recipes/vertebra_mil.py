@@ -13,8 +13,8 @@ Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or wher
 
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
-from cspine.training.recipe import FitSettings
-from cspine.training.vertebrae.recipe import HeadSettings, PatchSettings, VertebraRecipe
+from cspine.training.slices.settings import FitSettings
+from cspine.training.vertebrae.settings import HeadSettings, PatchSettings, VertebraRecipe
 
 RECIPE = VertebraRecipe(
     name="vertebra_mil",

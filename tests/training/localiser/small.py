@@ -2,8 +2,8 @@
 
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.recipe import ChanceSettings, LocaliserRecipe, PoolSettings
-from cspine.training.recipe import FitSettings
+from cspine.training.localiser.settings import ChanceSettings, LocaliserRecipe, PoolSettings
+from cspine.training.slices.settings import FitSettings
 
 SPEC = VolumeSpec(spacing_mm=(8.0, 8.0, 8.0), size=(16, 16, 16), window_hu=(-300.0, 1300.0))
 RECIPE = LocaliserRecipe(

@@ -7,13 +7,13 @@ import pytest
 
 from cspine.errors import TrainingError
 from cspine.networks.loading import load_network
-from cspine.training.fitting import BEST, CHECKPOINT, LOG
 from cspine.training.localiser.batches import Sources, fixed_windows
 from cspine.training.localiser.fitting import fit_localiser
-from cspine.training.localiser.judging import judge_windows
 from cspine.training.localiser.known import UNKNOWN_CLASS, UNNAMED_CLASS
 from cspine.training.localiser.pool import Part, make_pool
-from cspine.training.localiser.recipe import LocaliserRecipe
+from cspine.training.localiser.scoring import judge_windows
+from cspine.training.localiser.settings import LocaliserRecipe
+from cspine.training.slices.fitting import BEST, CHECKPOINT, LOG
 from tests.training.localiser.small import RECIPE, SPEC
 from tests.training.synthetic import Doomed, KilledError, Silent
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cspine.training.core.losses import KnownDiceCrossentropy
 from cspine.training.localiser.known import UNKNOWN_CLASS, UNNAMED_CLASS, targets_of
 from cspine.training.localiser.losses import VoxelDiceCrossentropy
-from cspine.training.losses import KnownDiceCrossentropy
 
 SHAPE = (2, 3, 4, 5)
 

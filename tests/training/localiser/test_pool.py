@@ -6,7 +6,7 @@ import pytest
 
 from cspine.errors import OutputError, TrainingError, UsageError
 from cspine.training.localiser.pool import Part, classes_of, draw_pool_image, make_pool, read_pool_image
-from cspine.training.localiser.recipe import PoolSettings
+from cspine.training.localiser.settings import PoolSettings
 from tests.training.localiser.small import RECIPE, SPEC
 
 

@@ -2,9 +2,9 @@
 
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import RefinerSpec
-from cspine.training.localiser.recipe import ChanceSettings
-from cspine.training.recipe import FitSettings
-from cspine.training.refiner.recipe import RefinerRecipe, StripSettings
+from cspine.training.localiser.settings import ChanceSettings
+from cspine.training.refiner.settings import RefinerRecipe, StripSettings
+from cspine.training.slices.settings import FitSettings
 
 SPEC = RefinerSpec(spacing_mm=(4.0, 4.0, 4.0), size=(16, 16, 24), window_hu=(-300.0, 1300.0), guide_step=1)
 RECIPE = RefinerRecipe(

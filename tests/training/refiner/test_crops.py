@@ -8,8 +8,8 @@ import pytest
 from cspine.errors import UsageError
 from cspine.training.localiser.pool import Part, PoolImage, fill_pool
 from cspine.training.refiner.crops import crop_of, draw_sample, fixed_crops, targets_of
-from cspine.training.refiner.recipe import GuideSettings, StripSettings
-from cspine.training.refiner.strips import draw_strip
+from cspine.training.refiner.pool import draw_strip
+from cspine.training.refiner.settings import GuideSettings, StripSettings
 from tests.training.refiner.small import RECIPE, SPEC
 
 

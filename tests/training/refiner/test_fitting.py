@@ -8,12 +8,12 @@ import pytest
 
 from cspine.errors import TrainingError
 from cspine.networks.loading import load_network
-from cspine.training.fitting import BEST, CHECKPOINT, LOG
 from cspine.training.localiser.pool import Part, fill_pool
 from cspine.training.refiner.fitting import RefinerRecord, fit_refiner
-from cspine.training.refiner.judging import judge_crops
-from cspine.training.refiner.recipe import RefinerRecipe
-from cspine.training.refiner.strips import draw_strip
+from cspine.training.refiner.pool import draw_strip
+from cspine.training.refiner.scoring import judge_crops
+from cspine.training.refiner.settings import RefinerRecipe
+from cspine.training.slices.fitting import BEST, CHECKPOINT, LOG
 from tests.training.refiner.small import RECIPE, SPEC
 from tests.training.synthetic import Doomed, KilledError, Silent
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cspine.specs import RefinerSpec
 from cspine.training.refiner.guides import GuideChance, Swap, apply_guide, draw_guide
-from cspine.training.refiner.recipe import GuideSettings
+from cspine.training.refiner.settings import GuideSettings
 
 SPEC = RefinerSpec(spacing_mm=(1.25, 1.25, 1.25), size=(48, 48, 48), window_hu=(-300.0, 1300.0))
 BACK, UP = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])

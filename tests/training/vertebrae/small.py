@@ -8,10 +8,10 @@ import numpy as np
 from cspine.datasets import Case, SliceBox
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
-from cspine.training.labels import BOX_BIT
-from cspine.training.recipe import FitSettings
+from cspine.training.slices.labels import BOX_BIT
+from cspine.training.slices.settings import FitSettings
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.recipe import CropChance, CropSettings, HeadSettings, PatchSettings, VertebraRecipe
+from cspine.training.vertebrae.settings import CropChance, CropSettings, HeadSettings, PatchSettings, VertebraRecipe
 
 SPEC = VertebraSpec(
     spacing_mm=(2.0, 2.0, 2.0), depth=8, size=(32, 32), slices=4, neighbours=1, window_hu=(-200.0, 1300.0), mask_blur_mm=0.0

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
-from cspine.training.recipe import BoxUse, CrackUse
+from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN
+from cspine.training.slices.settings import BoxUse, CrackUse
 from cspine.training.vertebrae.batches import (
     StudyChance,
     VertebraBatches,
@@ -19,7 +19,7 @@ from cspine.training.vertebrae.batches import (
     unchanged,
 )
 from cspine.training.vertebrae.coarse import Voxels
-from cspine.training.vertebrae.recipe import CropChance, VertebraLabels, VertebraRecipe
+from cspine.training.vertebrae.settings import CropChance, VertebraLabels, VertebraRecipe
 from tests.training.vertebrae.small import BONE, BREAK, RECIPE, SPEC, STILL, study
 
 MOVED = replace(STILL, shift_mm=5.0, height=0.2, flip=0.5)

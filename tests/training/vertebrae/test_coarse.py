@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
-from cspine.training.vertebrae.recipe import CropChance
+from cspine.training.vertebrae.settings import CropChance
 
 SPACING = (1.0, 0.5, 0.5)
 FROM_THE_EDGE = (0.0, 0.0, 0.0)

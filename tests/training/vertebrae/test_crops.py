@@ -18,9 +18,9 @@ from cspine.phantoms.writing import write_labels
 from cspine.reading import read_study
 from cspine.results import Box, LevelStatus
 from cspine.study import Study
-from cspine.training.labels import BOX_BIT, CRACK_BIT
-from cspine.training.recipe import SplitSettings
-from cspine.training.training import TrainingPlace
+from cspine.training.slices.labels import BOX_BIT, CRACK_BIT
+from cspine.training.slices.settings import SplitSettings
+from cspine.training.slices.training import TrainingPlace
 from cspine.training.vertebrae import crops, training
 from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
 from cspine.training.vertebrae.patch_fitting import VertebraFold

@@ -8,7 +8,7 @@ import pytest
 
 from cspine.errors import TrainingError
 from cspine.networks.loading import load_network
-from cspine.training.fitting import BEST, CHECKPOINT, HELD_OUT, LOG
+from cspine.training.slices.fitting import BEST, CHECKPOINT, HELD_OUT, LOG
 from cspine.training.vertebrae.fitting import HEADS, PATCHES, VertebraRecord, fit_vertebrae
 from cspine.training.vertebrae.patch_fitting import VertebraFold
 from cspine.training.vertebrae.prediction import all_views, scores_of

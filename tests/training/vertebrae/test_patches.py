@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cspine.errors import UsageError
-from cspine.training.labels import BOX_BIT
+from cspine.training.slices.labels import BOX_BIT
 from cspine.training.vertebrae.patches import PatchBatches, draw_patch, find_places, fixed_patches
-from cspine.training.vertebrae.recipe import HeadSettings, PatchSettings
+from cspine.training.vertebrae.settings import HeadSettings, PatchSettings
 from tests.training.vertebrae.small import BONE, BREAK, RECIPE, STILL, study
 
 STUDIES = [study(0, 2), study(1), study(2, 4, boxes=False)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
+from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN
 from cspine.training.vertebrae.targets import where_broken
 
 

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.training.localiser.chance import apply_chance, draw_chance
+from cspine.training.localiser.augmentation import apply_chance, draw_chance
 from cspine.training.localiser.known import targets_of
 from cspine.training.localiser.pool import PoolImage, read_pool_image
-from cspine.training.localiser.recipe import ChanceSettings, LocaliserRecipe
-from cspine.training.refiner.recipe import RefinerRecipe
+from cspine.training.localiser.settings import ChanceSettings, LocaliserRecipe
+from cspine.training.refiner.settings import RefinerRecipe
 
 Windows = list[tuple[NDArray[np.float32], NDArray[np.uint8]]]
 """Windows ``(z, y, x)`` and their classes."""

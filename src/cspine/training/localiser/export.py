@@ -25,14 +25,14 @@ from cspine.modelpack import (
 from cspine.networks.loading import load_network
 from cspine.networks.unet3d import of_any_window
 from cspine.specs import RefinerSpec, VolumeSpec
-from cspine.training.conversion import write_ir
-from cspine.training.export import check_parity, difference
-from cspine.training.fitting import BEST
+from cspine.training.core.conversion import write_ir
+from cspine.training.core.export import check_parity, difference
+from cspine.training.core.runs import Run
+from cspine.training.localiser.augmentation import apply_chance, draw_chance
 from cspine.training.localiser.card import localiser_card
-from cspine.training.localiser.chance import apply_chance, draw_chance
 from cspine.training.localiser.pool import Part, draw_pool_image
-from cspine.training.localiser.recipe import LocaliserRecipe
-from cspine.training.runs import Run
+from cspine.training.localiser.settings import LocaliserRecipe
+from cspine.training.slices.fitting import BEST
 
 INTENDED_USE = (
     "Research on finding and naming the cervical vertebrae C1 to C7 on CT. Not a medical device, not for diagnosis, not for any "

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine.training.epochs import Lesson, fit_epochs
-from cspine.training.fitting import Reporter
+from cspine.training.core.initial_weights import begin_with
+from cspine.training.core.loop import Lesson, fit_epochs
 from cspine.training.localiser.batches import Sources, WindowBatches, Windows, draw_sample
-from cspine.training.localiser.judging import judge_windows
 from cspine.training.localiser.losses import VoxelDiceCrossentropy
-from cspine.training.localiser.recipe import LocaliserRecipe
-from cspine.training.starting import begin_with
+from cspine.training.localiser.scoring import judge_windows
+from cspine.training.localiser.settings import LocaliserRecipe
+from cspine.training.slices.fitting import Reporter
 
 
 @dataclass(frozen=True, slots=True)

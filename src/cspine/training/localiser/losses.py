@@ -13,7 +13,7 @@ _SMALLEST = 1e-6
 
 @keras.saving.register_keras_serializable(package="cspine")
 class VoxelDiceCrossentropy(keras.losses.Loss):
-    """As :class:`cspine.training.losses.KnownDiceCrossentropy`, where voxels of one window may be known, half known and unknown.
+    """As :class:`cspine.training.core.losses.KnownDiceCrossentropy`, whose voxels may be known, half known and unknown.
 
     A voxel that is known to be none of C1..C7 costs what the probabilities of the classes left to it lack of 1 (a marginal
     likelihood: Fidon et al., 2021), and counts in the Dice of C1..C7 as a place where they are not. An unknown one costs nothing.

@@ -19,7 +19,7 @@ from cspine.geometry import Grid
 from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, draw_neck, render
 from cspine.phantoms.workers import workers
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VolumeSpec
-from cspine.training.localiser.recipe import PoolSettings
+from cspine.training.localiser.settings import PoolSettings
 
 _HELD_OUT_SEED = 1 << 20
 _BENT = replace(BEYOND_LIFE, warp_mm=1.6)

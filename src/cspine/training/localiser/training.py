@@ -10,17 +10,17 @@ from pathlib import Path
 from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.modelpack import load_localiser
-from cspine.training.backend import software
-from cspine.training.beginning import begin_run
-from cspine.training.fitting import Reporter
+from cspine.training.core.backend import software
+from cspine.training.core.beginning import begin_run
+from cspine.training.core.data import same_cases, usable_masks
+from cspine.training.core.overrides import settings
+from cspine.training.core.runs import Run, RunFacts, create_run, open_run
 from cspine.training.localiser.batches import Sources, fixed_windows
 from cspine.training.localiser.fitting import fit_localiser
-from cspine.training.localiser.masked import masked_images, patient_windows
+from cspine.training.localiser.masks import masked_images, patient_windows
 from cspine.training.localiser.pool import Part, PoolImage, make_pool
-from cspine.training.localiser.recipe import LocaliserRecipe
-from cspine.training.overrides import settings
-from cspine.training.runs import Run, RunFacts, create_run, open_run
-from cspine.training.usable import same_cases, usable_masks
+from cspine.training.localiser.settings import LocaliserRecipe
+from cspine.training.slices.fitting import Reporter
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from scipy import ndimage
 from cspine.anatomy import CERVICAL, Level
 from cspine.imaging.crops import guided
 from cspine.specs import RefinerSpec
+from cspine.training.localiser.augmentation import apply_chance, draw_chance
 from cspine.training.localiser.batches import Windows
-from cspine.training.localiser.chance import apply_chance, draw_chance
 from cspine.training.localiser.pool import PoolImage, read_pool_image
 from cspine.training.refiner.guides import apply_guide, draw_guide
-from cspine.training.refiner.recipe import RefinerRecipe
+from cspine.training.refiner.settings import RefinerRecipe
 
 _NOTHING, _THIS, _OTHER_BONE = range(3)
 _LEAST_ML = 0.78

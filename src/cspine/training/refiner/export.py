@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.training.core.runs import Run
 from cspine.training.localiser.export import Trained
 from cspine.training.localiser.pool import Part
 from cspine.training.refiner.crops import crop_of
-from cspine.training.refiner.recipe import RefinerRecipe
-from cspine.training.refiner.strips import draw_strip
-from cspine.training.runs import Run
+from cspine.training.refiner.pool import draw_strip
+from cspine.training.refiner.settings import RefinerRecipe
 
 _CROPS = 2
 

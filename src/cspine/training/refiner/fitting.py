@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cspine.training.epochs import Lesson, fit_epochs
-from cspine.training.fitting import Reporter
+from cspine.training.core.initial_weights import begin_with
+from cspine.training.core.loop import Lesson, fit_epochs
+from cspine.training.core.losses import KnownDiceCrossentropy
 from cspine.training.localiser.batches import WindowBatches
-from cspine.training.losses import KnownDiceCrossentropy
 from cspine.training.refiner.crops import draw_sample, fixed_crops
-from cspine.training.refiner.judging import judge_crops
-from cspine.training.refiner.recipe import RefinerRecipe
-from cspine.training.starting import begin_with
+from cspine.training.refiner.scoring import judge_crops
+from cspine.training.refiner.settings import RefinerRecipe
+from cspine.training.slices.fitting import Reporter
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from cspine.anatomy import BACKGROUND, Level
 from cspine.specs import RefinerSpec
-from cspine.training.bending import stretched
-from cspine.training.refiner.recipe import GuideSettings
+from cspine.training.core.elastic import stretched
+from cspine.training.refiner.settings import GuideSettings
 
 _LATTICE = (4, 5, 5)
 _SOFT, _GRAIN = 0.7, 2.0

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from cspine.modelpack import load_localiser
-from cspine.training.backend import software
-from cspine.training.fitting import Reporter
+from cspine.training.core.backend import software
+from cspine.training.core.overrides import settings
+from cspine.training.core.runs import Run, RunFacts, create_run, open_run
 from cspine.training.localiser.pool import Part, fill_pool
-from cspine.training.overrides import settings
 from cspine.training.refiner.fitting import fit_refiner
-from cspine.training.refiner.recipe import RefinerRecipe
-from cspine.training.refiner.strips import draw_strip
-from cspine.training.runs import Run, RunFacts, create_run, open_run
+from cspine.training.refiner.pool import draw_strip
+from cspine.training.refiner.settings import RefinerRecipe
+from cspine.training.slices.fitting import Reporter
 
 _NETWORK = 0
 """A refiner has one network: what it learns from is made, so nothing is held out in folds."""

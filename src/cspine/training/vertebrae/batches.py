@@ -11,12 +11,12 @@ from scipy import ndimage
 from cspine.anatomy import CERVICAL
 from cspine.imaging.vertebrae import STEPS, judged_slices, smooth_mask, vertebra_input
 from cspine.specs import FRACTURE_CELL, MASK_STEP
-from cspine.training.labels import BOX_BIT, CRACK_BIT, UNKNOWN
-from cspine.training.recipe import BoxUse, CrackUse
-from cspine.training.stacks import crack_mask
+from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN
+from cspine.training.slices.settings import BoxUse, CrackUse
+from cspine.training.slices.stacks import crack_mask
 from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.recipe import CropChance, VertebraRecipe
+from cspine.training.vertebrae.settings import CropChance, VertebraRecipe
 from cspine.training.vertebrae.targets import VertebraTargets, where_broken
 
 Targets = dict[str, NDArray[np.float32]]

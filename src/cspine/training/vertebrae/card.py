@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from cspine.modelpack import TrainingData, VertebraManifest
 from cspine.results import DISCLAIMER
-from cspine.training.card import PATIENTS, PHANTOMS, threshold_row
-from cspine.training.export import TOLERANCE
+from cspine.training.core.card import PATIENTS, PHANTOMS, threshold_row
+from cspine.training.core.export import TOLERANCE
 
 _VIEWS = {1: "as it is", 2: "as it is, and mirrored on the next slices"}
 

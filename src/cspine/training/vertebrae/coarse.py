@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.training.vertebrae.recipe import CropChance
+from cspine.training.vertebrae.settings import CropChance
 
 _ACROSS = 0.7
 """How often slices lie across the spine; else they lie along it, from side to side or from front to back."""

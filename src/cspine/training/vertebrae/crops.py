@@ -24,9 +24,9 @@ from cspine.reading import read_study
 from cspine.results import LevelStatus
 from cspine.specs import VertebraSpec
 from cspine.study import Study
-from cspine.training.labels import BOX_BIT, CRACK_BIT
-from cspine.training.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_marks, refuse_wrong_marks
-from cspine.training.vertebrae.recipe import CropSettings
+from cspine.training.slices.labels import BOX_BIT, CRACK_BIT
+from cspine.training.slices.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_marks, refuse_wrong_marks
+from cspine.training.vertebrae.settings import CropSettings
 from cspine.volume import LabelMap, Volume
 
 _FORMAT = 4
@@ -53,8 +53,8 @@ class StudyCrops:
     Attributes:
         case: The study.
         grey: The picture in 256 steps, ``(7, depth, rows, columns)``; read from disk as it is needed.
-        marks: Level of each pixel, plus :data:`cspine.training.labels.BOX_BIT` in a box and
-            :data:`cspine.training.labels.CRACK_BIT` on a known fracture, on the larger pixels of masks,
+        marks: Level of each pixel, plus :data:`cspine.training.slices.labels.BOX_BIT` in a box and
+            :data:`cspine.training.slices.labels.CRACK_BIT` on a known fracture, on the larger pixels of masks,
             ``(7, depth, rows / 2, columns / 2)``.
         heights_mm: Of the vertebrae; 0 of those that are not in the scan, ``(7,)``.
         learnable: Whether enough of a vertebra is in view to learn its label, ``(7,)``.

@@ -16,19 +16,19 @@ from cspine.modelpack import Calibration, OwnOverall
 from cspine.modelpack.views import Views
 from cspine.networks.loading import load_network
 from cspine.specs import VertebraSpec
-from cspine.training.examining import Examined
-from cspine.training.fitting import Reporter
+from cspine.training.core.family import Examined
+from cspine.training.slices.fitting import Reporter
 from cspine.training.vertebrae.batches import Targets, fracture_bit, study_input, unchanged
 from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
 from cspine.training.vertebrae.prediction import scores_of, views_by
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 _EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
 class VertebraExaminer:
-    """An :class:`cspine.training.examining.Examiner`.
+    """An :class:`cspine.training.core.family.Examiner`.
 
     Attributes:
         recipe: What the networks were trained with.
@@ -44,7 +44,7 @@ class VertebraExaminer:
         return OwnOverall
 
     def examine(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, places: bool) -> Examined:
-        """See :class:`cspine.training.examining.Examiner`."""
+        """See :class:`cspine.training.core.family.Examiner`."""
         model = load_network(network)
         studies = prepare_crops(cases, Cutting(self.recipe.input, self.recipe.crops, self.finder), cache, reporter.say)
         seen, looked = [], []

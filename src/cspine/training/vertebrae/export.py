@@ -22,16 +22,16 @@ from cspine.modelpack import (
     write_package,
 )
 from cspine.networks.loading import load_network
-from cspine.training.calibration import held_out_scores
-from cspine.training.export import PackageRequest, check_parity, difference, exported, facts_of, fit_to
-from cspine.training.fitting import BEST
-from cspine.training.runs import Run
+from cspine.training.core.calibration import held_out_scores
+from cspine.training.core.export import PackageRequest, check_parity, difference, exported, facts_of, fit_to
+from cspine.training.core.runs import Run
+from cspine.training.slices.fitting import BEST
 from cspine.training.vertebrae.batches import StudyChance, study_input, unchanged
 from cspine.training.vertebrae.card import Agreement, vertebra_card
 from cspine.training.vertebrae.coarse import draw_voxels
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.prediction import VIEWS
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 SERVED = ("overall", "fracture", "fracture_map", "attention")
 """Outputs that a package has."""

@@ -12,15 +12,15 @@ import numpy as np
 from cspine.errors import TrainingError
 from cspine.evaluation.metrics import auroc, mean_level_auroc
 from cspine.networks.loading import load_network
-from cspine.training.epochs import Lesson, fit_epochs
-from cspine.training.fitting import BEST, HELD_OUT, Reporter, write_whole
-from cspine.training.losses import KnownBinaryCrossentropy
-from cspine.training.recipe import FitSettings
+from cspine.training.core.loop import Lesson, fit_epochs
+from cspine.training.core.losses import KnownBinaryCrossentropy
+from cspine.training.slices.fitting import BEST, HELD_OUT, Reporter, write_whole
+from cspine.training.slices.settings import FitSettings
 from cspine.training.vertebrae.batches import VertebraBatches
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.patch_fitting import VertebraFold, learn_patches
 from cspine.training.vertebrae.prediction import all_views, scores_of
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 PATCHES, HEADS = "patches", "heads"
 """Folders, in that of the fold, of the first and the second part of training."""

@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from cspine.evaluation.metrics import auroc
-from cspine.training.epochs import Lesson, fit_epochs
-from cspine.training.fitting import BEST, Reporter
-from cspine.training.losses import KnownBinaryCrossentropy
-from cspine.training.recipe import FitSettings
+from cspine.training.core.loop import Lesson, fit_epochs
+from cspine.training.core.losses import KnownBinaryCrossentropy
+from cspine.training.slices.fitting import BEST, Reporter
+from cspine.training.slices.settings import FitSettings
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.patches import PatchBatches, Patches, find_places, fixed_patches
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 _AT_ONCE = 50
 
@@ -96,7 +96,7 @@ def learn_patches(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """See :class:`cspine.training.epochs.Paced`."""
+    """See :class:`cspine.training.core.loop.Paced`."""
 
     name: str
     batches: int

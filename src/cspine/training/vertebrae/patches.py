@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from cspine.imaging.vertebrae import STEPS, smooth_mask
 from cspine.specs import MASK_STEP
-from cspine.training.labels import BOX_BIT
+from cspine.training.slices.labels import BOX_BIT
 from cspine.training.vertebrae.batches import fracture_bit
 from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 from cspine.training.vertebrae.targets import where_broken
 
 _NOISY = 0.5

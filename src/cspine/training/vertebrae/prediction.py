@@ -10,7 +10,7 @@ from cspine.evaluation import StudyScores
 from cspine.modelpack.views import Views, from_views, views_of
 from cspine.training.vertebrae.batches import study_input, unchanged
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 VIEWS = 2
 """How often a study is judged."""

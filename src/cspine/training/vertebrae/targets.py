@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.specs import FRACTURE_CELL, MASK_STEP
-from cspine.training.labels import BOX_BIT, UNKNOWN
+from cspine.training.slices.labels import BOX_BIT, UNKNOWN
 
 _FEWEST_PIXELS = 3
 """Fewer pixels of a mask on a fracture than these are none to be seen in a slice."""
@@ -20,7 +20,7 @@ class VertebraTargets:
     """What slices of a vertebra show.
 
     Attributes:
-        slices: 0, 1 or :data:`cspine.training.labels.UNKNOWN`, ``(slices,)``.
+        slices: 0, 1 or :data:`cspine.training.slices.labels.UNKNOWN`, ``(slices,)``.
         cells: The same of each cell, ``(slices, rows / 8, columns / 8)``.
         missed: Whether it is broken, and all of that lies outside what is cut: its label is not what these slices show.
     """

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from cspine.datasets import Case
-from cspine.training.beginning import begin_run
-from cspine.training.fitting import Reporter
-from cspine.training.runs import Run
-from cspine.training.training import TrainingPlace, check_folds
-from cspine.training.usable import same_cases, usable
+from cspine.training.core.beginning import begin_run
+from cspine.training.core.data import same_cases, usable
+from cspine.training.core.runs import Run
+from cspine.training.slices.fitting import Reporter
+from cspine.training.slices.training import TrainingPlace, check_folds
 from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
 from cspine.training.vertebrae.fitting import fit_vertebrae
 from cspine.training.vertebrae.patch_fitting import VertebraFold
-from cspine.training.vertebrae.recipe import VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 
 def start_vertebrae(recipe: VertebraRecipe, place: TrainingPlace, reporter: Reporter, *, skip_broken: bool = False) -> Run:

@@ -1,0 +1,1 @@
+"""What every family of networks shares: one loop, one run folder, one checkpoint, one export."""

@@ -1,0 +1,1 @@
+"""Masks for studies that have none, from a network that was trained before: the teacher."""

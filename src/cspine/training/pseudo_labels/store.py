@@ -1,0 +1,94 @@
+"""What a teacher says of a study without a mask, kept on disk: the levels of its pixels, or why nobody may learn from them."""
+
+import hashlib
+import json
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.errors import OutputError
+from cspine.results import Reason
+from cspine.training.slices.stacks import Stack
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marking:
+    """What a teacher says of a study.
+
+    Attributes:
+        levels: Level of each pixel, ``(n, rows, columns)``.
+        doubts: Why the levels must not be learnt from; nothing if they may.
+    """
+
+    levels: NDArray[np.uint8] = field(repr=False)
+    doubts: tuple[Reason, ...] = ()
+
+
+class Marker(Protocol):
+    """Marks the levels in studies."""
+
+    @property
+    def name(self) -> str:
+        """A digest of all that its marks follow from, but for the study."""
+        ...
+
+    def mark(self, stack: Stack) -> Marking:
+        """Marks a study.
+
+        Raises:
+            InputError: It cannot be read, or a network does not do what it should.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marked:
+    """A study that a teacher has seen.
+
+    Attributes:
+        stack: With a mask, if there is nothing against it; otherwise as it was.
+        doubts: What is against it.
+    """
+
+    stack: Stack
+    doubts: tuple[Reason, ...]
+
+
+def marked(stack: Stack, marker: Marker, folder: Path) -> Marked:
+    """A study with the marks of a teacher, from ``folder`` where it was marked before.
+
+    Raises:
+        OutputError: ``folder`` cannot be written.
+        InputError: As :meth:`Marker.mark`.
+    """
+    seen = hashlib.sha256(np.ascontiguousarray(stack.hu).tobytes())
+    seen.update(np.ascontiguousarray(stack.marks).tobytes())
+    home = folder / marker.name[:16]
+    path = home / f"{seen.hexdigest()[:32]}.npy"
+    refused = path.with_suffix(".json")
+    if not path.exists() and not refused.exists():
+        _keep(marker.mark(stack), stack, path, refused)
+    if refused.exists():
+        return Marked(stack, tuple(Reason(**doubt) for doubt in json.loads(refused.read_text(encoding="utf-8"))))
+    return Marked(replace(stack, case=replace(stack.case, mask=path), marks=np.load(path, mmap_mode="r")), ())
+
+
+def _keep(found: Marking, stack: Stack, path: Path, refused: Path) -> None:
+    partial = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npy")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if found.doubts:
+            partial.write_text(json.dumps([asdict(doubt) for doubt in found.doubts]), encoding="utf-8")
+            partial.replace(refused)
+        else:
+            np.save(partial, stack.marks | found.levels)
+            partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"Masks of a teacher need a folder that can be written. {path.parent}: {error.strerror}.") from error
+    finally:
+        if partial.exists():
+            partial.unlink()

@@ -1,0 +1,169 @@
+"""Studies as a slice network sees them, prepared once and kept on disk."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.datasets import Case, box_in_world, load_mask, read_mask
+from cspine.datasets.cache import Cache
+from cspine.datasets.checking import check_marks
+from cspine.errors import DatasetError, OutputError
+from cspine.geometry import Grid
+from cspine.imaging import sample
+from cspine.imaging.slices import network_input, slice_grid
+from cspine.reading import read_study
+from cspine.specs import SliceSpec
+from cspine.study import Study
+from cspine.training.slices.labels import BOX_BIT, CRACK_BIT
+from cspine.volume import LabelMap, Volume
+
+try:
+    import resource as _resource
+except ImportError:  # Windows, where mapped files are not counted
+    _system: ModuleType | None = None
+else:
+    _system = _resource
+
+_FORMAT = 3
+
+LIMIT_BYTES = 200 << 30
+"""What a cache of training may hold: the 2019 studies of the RSNA data take 50 GiB with the slices of our recipes."""
+
+_FILES_OF_A_STACK = 3
+"""Its picture, its marks, and those of a teacher."""
+
+_OTHER_FILES = 128
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """One study on its slice grid.
+
+    Attributes:
+        case: The study.
+        hu: Hounsfield units, rounded, ``(n, rows, columns)``; read from disk as they are needed.
+        marks: Level of each pixel, plus :data:`cspine.training.slices.labels.BOX_BIT` in a box and
+            :data:`cspine.training.slices.labels.CRACK_BIT` on a known fracture, ``(n, rows, columns)``.
+        grid: Where the voxels lie.
+    """
+
+    case: Case
+    hu: NDArray[np.int16] = field(repr=False)
+    marks: NDArray[np.uint8] = field(repr=False)
+    grid: Grid = field(repr=False)
+
+    def input(self, spec: SliceSpec, first: int, last: int) -> NDArray[np.float32]:
+        """Slices from ``first`` up to ``last``, as the network takes them, ``(last - first, rows, columns, channels)``."""
+        low, high = max(first - spec.neighbours, 0), min(last + spec.neighbours, len(self.hu))
+        shape = (high - low, *self.grid.shape[1:])
+        part = Volume(self.hu[low:high].astype(np.float32), self.grid.part((low, 0, 0), shape))
+        return network_input(part, spec, range(first - low, last - low))
+
+
+def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[[str], None] = logger.info) -> list[Stack]:
+    """The stacks of some studies, from ``cache`` where they were prepared before.
+
+    Raises:
+        InputError: A study, mask or box cannot be read, or a mask or box does not fit its images.
+        OutputError: ``cache`` cannot be written, or is too small for all; or so many files may not be open.
+    """
+    kept, given, stacks = Cache(cache, LIMIT_BYTES), list(cases), []
+    let_be_open(_FILES_OF_A_STACK * len(given))
+    for number, case in enumerate(given, 1):
+        tell(f"preparing study {number} of {len(given)}")
+        stacks.append(_stack(case, spec, kept))
+        needed = len(given) * sum(stack.hu.nbytes + stack.marks.nbytes for stack in stacks) // number
+        if needed > LIMIT_BYTES:
+            raise OutputError(
+                f"{len(given)} prepared studies need {needed / 2**30:.0f} GiB. A cache holds {LIMIT_BYTES / 2**30:.0f} GiB; "
+                "set a smaller input.size or a larger input.spacing_mm."
+            )
+    return stacks
+
+
+def let_be_open(files: int) -> None:
+    """Lets this process hold so many files: a mapped array holds its own, and many systems grant 256 or 1024 until they are asked.
+
+    Raises:
+        OutputError: They may not be granted.
+    """
+    if _system is None:
+        return
+    needed, limits = files + _OTHER_FILES, _system.RLIMIT_NOFILE
+    granted, most = _system.getrlimit(limits)
+    if granted == _system.RLIM_INFINITY or granted >= needed:
+        return
+    try:
+        _system.setrlimit(limits, (needed, most))
+    except (ValueError, OSError) as error:
+        raise OutputError(
+            f"Prepared studies need {needed} open files. This system grants {most}; raise `ulimit -Hn` or train on fewer studies."
+        ) from error
+
+
+def _stack(case: Case, spec: SliceSpec, cache: Cache) -> Stack:
+    images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
+    source = cache.content([*images, *(path for path in (case.mask, crack_mask(case)) if path is not None)])
+    made = {"format": _FORMAT, "slices": asdict(spec), "boxes": [asdict(box) for box in case.boxes]}
+    found = cache.arrays(source, made, lambda: _prepared(case, spec))
+    return Stack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
+
+
+def level_marks(mask: LabelMap) -> NDArray[np.uint8]:
+    """Level of each pixel of a mask on slices, whoever made it; vertebrae far below the neck are background."""
+    return np.where(mask.labels < BOX_BIT, mask.labels, 0).astype(np.uint8)
+
+
+def crack_mask(case: Case) -> Path | None:
+    """The file of a phantom that tells where it is fractured; ``None`` for a patient."""
+    path = case.truth / "fractures.nii.gz" if case.truth is not None else None
+    return path if path is not None and path.is_file() else None
+
+
+def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
+    study = read_study(case.images)
+    refuse_wrong_marks(case, study)
+    grid = slice_grid(study.volume, spec)
+    hu = np.clip(np.rint(sample(study.volume, grid).hu), -32768, 32767).astype(np.int16)
+    marks = np.zeros(grid.shape, dtype=np.uint8)
+    if case.mask is not None:
+        marks[:] = level_marks(read_mask(case, grid))
+    for box in case.boxes:
+        _mark(marks, box_in_world(study, case, box).corners_mm, study, grid)
+    cracks = crack_mask(case)
+    if cracks is not None:
+        marks[sample(load_mask(cracks), grid).labels > 0] |= CRACK_BIT
+    return {"hu": hu, "marks": marks, "affine": grid.affine}
+
+
+def refuse_wrong_marks(case: Case, study: Study) -> None:
+    """Makes sure that the mask and the boxes of a study fit its images.
+
+    Raises:
+        DatasetError: They do not.
+    """
+    problems = check_marks(case, study)
+    if problems:
+        raise DatasetError(
+            f"Study {case.study_uid} needs a mask and boxes that fit its images. Received: {problems[0].text} "
+            "--skip-broken goes on so (in a new run, where one trains); else repair it."
+        )
+
+
+def _mark(marks: NDArray[np.uint8], corners_mm: NDArray[np.float64], study: Study, grid: Grid) -> None:
+    """Adds :data:`BOX_BIT` where a box is; a slice that is nearer to the box than to the next stored image is on it."""
+    corners = grid.index(corners_mm)
+    reach = max(study.volume.grid.canonical().spacing_mm[0] / grid.spacing_mm[0], 1) / 2
+    margin = np.array([reach, 0.0, 0.0])
+    low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin
+    first = np.clip(np.ceil(low - 1e-6), 0, grid.shape).astype(int)
+    last = np.clip(np.floor(high + 1e-6) + 1, 0, grid.shape).astype(int)
+    marks[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] |= BOX_BIT
