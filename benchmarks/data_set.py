@@ -3,7 +3,7 @@
     python -m benchmarks.data_set DIR
 
 Prints how often each level and each number of levels is fractured, and how often each quirk of the layout occurs, beside what is
-expected and its standard error. DIR must have been made with the shares of the RSNA data (no --masks, --boxes or --crowded).
+expected and its standard error. DIR must have been made with the shares of the RSNA data (no --masks, --boxes or --enriched).
 """
 
 import argparse

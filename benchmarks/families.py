@@ -2,7 +2,7 @@
 
     python -m benchmarks.families OUT [--steps N] [--rows NAME ...]
 
-Makes phantoms (OUT/crowded to learn from, OUT/calibration for probabilities, OUT/natural to be judged on), trains every row by
+Makes phantoms (OUT/enriched to learn from, OUT/calibration for probabilities, OUT/natural to be judged on), trains every row by
 its command, calibrates and judges it, compares all, and prints the table. A row that is done is not done again, one that was
 killed goes on: call it again with the same words. The budget is the same number of slices, in the same batches, on the same
 schedule, for every row; ``--steps`` says how many.
@@ -24,7 +24,7 @@ import keras
 from benchmarks import command
 from cspine.training.core.backend import software
 
-LEARNT = ("crowded", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --crowded 0.6")
+LEARNT = ("enriched", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --enriched 0.6")
 CALIBRATED = ("calibration", "--studies 40 --seed 5003 --size small --masks 1 --boxes 1")
 UNSEEN = ("natural", "--studies 100 --seed 5002 --size small --masks 1 --boxes 1")
 BATCH, EPOCHS = 8, 1

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.geometry import Grid
-from cspine.phantoms.scanner import Scanner, scan
-from cspine.phantoms.subjects import draw_subject
+from cspine.phantoms.ct.scanner import Scanner, scan
+from cspine.phantoms.dataset.subjects import sample_subject
 from cspine.reading import read_study
 
 PATCH = 16
@@ -41,7 +41,7 @@ def spectrum(slices: NDArray[np.float32], pixel_mm: float) -> tuple[float, NDArr
 
 def phantom(spacing_mm: tuple[float, float, float], sharpness: float) -> NDArray[np.float32]:
     """Forty slices of the middle of a neck."""
-    subject = draw_subject(np.random.default_rng(3), (False,) * 7)
+    subject = sample_subject(np.random.default_rng(3), (False,) * 7)
     grid = Grid.upright((*subject.centre_mm[:2], subject.top_mm - 40), (40, 200, 200), spacing_mm)
     noise_hu = 13 * 4.5**sharpness * (0.625 / spacing_mm[0]) ** 0.5
     scanner = Scanner(0.45 + 0.5 * sharpness, 1.6 * sharpness, spacing_mm[0], noise_hu, 0.4, 5e-5, 0.006)

@@ -18,8 +18,8 @@ from scipy import ndimage
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid, Vector
-from cspine.phantoms import Neck, draw_neck, render
-from cspine.phantoms.skeleton import DISTANCES_MM
+from cspine.phantoms import Neck, render, sample_neck
+from cspine.phantoms.model.skeleton import DISTANCES_MM
 
 QUANTILES = (5, 25, 50, 75, 95)
 TISSUES = ("spongy bone", "bone surface", "soft tissue", "fat")
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--high", type=_triple, default=(166, 118, 42))
     parser.add_argument("--necks", type=int, default=12)
     options = parser.parse_args()
-    necks = [draw_neck(np.random.default_rng(seed)) for seed in range(options.necks)]
+    necks = [sample_neck(np.random.default_rng(seed)) for seed in range(options.necks)]
     shape, spacing = (39, 60, 75), (1.5, 0.9375, 0.9375)
     if options.real:
         real, spacing = _real(options.real, options.low, options.high)
@@ -102,7 +102,7 @@ def _speed() -> None:
     taken: dict[str, list[float]] = {}
     for seed in range(-1, 9):
         broken = (Level.C2, Level.C5) if seed % 3 else ()
-        neck = draw_neck(np.random.default_rng(seed + 1), fractured=broken)
+        neck = sample_neck(np.random.default_rng(seed + 1), fractured=broken)
         middle = np.mean([neck.centres_mm[level.name] for level in CERVICAL], axis=0)
         grids = {
             "localiser, 80x100x100 at 2 mm": Grid.upright(middle, (80, 100, 100), (2.0, 2.0, 2.0)),

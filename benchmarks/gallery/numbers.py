@@ -13,10 +13,10 @@ from benchmarks.noise_spectrum import BANDS_PER_MM, spectrum
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
-from cspine.phantoms import draw_neck, render
-from cspine.phantoms.injuries.sites import beside
-from cspine.phantoms.neck import Neck
-from cspine.phantoms.skeleton import DISTANCES_MM
+from cspine.phantoms import render, sample_neck
+from cspine.phantoms.model.injuries.sites import beside
+from cspine.phantoms.model.neck import Neck
+from cspine.phantoms.model.skeleton import DISTANCES_MM
 from cspine.volume import Volume
 
 QUANTILES = (5, 25, 50, 75, 95)
@@ -32,10 +32,10 @@ _CORES = ("C3", "C4", "C5")
 
 def tables(data: Path, necks: int) -> str:
     """All tables."""
-    drawn = [draw_neck(np.random.default_rng(seed)) for seed in range(necks)]
+    sampled = [sample_neck(np.random.default_rng(seed)) for seed in range(necks)]
     real = subjects.full_head_volume(data)
-    scans = [(neck, subjects.scanned(replace(neck, hardware=()), _grid(neck.centres_mm))) for neck in drawn[: max(4, necks // 3)]]
-    return "\n".join([_densities(real, scans), _noise(real, scans), _distances(drawn)])
+    scans = [(neck, subjects.scanned(replace(neck, hardware=()), _grid(neck.centres_mm))) for neck in sampled[: max(4, necks // 3)]]
+    return "\n".join([_densities(real, scans), _noise(real, scans), _distances(sampled)])
 
 
 def _grid(centres_mm: dict[str, Vector]) -> Grid:

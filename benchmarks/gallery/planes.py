@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from benchmarks.gallery.subjects import Painter
 from cspine.geometry import Grid
-from cspine.phantoms.posture import Pose
+from cspine.phantoms.model.posture import BonePose
 
 _AXES = {"axial": (2, 1, 0), "sagittal": (0, 2, 1), "coronal": (1, 2, 0)}
 """World axes of slices, rows and columns."""
@@ -18,7 +18,7 @@ def section(
     return turned(paint, np.eye(3), centre_mm, plane, size_mm, pixel_mm)
 
 
-def along(paint: Painter, pose: Pose, centre_mm: NDArray[np.float64], plane: str, side_mm: float) -> NDArray[np.float32]:
+def along(paint: Painter, pose: BonePose, centre_mm: NDArray[np.float64], plane: str, side_mm: float) -> NDArray[np.float32]:
     """A square section along a vertebra's own axes, 0.4 mm pixels."""
     return turned(paint, pose.turn, centre_mm, plane, (side_mm, side_mm), 0.4)
 

@@ -15,16 +15,23 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
 from cspine.phantoms import render
-from cspine.phantoms.carrying import carry_head
-from cspine.phantoms.degeneration import JOINTS, Wear, draw_degeneration
-from cspine.phantoms.hardware.devices import Crowns
-from cspine.phantoms.hardware.drawing import anterior_plate, collar, dental_metal, endotracheal_tube, gastric_tube, posterior_screws
-from cspine.phantoms.injuries import KINDS, Injury, draw_injury
-from cspine.phantoms.injuries.pieces import Fracture
-from cspine.phantoms.injuries.sites import beside
-from cspine.phantoms.lookalikes import SHARES, draw_lookalike
-from cspine.phantoms.neck import Neck
-from cspine.phantoms.painting import paint_bones
+from cspine.phantoms.ct.bones import render_bones
+from cspine.phantoms.model.degeneration import JOINTS, Wear, sample_degeneration
+from cspine.phantoms.model.hardware.devices import Crowns
+from cspine.phantoms.model.hardware.placement import (
+    anterior_plate,
+    collar,
+    dental_metal,
+    endotracheal_tube,
+    gastric_tube,
+    posterior_screws,
+)
+from cspine.phantoms.model.head_displacement import displace_head
+from cspine.phantoms.model.injuries import KINDS, Injury, sample_injury
+from cspine.phantoms.model.injuries.pieces import Fracture
+from cspine.phantoms.model.injuries.sites import beside
+from cspine.phantoms.model.lookalikes import SHARES, sample_lookalike
+from cspine.phantoms.model.neck import Neck
 from cspine.volume import Volume
 
 SEVERITIES = (0.1, 0.5, 1.0)
@@ -101,9 +108,9 @@ def _fracture(level: Level, kind: str) -> Row:
     neck, opened_mm = _plain(), None
     tiles, captions = [], []
     for severity in SEVERITIES:
-        injury = draw_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
+        injury = sample_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
         broken = neck.with_bone(replace(neck.bone(level.name), injuries=(injury,)))
-        broken = replace(broken, bones=tuple(carry_head(broken.bones)))
+        broken = replace(broken, bones=tuple(displace_head(broken.bones)))
         planes = _across(injury)
         second_mm = _beside_the_split(injury)
         if kind == "lamina":
@@ -115,7 +122,7 @@ def _fracture(level: Level, kind: str) -> Row:
 
 
 def _across(injury: Injury) -> tuple[str, str]:
-    """A crack is seen where the section crosses it, and is a blot where the section runs in it."""
+    """A fracture line is seen where the section crosses it, and is a blot where the section runs in it."""
     if not isinstance(injury, Fracture) or injury.facts.kind == "burst":
         return _PLANES
     within = np.mean(np.square([cut.normal for cut in injury.cuts]), axis=0)  # along x, y, z
@@ -133,7 +140,7 @@ def _beside_the_split(injury: Injury) -> Vector:
 
 
 def _opened_mm(neck: Neck, broken: Neck, level: Level, near_mm: Vector) -> Vector:
-    """Where bone gives way to a crack near a point: a thin lamina may pass a cut beside the middle of the cut."""
+    """Where bone gives way to a fracture line near a point: a thin lamina may pass a cut beside the middle of the cut."""
     pose = neck.bone(level.name).pose
     grid = Grid.upright(pose.to_world(np.asarray(near_mm)), (48, 48, 48), (0.25, 0.25, 0.25))
     lost = _bones_only(neck, level)(grid) - _bones_only(broken, level)(grid)
@@ -157,7 +164,7 @@ def _bones_only(neck: Neck, level: Level) -> Painter:
     small = replace(neck, bones=tuple(bone for bone in neck.bones if bone.name in near))
 
     def paint(grid: Grid) -> NDArray[np.float32]:
-        image = paint_bones(small, grid)
+        image = render_bones(small, grid)
         return np.asarray(_SOFT_HU * (1 - image.share) + image.density, dtype=np.float32)
 
     return paint
@@ -170,9 +177,9 @@ def _severity() -> Sheet:
         for sharpness, kernel in ((0.15, "soft kernel"), (0.9, "sharp kernel")):
             tiles, captions = [], []
             for severity in (0.0, 0.2, 0.4, 0.6, 0.9):
-                injury = draw_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
+                injury = sample_injury(np.random.default_rng(5), level, subjects.sites_of(neck, level), kind, severity)
                 broken = neck.with_bone(replace(neck.bone(level.name), injuries=(injury,)))
-                broken = replace(broken, bones=tuple(carry_head(broken.bones)))
+                broken = replace(broken, bones=tuple(displace_head(broken.bones)))
                 pose = broken.bone(level.name).pose
                 centre = pose.to_world(np.asarray(injury.facts.site_mm))
                 grid = Grid.upright(centre, (64, 128, 128), (0.625, 0.35, 0.35))
@@ -196,7 +203,7 @@ def _lookalikes() -> Sheet:
         for kind in SHARES[level]:
             if any(_called(kind) in name for name, _ in shown):
                 continue
-            found = draw_lookalike(np.random.default_rng(4), level, subjects.sites_of(neck, level), kind)
+            found = sample_lookalike(np.random.default_rng(4), level, subjects.sites_of(neck, level), kind)
             changed = neck.with_bone(replace(neck.bone(level.name), changes=(found,)))
             planes = _LOOKALIKE_PLANES.get(kind, _PLANES)
             shown.append((f"{level.name} {_called(kind)}", _two_planes(changed, level, found.facts.site_mm, None, planes)))
@@ -215,7 +222,7 @@ def _wear() -> Sheet:
         wear = Wear(share, dict.fromkeys(JOINTS, share), dict.fromkeys(JOINTS, share))
         worn = neck
         for level in CERVICAL:
-            changes = draw_degeneration(np.random.default_rng(int(level)), wear, level, subjects.sites_of(neck, level))
+            changes = sample_degeneration(np.random.default_rng(int(level)), wear, level, subjects.sites_of(neck, level))
             worn = worn.with_bone(replace(worn.bone(level.name), changes=changes))
         middle = beside(np.array(neck.centres_mm["C4"]), y=10.0)
         for side in (0.0, 18.0):

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from cspine.anatomy import Level
 from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
-from cspine.phantoms import draw_neck, render
-from cspine.phantoms.anatomy import shipped_anatomies
-from cspine.phantoms.injuries import Sites, find_sites
-from cspine.phantoms.neck import Neck
-from cspine.phantoms.scanner import Scanner, scan
-from cspine.phantoms.shapes import Sampled
-from cspine.phantoms.surroundings import Teeth
+from cspine.phantoms import render, sample_neck
+from cspine.phantoms.ct.scanner import Scanner, scan
+from cspine.phantoms.meshes.anatomy import shipped_anatomies
+from cspine.phantoms.model.injuries import Sites, find_sites
+from cspine.phantoms.model.neck import Neck
+from cspine.phantoms.model.shapes import Sampled
+from cspine.phantoms.model.surroundings import Teeth
 from cspine.reading import read_study
 from cspine.volume import Volume
 
@@ -73,7 +73,7 @@ def whole_spine(data: Path) -> Painter:
 
 def phantom(seed: int, *fractured: Level, anatomy: int = 0) -> Neck:
     """A neck with all that chance gave it."""
-    return draw_neck(np.random.default_rng(seed), shipped_anatomies()[anatomy], fractured=fractured)
+    return sample_neck(np.random.default_rng(seed), shipped_anatomies()[anatomy], fractured=fractured)
 
 
 def bare(neck: Neck) -> Neck:

@@ -1,11 +1,11 @@
-"""``cspine anatomy build`` makes a file that phantoms can be drawn from."""
+"""``cspine anatomy build`` makes a file that phantoms can be sampled from."""
 
 from pathlib import Path
 
 import pytest
 
 from cspine.cli import Exit, main
-from cspine.phantoms.anatomy import load_anatomy
+from cspine.phantoms.meshes.anatomy import load_anatomy
 from tests.phantoms.solids import vertebra, write_stl
 
 

@@ -8,7 +8,7 @@ from benchmarks.localiser.real import WAYS
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.locating import Localiser, Located
-from cspine.phantoms import draw_neck, render
+from cspine.phantoms import render, sample_neck
 from cspine.results import LevelStatus
 from cspine.volume import Volume
 
@@ -23,7 +23,7 @@ def localiser() -> Localiser:
 @pytest.fixture(scope="module")
 def scan() -> Volume:
     """A neck between skull and chest, with some noise."""
-    neck = draw_neck(np.random.default_rng(40))
+    neck = sample_neck(np.random.default_rng(40))
     grid = neck.scan_grid((1.25, 0.7, 0.7), 170.0, above_mm=35.0, below_mm=45.0)
     hu = render(neck, grid).volume.hu
     return Volume((hu + np.random.default_rng(0).normal(0, 15, hu.shape)).astype(np.float32), grid)

@@ -17,7 +17,7 @@ from cspine.locating.sliding_window import (
     with_atlas_from,
     with_window,
 )
-from cspine.phantoms import draw_neck, render
+from cspine.phantoms import render, sample_neck
 from cspine.results import LevelStatus
 from cspine.specs import VolumeSpec
 from cspine.volume import Volume
@@ -53,7 +53,7 @@ class Recording:
 @pytest.fixture(scope="module")
 def scan() -> Volume:
     """A neck whose bones are as dense as their class says."""
-    neck = draw_neck(np.random.default_rng(1))
+    neck = sample_neck(np.random.default_rng(1))
     grid = neck.scan_grid((2.0, 1.6, 1.6), 180.0, above_mm=25.0, below_mm=30.0)
     labels = render(neck, grid).labels.labels
     classes = np.where(labels <= 7, labels, np.where(labels < 20, 8, 9))

@@ -7,23 +7,23 @@ import numpy as np
 
 from cspine.anatomy import Level
 from cspine.geometry import Grid
-from cspine.phantoms import draw_neck
-from cspine.phantoms.anatomy import shipped_anatomies
-from cspine.phantoms.changes import Change
-from cspine.phantoms.injuries import Injury, Sites, find_sites
-from cspine.phantoms.neck import Neck
-from cspine.phantoms.surroundings import Teeth
+from cspine.phantoms import sample_neck
+from cspine.phantoms.meshes.anatomy import shipped_anatomies
+from cspine.phantoms.model.changes import BoneChange
+from cspine.phantoms.model.injuries import Injury, Sites, find_sites
+from cspine.phantoms.model.neck import Neck
+from cspine.phantoms.model.surroundings import Teeth
 
 
 @cache
 def plain_neck() -> Neck:
     """A neck of the first anatomy without fractures, look-alikes, wear or hardware."""
-    drawn = draw_neck(np.random.default_rng(11), shipped_anatomies()[0])
-    bones = tuple(replace(bone, changes=tuple(c for c in bone.changes if isinstance(c, Teeth))) for bone in drawn.bones)
-    return replace(drawn, bones=bones, hardware=())
+    sampled = sample_neck(np.random.default_rng(11), shipped_anatomies()[0])
+    bones = tuple(replace(bone, changes=tuple(c for c in bone.changes if isinstance(c, Teeth))) for bone in sampled.bones)
+    return replace(sampled, bones=bones, hardware=())
 
 
-def altered(level: Level, changes: tuple[Change, ...] = (), injuries: tuple[Injury, ...] = ()) -> Neck:
+def altered(level: Level, changes: tuple[BoneChange, ...] = (), injuries: tuple[Injury, ...] = ()) -> Neck:
     """The same neck with one vertebra changed."""
     bone = plain_neck().bone(level.name)
     return plain_neck().with_bone(replace(bone, changes=changes, injuries=injuries))

@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cspine.phantoms.surfaces import Surface
+from cspine.phantoms.meshes.surfaces import Surface
 
 Order = Literal["<", ">"]
 _FACES = ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import Level
 from cspine.errors import AnatomyError
-from cspine.phantoms.anatomy import Anatomy, BoneShape, load_anatomy, save_anatomy, shipped_anatomies
-from cspine.phantoms.building import build_anatomy, skull_shape, vertebra_shape
-from cspine.phantoms.credible import check_one_bone, check_order, check_vertebra
-from cspine.phantoms.distance import open_share, unsigned_distance, windings
-from cspine.phantoms.landmarks import Solid
-from cspine.phantoms.separating import largest_solid, outer
-from cspine.phantoms.surfaces import Surface, read_surface
-from cspine.phantoms.table import read_table, unused_surfaces
+from cspine.phantoms.meshes.anatomy import Anatomy, BoneShape, load_anatomy, save_anatomy, shipped_anatomies
+from cspine.phantoms.meshes.building import build_anatomy, skull_shape, vertebra_shape
+from cspine.phantoms.meshes.checks import check_one_bone, check_order, check_vertebra
+from cspine.phantoms.meshes.distance import open_share, unsigned_distance, windings
+from cspine.phantoms.meshes.landmarks import Solid
+from cspine.phantoms.meshes.separating import largest_solid, outer
+from cspine.phantoms.meshes.surfaces import Surface, read_surface
+from cspine.phantoms.meshes.table import read_table, unused_surfaces
 from tests.phantoms.solids import box, together, vertebra, write_obj, write_stl
 
 AXES = [np.arange(-3.0, 4.1, 0.5) for _ in range(3)]
@@ -39,10 +39,10 @@ def test_the_distance_to_a_box_is_exact() -> None:
 
 def test_overlapping_shells_enclose_twice_and_a_crack_changes_nothing() -> None:
     pair = together(box((-1.1, -1.1, -1.1), (1.1, 1.1, 1.1)), box((0.1, -1.1, -1.1), (2.1, 1.1, 1.1)))
-    cracked = Surface(pair.points, np.delete(pair.triangles, 3, axis=0))
+    fractured_share = Surface(pair.points, np.delete(pair.triangles, 3, axis=0))
 
     x, _, _ = _points()
-    enclosed = windings(cracked, AXES)
+    enclosed = windings(fractured_share, AXES)
 
     np.testing.assert_array_equal(enclosed, windings(pair, AXES))
     assert set(np.unique(enclosed[x > 1.1])) == {0, 1}

@@ -16,15 +16,15 @@ import pytest
 
 from cspine.datasets import read_dataset
 from cspine.errors import OutputError
-from cspine.phantoms.collection import Plan, make_collection, study_uid
-from cspine.phantoms.layout import JPEG_LOSSLESS, Shares, Size
-from cspine.phantoms.rsna import outline
-from tests.phantoms.toy import draw_toy
+from cspine.phantoms.dataset.collection import Plan, make_collection, study_uid
+from cspine.phantoms.dataset.layout import JPEG_LOSSLESS, Shares, Size
+from cspine.phantoms.dataset.rsna import outline
+from tests.phantoms.toy import sample_toy
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from cspine.phantoms.collection import make_collection
+from cspine.phantoms.dataset.collection import make_collection
 from tests.phantoms.test_collection import plan
 
 if __name__ == "__main__":
@@ -33,7 +33,7 @@ if __name__ == "__main__":
 
 
 def plan(root: Path, studies: int) -> Plan:
-    return Plan(root, studies, 1, seed=4, size=Size.SMALL, shares=Shares(masks=0.5, boxes=1.0), draw=draw_toy)
+    return Plan(root, studies, 1, seed=4, size=Size.SMALL, shares=Shares(masks=0.5, boxes=1.0), sampler=sample_toy)
 
 
 def contents(root: Path, tables: bool = True) -> dict[str, str]:
@@ -148,10 +148,10 @@ def test_uids_look_like_those_of_the_data_and_never_repeat() -> None:
 
 
 def test_two_hundred_studies_are_fractured_and_stored_as_often_as_those_of_rsna() -> None:
-    many = Plan(Path("nowhere"), 200, 0, seed=0, size=Size.SMALL, shares=Shares(), draw=draw_toy)
-    drawn = [outline(many.study_seed(n), many.size, many.shares) for n in range(200)]
-    levels = np.array([fractured for fractured, _ in drawn])
-    layouts = [layout for _, layout in drawn]
+    many = Plan(Path("nowhere"), 200, 0, seed=0, size=Size.SMALL, shares=Shares(), sampler=sample_toy)
+    sampled = [outline(many.study_seed(n), many.size, many.shares) for n in range(200)]
+    levels = np.array([fractured for fractured, _ in sampled])
+    layouts = [layout for _, layout in sampled]
     found = {
         **dict(zip(("C1", "C2", "C3", "C4", "C5", "C6", "C7"), levels.sum(axis=0), strict=True)),
         "any": levels.any(axis=1).sum(),

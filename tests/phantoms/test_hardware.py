@@ -5,20 +5,20 @@ import pytest
 
 from cspine.anatomy import Level
 from cspine.geometry import Grid
-from cspine.phantoms import draw_neck, render
-from cspine.phantoms.anatomy import shipped_anatomies
-from cspine.phantoms.hardware.devices import Device
-from cspine.phantoms.hardware.drawing import (
+from cspine.phantoms import render, sample_neck
+from cspine.phantoms.meshes.anatomy import shipped_anatomies
+from cspine.phantoms.model.hardware.devices import Device
+from cspine.phantoms.model.hardware.placement import (
+    add_hardware,
     anterior_plate,
     collar,
     dental_metal,
     endotracheal_tube,
-    equip,
     gastric_tube,
     kinds,
     posterior_screws,
 )
-from cspine.phantoms.neck import Neck
+from cspine.phantoms.model.neck import Neck
 from tests.phantoms.necks import plain_neck
 
 
@@ -26,7 +26,7 @@ def wide(spacing_mm: float = 1.2) -> Grid:
     return plain_neck().scan_grid((2.0, spacing_mm, spacing_mm), 190.0, 40.0, 30.0)
 
 
-def painted(*devices: Device) -> Neck:
+def with_hardware(*devices: Device) -> Neck:
     return replace(plain_neck(), hardware=devices)
 
 
@@ -35,8 +35,8 @@ def chance() -> np.random.Generator:
 
 
 def test_metal_is_dense_enough_to_cast_streaks() -> None:
-    screws = render(painted(posterior_screws(chance(), plain_neck())), wide(0.8)).volume.hu
-    plate = render(painted(*anterior_plate(chance(), plain_neck())), wide(0.8)).volume.hu
+    screws = render(with_hardware(posterior_screws(chance(), plain_neck())), wide(0.8)).volume.hu
+    plate = render(with_hardware(*anterior_plate(chance(), plain_neck())), wide(0.8)).volume.hu
     head = plain_neck().scan_grid((2.0, 0.8, 0.8), 190.0, 70.0, -40.0)
     crowned = render(dental_metal(np.random.default_rng(0), plain_neck()), head).volume.hu
 
@@ -49,7 +49,7 @@ def test_a_tube_is_a_dense_ring_in_the_throat(make) -> None:  # type: ignore[no-
     tube = make(chance(), plain_neck())
     middle = tube.path_mm[np.argmin(np.abs(tube.path_mm[:, 2] - plain_neck().centres_mm["C6"][2]))]
     grid = Grid.upright(middle, (5, 60, 60), (0.5, 0.4, 0.4))
-    before, after = render(plain_neck(), grid).volume.hu, render(painted(tube), grid).volume.hu
+    before, after = render(plain_neck(), grid).volume.hu, render(with_hardware(tube), grid).volume.hu
 
     assert after[2, 30, 30] == pytest.approx(tube.filling_hu, abs=30)
     assert np.count_nonzero(after - before > 80) > 40
@@ -57,7 +57,7 @@ def test_a_tube_is_a_dense_ring_in_the_throat(make) -> None:  # type: ignore[no-
 
 
 def test_a_collar_lies_outside_the_skin_only() -> None:
-    before, after = render(plain_neck(), wide()), render(painted(collar(chance(), plain_neck())), wide())
+    before, after = render(plain_neck(), wide()), render(with_hardware(collar(chance(), plain_neck())), wide())
     changed = before.volume.hu != after.volume.hu
 
     assert np.count_nonzero(after.volume.hu[changed] > -400) > 500
@@ -67,7 +67,7 @@ def test_a_collar_lies_outside_the_skin_only() -> None:
 
 def test_hardware_looks_the_same_in_parts() -> None:
     neck = plain_neck()
-    neck = painted(endotracheal_tube(chance(), neck), collar(chance(), neck), posterior_screws(chance(), neck))
+    neck = with_hardware(endotracheal_tube(chance(), neck), collar(chance(), neck), posterior_screws(chance(), neck))
     grid = wide(1.6)
     part = grid.part((12, 30, 20), (9, 60, 70))
 
@@ -75,7 +75,7 @@ def test_hardware_looks_the_same_in_parts() -> None:
 
 
 def test_what_a_patient_brings_is_named_and_as_frequent_as_stated() -> None:
-    found = [set(kinds(equip(np.random.default_rng(seed), plain_neck()))) for seed in range(300)]
+    found = [set(kinds(add_hardware(np.random.default_rng(seed), plain_neck()))) for seed in range(300)]
     share = {kind: np.mean([kind in one for one in found]) for kind in set.union(*found)}
 
     assert share["table"] == 1
@@ -100,4 +100,4 @@ def test_plates_sit_in_front_of_their_bodies() -> None:
 
 
 def test_every_neck_is_equipped() -> None:
-    assert kinds(draw_neck(np.random.default_rng(1), shipped_anatomies()[0]))[0] == "table"
+    assert kinds(sample_neck(np.random.default_rng(1), shipped_anatomies()[0]))[0] == "table"

@@ -7,19 +7,19 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid
 from cspine.phantoms import render
-from cspine.phantoms.anatomy import shipped_anatomies
-from cspine.phantoms.injuries import FREQUENCIES, KINDS, Injury, draw_injuries, draw_injury, find_sites
-from cspine.phantoms.injuries.severity import FARTHEST_MM, HAIRLINE_MM, WIDEST_MM, draw_severity
-from cspine.phantoms.injuries.sites import LEFT, RIGHT
-from cspine.phantoms.neck import Neck
+from cspine.phantoms.meshes.anatomy import shipped_anatomies
+from cspine.phantoms.model.injuries import FREQUENCIES, KINDS, Injury, find_sites, sample_injuries, sample_injury
+from cspine.phantoms.model.injuries.severity import FARTHEST_MM, HAIRLINE_MM, WIDEST_MM, sample_severity
+from cspine.phantoms.model.injuries.sites import LEFT, RIGHT
+from cspine.phantoms.model.neck import Neck
 from tests.phantoms.necks import altered, around, plain_neck, sites_of
 
 EVERY = [(level, kind) for level in (Level.C1, Level.C2, Level.C5, Level.C7) for kind in KINDS[level]]
 FINE = np.eye(3, dtype=np.float32) * 0.35
 
 
-def drawn(level: Level, kind: str, severity: float, seed: int = 3) -> Injury:
-    return draw_injury(np.random.default_rng(seed), level, sites_of(level), kind, severity)
+def sampled(level: Level, kind: str, severity: float, seed: int = 3) -> Injury:
+    return sample_injury(np.random.default_rng(seed), level, sites_of(level), kind, severity)
 
 
 def inside(level: Level) -> NDArray[np.float32]:
@@ -38,27 +38,27 @@ def near(injury: Injury, spacing_mm: float = 0.5) -> Grid:
 
 @pytest.mark.parametrize(("level", "kind"), EVERY)
 def test_every_kind_opens_a_crack_through_its_bone(level: Level, kind: str) -> None:
-    injury = drawn(level, kind, 0.6)
+    injury = sampled(level, kind, 0.6)
     points = inside(level)
-    crack = injury.crack(points, FINE)
+    line = injury.fracture_line(points, FINE)
 
     assert injury.facts.level is level
     assert injury.facts.kind == kind
-    assert np.count_nonzero(crack.share > 0.8) > 30
-    assert np.mean(crack.share > 0) < 0.2
-    assert np.all(crack.away_mm[crack.share > 0.999] == 0)
+    assert np.count_nonzero(line.share > 0.8) > 30
+    assert np.mean(line.share > 0) < 0.2
+    assert np.all(line.away_mm[line.share > 0.999] == 0)
 
 
 @pytest.mark.parametrize(("level", "kind"), EVERY)
 def test_fragments_move_without_bone_appearing_or_vanishing(level: Level, kind: str) -> None:
-    injury = drawn(level, kind, 0.8)
+    injury = sampled(level, kind, 0.8)
     bone = plain_neck().bone(level.name)
     low, high = bone.shape.box_mm()
     axes = [np.arange(a - 5, b + 5, 1.0) for a, b in zip(low, high, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
     intact = bone.distance(points) < 0
     now = replace(bone, injuries=(injury,)).distance(points) < 0
-    solid = now[now] & (injury.crack(points[:, now], FINE).share < 0.5)
+    solid = now[now] & (injury.fracture_line(points[:, now], FINE).share < 0.5)
 
     gone = 0.18 if kind in ("compression", "burst") else 0.08
     assert 1 - gone < np.count_nonzero(solid) / np.count_nonzero(intact) < 1.03
@@ -66,7 +66,7 @@ def test_fragments_move_without_bone_appearing_or_vanishing(level: Level, kind: 
 
 
 def test_severity_orders_gap_and_displacement() -> None:
-    all_of = [draw_severity(np.random.default_rng(1), share) for share in np.linspace(0, 1, 9)]
+    all_of = [sample_severity(np.random.default_rng(1), share) for share in np.linspace(0, 1, 9)]
 
     assert np.all(np.diff([one.gap_mm for one in all_of]) > 0)
     assert np.all(np.diff([one.displacement_mm for one in all_of]) >= 0)
@@ -76,7 +76,7 @@ def test_severity_orders_gap_and_displacement() -> None:
 
 def test_severities_are_spread_from_hairlines_to_gross_fractures() -> None:
     rng = np.random.default_rng(0)
-    all_of = [draw_severity(rng) for _ in range(4000)]
+    all_of = [sample_severity(rng) for _ in range(4000)]
     shares = np.array([one.share for one in all_of])
 
     assert np.mean(shares) == pytest.approx(1.3 / 3.1, abs=0.02)
@@ -89,11 +89,11 @@ def test_severities_are_spread_from_hairlines_to_gross_fractures() -> None:
 def test_what_did_not_move_stays_where_it_was(level: Level, kind: str) -> None:
     points = inside(level)
 
-    assert np.array_equal(drawn(level, kind, 0.2).undo(points), points)
+    assert np.array_equal(sampled(level, kind, 0.2).undo(points), points)
 
 
 def test_a_hairline_is_a_faint_dip_at_half_a_millimetre() -> None:
-    injury = drawn(Level.C2, "odontoid_type_2", 0.0)
+    injury = sampled(Level.C2, "odontoid_type_2", 0.0)
     grid = near(injury)
     before, after = render(plain_neck(), grid).volume.hu, render(broken(injury), grid).volume.hu
     dip = before - after
@@ -105,33 +105,33 @@ def test_a_hairline_is_a_faint_dip_at_half_a_millimetre() -> None:
 
 
 def test_the_mask_covers_the_crack_and_little_else() -> None:
-    injury = drawn(Level.C5, "lateral_mass", 0.25)
+    injury = sampled(Level.C5, "lateral_mass", 0.25)
     grid = near(injury)
     before, after = render(plain_neck(), grid), render(broken(injury), grid)
-    crack = before.volume.hu - after.volume.hu > 60
-    mask = after.fractures.labels
+    line = before.volume.hu - after.volume.hu > 60
+    mask = after.fracture_mask.labels
 
-    assert crack.any()
-    assert np.all(mask[crack] == Level.C5)
+    assert line.any()
+    assert np.all(mask[line] == Level.C5)
     assert set(np.unique(mask)) == {0, int(Level.C5)}
-    assert np.count_nonzero(mask) < 12 * np.count_nonzero(crack)
+    assert np.count_nonzero(mask) < 12 * np.count_nonzero(line)
     assert np.array_equal(before.labels.labels, after.labels.labels)
-    assert not before.fractures.labels.any()
+    assert not before.fracture_mask.labels.any()
 
 
 def test_a_broken_neck_looks_the_same_in_parts() -> None:
-    injury = drawn(Level.C6, "burst", 0.9)
+    injury = sampled(Level.C6, "burst", 0.9)
     grid = near(injury, 0.7)
     part = grid.part((20, 10, 5), (30, 40, 41))
     whole_picture, piece = render(broken(injury), grid), render(broken(injury), part)
     cut = np.s_[20:50, 10:50, 5:46]
 
     np.testing.assert_allclose(whole_picture.volume.hu[cut], piece.volume.hu, atol=0.5)
-    assert np.mean(whole_picture.fractures.labels[cut] != piece.fractures.labels) < 1e-4
+    assert np.mean(whole_picture.fracture_mask.labels[cut] != piece.fracture_mask.labels) < 1e-4
 
 
 def test_a_compressed_body_is_lower_in_front_and_denser() -> None:
-    injury = drawn(Level.C5, "compression", 1.0)
+    injury = sampled(Level.C5, "compression", 1.0)
     bone = plain_neck().bone("C5")
     half = sites_of(Level.C5).half_mm
     column = np.stack([np.zeros(120), np.full(120, -0.5 * half[1]), np.linspace(-12, 12, 120)]).astype(np.float32)
@@ -142,7 +142,7 @@ def test_a_compressed_body_is_lower_in_front_and_denser() -> None:
 
 
 def test_the_tip_of_a_spinous_process_sinks() -> None:
-    injury = drawn(Level.C7, "spinous_process", 1.0)
+    injury = sampled(Level.C7, "spinous_process", 1.0)
     sites = sites_of(Level.C7)
     tip = np.array([0.0, sites.spinous[1], sites.spinous[2]], np.float32)[:, None]
     body = np.zeros((3, 1), np.float32)
@@ -163,8 +163,8 @@ def test_kinds_fit_their_level() -> None:
 def test_drawn_injuries_lie_apart_and_repeat() -> None:
     counts = []
     for seed in range(60):
-        injuries = draw_injuries(np.random.default_rng(seed), Level.C4, sites_of(Level.C4))
-        again = draw_injuries(np.random.default_rng(seed), Level.C4, sites_of(Level.C4))
+        injuries = sample_injuries(np.random.default_rng(seed), Level.C4, sites_of(Level.C4))
+        again = sample_injuries(np.random.default_rng(seed), Level.C4, sites_of(Level.C4))
         sites = np.array([injury.facts.site_mm for injury in injuries])
         counts.append(len(injuries))
         assert [injury.facts for injury in injuries] == [injury.facts for injury in again]
@@ -197,8 +197,8 @@ def test_what_breaks_behind_the_canal_spares_the_body(level: Level, kind: str) -
     body = points[:, (np.abs(points[0]) < 0.6 * wide) & (np.abs(points[1]) < 0.9 * deep) & (np.abs(points[2]) < 0.8 * tall)]
 
     for seed in range(8):
-        injury = drawn(level, kind, 1.0, seed)
-        assert not np.any(injury.crack(body, FINE).share > 0.5)
+        injury = sampled(level, kind, 1.0, seed)
+        assert not np.any(injury.fracture_line(body, FINE).share > 0.5)
         assert np.array_equal(injury.undo(body), body)
 
 
@@ -208,4 +208,4 @@ def test_what_breaks_in_the_body_spares_the_arch(kind: str) -> None:
     arch = points[:, points[1] > sites.pillar[LEFT][1]]
 
     for seed in range(8):
-        assert not np.any(drawn(Level.C5, kind, 1.0, seed).crack(arch, FINE).share > 0.5)
+        assert not np.any(sampled(Level.C5, kind, 1.0, seed).fracture_line(arch, FINE).share > 0.5)

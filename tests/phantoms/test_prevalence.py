@@ -1,6 +1,6 @@
 import numpy as np
 
-from cspine.phantoms.prevalence import PATTERNS, draw_levels, pattern_probabilities
+from cspine.phantoms.dataset.prevalence import PATTERNS, pattern_probabilities, sample_levels
 
 STUDIES = 2019
 PAIRS = np.array(
@@ -28,16 +28,16 @@ def test_the_model_repeats_the_published_counts() -> None:
 
 def test_levels_are_drawn_as_often_as_the_model_says() -> None:
     rng = np.random.default_rng(0)
-    drawn = np.array([draw_levels(rng) for _ in range(20_000)])
+    sampled = np.array([sample_levels(rng) for _ in range(20_000)])
     expected = PAIRS.diagonal() / STUDIES
 
     # five standard errors: fails once in a million seeds
-    assert np.all(np.abs(drawn.mean(axis=0) - expected) < 5 * np.sqrt(expected * (1 - expected) / len(drawn)))
-    assert drawn.sum(axis=1).max() <= 6
+    assert np.all(np.abs(sampled.mean(axis=0) - expected) < 5 * np.sqrt(expected * (1 - expected) / len(sampled)))
+    assert sampled.sum(axis=1).max() <= 6
 
 
 def test_the_same_seed_draws_the_same_levels() -> None:
-    first, second = ([draw_levels(np.random.default_rng(seed)) for seed in range(50)] for _ in range(2))
+    first, second = ([sample_levels(np.random.default_rng(seed)) for seed in range(50)] for _ in range(2))
 
     assert first == second
     assert len(set(first)) > 3
@@ -46,15 +46,15 @@ def test_the_same_seed_draws_the_same_levels() -> None:
 def test_a_crowded_study_has_each_level_fractured_half_of_the_time() -> None:
     rng = np.random.default_rng(2)
 
-    drawn = np.array([draw_levels(rng, crowded=1.0) for _ in range(4000)])
+    sampled = np.array([sample_levels(rng, enriched=1.0) for _ in range(4000)])
 
-    np.testing.assert_allclose(drawn.mean(axis=0), 0.5, atol=4 * 0.5 / np.sqrt(4000))
-    np.testing.assert_allclose(np.corrcoef(drawn.T) - np.eye(7), 0, atol=0.08)
+    np.testing.assert_allclose(sampled.mean(axis=0), 0.5, atol=4 * 0.5 / np.sqrt(4000))
+    np.testing.assert_allclose(np.corrcoef(sampled.T) - np.eye(7), 0, atol=0.08)
 
 
-def test_the_share_of_crowded_studies_leaves_the_others_as_they_were() -> None:
-    ordinary = [draw_levels(np.random.default_rng(seed)) for seed in range(300)]
-    mixed = [draw_levels(np.random.default_rng(seed), crowded=0.5) for seed in range(300)]
+def test_the_share_of_enriched_studies_leaves_the_others_as_they_were() -> None:
+    ordinary = [sample_levels(np.random.default_rng(seed)) for seed in range(300)]
+    mixed = [sample_levels(np.random.default_rng(seed), enriched=0.5) for seed in range(300)]
 
     same = np.mean([a == b for a, b in zip(ordinary, mixed, strict=True)])
 

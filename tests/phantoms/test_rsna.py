@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from cspine.datasets import Case, SliceBox, box_in_world, check_case, load_mask
 from cspine.geometry import Vector
-from cspine.phantoms import rsna
-from cspine.phantoms.layout import (
+from cspine.phantoms.ct.scanner import Scanner
+from cspine.phantoms.dataset import rsna
+from cspine.phantoms.dataset.layout import (
     EXPLICIT,
     FALLING_SHARE,
     IMPLICIT,
@@ -23,19 +24,18 @@ from cspine.phantoms.layout import (
     RSNA_BOX_SHARE,
     RSNA_MASK_SHARE,
     Encoding,
-    Layout,
     Shares,
     Size,
-    draw_layout,
+    StudyLayout,
+    sample_layout,
 )
-from cspine.phantoms.rsna import Places, draw_boxes, make_study
-from cspine.phantoms.scanner import Scanner
+from cspine.phantoms.dataset.rsna import StudyPaths, make_study, sample_boxes
 from cspine.reading import read_study
-from tests.phantoms.toy import draw_toy
+from tests.phantoms.toy import sample_toy
 
 UID = "1.2.826.0.1.3680043.1234567"
 QUIET = Scanner(cutoff_per_mm=0.6, boost=0.5, thickness_mm=3.0, noise_hu=0.5, starvation=0.3, scatter=0.0, hardening=0.0)
-SMALL_LAYOUT = Layout(
+SMALL_LAYOUT = StudyLayout(
     pixel_mm=1.5,
     spacing_mm=3.0,
     thickness_mm=3.0,
@@ -54,19 +54,19 @@ SMALL_LAYOUT = Layout(
 )
 
 
-Make = Callable[[Layout], tuple[Case, Places]]
+Make = Callable[[StudyLayout], tuple[Case, StudyPaths]]
 
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes one study of a toy neck with C3 and C6 broken, stored as a layout says; returns it as a case, and where it lies."""
 
-    def made(layout: Layout) -> tuple[Case, Places]:
-        monkeypatch.setattr(rsna, "draw_layout", lambda *_: layout)
-        monkeypatch.setattr(rsna, "draw_scanner", lambda *_: QUIET)
-        monkeypatch.setattr(rsna, "draw_levels", lambda *_: (False, False, True, False, False, True, False))
-        places = Places(tmp_path, UID)
-        truth = make_study(places, np.random.SeedSequence(5), draw_toy, Size.SMALL, Shares())
+    def made(layout: StudyLayout) -> tuple[Case, StudyPaths]:
+        monkeypatch.setattr(rsna, "sample_layout", lambda *_: layout)
+        monkeypatch.setattr(rsna, "sample_scanner", lambda *_: QUIET)
+        monkeypatch.setattr(rsna, "sample_levels", lambda *_: (False, False, True, False, False, True, False))
+        places = StudyPaths(tmp_path, UID)
+        truth = make_study(places, np.random.SeedSequence(5), sample_toy, Size.SMALL, Shares())
         boxes = tuple(SliceBox(**asdict(box)) for box in truth.boxes)
         mask = places.mask if layout.mask_type else None
         return Case(UID, places.image_folder, truth.fractured, boxes, mask, places.truth), places
@@ -220,26 +220,26 @@ def test_truth_tells_places_in_the_coordinates_of_the_files(make: Make) -> None:
 
 
 def test_quirks_are_drawn_in_their_stated_shares() -> None:
-    drawn = [draw_layout(np.random.default_rng(seed), Size.FULL, Shares()) for seed in range(4000)]
+    sampled = [sample_layout(np.random.default_rng(seed), Size.FULL, Shares()) for seed in range(4000)]
     shares = {
-        "falling": (np.mean([d.falling for d in drawn]), FALLING_SHARE),
-        "jpeg": (np.mean([d.encoding.transfer_syntax == JPEG_LOSSLESS for d in drawn]), JPEG_SHARE),
-        "masks": (np.mean([d.mask_type is not None for d in drawn]), RSNA_MASK_SHARE),
-        "boxes": (np.mean([d.boxes for d in drawn]), RSNA_BOX_SHARE),
-        "oblique": (np.mean([any(d.turn_deg) for d in drawn]), OBLIQUE_SHARE),
+        "falling": (np.mean([d.falling for d in sampled]), FALLING_SHARE),
+        "jpeg": (np.mean([d.encoding.transfer_syntax == JPEG_LOSSLESS for d in sampled]), JPEG_SHARE),
+        "masks": (np.mean([d.mask_type is not None for d in sampled]), RSNA_MASK_SHARE),
+        "boxes": (np.mean([d.boxes for d in sampled]), RSNA_BOX_SHARE),
+        "oblique": (np.mean([any(d.turn_deg) for d in sampled]), OBLIQUE_SHARE),
     }
 
     for name, (found, stated) in shares.items():
         assert abs(found - stated) < 4 * np.sqrt(stated * (1 - stated) / 4000), name
-    assert np.median([d.pixel_mm for d in drawn]) == pytest.approx(0.31, abs=0.02)
-    assert {d.size for d in drawn} == {512, 768}
-    assert {d.mask_type for d in drawn} == {None, "uint8", "int16", "uint16", "float32"}
+    assert np.median([d.pixel_mm for d in sampled]) == pytest.approx(0.31, abs=0.02)
+    assert {d.size for d in sampled} == {512, 768}
+    assert {d.mask_type for d in sampled} == {None, "uint8", "int16", "uint16", "float32"}
 
 
 def test_a_slice_without_a_fracture_has_no_box() -> None:
     fractures = np.zeros((5, 96, 96), dtype=np.uint8)
     fractures[2, 40:44, 50:52] = 3
-    boxes = draw_boxes(fractures, replace(SMALL_LAYOUT, falling=False, first_number=10), np.random.default_rng(0))
+    boxes = sample_boxes(fractures, replace(SMALL_LAYOUT, falling=False, first_number=10), np.random.default_rng(0))
 
     assert [box.slice_number for box in boxes] == [12]
-    assert draw_boxes(np.zeros_like(fractures), SMALL_LAYOUT, np.random.default_rng(0)) == ()
+    assert sample_boxes(np.zeros_like(fractures), SMALL_LAYOUT, np.random.default_rng(0)) == ()

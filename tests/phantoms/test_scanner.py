@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from cspine.geometry import Grid
-from cspine.phantoms import scanner as scanner_module
-from cspine.phantoms.scanner import Scanner, draw_scanner, scan
+from cspine.phantoms.ct import scanner as scanner_module
+from cspine.phantoms.ct.scanner import Scanner, sample_scanner, scan
 from tests.phantoms.toy import ToyNeck
 
 PLAIN = Scanner(cutoff_per_mm=0.6, boost=0.5, thickness_mm=2.0, noise_hu=20.0, starvation=0.5, scatter=0.0, hardening=0.0)
@@ -116,7 +116,7 @@ def test_truth_comes_with_its_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [part.first for part in parts] == [0, 16, 32]
     np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), ideal.labels.labels)
-    np.testing.assert_array_equal(np.concatenate([part.fractures for part in parts]), ideal.fractures.labels)
+    np.testing.assert_array_equal(np.concatenate([part.fracture_mask for part in parts]), ideal.fracture_mask.labels)
 
 
 def test_the_same_seed_makes_the_same_scan() -> None:
@@ -127,8 +127,8 @@ def test_the_same_seed_makes_the_same_scan() -> None:
 
 
 def test_scanners_differ_and_sharp_ones_are_noisy() -> None:
-    drawn = [draw_scanner(np.random.default_rng(seed), 0.625) for seed in range(200)]
-    boost, noise = np.array([(s.boost, s.noise_hu) for s in drawn]).T
+    sampled = [sample_scanner(np.random.default_rng(seed), 0.625) for seed in range(200)]
+    boost, noise = np.array([(s.boost, s.noise_hu) for s in sampled]).T
 
     assert np.corrcoef(boost, np.log(noise))[0, 1] > 0.7
     assert 5 < noise.min() < 14

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from cspine.anatomy import Level
-from cspine.phantoms.anatomy import shipped_anatomies
-from cspine.phantoms.neck import Warp
-from cspine.phantoms.noise import value_noise
-from cspine.phantoms.posture import CHAIN, Joint, Pose, stack
-from cspine.phantoms.shapes import Capsule, Combined, Ellipsoid, Moved, Sampled, Shape, near_box
+from cspine.phantoms.meshes.anatomy import shipped_anatomies
+from cspine.phantoms.model.neck import Warp
+from cspine.phantoms.model.posture import CHAIN, BonePose, Joint, stack
+from cspine.phantoms.model.shapes import Capsule, Combined, Ellipsoid, Moved, Sampled, Shape, near_box
+from cspine.phantoms.model.texture import value_noise
 
 C5 = shipped_anatomies()[0].vertebrae[Level.C5]
 SHAPES: list[Shape] = [
@@ -100,7 +100,7 @@ def test_a_warp_moves_no_farther_than_it_says_and_can_be_undone() -> None:
     np.testing.assert_array_equal(tail(cloud)[:, before], cloud[:, before])
 
 
-def chain(joint: Joint) -> dict[str, Pose]:
+def chain(joint: Joint) -> dict[str, BonePose]:
     step = np.eye(4)
     step[2, 3] = 18
     names = CHAIN[3:6]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cspine.errors import AnatomyError
-from cspine.phantoms.surfaces import Surface, read_surface
+from cspine.phantoms.meshes.surfaces import Surface, read_surface
 from tests.phantoms.solids import box, write_obj, write_stl, write_stl_text, write_vtp
 
 BRICK = box((0, 0, 0), (2, 3, 5))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cspine.geometry import Grid
-from cspine.phantoms.rsna import Subject
+from cspine.phantoms.dataset.rsna import Subject
 from cspine.volume import LabelMap, Volume
 
 LEVEL_MM = 16.0
@@ -17,7 +17,7 @@ LEVEL_MM = 16.0
 class ToyRendering:
     volume: Volume
     labels: LabelMap
-    fractures: LabelMap
+    fracture_mask: LabelMap
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ToyNeck:
         return ToyRendering(Volume(hu, grid), LabelMap(labels, grid), LabelMap(np.where(gap, level, 0).astype(np.uint8), grid))
 
 
-def draw_toy(rng: np.random.Generator, fractured: tuple[bool, ...]) -> Subject:
+def sample_toy(rng: np.random.Generator, fractured: tuple[bool, ...]) -> Subject:
     """A toy neck with the given levels broken, which stands anywhere."""
     neck = ToyNeck(broken=tuple(level for level, broken in enumerate(fractured, 1) if broken))
     site = np.array([3.0, 5.0, -10.0])

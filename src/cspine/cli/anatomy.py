@@ -10,7 +10,7 @@ to c7 is that level, in millimetres, x to the left, y to the back, z to the head
     [context]
     jaw = "mandible.obj"               jaw, hyoid, larynx, skull
 
-`cspine phantom --anatomy FILE` then draws necks with these bones.
+`cspine phantom --anatomy FILE` then samples necks with these bones.
 """
 
 import argparse
@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Builds the file and says what is in it."""
     from cspine.anatomy import CERVICAL
-    from cspine.phantoms.anatomy import save_anatomy
-    from cspine.phantoms.building import build_anatomy
-    from cspine.phantoms.skeleton import HOSTS
-    from cspine.phantoms.table import read_table, unused_surfaces
+    from cspine.phantoms.meshes.anatomy import save_anatomy
+    from cspine.phantoms.meshes.building import build_anatomy
+    from cspine.phantoms.meshes.table import read_table, unused_surfaces
+    from cspine.phantoms.model.skeleton import HOSTS
 
     if args.output.exists() and not args.overwrite:
         raise UsageError(f"{args.output} is there already. Give another name, or --overwrite.")

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     parser.add_argument("--studies", type=int, required=True, metavar="N", help="labelled studies")
     parser.add_argument("--test-studies", type=int, default=0, metavar="N", help="studies without labels (default: 0)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="everything is drawn from it (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="everything is sampled from it (default: 0)")
     parser.add_argument(
         "--size", choices=["full", "small"], default="full", help="512 x 512 or 288 x 288 with thick slices (default: full)"
     )
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--boxes", type=float, metavar="SHARE", help="share of positive studies with boxes (default: 235 of 961)")
     parser.add_argument(
-        "--crowded",
+        "--enriched",
         type=float,
         default=0.0,
         metavar="SHARE",
@@ -42,14 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     _check(options)
-    from cspine.phantoms.collection import Plan, make_collection
-    from cspine.phantoms.layout import RSNA_BOX_SHARE, RSNA_MASK_SHARE, Shares, Size
-    from cspine.phantoms.subjects import draw_subject
+    from cspine.phantoms.dataset.collection import Plan, make_collection
+    from cspine.phantoms.dataset.layout import RSNA_BOX_SHARE, RSNA_MASK_SHARE, Shares, Size
+    from cspine.phantoms.dataset.subjects import sample_subject
 
     shares = Shares(
         masks=RSNA_MASK_SHARE if options.masks is None else options.masks,
         boxes=RSNA_BOX_SHARE if options.boxes is None else options.boxes,
-        crowded=options.crowded,
+        enriched=options.enriched,
     )
     plan = Plan(
         root=options.out,
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
         size=Size(options.size),
         shares=shares,
-        draw=partial(draw_subject, anatomy=options.anatomy),
+        sampler=partial(sample_subject, anatomy=options.anatomy),
     )
     total = options.studies + options.test_studies
     made = sum(progress(make_collection(plan, options.jobs or processors()), total, "phantoms"))
@@ -73,7 +73,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--seed needs a whole number from 0. Received: {options.seed}.")
     if options.jobs < 0:
         raise UsageError(f"--jobs needs a positive number. Received: {options.jobs}.")
-    for name in ("masks", "boxes", "crowded"):
+    for name in ("masks", "boxes", "enriched"):
         share = getattr(options, name)
         if share is not None and not 0 <= share <= 1:
             raise UsageError(f"--{name} needs a share between 0 and 1. Received: {share}.")

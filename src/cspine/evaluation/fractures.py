@@ -16,7 +16,7 @@ from cspine.evaluation.metrics import RESAMPLES, Estimate, auroc
 from cspine.evaluation.scores import StudyScores
 
 _STEPS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
-"""Of severity; see :mod:`cspine.phantoms.injuries.severity`."""
+"""Of severity; see :mod:`cspine.phantoms.model.injuries.severity`."""
 
 _GAPS_MM = (0.2, 0.3, 0.5, 1.0, 3.5)
 """Half a voxel of a fine scan, and wider."""

@@ -6,7 +6,8 @@ Command: ``cspine train custom_cnn_boxes --data DIR -o RUN --set split.folds=10`
 Device: two processor cores, shared with other work.
 Time: 2200 s.
 Score: AUROC of patient_overall 0.815 (0.752 to 0.878) on 200 unseen phantoms; docs/models.md has all.
-Data: 400 phantoms of seed 3003, six tenths of them crowded; calibrated on 208 of seed 3001. Any folder in the RSNA 2022 layout.
+Data: 400 phantoms of seed 3003, six tenths of them fracture-enriched; calibrated on 208 of seed 3001. Any folder in the
+RSNA 2022 layout.
 """
 
 from dataclasses import replace

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
 from cspine.evidence import Evidence, Examination, HeatMap
 from cspine.geometry import Grid
-from cspine.phantoms.layout import JPEG_LOSSLESS, Encoding, Layout
-from cspine.phantoms.writing import SliceWriter
+from cspine.phantoms.dataset.layout import JPEG_LOSSLESS, Encoding, StudyLayout
+from cspine.phantoms.dataset.writing import SliceWriter
 from cspine.reading import read_study
 from cspine.reporting import Written, write_result
 from cspine.results import (
@@ -58,7 +58,7 @@ PATIENT = {
 }
 """What a file of a hospital says; the scans of :class:`Scan` say none of it, as anonymised ones."""
 
-RSNA_LAYOUT = Layout(
+RSNA_LAYOUT = StudyLayout(
     pixel_mm=2.0,
     spacing_mm=3.0,
     thickness_mm=3.0,

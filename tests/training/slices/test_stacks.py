@@ -8,7 +8,7 @@ import pytest
 
 from cspine.datasets import read_dataset
 from cspine.errors import OutputError
-from cspine.phantoms.writing import write_labels
+from cspine.phantoms.dataset.writing import write_labels
 from cspine.training.slices import stacks
 from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, slice_targets
 from cspine.training.slices.settings import LabelSettings

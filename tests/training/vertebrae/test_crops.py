@@ -14,7 +14,7 @@ from cspine.datasets import Case, read_dataset
 from cspine.errors import DatasetError
 from cspine.geometry import Grid
 from cspine.locating import Located, Vertebra
-from cspine.phantoms.writing import write_labels
+from cspine.phantoms.dataset.writing import write_labels
 from cspine.reading import read_study
 from cspine.results import Box, LevelStatus
 from cspine.study import Study
@@ -172,10 +172,10 @@ def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp
 
     found = cut(read_dataset(data).cases[:1], tmp_path / "cache")[0]
 
-    cracked = (np.asarray(found.marks) & CRACK_BIT) > 0
-    assert cracked[2].any()
+    fractured_share = (np.asarray(found.marks) & CRACK_BIT) > 0
+    assert fractured_share[2].any()
     middle = Grid((12, 40, 40), found.affines[2]).world(
-        np.append(*np.split(np.argwhere(cracked[2]).mean(axis=0), [1])) * (1, 2, 2) + (0, 0.5, 0.5)
+        np.append(*np.split(np.argwhere(fractured_share[2]).mean(axis=0), [1])) * (1, 2, 2) + (0, 0.5, 0.5)
     )
     np.testing.assert_allclose(middle, given.grid.world(np.argwhere(gap).mean(axis=0)), atol=2)
 

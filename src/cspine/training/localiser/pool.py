@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
 from cspine.errors import OutputError, TrainingError
 from cspine.geometry import Grid
-from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, draw_neck, render
-from cspine.phantoms.workers import workers
+from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, render, sample_neck
+from cspine.phantoms.dataset.workers import workers
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VolumeSpec
 from cspine.training.localiser.settings import PoolSettings
 
@@ -141,7 +141,7 @@ def pool_chance(seed: int, part: Part, number: int) -> np.random.Generator:
 
 def draw_pool_neck(rng: np.random.Generator, part: Part, beyond_life: float) -> Neck:
     """A neck to learn from, or one out of any such shape to choose by; three in ten are fractured."""
-    return draw_neck(rng, fractured=_draw_fractured(rng), spread=_draw_spread(rng, part, beyond_life))
+    return sample_neck(rng, fractured=_draw_fractured(rng), spread=_draw_spread(rng, part, beyond_life))
 
 
 def picture_of(neck: Neck, grid: Grid) -> PoolImage:

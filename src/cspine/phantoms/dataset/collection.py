@@ -1,0 +1,194 @@
+"""A data set of phantoms: many studies at once, the same bytes whoever makes which, whole ones only."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from cspine.errors import OutputError
+from cspine.phantoms.dataset.layout import Shares, Size
+from cspine.phantoms.dataset.rsna import StudyPaths, SubjectSampler, make_study
+from cspine.phantoms.dataset.truth import StudyTruth, box_rows, label_rows, read_truth, submission_rows, task_rows
+from cspine.phantoms.dataset.workers import workers
+
+GENERATION = 2
+"""Grows whenever the same seed would give other bytes."""
+
+UID_ROOT = "1.2.826.0.1.3680043."
+_FIRST_NUMBER = 1_000_000
+"""Beyond the numbers of patients, so that a phantom is never taken for one."""
+
+_NUMBERS = 1_999_999_973
+_STRIDE = 1_234_567_891
+"""Both prime: ``_STRIDE`` walks through all numbers before one comes again."""
+
+_SETTINGS = "phantoms.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a data set of phantoms consists of.
+
+    Attributes:
+        root: Its folder.
+        studies: Labelled studies.
+        test_studies: Studies without labels.
+        seed: Says everything about every study; more studies do not change the first ones.
+        size: How finely they are scanned.
+        shares: How many come with masks and boxes.
+        sampler: Samples a subject; it must be importable, as workers load it by its name.
+    """
+
+    root: Path
+    studies: int
+    test_studies: int
+    seed: int
+    size: Size
+    shares: Shares
+    sampler: SubjectSampler
+
+    def settings(self) -> dict[str, object]:
+        """What must be the same for a study to be the same."""
+        sampled = self.sampler.keywords if isinstance(self.sampler, partial) else {}
+        facts = {"generation": GENERATION, "seed": self.seed, "size": self.size.value, **asdict(self.shares)}
+        return facts | {name: _fingerprint(value) for name, value in sampled.items()}
+
+    def places(self) -> list[StudyPaths]:
+        """Every study, labelled ones first."""
+        labelled = [StudyPaths(self.root, study_uid(self.seed, 2 * n)) for n in range(self.studies)]
+        return labelled + [StudyPaths(self.root, study_uid(self.seed, 2 * n + 1), "test_images") for n in range(self.test_studies)]
+
+    def study_seed(self, index: int) -> np.random.SeedSequence:
+        """The seed of the study that :meth:`places` lists at ``index``."""
+        test = index >= self.studies
+        return np.random.SeedSequence(self.seed, spawn_key=(int(test), index - self.studies if test else index))
+
+
+def _fingerprint(value: object) -> str:
+    """A file is told by its content, as it may lie elsewhere tomorrow."""
+    return sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else str(value)
+
+
+def study_uid(seed: int, number: int) -> str:
+    """A Study Instance UID such as those of the RSNA data; different for different numbers."""
+    start = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    return f"{UID_ROOT}{_FIRST_NUMBER + (start + number * _STRIDE) % _NUMBERS}"
+
+
+def make_collection(plan: Plan, jobs: int) -> Iterator[bool]:
+    """Makes what is missing of a data set, one study after the other, and then its tables.
+
+    Yields:
+        For every study whether it was made now; ``False`` where it was there already.
+
+    Raises:
+        OutputError: The folder holds phantoms of other settings, or cannot be written.
+    """
+    _claim(plan)
+    places = plan.places()
+    missing = [index for index, place in enumerate(places) if not place.whole()]
+    try:
+        yield from (False for _ in range(len(places) - len(missing)))
+        yield from _made(plan, places, missing, jobs)
+    finally:
+        shutil.rmtree(plan.root / ".making", ignore_errors=True)
+        _write_tables(plan, places)
+
+
+def _made(plan: Plan, places: list[StudyPaths], missing: list[int], jobs: int) -> Iterator[bool]:
+    if not missing:
+        return
+    with workers(min(jobs, len(missing))) as pool:
+        waiting: set[Future[StudyTruth]] = set()
+        ahead = iter(missing)
+        try:
+            while True:
+                for index in _up_to(ahead, 2 * jobs - len(waiting)):
+                    waiting.add(pool.submit(_make, plan, places[index], index))
+                if not waiting:
+                    return
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    yield True
+        except BrokenProcessPool as error:
+            raise OutputError(
+                f"{plan.root} is not finished: a worker died, perhaps of too little memory. Try fewer --jobs."
+            ) from error
+
+
+def _make(plan: Plan, places: StudyPaths, index: int) -> StudyTruth:
+    shares = Shares(masks=0, boxes=0) if index >= plan.studies else plan.shares
+    return make_study(places, plan.study_seed(index), plan.sampler, plan.size, shares)
+
+
+def _up_to(items: Iterator[int], count: int) -> Iterator[int]:
+    for _ in range(count):
+        item = next(items, None)
+        if item is None:
+            return
+        yield item
+
+
+def _claim(plan: Plan) -> None:
+    """Makes the folder, or makes sure that it holds phantoms of the same kind."""
+    path = plan.root / _SETTINGS
+    wanted = plan.settings()
+    try:
+        plan.root.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found != wanted:
+                other = ", ".join(f"{key} {found.get(key)}" for key in wanted if found.get(key) != wanted[key])
+                raise OutputError(
+                    f"{plan.root} holds phantoms of other settings ({other}). Give another folder, or the same settings."
+                )
+            _refuse_fewer(plan)
+            return
+        if any(plan.root.iterdir()):
+            raise OutputError(f"{plan.root} holds something else than phantoms. Give a new or an empty folder.")
+        _put_text(path, json.dumps(wanted, indent=1) + "\n")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{plan.root} needs to be a folder that can be written. Received: {error}.") from error
+
+
+def _refuse_fewer(plan: Plan) -> None:
+    there = {path.name for path in (plan.root / "truth").glob("*")}
+    more = len(there - {place.uid for place in plan.places()})
+    if more:
+        raise OutputError(
+            f"{plan.root} holds {more} more studies than were asked for. Ask for at least as many, or give another folder."
+        )
+
+
+def _write_tables(plan: Plan, places: list[StudyPaths]) -> None:
+    """The four tables, of the studies that are whole."""
+    train, test = (
+        [read_truth(p.truth) for p in places if p.images == kind and p.whole()] for kind in ("train_images", "test_images")
+    )
+    tables: dict[str, tuple[Callable[..., Iterable[list[object]]], list[StudyTruth]]] = {
+        "train.csv": (label_rows, train),
+        "train_bounding_boxes.csv": (box_rows, train),
+        "test.csv": (task_rows, test),
+        "sample_submission.csv": (submission_rows, test),
+    }
+    for name, (rows, truths) in tables.items():
+        path = plan.root / name
+        beside = path.with_name(f".{name}.making")
+        with beside.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows(truths))
+        beside.replace(path)
+
+
+def _put_text(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.making")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

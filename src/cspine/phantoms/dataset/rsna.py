@@ -1,0 +1,210 @@
+"""One phantom as a study in the RSNA 2022 layout.
+
+A study is made in a folder of its own and moved to its places when it is whole, its truth last: where there is a truth, there is
+a study.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.anatomy import OTHER_BONE
+from cspine.errors import OutputError
+from cspine.geometry import Grid
+from cspine.phantoms.ct.scanner import Scanner, Scene, sample_scanner, scan
+from cspine.phantoms.dataset.layout import Shares, Size, StudyLayout, sample_layout
+from cspine.phantoms.dataset.prevalence import sample_levels
+from cspine.phantoms.dataset.truth import BoxedSlice, StudyTruth, truth_text
+from cspine.phantoms.dataset.writing import SliceWriter, write_labels
+
+_FEWEST_VOXELS = 3
+"""A slice with less of a fracture than this gets no box."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What is scanned.
+
+    Attributes:
+        scene: The ideal image on any grid.
+        fractured: C1..C7.
+        centre_mm: What the picture is centred on.
+        top_mm: World z of the top of C1.
+        bottom_mm: World z of the bottom of C7.
+        facts: What ``truth.json`` tells about it, given the way ``(3,)`` from the neck's world to that of the files.
+    """
+
+    scene: Scene
+    fractured: tuple[bool, ...]
+    centre_mm: NDArray[np.float64]
+    top_mm: float
+    bottom_mm: float
+    facts: Callable[[NDArray[np.float64]], dict[str, Any]]
+
+
+SubjectSampler = Callable[[np.random.Generator, tuple[bool, ...]], Subject]
+"""Samples a subject with given levels fractured."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPaths:
+    """Where the parts of one study go.
+
+    Attributes:
+        root: The data set.
+        uid: The study.
+        images: ``train_images`` or ``test_images``.
+    """
+
+    root: Path
+    uid: str
+    images: str = "train_images"
+
+    @property
+    def image_folder(self) -> Path:
+        """Its DICOM files."""
+        return self.root / self.images / self.uid
+
+    @property
+    def mask(self) -> Path:
+        """Its mask, where it has one."""
+        return self.root / "segmentations" / f"{self.uid}.nii"
+
+    @property
+    def truth(self) -> Path:
+        """What it was made of."""
+        return self.root / "truth" / self.uid
+
+    @property
+    def making(self) -> Path:
+        """Where it is made."""
+        return self.root / ".making" / self.uid
+
+    def whole(self) -> bool:
+        """Whether the study is there."""
+        return (self.truth / "truth.json").is_file() and self.image_folder.is_dir()
+
+
+def make_study(places: StudyPaths, seed: np.random.SeedSequence, sampler: SubjectSampler, size: Size, shares: Shares) -> StudyTruth:
+    """Samples, scans and stores one study; all chance comes from ``seed``.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    fractured, layout = outline(seed, size, shares)
+    neck, machine, noise, specks = (_stream(seed, n) for n in range(2, 6))
+    subject = sampler(neck, fractured)
+    scanner = sample_scanner(machine, layout.thickness_mm)
+    try:
+        shutil.rmtree(places.making, ignore_errors=True)
+        truth = _write(places, subject, layout, scanner, (noise, specks))
+        _put(places)
+    except OSError as error:
+        raise OutputError(f"{places.root} needs room and permission for a study. Received: {error}.") from error
+    return truth
+
+
+def outline(seed: np.random.SeedSequence, size: Size, shares: Shares) -> tuple[tuple[bool, ...], StudyLayout]:
+    """What a study of this seed will be like: which of C1..C7 are fractured, and how it is stored."""
+    return sample_levels(_stream(seed, 0), shares.enriched), sample_layout(_stream(seed, 1), size, shares)
+
+
+def _stream(seed: np.random.SeedSequence, number: int) -> np.random.Generator:
+    """Chance of its own for each part of a study, so that one part does not change with another."""
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number)))
+
+
+def _write(
+    places: StudyPaths,
+    subject: Subject,
+    layout: StudyLayout,
+    scanner: Scanner,
+    rngs: tuple[np.random.Generator, np.random.Generator],
+) -> StudyTruth:
+    noise, specks = rngs
+    (places.making / "images").mkdir(parents=True)
+    (places.making / "truth").mkdir()
+    grid = layout.grid(subject.centre_mm, subject.top_mm, subject.bottom_mm)
+    stored_grid = _as_told(_moved(grid, layout.table_mm))
+    writer = SliceWriter(places.making / "images", places.uid, stored_grid, layout)
+    labels, fractures = (np.zeros(grid.shape, dtype=np.uint8) for _ in range(2))
+    for part in scan(subject.scene, grid, scanner, noise):
+        for offset, hu in enumerate(part.hu):
+            writer.write(part.first + offset, hu)
+        here = slice(part.first, part.first + len(part.hu))
+        labels[here], fractures[here] = part.labels, part.fracture_mask
+    if layout.mask_type is not None:
+        write_labels(places.making / "mask.nii", _mask(labels, layout, specks), stored_grid)
+    write_labels(places.making / "truth" / "labels.nii.gz", labels, stored_grid)
+    write_labels(places.making / "truth" / "fractures.nii.gz", fractures, stored_grid)
+    boxes = sample_boxes(fractures, layout, specks) if layout.boxes else ()
+    truth = StudyTruth(places.uid, subject.fractured, boxes)
+    facts = {**subject.facts(np.asarray(layout.table_mm)), "scanner": scanner, "layout": layout}
+    (places.making / "truth" / "truth.json").write_text(truth_text(truth, facts), encoding="utf-8")
+    return truth
+
+
+def _put(places: StudyPaths) -> None:
+    """Moves the parts to their places, the truth last; what a sudden death left there goes."""
+    for folder in (places.image_folder, places.mask, places.truth):
+        folder.parent.mkdir(exist_ok=True)
+    shutil.rmtree(places.truth, ignore_errors=True)
+    shutil.rmtree(places.image_folder, ignore_errors=True)
+    places.mask.unlink(missing_ok=True)
+    if (places.making / "mask.nii").exists():
+        (places.making / "mask.nii").rename(places.mask)
+    (places.making / "images").rename(places.image_folder)
+    (places.making / "truth").rename(places.truth)
+    places.making.rmdir()
+
+
+def _moved(grid: Grid, shift_mm: tuple[float, float, float]) -> Grid:
+    affine = grid.affine.copy()
+    affine[:3, 3] += shift_mm
+    return replace(grid, affine=affine)
+
+
+def _as_told(grid: Grid) -> Grid:
+    """Right-angled to the last digit that a file keeps."""
+    affine = grid.affine.copy()
+    affine[:3] = np.round(affine[:3], 8)
+    return replace(grid, affine=affine)
+
+
+def _mask(labels: NDArray[np.uint8], layout: StudyLayout, rng: np.random.Generator) -> NDArray[np.generic]:
+    """The labels as a person's mask has them: vertebrae only, with specks of noise."""
+    mask = np.where(labels < OTHER_BONE, labels, 0).astype(np.uint8)
+    inside = np.argwhere(mask > 0)
+    if len(inside):
+        low, high = inside.min(axis=0), inside.max(axis=0)
+        for _ in range(layout.islands):
+            k, j, i = rng.integers(low, high + 1)
+            size = rng.integers(1, 4, 3)
+            mask[k : k + size[0], j : j + size[1], i : i + size[2]] = rng.integers(1, 8)
+    return mask.astype(layout.mask_type)
+
+
+def sample_boxes(fracture_mask: NDArray[np.uint8], layout: StudyLayout, rng: np.random.Generator) -> tuple[BoxedSlice, ...]:
+    """One box around all that is fractured in a slice, sampled as a hand does: with a margin, not quite steadily.
+
+    Args:
+        fracture_mask: Slices from feet to head, ``(z, y, x)``.
+        layout: How the slices are numbered, and how far a box goes beyond the fracture.
+        rng: Source of the hand's sway.
+    """
+    boxes = []
+    count, rows, columns = fracture_mask.shape
+    margin = layout.box_margin_mm / layout.pixel_mm
+    sway = 0.8 / layout.pixel_mm
+    for index in np.flatnonzero((fracture_mask > 0).sum(axis=(1, 2)) >= _FEWEST_VOXELS):
+        found = np.argwhere(fracture_mask[index] > 0)
+        low = np.clip(found.min(axis=0) - margin + rng.normal(0, sway, 2), 0, (rows - 2, columns - 2))
+        high = np.clip(found.max(axis=0) + 1 + margin + rng.normal(0, sway, 2), low + 1, (rows, columns))
+        (y, x), (height, width) = np.round(low, 3), np.round(high - low, 3)
+        boxes.append(BoxedSlice(layout.file_number(int(index), count), float(x), float(y), float(width), float(height)))
+    return tuple(sorted(boxes, key=lambda box: box.slice_number))

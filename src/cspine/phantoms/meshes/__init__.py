@@ -1,0 +1,1 @@
+"""Surfaces of bones become signed distances: reading, checking, landmarks, the anatomy file."""
