@@ -16,6 +16,7 @@ from cspine.datasets import Case, read_dataset
 from cspine.detection import Detector
 from cspine.evaluation import StudyScores
 from cspine.evaluation.comparing import compare, comparison_table
+from cspine.files import write_text
 from cspine.reading import read_study
 from cspine.results import StudyResult
 
@@ -46,9 +47,7 @@ def judged(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) ->
     truth = np.array([[any(case.fractured or ()), *(case.fractured or ())] for case in cases], dtype=bool)
     scores = StudyScores(tuple(case.study_uid for case in cases), truth, np.array(said))
     folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(scores.to_csv(), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, scores.to_csv())
     return scores
 
 

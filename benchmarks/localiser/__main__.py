@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.localiser.judging import LevelJudged, cut_between, heights_of, judge_neck, read_neck
 from cspine.anatomy import CERVICAL, Level
+from cspine.files import write_text
 from cspine.imaging import sample
 from cspine.locating import Localiser
 
@@ -60,9 +61,7 @@ def main() -> None:
     print(f"seconds a scan, median: {np.median(seconds):.2f}")
     facts = {"necks": len(cases), "figures": [asdict(figure) for figure in figures], "seconds": seconds}
     facts |= {"whole": _as_json(whole), "three_levels": _as_json(cut)}
-    unfinished = options.out.with_suffix(".partial")
-    unfinished.write_text(json.dumps(facts, indent=1, default=str) + "\n")
-    unfinished.replace(options.out)
+    write_text(options.out, json.dumps(facts, indent=1, default=str) + "\n")
 
 
 def _neck(images: Path, localiser: Localiser) -> tuple[list[LevelJudged], list[LevelJudged], float]:

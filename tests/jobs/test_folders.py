@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cspine.errors import OutputError
-from cspine.jobs.folders import RECORD, JobRecord, Provenance, clear_leftovers, drop_job, kept, put_job
+from cspine.jobs.folders import RECORD, JobRecord, Provenance, drop_job, kept, put_job
 from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.scans import fingerprint_of
 
@@ -110,16 +110,6 @@ def test_a_job_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(OutputError, match=r"neck cannot be written: No space left on device\. Choose another folder with -o"):
         put_job(tmp_path, "neck", write)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_killed_run_left_of_these_jobs_is_cleared_away_and_nothing_else(tmp_path: Path) -> None:
-    for name in (".neck.partial-0a1b2c3d", ".neck.old-0a1b2c3d", ".other.partial-0a1b2c3d", ".git"):
-        (tmp_path / name).mkdir()
-    (tmp_path / ".run.json.partial-0a1b2c3d").write_text("half")
-
-    clear_leftovers(tmp_path, {"neck", "run.json"})
-
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".git", ".other.partial-0a1b2c3d"]
 
 
 def test_the_result_of_a_job_that_fails_now_is_removed_and_what_is_not_ours_is_not(job: Job, tmp_path: Path) -> None:

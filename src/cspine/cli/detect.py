@@ -18,9 +18,10 @@ from typing import Any
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
 from cspine.errors import UsageError
-from cspine.jobs.folders import Provenance, clear_leftovers, drop_job, kept
+from cspine.files import clear_unfinished
+from cspine.jobs.folders import Provenance, drop_job, kept
 from cspine.jobs.job import Job, JobStatus, Shard, find_jobs
-from cspine.jobs.journal import JOURNAL, Journal, journal_files
+from cspine.jobs.journal import JOURNAL, Journal
 from cspine.jobs.task import Packages, Task
 from cspine.reporting import FORMATS, chosen
 from cspine.reporting.table import PAGES
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     waiting = [job for job in jobs if job.status is JobStatus.WAITING and job.name not in done]
     try:
         with (
-            _tidy(task.out, jobs, journal_files(shard)),
+            _tidy(task.out, jobs),
             _working(options, task, packages, waiting) as working,
             _terminate_like_interrupt(),  # after Ray, which has a way of its own
             Journal(options.out, _facts(packages, provenance), [done.get(job.name, job) for job in jobs], shard) as journal,
@@ -140,17 +141,16 @@ def _everywhere(model: str | None) -> str | None:
 
 
 @contextmanager
-def _tidy(out: Path, jobs: Sequence[Job], files: Sequence[str]) -> Iterator[None]:
+def _tidy(out: Path, jobs: Sequence[Job]) -> Iterator[None]:
     """Nothing half written before and after, and no result of a job that failed before it was read."""
-    names = {job.name for job in jobs} | set(files)
-    clear_leftovers(out, names)
+    clear_unfinished(out)
     for job in jobs:
         if job.status is JobStatus.FAILED:
             drop_job(out, job.name)
     try:
         yield
     finally:
-        clear_leftovers(out, names)
+        clear_unfinished(out)
 
 
 @contextmanager

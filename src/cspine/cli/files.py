@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cspine.errors import OutputError
+from cspine.files import write_text
 
 
 def write_result(folder: Path, name: str, text: str) -> None:
@@ -11,10 +12,8 @@ def write_result(folder: Path, name: str, text: str) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    partial = folder / f".{name}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        write_text(folder / name, text)
     except OSError as error:
         raise OutputError(f"{name} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error

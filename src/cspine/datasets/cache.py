@@ -4,18 +4,15 @@
 
     <folder>/entries/<key>/facts.json, <name>.npy   one preparation of one study
     <folder>/digests/<key>                          the content of files whose names, sizes and times are known
-    <folder>/making/                                what is being written now
 
-Many processes may use one folder. An entry is written beside and renamed, so a reader sees a whole one or none; of two writers of
-the same entry the first wins, and both wrote the same. What a sudden death leaves is in ``making``; a cleaning removes it after an
-hour, or at once where it removes everything. A writer that loses its work to such a cleaning writes it again.
+Many processes may use one folder. An entry is written beside and renamed (:mod:`cspine.files`), so a reader sees a whole one or
+none; two writers of the same entry wrote the same. A cleaning removes what a sudden death left, never what is being written.
 """
 
 import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -26,15 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import OutputError
+from cspine.files import clear_unfinished, remove, replacing_folder, write_text
 
 DEFAULT_LIMIT_BYTES = 20 << 30
 """What a cache holds unless it is told otherwise: 20 GiB."""
 
 _FORMAT = 1
-_FACTS = "facts.json"
-_ABANDONED_S = 3600.0
+_FACTS, _ENTRIES, _DIGESTS = "facts.json", "entries", "digests"
 _BLOCK = 1 << 20
-_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class Cache:
             OutputError: The folder cannot be written.
         """
         key = _digest(json.dumps([_FORMAT, source, preparation], sort_keys=True).encode())
-        home = self.folder / "entries" / key
+        home = self.folder / _ENTRIES / key
         found = _opened(home)
         if found is None:
             found = self._kept(home, make())
@@ -96,7 +92,7 @@ class Cache:
         """
         files = sorted(paths)
         seen = [(str(path.absolute()), *_stat(path)) for path in files]
-        memo = self.folder / "digests" / _digest(json.dumps(seen).encode())
+        memo = self.folder / _DIGESTS / _digest(json.dumps(seen).encode())
         try:
             return memo.read_text(encoding="utf-8")
         except OSError:
@@ -131,47 +127,33 @@ class Cache:
             self._remove(home)
             total -= size
             removed += 1
-        for left in (self.folder / "making").glob("*"):
-            if time.time() - _time_of(left) > (0 if limit == 0 else _ABANDONED_S):
-                self._remove(left) if left.is_dir() else left.unlink(missing_ok=True)
+        for part in (_ENTRIES, _DIGESTS):
+            clear_unfinished(self.folder / part)
         if limit == 0:
-            shutil.rmtree(self.folder / "digests", ignore_errors=True)
+            shutil.rmtree(self.folder / _DIGESTS, ignore_errors=True)
         return removed
 
     def _kept(self, home: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        for _ in range(_TRIES):
-            try:
-                self._write(home, arrays)
-                break
-            except FileNotFoundError:  # a cleaning took it for what a dead writer left
-                continue
-            except OSError as error:
-                raise self._no_room(error) from error
+        try:
+            self._write(home, arrays)
+        except OSError as error:
+            raise self._no_room(error) from error
         found = _opened(home)
         self.clean()
         return dict(arrays) if found is None else found
 
     def _write(self, home: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-        beside = self._beside()
-        try:
-            beside.mkdir()
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_folder(home) as made:
             for name, array in arrays.items():
-                _save(beside / f"{name}.npy", array)
-            sizes = {f"{name}.npy": (beside / f"{name}.npy").stat().st_size for name in arrays}
-            _save_text(beside / _FACTS, json.dumps({"format": _FORMAT, "sizes": sizes}))
-            home.parent.mkdir(parents=True, exist_ok=True)
-            if _opened(home) is None:
-                self._remove(home)
-                _rename(beside, home)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+                np.save(made / f"{name}.npy", array, allow_pickle=False)
+            sizes = {f"{name}.npy": (made / f"{name}.npy").stat().st_size for name in arrays}
+            (made / _FACTS).write_text(json.dumps({"format": _FORMAT, "sizes": sizes}), encoding="utf-8")
 
     def _remember(self, memo: Path, digest: str) -> None:
         try:
-            beside = self._beside()
-            beside.write_text(digest, encoding="utf-8")
             memo.parent.mkdir(parents=True, exist_ok=True)
-            beside.replace(memo)
+            write_text(memo, digest)
         except FileNotFoundError:  # a cleaning was quicker; the digest is worked out again when it is asked for
             pass
         except OSError as error:
@@ -179,32 +161,20 @@ class Cache:
 
     def _remove(self, home: Path) -> None:
         """Moves an entry away first, so that nobody finds half of it."""
-        away = self._beside()
         try:
-            home.rename(away)
-        except FileNotFoundError:
-            return
+            remove(home)
         except OSError as error:
             raise self._no_room(error) from error
-        shutil.rmtree(away, ignore_errors=True)
 
     def _entries(self) -> list[tuple[float, int, Path]]:
         """Time of last use, size and place of every entry."""
         found = []
-        for home in (self.folder / "entries").glob("*"):
+        for home in (self.folder / _ENTRIES).glob("[!.]*"):
             try:
                 found.append((_time_of(home), sum(path.stat().st_size for path in home.iterdir()), home))
             except OSError:  # another process removed it meanwhile
                 continue
         return found
-
-    def _beside(self) -> Path:
-        folder = self.folder / "making"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._no_room(error) from error
-        return folder / uuid.uuid4().hex
 
     def _no_room(self, error: OSError) -> OutputError:
         return OutputError(
@@ -224,28 +194,6 @@ def _opened(home: Path) -> dict[str, NDArray[Any]] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return found
-
-
-def _rename(beside: Path, home: Path) -> None:
-    try:
-        beside.rename(home)
-    except OSError:
-        if not home.is_dir():  # else another writer was there first, with the same arrays
-            raise
-
-
-def _save(path: Path, array: NDArray[Any]) -> None:
-    with path.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _save_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _stat(path: Path) -> tuple[int, int]:

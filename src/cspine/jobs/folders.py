@@ -1,21 +1,18 @@
 """The folder of a job: there whole or not at all, with a record of how it was made."""
 
 import json
-import shutil
-import uuid
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
 from cspine.errors import OutputError
+from cspine.files import remove, replacing_folder, write_text
 from cspine.jobs.job import Job
 from cspine.jobs.scans import fingerprint_of
 
 RECORD = "case.json"
 RESULT = "result.json"
-_PARTIAL, _OLD = ".partial-", ".old-"
 
 Made = TypeVar("Made")
 
@@ -92,7 +89,7 @@ def kept(out: Path, job: Job, provenance: Provenance) -> Job | None:
 
 
 def put_job(out: Path, name: str, write: Callable[[Path], Made], known_by: str = RESULT) -> Made:
-    """Fills the folder of a job under a temporary name, then renames it; an earlier result of that name is replaced.
+    """Fills the folder of a job whole or not at all; an earlier result of that name is replaced.
 
     Args:
         out: The folder of the batch.
@@ -106,62 +103,30 @@ def put_job(out: Path, name: str, write: Callable[[Path], Made], known_by: str =
     Raises:
         OutputError: The folder cannot be written, or holds something else than a result.
     """
-    key = _key()
-    folder, partial, old = out / name, out / f".{name}{_PARTIAL}{key}", out / f".{name}{_OLD}{key}"
+    folder = out / name
     if folder.exists() and not (folder / known_by).is_file():
         raise OutputError(f"{folder} is in the way: it holds no {known_by}. Move it, or choose another folder with -o.")
     try:
-        partial.mkdir()
-        made = write(partial)
-        if folder.exists():
-            folder.replace(old)
-        partial.replace(folder)
+        with replacing_folder(folder) as place:
+            return write(place)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror}. Choose another folder with -o.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-    return made
 
 
 def drop_job(out: Path, name: str) -> None:
     """Removes the result that an earlier run left of a job which fails now: it is of other files, or made in another way."""
-    folder, old = out / name, out / f".{name}{_OLD}{_key()}"
-    if (folder / RESULT).is_file():
-        folder.replace(old)
-        shutil.rmtree(old, ignore_errors=True)
+    if (out / name / RESULT).is_file():
+        remove(out / name)
 
 
 def put_file(out: Path, name: str, text: str) -> None:
-    """Writes a file of the batch under a temporary name, then renames it; the folder is made where it is missing.
+    """Writes a file of the batch, whole or not at all; the folder is made where it is missing.
 
     Raises:
         OutputError: It cannot be written.
     """
-    partial = out / f".{name}{_PARTIAL}{_key()}"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", errors="surrogateescape")
-        partial.replace(out / name)
+        write_text(out / name, text, errors="surrogateescape")
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror}. Choose another folder with -o.") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-def clear_leftovers(out: Path, names: Collection[str]) -> None:
-    """Removes what was half written when an earlier run was killed, of these jobs and files."""
-    for path in out.glob(".*"):
-        name = path.name[1:].rpartition(_PARTIAL)[0] or path.name[1:].rpartition(_OLD)[0]
-        if name not in names:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _key() -> str:
-    """Two that write at the same time do not meet."""
-    return uuid.uuid4().hex[:8]

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import OutputError, PackageError
+from cspine.files import replacing_folder
 from cspine.modelpack.manifest import LocaliserManifest, Manifest, NetworkFile, PackageManifest, read_manifest
 
 DEFAULT_PACKAGE, DEFAULT_LOCALISER = "vertebra_mil_phantoms", "localiser_phantoms"
@@ -114,21 +114,18 @@ def write_package(
     _check_complete(manifest, files, samples)
     if folder.exists() and not (folder / _MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"A model package needs a new or empty folder. {folder} holds something else.")
-    partial = folder.parent / f".{folder.name}.partial-{uuid.uuid4().hex[:8]}"
     try:
-        partial.mkdir(parents=True)
-        for name, source in files.items():
-            shutil.copyfile(source, partial / name)
-        for role, stored in samples.items():
-            np.savez_compressed(partial / _samples_of(role), allow_pickle=False, **{_INPUTS: stored.inputs}, **stored.outputs)
-        (partial / _CARD).write_text(card, encoding="utf-8")
-        checksums = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
-        (partial / _MANIFEST).write_text(replace(manifest, checksums=checksums).to_json(), encoding="utf-8")
-        _put_in_place(partial, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_folder(folder) as made:
+            for name, source in files.items():
+                shutil.copyfile(source, made / name)
+            for role, stored in samples.items():
+                np.savez_compressed(made / _samples_of(role), allow_pickle=False, **{_INPUTS: stored.inputs}, **stored.outputs)
+            (made / _CARD).write_text(card, encoding="utf-8")
+            checksums = {path.name: _sha256(path) for path in sorted(made.iterdir())}
+            (made / _MANIFEST).write_text(replace(manifest, checksums=checksums).to_json(), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"The package cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def load_package(path_or_name: str | Path | None = None) -> Package[Manifest]:
@@ -225,12 +222,3 @@ def _check_files(folder: Path, manifest: PackageManifest) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    """Renames; what stood there is moved aside first and deleted last."""
-    old = partial.with_name(partial.name + ".old")
-    if folder.exists():
-        folder.replace(old)
-    partial.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -123,13 +123,26 @@ def test_the_overview_needs_nothing_beside_it(batch: Path) -> None:
 
 def test_an_overview_that_cannot_be_written_leaves_nothing_and_is_one_line(batch: Path) -> None:
     (batch / "index.html").mkdir()
+    before = sorted(batch.iterdir())
 
     with pytest.raises(
         OutputError, match=r"^index\.html is written beside run\.json\. In .*: Is a directory\. Choose another folder\.$"
     ):
         write_overview(batch)
 
-    assert not (batch / ".index.html.partial").exists()
+    assert sorted(batch.iterdir()) == before
+
+
+def test_an_overview_follows_no_link_that_somebody_put_in_its_place(batch: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    for name in ("index.html", ".index.html.partial"):
+        (batch / name).symlink_to(precious)
+
+    write_overview(batch)
+
+    assert precious.read_text() == "kept"
+    assert not (batch / "index.html").is_symlink()
 
 
 def test_a_folder_without_a_journal_is_said(tmp_path: Path) -> None:

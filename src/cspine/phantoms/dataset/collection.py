@@ -1,6 +1,7 @@
 """A data set of phantoms: many studies at once, the same bytes whoever makes which, whole ones only."""
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cspine.errors import OutputError
+from cspine.files import write_text
 from cspine.phantoms.dataset.layout import Shares, Size
 from cspine.phantoms.dataset.rsna import StudyPaths, SubjectSampler, make_study
 from cspine.phantoms.dataset.truth import StudyTruth, box_rows, label_rows, read_truth, submission_rows, task_rows
@@ -155,7 +157,7 @@ def _claim(plan: Plan) -> None:
             return
         if any(plan.root.iterdir()):
             raise OutputError(f"{plan.root} holds something else than phantoms. Give a new or an empty folder.")
-        _put_text(path, json.dumps(wanted, indent=1) + "\n")
+        write_text(path, json.dumps(wanted, indent=1) + "\n")
     except (OSError, ValueError) as error:
         raise OutputError(f"{plan.root} needs to be a folder that can be written. Received: {error}.") from error
 
@@ -181,14 +183,6 @@ def _write_tables(plan: Plan, places: list[StudyPaths]) -> None:
         "sample_submission.csv": (submission_rows, test),
     }
     for name, (rows, truths) in tables.items():
-        path = plan.root / name
-        beside = path.with_name(f".{name}.making")
-        with beside.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows(truths))
-        beside.replace(path)
-
-
-def _put_text(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.making")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows(truths))
+        write_text(plan.root / name, text.getvalue())

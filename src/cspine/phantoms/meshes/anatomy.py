@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from cspine.anatomy import Level
 from cspine.errors import AnatomyError, OutputError
+from cspine.files import write_bytes
 from cspine.geometry import Vector
 
 FORMAT = 1
@@ -124,11 +125,9 @@ def save_anatomy(anatomy: Anatomy, path: Path) -> None:
     table["bones"] = {name: _described(shape) for name, shape in bones.items()}
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, table=np.array(json.dumps(table)), **arrays)
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(stream.getvalue())
-        partial.replace(path)
+        write_bytes(path, stream.getvalue())
     except OSError as error:
         raise OutputError(f"The anatomy cannot be written to {path}: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from cspine.anatomy import CERVICAL
 from cspine.errors import OutputError
+from cspine.files import write_text
 from cspine.reporting.pages import identified, study
 from cspine.reporting.pages.templating import render
 from cspine.reporting.pages.tone import Tone
@@ -122,13 +123,10 @@ def write_overview(out: Path, journal: str = "run.json") -> Path:
     Raises:
         OutputError: The journal cannot be read, or the page cannot be written.
     """
-    partial = out / f".{FILE}.partial"
     try:
         run = json.loads((out / journal).read_text(encoding="utf-8"))
-        partial.write_text(to_html(overview_page(out, run)), encoding="utf-8")
-        partial.replace(out / FILE)
+        write_text(out / FILE, to_html(overview_page(out, run)))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"{FILE} is written beside {journal}. In {out}: {error.strerror}. Choose another folder.") from error
     return out / FILE
 

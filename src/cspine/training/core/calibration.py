@@ -6,10 +6,11 @@ from pathlib import Path
 from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
+from cspine.files import write_text
 from cspine.training.core.data import usable
 from cspine.training.core.family import Examiner
 from cspine.training.core.runs import Run
-from cspine.training.slices.fitting import BEST, HELD_OUT, Reporter, write_whole
+from cspine.training.slices.fitting import BEST, HELD_OUT, Reporter
 
 CALIBRATION = "calibration.csv"
 """Scores of patients that had no part in the run, where it was calibrated on such."""
@@ -60,7 +61,7 @@ def calibrate(run: Run, examiner: Examiner, data: Path, cache: Path, reporter: R
     refuse_seen(cases, run.facts.folds, data)
     for fold in trained:
         examined = examiner.examine(run.fold(fold) / BEST, cases, cache, reporter, places=False)
-        write_whole(run.fold(fold) / CALIBRATION, examined.scores.to_csv())
+        write_text(run.fold(fold) / CALIBRATION, examined.scores.to_csv())
     return len(cases)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 from cspine.errors import OutputError, TrainingError
+from cspine.files import replacing_file
 
 _DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile)
 _DAMAGED = "The checkpoint {path} does not fit this run or is damaged. Train again into a new folder."
@@ -95,16 +95,13 @@ def save_arrays(path: Path, model: keras.Model, progress: dict[str, Any]) -> Non
     """
     arrays = {f"model{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.optimizer.variables)}
-    partial = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npz")
     try:
-        np.savez(partial, allow_pickle=False, progress=np.array(json.dumps(progress)), **arrays)
-        partial.replace(path)
+        with replacing_file(path) as made:
+            np.savez(made, allow_pickle=False, progress=np.array(json.dumps(progress)), **arrays)
     except OSError as error:
         raise OutputError(
             f"A checkpoint cannot be written to {path}: {error.strerror}. Free the disk or choose another run."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, model: keras.Model) -> Progress:

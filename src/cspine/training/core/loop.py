@@ -10,11 +10,12 @@ import keras
 import numpy as np
 
 from cspine.errors import TrainingError
+from cspine.files import write_text
 from cspine.training.core.backend import calculating_in, compiles, prepare_backend, seed_everything
 from cspine.training.core.checkpoint import load_arrays, save_arrays, stored_facts
 from cspine.training.core.log import BOARD, Board
 from cspine.training.core.optimizer import optimizer_of
-from cspine.training.slices.fitting import BEST, CHECKPOINT, LOG, Reporter, save_network, write_whole
+from cspine.training.slices.fitting import BEST, CHECKPOINT, LOG, Reporter, save_network
 from cspine.training.slices.settings import FitSettings
 
 HeldOut = TypeVar("HeldOut")
@@ -159,7 +160,7 @@ def _epoch(run: _Run, progress: _Progress) -> _Progress:
         # at the end the rate has fallen to nothing, which says more than a few held-out windows that are bent out of shape
         save_network(run.home / BEST, run.model)
     save_arrays(run.home / CHECKPOINT, run.model, asdict(progress))
-    write_whole(run.home / LOG, _log(progress.records))
+    write_text(run.home / LOG, _log(progress.records))
     told = "  ".join(f"{name} {value:.3f}" for name, value in found.items())
     run.reporter.warn(f"epoch {record.epoch}/{run.recipe.fit.epochs}  loss {loss:.3f}  {told}  {record.seconds:.0f} s")
     return progress

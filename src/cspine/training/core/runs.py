@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import cspine
 from cspine.datasets import Case
 from cspine.errors import OutputError, TrainingError
+from cspine.files import write_text
 
 _FACTS = "run.json"
 _SCHEMA = 1
@@ -82,9 +82,7 @@ def create_run(folder: Path, facts: RunFacts) -> Run:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(f"A run needs a new or empty folder. {folder} holds something; give --resume to go on with a run.")
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{_FACTS}.partial-{uuid.uuid4().hex[:8]}"
-        partial.write_text(json.dumps(asdict(facts), indent=2) + "\n", encoding="utf-8")
-        partial.replace(folder / _FACTS)
+        write_text(folder / _FACTS, json.dumps(asdict(facts), indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"A run cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
     return Run(folder, facts)

@@ -1,6 +1,5 @@
 """A pool of rendered necks on the localiser's grid, without noise: what training draws windows from."""
 
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
 from cspine.errors import OutputError, TrainingError
+from cspine.files import replacing_file
 from cspine.geometry import Grid
 from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, render, sample_neck
 from cspine.phantoms.dataset.workers import workers
@@ -197,11 +197,8 @@ def _rounded(hu: NDArray[np.float32]) -> NDArray[np.int16]:
 def _make(folder: Path, draw: Callable[[Part, int], PoolImage], part: Part, number: int) -> None:
     image = draw(part, number)
     path = folder / f"{part}-{number:05d}.npz"
-    partial_path = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npz")
     try:
-        np.savez_compressed(partial_path, hu=image.hu, classes=image.classes)
-        partial_path.replace(path)
+        with replacing_file(path) as made:
+            np.savez_compressed(made, hu=image.hu, classes=image.classes)
     except OSError as error:
         raise OutputError(f"A pool of necks needs a folder that can be written. {folder}: {error.strerror}.") from error
-    finally:
-        partial_path.unlink(missing_ok=True)

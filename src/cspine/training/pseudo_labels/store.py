@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import OutputError
+from cspine.files import replacing_file, write_text
 from cspine.results import Reason
 from cspine.training.slices.stacks import Stack
 
@@ -78,17 +78,12 @@ def marked(stack: Stack, marker: Marker, folder: Path) -> Marked:
 
 
 def _keep(found: Marking, stack: Stack, path: Path, refused: Path) -> None:
-    partial = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.npy")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if found.doubts:
-            partial.write_text(json.dumps([asdict(doubt) for doubt in found.doubts]), encoding="utf-8")
-            partial.replace(refused)
+            write_text(refused, json.dumps([asdict(doubt) for doubt in found.doubts]))
         else:
-            np.save(partial, stack.marks | found.levels)
-            partial.replace(path)
+            with replacing_file(path) as made:
+                np.save(made, stack.marks | found.levels)
     except OSError as error:
         raise OutputError(f"Masks of a teacher need a folder that can be written. {path.parent}: {error.strerror}.") from error
-    finally:
-        if partial.exists():
-            partial.unlink()

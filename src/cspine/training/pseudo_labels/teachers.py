@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import PackageError, TrainingError
+from cspine.files import write_text
 from cspine.modelpack import LocaliserManifest, Package, TrainingData, load_localiser
 from cspine.networks.loading import load_network
 from cspine.specs import SliceSpec
@@ -23,7 +24,7 @@ from cspine.training.core.overrides import settings
 from cspine.training.core.runs import Run, is_run, open_run
 from cspine.training.pseudo_labels.localiser import ended_folds, package_marker, run_marker, sees_space
 from cspine.training.pseudo_labels.store import Marker, Marking, marked
-from cspine.training.slices.fitting import BEST, Reporter, write_whole
+from cspine.training.slices.fitting import BEST, Reporter
 from cspine.training.slices.prediction import levels_output, padded_outputs, seen_levels
 from cspine.training.slices.settings import MaskUse, Recipe
 from cspine.training.slices.stacks import Stack
@@ -128,7 +129,7 @@ def taught(
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     place.home.mkdir(parents=True, exist_ok=True)
-    write_whole(place.home / TAUGHT, text.getvalue())
+    write_text(place.home / TAUGHT, text.getvalue())
     return found
 
 

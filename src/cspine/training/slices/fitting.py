@@ -2,7 +2,6 @@
 
 import math
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import keras
 
 from cspine.errors import TrainingError
 from cspine.evaluation.metrics import auroc, mean_level_auroc
+from cspine.files import replacing_file, write_text
 from cspine.specs import SliceSpec
 from cspine.training.core.backend import calculating_in, prepare_backend, seed_everything
 from cspine.training.core.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, stored_progress
@@ -170,7 +170,7 @@ def _epoch(trained: _Network, recipe: Recipe, data: FoldData, home: Path, progre
     progress = advanced(progress, record, recipe)
     if progress.best is record:
         save_network(home / BEST, trained.server)
-        write_whole(home / _BEST_SCORES, scores.to_csv())
+        write_text(home / _BEST_SCORES, scores.to_csv())
     if stage_at(recipe, progress.epoch) != stage:  # before the checkpoint, which holds the optimiser of the stage that follows
         enter_stage(model, recipe, stage_at(recipe, progress.epoch))
     save_checkpoint(home / CHECKPOINT, model, progress)
@@ -188,19 +188,11 @@ def advanced(progress: Progress, record: EpochRecord, recipe: Recipe) -> Progres
 
 def save_network(path: Path, model: keras.Model) -> None:
     """Writes a network that is there whole or not at all."""
-    partial = path.with_name(f".{path.stem}.partial-{uuid.uuid4().hex[:8]}.keras")
-    keras.saving.save_model(model, partial, include_optimizer=False)
-    partial.replace(path)
+    with replacing_file(path) as made:
+        keras.saving.save_model(model, made, include_optimizer=False)
 
 
 def _write_log(path: Path, progress: Progress) -> None:
     names = [item.name for item in fields(EpochRecord)]
     rows: list[dict[str, Any]] = [asdict(record) for record in progress.records]
-    write_whole(path, "\n".join([",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in rows)]) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "\n".join([",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in rows)]) + "\n")

@@ -11,10 +11,11 @@ import numpy as np
 
 from cspine.errors import TrainingError
 from cspine.evaluation.metrics import auroc, mean_level_auroc
+from cspine.files import write_text
 from cspine.networks.loading import load_network
 from cspine.training.core.loop import Lesson, fit_epochs
 from cspine.training.core.losses import KnownBinaryCrossentropy
-from cspine.training.slices.fitting import BEST, HELD_OUT, Reporter, write_whole
+from cspine.training.slices.fitting import BEST, HELD_OUT, Reporter
 from cspine.training.slices.settings import FitSettings
 from cspine.training.vertebrae.batches import VertebraBatches
 from cspine.training.vertebrae.crops import StudyCrops
@@ -78,7 +79,7 @@ def fit_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, report
             build = partial(_as_stored, build, home / HEADS / BEST)
     fit_epochs(recipe, _lesson(recipe, data, build), home, reporter)
     model = load_network(home / BEST)
-    write_whole(home / HELD_OUT, scores_of(data.held_out, all_views(model, data.held_out, recipe)).to_csv())
+    write_text(home / HELD_OUT, scores_of(data.held_out, all_views(model, data.held_out, recipe)).to_csv())
 
 
 def _lesson(recipe: VertebraRecipe, data: VertebraFold, build: Build) -> Lesson[Sequence[StudyCrops]]:
