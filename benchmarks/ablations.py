@@ -51,7 +51,7 @@ ROWS = (
     Row(
         "outline_alone",
         "no cells beside the vertebra's own, nor slices farther beyond it",
-        "--set input.beside=0 --set input.margin_mm=3",
+        "--set input.neighbour_weight=0 --set input.margin_mm=3",
     ),
     Row("without_tokens", "each vertebra alone; any fracture is their noisy-OR", "--set network.mixers=0"),
     Row(

@@ -79,8 +79,8 @@ def _judged(detector: Detector, case: Case) -> dict[str, Any]:
 
 def _said(result: StudyResult) -> list[list[float]]:
     """Probability and whether it is called, of any fracture and of C1..C7; a level without a probability is 0."""
-    judgements = (result.overall, *(finding.judgement for finding in result.levels))
-    return [[0.0, 0.0] if one is None else [one.probability, float(one.positive)] for one in judgements]
+    assessments = (result.overall, *(finding.assessment for finding in result.levels))
+    return [[0.0, 0.0] if one is None else [one.probability, float(one.positive)] for one in assessments]
 
 
 def _row(said: Sequence[Any], broken: NDArray[np.bool_]) -> list[str]:

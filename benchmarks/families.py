@@ -50,7 +50,7 @@ class Row:
 ROWS = (
     Row("custom_cnn", "custom_cnn"),
     Row("custom_cnn_boxes", "custom_cnn_boxes"),
-    Row("custom_cnn_boxes_alone", "custom_cnn_boxes", "--set labels.cracks=ignore"),
+    Row("custom_cnn_boxes_alone", "custom_cnn_boxes", "--set labels.fracture_masks=ignore"),
     Row("custom_cnn_pseudo", "custom_cnn_pseudo", "--teacher {runs}/custom_cnn"),
     Row("leaky_protocol", "leaky_protocol"),
     Row("densenet121", "densenet121", "--weights none"),
@@ -154,7 +154,9 @@ def _judge(place: Place, row: Row) -> None:
         command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(judged), *place.cache)
     own = judged.with_name(f"{row.name}_itself")
     if row.name == LEAKY and not (own / "evaluation.csv").is_file():
-        command.run("evaluate", str(folder), "--data", str(place.out / LEARNT[0]), "-o", str(own), "--no-places", *place.cache)
+        command.run(
+            "evaluate", str(folder), "--data", str(place.out / LEARNT[0]), "-o", str(own), "--no-localisation", *place.cache
+        )
 
 
 def _timed(place: Place, row: Row, words: Sequence[str]) -> None:
@@ -185,14 +187,16 @@ def page(place: Place, judged: Sequence[Row]) -> Iterator[str]:
 def _line(place: Place, row: Row) -> str:
     found = _numbers(place.judged(row) / "evaluation.csv")
     spent = Spent(**json.loads(place.spent(row).read_text(encoding="utf-8")))
-    dice = [float(value) for (part, _, metric), (value, *_) in found.items() if (part, metric) == ("places", "dice") and value]
+    dice = [
+        float(value) for (part, _, metric), (value, *_) in found.items() if (part, metric) == ("localisation", "dice") and value
+    ]
     cells = (
         row.name,
         f"`cspine train {row.recipe}{' ' + row.options.format(runs='RUNS') if row.options else ''}`",
         _estimate(found["output", "overall", "auroc"]),
         _estimate(found["all", "all", "mean_level_auroc"]),
         _estimate(found["all", "all", "competition_loss_b"]),
-        _estimate(found["places", "strongest", "hit_rate"]),
+        _estimate(found["localisation", "strongest", "hit_rate"]),
         f"{min(dice):.2f} to {max(dice):.2f}" if dice else "",
         f"{spent.busy:.0f}",
         f"{spent.seconds:.0f}",

@@ -52,8 +52,8 @@ def judged(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) ->
 
 
 def _probabilities(result: StudyResult) -> list[float]:
-    judgements = (result.overall, *(finding.judgement for finding in result.levels))
-    return [0.0 if judgement is None else judgement.probability for judgement in judgements]
+    assessments = (result.overall, *(finding.assessment for finding in result.levels))
+    return [0.0 if assessment is None else assessment.probability for assessment in assessments]
 
 
 def _arguments() -> argparse.Namespace:

@@ -16,7 +16,7 @@ from cspine.datasets import read_dataset
 from cspine.evaluation import StudyScores
 from cspine.evaluation.metrics import auroc, mean_level_auroc
 from cspine.modelpack import VertebraManifest, load_package
-from cspine.modelpack.views import from_views
+from cspine.modelpack.tta import combine_tta
 from cspine.runtime import Engine, open_session
 from cspine.training.core.runs import open_run
 from cspine.training.vertebrae.crops import Cutting, StudyCrops, prepare_crops
@@ -55,7 +55,7 @@ def _judged(path: Path, precision: str, studies: list[StudyCrops], recipe: Verte
         begin = time.perf_counter()
         said = [session.run(view[None]) for view in views]
         taken.append(time.perf_counter() - begin)
-        seen.append(from_views({name: np.concatenate([one[name] for one in said]) for name in said[0]}))
+        seen.append(combine_tta({name: np.concatenate([one[name] for one in said]) for name in said[0]}))
     return scores_of(studies, seen), statistics.median(taken)
 
 

@@ -67,13 +67,13 @@ def write_batch(out: Path, data: Path, detector: Detector) -> None:
     """Judges the studies and writes their pages and the overview, as a batch would."""
     cases = []
     for study in studies(data):
-        examination = detector.examine(study)
+        prediction = detector.predict(study)
         folder = out / study.name
         folder.mkdir()
-        files = write_result(examination, study, folder, ["json", "html"]).files
-        reasons = [reason.text for reason in examination.result.reasons]
-        cases.append({"name": study.name, "status": examination.result.status, "files": files, "reason": reasons[0]})
-        print(study.name, examination.result.overall)
+        files = write_result(prediction, study, folder, ["json", "html"]).files
+        reasons = [reason.text for reason in prediction.result.reasons]
+        cases.append({"name": study.name, "status": prediction.result.status, "files": files, "reason": reasons[0]})
+        print(study.name, prediction.result.overall)
     run = {"model": asdict(detector.model), "operating_point": detector.operating_point, "cases": cases}
     (out / "run.json").write_text(json.dumps(run), encoding="utf-8")
     write_overview(out)

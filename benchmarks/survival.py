@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.damage import Damage, make_batch
 from benchmarks.memory import Memory, Watch
 
-_TIMES = re.compile(r'"(created|seconds|read|check|locate|cut|classify|judge|write)": [^,\n]+')
+_TIMES = re.compile(r'"(created|seconds|read|check|locate|crop|classify|calibrate|write)": [^,\n]+')
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def vertebra_network(folder: Path) -> Path:
     return path
 
 
-def vertebra_manifest(views: int = 2, appearance: AppearanceLimits | None = None) -> VertebraManifest:
+def vertebra_manifest(passes: int = 2, appearance: AppearanceLimits | None = None) -> VertebraManifest:
     """The manifest of the package with that network."""
     coded = coded_manifest()
     return VertebraManifest(
@@ -79,7 +79,7 @@ def vertebra_manifest(views: int = 2, appearance: AppearanceLimits | None = None
         trained_on=coded.trained_on,
         intended_use=coded.intended_use,
         training=coded.training,
-        views=views,
+        tta_passes=passes,
         appearance=appearance or AppearanceLimits(),
     )
 

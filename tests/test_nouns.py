@@ -6,7 +6,7 @@ import pytest
 from cspine.anatomy import CERVICAL, Level
 from cspine.errors import GeometryError
 from cspine.geometry import Grid
-from cspine.results import Judgement, LevelFinding, LevelStatus, ModelFacts, StudyFacts, StudyResult, StudyStatus
+from cspine.results import Assessment, LevelFinding, LevelStatus, ModelFacts, StudyFacts, StudyResult, StudyStatus
 from cspine.specs import SliceSpec
 from cspine.study import SourceSlice, Study
 from cspine.volume import LabelMap, Volume
@@ -53,7 +53,7 @@ def test_a_probability_exists_only_where_a_level_was_assessed(status: LevelStatu
     judged = status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
 
     with pytest.raises(ValueError, match="if and only if it was assessed"):
-        LevelFinding(Level.C1, status, None if judged else Judgement(0.5, 0.5))
+        LevelFinding(Level.C1, status, None if judged else Assessment(0.5, 0.5))
 
 
 def test_a_rejected_study_has_no_probability() -> None:
@@ -61,31 +61,31 @@ def test_a_rejected_study_has_no_probability() -> None:
     model = ModelFacts("m", "1", "0", "phantoms")
 
     with pytest.raises(ValueError, match="if and only if it was not rejected"):
-        StudyResult(StudyStatus.REJECTED, (), facts, model, model, "balanced", Judgement(0.5, 0.5), ())
+        StudyResult(StudyStatus.REJECTED, (), facts, model, model, "balanced", Assessment(0.5, 0.5), ())
 
 
 def test_a_judgement_is_positive_from_its_threshold_on() -> None:
-    assert Judgement(0.4, 0.4).positive
-    assert not Judgement(0.39, 0.4).positive
+    assert Assessment(0.4, 0.4).positive
+    assert not Assessment(0.39, 0.4).positive
     with pytest.raises(ValueError, match=r"must lie in 0\.\.1"):
-        Judgement(1.2, 0.5)
+        Assessment(1.2, 0.5)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "sure"),
     [(None, None, True), (0.5, 0.7, True), (0.3, 0.62, False), (0.1, 0.62, False), (0.62, 0.62, True)],
 )
-def test_a_judgement_is_sure_where_all_views_are_on_one_side_of_the_threshold(
+def test_a_judgement_is_sure_where_all_passes_are_on_one_side_of_the_threshold(
     low: float | None, high: float | None, sure: bool
 ) -> None:
-    assert Judgement(0.62, 0.5, low, high).sure is sure
-    assert Judgement(0.62, 0.8, low, high).sure
+    assert Assessment(0.62, 0.5, low, high).sure is sure
+    assert Assessment(0.62, 0.8, low, high).sure
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.63, 0.7), (0.1, 0.61), (-0.1, 0.7), (0.1, 1.1)])
-def test_a_judgement_lies_between_its_views(low: float, high: float) -> None:
-    with pytest.raises(ValueError, match="lies between those of its views"):
-        Judgement(0.62, 0.5, low, high)
+def test_a_judgement_lies_between_its_passes(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match="lies between those of its passes"):
+        Assessment(0.62, 0.5, low, high)
 
 
 @pytest.mark.parametrize("rising", [True, False])

@@ -40,7 +40,7 @@ def test_all_slices_that_are_judged_are_cut_and_cells_fill_them(change: dict[str
         replace(SPEC, **change)
 
 
-@pytest.mark.parametrize("change", [{"margin_mm": -1.0}, {"beside": -0.1}, {"beside": 1.1}])
+@pytest.mark.parametrize("change", [{"margin_mm": -1.0}, {"neighbour_weight": -0.1}, {"neighbour_weight": 1.1}])
 def test_what_lies_around_a_vertebra_counts_no_less_than_nothing_and_no_more_than_all(change: dict[str, Any]) -> None:
-    with pytest.raises(GeometryError, match=r"a margin of 0 or more and a share beside in 0\.\.1"):
+    with pytest.raises(GeometryError, match=r"a margin of 0 or more and a neighbour weight in 0\.\.1"):
         replace(SPEC, **change)

@@ -85,9 +85,9 @@ def _figures(whole: Necks, cut: Necks) -> list[Measured]:
         ("Dice of C1..C7 at 2 mm", whole, lambda one: _mean([o.dice for o in one if o.whole])),
         ("centroid error in mm, median", whole, lambda one: _quantile([o.apart_mm for o in one if o.whole], 50)),
         ("centroid error in mm, 95th percentile", whole, lambda one: _quantile([o.apart_mm for o in one if o.whole], 95)),
-        ("share of vertebrae in view called right", whole, lambda one: _mean([o.right for o in one if o.whole])),
-        ("share called right and sure", whole, lambda one: _mean([o.found for o in one if o.whole])),
-        ("share called wrong and sure", whole, lambda one: _mean([o.misled for o in one if o.whole])),
+        ("share of vertebrae in view named right", whole, lambda one: _mean([o.right for o in one if o.whole])),
+        ("share named right and sure", whole, lambda one: _mean([o.found for o in one if o.whole])),
+        ("share named wrong and sure", whole, lambda one: _mean([o.misled for o in one if o.whole])),
         ("three levels alone: right and sure", cut, lambda one: _mean([o.found for o in one if o.share >= _LEAST])),
         ("three levels alone: wrong and sure", cut, lambda one: _mean([o.misled for o in one if o.share >= _LEAST])),
     ]

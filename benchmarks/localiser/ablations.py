@@ -44,8 +44,8 @@ BUDGET = (
 
 _DRAWN = 2000
 _METRICS = {
-    "necks": {"dice": "Dice at 2 mm", "right": "called right", "wrong": "called another level", "found": "right and sure"},
-    "windows": {"dice": "Dice", "right": "called right", "wrong": "called another level"},
+    "necks": {"dice": "Dice at 2 mm", "right": "named right", "wrong": "named another level", "found": "right and sure"},
+    "windows": {"dice": "Dice", "right": "named right", "wrong": "named another level"},
 }
 """What is judged, by what, and what that is called in the tables."""
 

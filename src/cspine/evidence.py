@@ -47,7 +47,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examination:
+class Prediction:
     """A result with its evidence.
 
     Attributes:

@@ -60,13 +60,13 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Assessment:
     """A probability and what follows from it.
 
     Attributes:
         probability: Calibrated, 0..1.
         threshold: From here on it counts as positive, at the operating point of the result.
-        low: The lowest probability of several views of the study; ``None`` where there is but one.
+        low: The lowest probability over the passes of test-time augmentation; ``None`` where there is but one.
         high: The highest.
     """
 
@@ -80,7 +80,7 @@ class Judgement:
             raise ValueError(f"A probability and its threshold must lie in 0..1. Received: {self}")
         low, high = self.probability if self.low is None else self.low, self.probability if self.high is None else self.high
         if not 0 <= low <= self.probability <= high <= 1:
-            raise ValueError(f"A probability lies between those of its views. Received: {self}")
+            raise ValueError(f"A probability lies between those of its passes. Received: {self}")
 
     @property
     def positive(self) -> bool:
@@ -89,7 +89,7 @@ class Judgement:
 
     @property
     def sure(self) -> bool:
-        """Whether all views agree on that."""
+        """Whether all passes of test-time augmentation agree on that."""
         return self.low is None or self.high is None or self.low >= self.threshold or self.high < self.threshold
 
 
@@ -100,7 +100,7 @@ class LevelFinding:
     Attributes:
         level: Which one.
         status: How much of it could be judged.
-        judgement: Present if and only if it was assessed, at least in part.
+        assessment: Present if and only if it was assessed, at least in part.
         centre_mm: Where it is, LPS ``(x, y, z)``; ``None`` where that is not known.
         key_slice: The stored image to look at first.
         box_mm: The region to look at first.
@@ -109,7 +109,7 @@ class LevelFinding:
 
     level: Level
     status: LevelStatus
-    judgement: Judgement | None = None
+    assessment: Assessment | None = None
     centre_mm: Vector | None = None
     key_slice: KeySlice | None = None
     box_mm: Box | None = None
@@ -117,7 +117,7 @@ class LevelFinding:
 
     def __post_init__(self) -> None:
         judged = self.status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
-        if (self.judgement is not None) != judged:
+        if (self.assessment is not None) != judged:
             raise ValueError(f"A level has a probability if and only if it was assessed. Received: {self}")
 
 
@@ -203,7 +203,7 @@ class StudyResult:
     model: ModelFacts
     localiser: ModelFacts
     operating_point: str
-    overall: Judgement | None
+    overall: Assessment | None
     levels: tuple[LevelFinding, ...]
     timings_s: dict[str, float] = field(default_factory=dict)
     created: str = ""

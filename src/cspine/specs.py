@@ -136,7 +136,8 @@ class VertebraSpec:
         mask_blur_mm: Standard deviation by which the mask of the vertebra is smoothed: how far its border may be off.
         masked: Whether the mask is fed; without it that channel says only that the level is in the scan.
         margin_mm: What is judged beyond the height of the vertebra, half of it at either end.
-        beside: How much cells next to those of the vertebra count as its own, 0..1: a broken piece may lie beside its outline.
+        neighbour_weight: How much cells next to those of the vertebra count as its own, 0..1: a broken piece may lie outside its
+            outline.
     """
 
     spacing_mm: Vector
@@ -148,16 +149,16 @@ class VertebraSpec:
     mask_blur_mm: float = 2.0
     masked: bool = True
     margin_mm: float = 3.0
-    beside: float = 0.0
+    neighbour_weight: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.window_hu
         counts = min(self.slices, self.depth, *self.size)
         if min(self.spacing_mm) <= 0 or counts < 1 or min(self.neighbours, self.mask_blur_mm) < 0 or low >= high:
             raise GeometryError(f"A vertebra specification needs positive spacing and sizes and a rising window. Received: {self}")
-        if self.margin_mm < 0 or not 0 <= self.beside <= 1:
+        if self.margin_mm < 0 or not 0 <= self.neighbour_weight <= 1:
             raise GeometryError(
-                f"A vertebra specification needs a margin of 0 or more and a share beside in 0..1. Received: {self}"
+                f"A vertebra specification needs a margin of 0 or more and a neighbour weight in 0..1. Received: {self}"
             )
         if self.depth < self.slices + 2 * self.neighbours or any(side % FRACTURE_CELL for side in self.size):
             raise GeometryError(

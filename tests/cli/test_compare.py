@@ -15,7 +15,17 @@ def test_a_run_is_compared_with_an_evaluation_of_it_and_does_not_differ(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     judged = tmp_path / "judged"
-    arguments = ["evaluate", str(tiny_run.run), "--data", str(tiny_run.data), "-o", str(judged), "--resamples", "5", "--no-places"]
+    arguments = [
+        "evaluate",
+        str(tiny_run.run),
+        "--data",
+        str(tiny_run.data),
+        "-o",
+        str(judged),
+        "--resamples",
+        "5",
+        "--no-localisation",
+    ]
     assert main(arguments) == 0
 
     assert compare(tmp_path / "out", tiny_run.run, judged) == 0

@@ -60,7 +60,7 @@ def test_a_study_gets_its_folder_a_row_and_a_line_in_the_journal(
     said = capsys.readouterr()
     result = json.loads((out / "broken" / "result.json").read_text())
     assert result["patient_overall"]["positive"] is True
-    assert result["timings_s"].keys() == {"read", "check", "locate", "cut", "classify", "judge", "write"}
+    assert result["timings_s"].keys() == {"read", "check", "locate", "crop", "classify", "calibrate", "write"}
     assert sorted(path.name for path in out.iterdir()) == ["broken", "failures.csv", "run.json"]
     assert sorted(path.name for path in (out / "broken").iterdir()) == ["case.json", "result.json", "result.png"]
     case = _journal(out)["cases"][0]
@@ -232,7 +232,7 @@ def test_a_fault_of_ours_is_told_apart(
     def break_down(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("cspine.detection.slicewise.pool_slices", break_down)
+    monkeypatch.setattr("cspine.detection.slice_classifier.pool_slices", break_down)
 
     assert _detect(necks / "whole.nii.gz", package=coded_package, out=out) == Exit.FAULT
 

@@ -27,7 +27,7 @@ def test_a_batch_gets_pages_and_an_overview_with_the_broken_neck_first(
 
     overview = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert overview.index('href="broken/result.html"') < overview.index('href="whole/result.html"')
-    assert "missing" in overview.split("Without a judgement")[1]
+    assert "missing" in overview.split("Without a result")[1]
     assert "Fracture suspected" in (tmp_path / "out" / "broken" / "result.html").read_text(encoding="utf-8")
     assert f"Wrote {tmp_path / 'out' / 'index.html'}" in capsys.readouterr().out
 

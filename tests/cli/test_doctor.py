@@ -14,14 +14,14 @@ from cspine.reading.pixels import SYNTAXES
 from cspine.runtime import facts
 
 
-def _examined(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
+def _checked(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
     code = main(["doctor", "--json", *arguments])
     said = capsys.readouterr()
     return code, json.loads(said.out), said.err
 
 
 def test_a_sound_machine_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code, found, errors = _examined(capsys=capsys)
+    code, found, errors = _checked(capsys=capsys)
 
     assert (code, found["ready"], errors) == (Exit.DONE, True, "")
     assert found["packages"][0]["name"] == DEFAULT_PACKAGE
@@ -49,7 +49,7 @@ def test_a_damaged_package_is_one_line_and_no_go(coded_package: Path, tmp_path: 
     damaged = shutil.copytree(coded_package, tmp_path / "damaged")
     (damaged / "coded.bin").write_bytes(b"weights of another")
 
-    code, found, errors = _examined("--model", str(damaged), capsys=capsys)
+    code, found, errors = _checked("--model", str(damaged), capsys=capsys)
 
     assert (code, found["ready"]) == (Exit.WRONG_INPUT, False)
     assert errors.startswith(f"cspine doctor: cspine detect cannot run here with {damaged}: The model package")
@@ -77,7 +77,7 @@ def test_an_engine_that_breaks_down_is_a_fault(
 
     monkeypatch.setattr("cspine.cli.doctor.open_session", break_down)
 
-    code, found, errors = _examined("--model", str(coded_package), capsys=capsys)
+    code, found, errors = _checked("--model", str(coded_package), capsys=capsys)
 
     assert (code, found["ready"]) == (Exit.FAULT, False)
     assert errors.rstrip().endswith("OSError: illegal instruction")

@@ -144,7 +144,7 @@ def test_a_package_says_what_it_is_and_repeats_its_samples(package: Path, capsys
     assert isinstance(loaded.manifest, VertebraManifest)
     assert loaded.manifest.training_data is TrainingData.PHANTOMS
     assert type(loaded.manifest.calibration) is OwnOverall
-    assert loaded.manifest.views == 2
+    assert loaded.manifest.tta_passes == 2
     assert "six necks of blocks" in loaded.card
     assert "4 slices across the spine" in loaded.card
     assert checked.problem is None

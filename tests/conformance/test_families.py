@@ -84,7 +84,7 @@ def test_it_answers_with_the_outputs_of_its_settings(built: Built) -> None:
     shapes = {
         "fracture": (2, 7),
         "visible": (2, 7),
-        "where": (2, rows // 8, columns // 8, 8),
+        "level_map": (2, rows // 8, columns // 8, 8),
         "maps": (2, rows, columns, 8),
         "fracture_map": (2, rows // 8, columns // 8, 1),
     }
@@ -93,7 +93,7 @@ def test_it_answers_with_the_outputs_of_its_settings(built: Built) -> None:
 
     assert {name: answer.shape for name, answer in said.items()} == {name: shapes[name] for name in built.family.settings.outputs}
     assert all(answer.min() >= 0 and answer.max() <= 1 for answer in said.values())
-    np.testing.assert_allclose(said["where"].sum(axis=-1), 1, atol=1e-5)
+    np.testing.assert_allclose(said["level_map"].sum(axis=-1), 1, atol=1e-5)
 
 
 def test_it_comes_back_from_disk_bit_for_bit_with_every_argument(built: Built, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_the_service_says_what_the_network_says(built: Built, served: Path, code
     result = Detector(tmp_path / "package", Engine(threads=1), localiser=localiser)(study)
 
     assert result.status is StudyStatus.OK
-    assert sum(level.judgement is not None for level in result.levels) == 7
+    assert sum(level.assessment is not None for level in result.levels) == 7
     for level, score in zip(result.levels, pooled.scores, strict=True):
-        if level.judgement is not None:
-            assert level.judgement.probability == pytest.approx(score, abs=1e-3)
+        if level.assessment is not None:
+            assert level.assessment.probability == pytest.approx(score, abs=1e-3)

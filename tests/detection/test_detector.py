@@ -44,7 +44,7 @@ def _level(result: StudyResult, level: Level) -> LevelFinding:
 
 
 def _positive(result: StudyResult) -> set[Level]:
-    return {finding.level for finding in result.levels if finding.judgement is not None and finding.judgement.positive}
+    return {finding.level for finding in result.levels if finding.assessment is not None and finding.assessment.positive}
 
 
 def _depth_mm(volume: Volume, level: Level) -> float:
@@ -81,7 +81,7 @@ def test_a_level_that_is_not_in_the_picture_has_no_probability(detector: Detecto
     result = detector(study_of(coded_volume([Level.C2, Level.C3, Level.C4], fractured=[Level.C4])))
 
     assert [finding.level for finding in result.levels if finding.status is LevelStatus.ASSESSED] == [Level.C2, Level.C3, Level.C4]
-    assert all(_level(result, level).judgement is None for level in (Level.C1, Level.C5, Level.C6, Level.C7))
+    assert all(_level(result, level).assessment is None for level in (Level.C1, Level.C5, Level.C6, Level.C7))
     assert all(_level(result, level).status is LevelStatus.NOT_IN_VIEW for level in (Level.C1, Level.C5, Level.C6, Level.C7))
     assert "levels_incomplete: C1, C5, C6, C7" in {f"{r.code}:{r.text.split(':')[-1].rstrip('.')}" for r in result.reasons}
 
@@ -91,7 +91,7 @@ def test_levels_that_nothing_anchors_are_not_judged(detector: Detector) -> None:
 
     assert result.status is StudyStatus.REJECTED
     assert result.reasons[0].code == "levels_uncertain"
-    assert all(finding.judgement is None for finding in result.levels)
+    assert all(finding.assessment is None for finding in result.levels)
 
 
 def test_a_level_that_the_scan_cuts_is_partly_in_view(detector: Detector) -> None:
@@ -141,7 +141,7 @@ def test_a_scan_that_cannot_be_judged_is_rejected_with_its_reason(
 
     assert result.status is StudyStatus.REJECTED
     assert result.overall is None
-    assert all(finding.judgement is None for finding in result.levels)
+    assert all(finding.assessment is None for finding in result.levels)
     assert any(reason.code == code and text in reason.text for reason in result.reasons), result.reasons
     assert result.reasons[-1].code == "trained_on_phantoms"
 
@@ -152,7 +152,7 @@ def test_thresholds_come_from_the_operating_point(coded_package: Path, coded_loc
     result = Detector(coded_package, operating_point="rule_out", localiser=coded_localiser)(study)
 
     assert result.operating_point == "rule_out"
-    assert {finding.judgement.threshold for finding in result.levels if finding.judgement} == {0.001}
+    assert {finding.assessment.threshold for finding in result.levels if finding.assessment} == {0.001}
 
 
 def test_an_unknown_operating_point_is_refused(coded_package: Path) -> None:
@@ -185,7 +185,7 @@ def test_the_result_cites_the_scan_and_the_package(detector: Detector) -> None:
     assert [warning.code for warning in result.study.warnings] == ["uneven_spacing"]
     assert (result.model.name, result.model.version, len(result.model.sha256)) == ("coded", "3", 64)
     assert (result.localiser.name, len(result.localiser.sha256)) == ("coded_localiser", 64)
-    assert result.timings_s.keys() == {"check", "locate", "cut", "classify", "judge"}
+    assert result.timings_s.keys() == {"check", "locate", "crop", "classify", "calibrate"}
     assert result.created.endswith("+00:00")
 
 
@@ -223,16 +223,16 @@ def test_an_examination_shows_where_the_network_sees_a_fracture(
     study = study_of(coded_volume(fractured=[Level.C5]))
     shipped = Detector(package, engine=Engine(Device.CPU, threads=1), localiser=coded_localiser)
 
-    examination = shipped.examine(study)
+    prediction = shipped.predict(study)
 
-    heat = examination.evidence.heat
+    heat = prediction.evidence.heat
     assert heat is not None
     assert heat.values.shape == heat.grid.shape
     np.testing.assert_allclose(heat.grid.spacing_mm, spacing_mm, rtol=1e-6)
     assert 0 <= heat.values.min() <= heat.values.max() <= 1
-    assert examination.evidence.labels is not None
-    assert set(np.unique(examination.evidence.labels.labels)) >= set(CERVICAL)
-    assert Detector(coded_package, localiser=coded_localiser).examine(study).evidence.heat is None
+    assert prediction.evidence.labels is not None
+    assert set(np.unique(prediction.evidence.labels.labels)) >= set(CERVICAL)
+    assert Detector(coded_package, localiser=coded_localiser).predict(study).evidence.heat is None
 
 
 @pytest.mark.parametrize(

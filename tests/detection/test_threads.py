@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection import Detector
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.json_result import as_json
 from cspine.study import Study
 from tests.coded import coded_volume, study_of, write_coded_package
@@ -34,10 +34,10 @@ def _vertebrawise(number: int) -> Study:
     return study_of(replace(volume, hu=volume.hu + noise), f"study{number}")
 
 
-def _told(examination: Examination) -> tuple[str, bytes]:
+def _told(prediction: Prediction) -> tuple[str, bytes]:
     """All that is said of a study, times aside."""
-    said: dict[str, Any] = as_json(replace(examination.result, timings_s={}, created=""))
-    evidence = examination.evidence
+    said: dict[str, Any] = as_json(replace(prediction.result, timings_s={}, created=""))
+    evidence = prediction.evidence
     assert evidence is not None
     arrays: list[NDArray[Any] | None] = [evidence.labels.labels if evidence.labels is not None else None, evidence.line_mm]
     arrays += [] if evidence.heat is None else [evidence.heat.values]
@@ -53,11 +53,11 @@ def test_threads_that_share_a_detector_get_the_bytes_of_one_alone(
     (tmp_path / "scratch").mkdir()
     detector = Detector(write(tmp_path / "package", tmp_path / "scratch"), localiser=coded_localiser)
     studies = [study(number) for number in range(STUDIES)]
-    alone = [_told(detector.examine(one)) for one in studies]
+    alone = [_told(detector.predict(one)) for one in studies]
     before = [library["num_threads"] for library in threadpool_info()]
 
     with ThreadPoolExecutor(THREADS) as threads:
-        together = list(threads.map(lambda one: _told(detector.examine(one)), studies))
+        together = list(threads.map(lambda one: _told(detector.predict(one)), studies))
 
     assert len(set(alone)) > STUDIES // 3, "studies must differ, or a mix-up cannot be seen"
     assert together == alone

@@ -5,8 +5,8 @@ import numpy as np
 from cspine.evaluation import StudyScores
 from cspine.evaluation.fractures import GroupMetrics
 from cspine.evaluation.leaky import entry_accuracy
+from cspine.evaluation.localisation import StudyLocalisation, localisation_metrics
 from cspine.evaluation.metrics import Estimate, evaluate
-from cspine.evaluation.places import StudyPlaces, place_metrics
 from cspine.evaluation.report import Report
 from cspine.evaluation.shortcuts import shortcuts
 from cspine.modelpack import OperatingPoint
@@ -24,13 +24,13 @@ def scores(seed: int = 0, studies: int = 30, signal: float = 0.0) -> StudyScores
     return StudyScores(tuple(f"1.{i}" for i in range(studies)), truth, np.where(truth, said ** (1 / (1 + signal)), said))
 
 
-def places(count: int = 30) -> list[StudyPlaces]:
+def places(count: int = 30) -> list[StudyLocalisation]:
     """Every other study has one fracture, which its second place is on."""
     dice = np.linspace(0.2, 0.8, 7)
     found = []
     for i in range(count):
         hits = np.array([-1, 0 if i % 2 else -1])
-        found.append(StudyPlaces(i % 2, np.array([0.8, 0.5]), hits, dice))
+        found.append(StudyLocalisation(i % 2, np.array([0.8, 0.5]), hits, dice))
     return found
 
 
@@ -43,7 +43,7 @@ def report() -> Report:
         evaluate(given, POINTS, given.scores[:, 0], resamples=20),
         given,
         [GroupMetrics("severity 0 to 0.2", 12, 10, half, half)],
-        place_metrics(places(), resamples=20),
+        localisation_metrics(places(), resamples=20),
         shortcuts(given, {"slices": np.arange(30.0)}, resamples=20),
         entry_accuracy(np.eye(7, dtype=bool), np.zeros((7, 7), dtype=bool)),
     )

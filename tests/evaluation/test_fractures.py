@@ -49,15 +49,15 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
 
     found = {group.group: group for group in by_fracture(scores(), truths, (0.45,) * 8, resamples=200)}
 
-    assert found["severity 0 to 0.2"].called.value == 0
-    assert found["severity 0.8 to 1"].called.value == 1
-    assert found["severity 0.4 to 0.6"].called.value == 0.5  # above severity 0.5
+    assert found["severity 0 to 0.2"].flagged.value == 0
+    assert found["severity 0.8 to 1"].flagged.value == 1
+    assert found["severity 0.4 to 0.6"].flagged.value == 0.5  # above severity 0.5
     assert (found["pars"].levels, found["body"].levels) == (10, 10)
     assert "lamina" not in found
     assert [found[f"gap {gap} mm"].levels for gap in ("0.2 to 0.3", "0.3 to 0.5", "0.5 to 1", "1 to 3.5")] == [5, 0, 15, 0]
-    assert (found["whole, with a look-alike"].levels, found["whole, with a look-alike"].called.value) == (10, 1.0)
-    assert (found["whole, without"].levels, found["whole, without"].called.value) == (7 * STUDIES - 20 - 10, 0.0)
-    assert found["body"].called.low <= found["body"].called.value <= found["body"].called.high
+    assert (found["intact, with a look-alike"].levels, found["intact, with a look-alike"].flagged.value) == (10, 1.0)
+    assert (found["intact, without"].levels, found["intact, without"].flagged.value) == (7 * STUDIES - 20 - 10, 0.0)
+    assert found["body"].flagged.low <= found["body"].flagged.value <= found["body"].flagged.high
     whole = [scores().scores[t.patient, t.level] for t in truths if t.severity is None]
     body = [scores().scores[t.patient, t.level] for t in truths if t.kind == "body"]
     known = np.array([False] * len(whole) + [True] * len(body))
@@ -67,10 +67,10 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
 def test_whole_levels_have_false_alarms_and_no_auroc(tmp_path: Path) -> None:
     found = by_fracture(scores(), read_level_truths(phantoms(tmp_path)) or [], (0.5,) * 8, resamples=10)
 
-    names = ["whole, with a look-alike", "whole, without", "whole, with nutrient canal"]
+    names = ["intact, with a look-alike", "intact, without", "intact, with nutrient canal"]
     assert [group.group for group in found][-3:] == names
     assert math.isnan(found[-2].auroc.value)
-    assert found[-3].called.value == found[-1].called.value == 1
+    assert found[-3].flagged.value == found[-1].flagged.value == 1
 
 
 def test_patients_have_no_such_truth(tmp_path: Path) -> None:
@@ -92,5 +92,5 @@ def test_each_level_is_called_at_its_own_threshold(tmp_path: Path) -> None:
 
     found = {group.group: group for group in by_fracture(scores(), truths, only_c5_is_hard, resamples=10)}
 
-    assert found["whole, with a look-alike"].called.value == 0
-    assert found["pars"].called.value == 1
+    assert found["intact, with a look-alike"].flagged.value == 0
+    assert found["pars"].flagged.value == 1

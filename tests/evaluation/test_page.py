@@ -31,7 +31,7 @@ def test_the_page_needs_nothing_beside_it() -> None:
 
 
 def test_what_nobody_asked_for_is_left_out() -> None:
-    page = to_html(replace(report(), fractures=(), places=None, shortcuts=(), leaky=None))
+    page = to_html(replace(report(), fractures=(), localisation=None, shortcuts=(), leaky=None))
 
     assert len(drawn(page)) == 4
     assert not re.search("severity|Where it looked|Shortcuts|leaky", page)

@@ -21,7 +21,7 @@ def test_json_holds_every_number_and_null_where_there_is_none() -> None:
     assert data["outputs"][3]["estimates"]["auroc"] == {"value": None, "low": None, "high": None}
     assert set(data["competition_b"]) == {"value", "low", "high"}
     assert data["points"][1]["name"] == "rule_out"
-    assert data["places"]["hit_rate"]["value"] == 0
+    assert data["localisation"]["hit_rate"]["value"] == 0
     assert data["leaky_protocol"]["accuracy"] == pytest.approx(6 / 7)
     assert {"fitted_overall", "fractures", "shortcuts"} <= set(data)
 
@@ -34,10 +34,10 @@ def test_the_table_of_numbers_has_a_row_for_each() -> None:
     parts = [row["part"] for row in read]
     metrics = 3 + 2 * 3
     assert parts.count("output") == 8 * metrics + 3
-    assert {part: parts.count(part) for part in ("all", "fractures", "places", "shortcuts", "leaky protocol")} == {
+    assert {part: parts.count(part) for part in ("all", "fractures", "localisation", "shortcuts", "leaky protocol")} == {
         "all": 4,
         "fractures": 2,
-        "places": 1 + 4 + 7,
+        "localisation": 1 + 4 + 7,
         "shortcuts": 2,
         "leaky protocol": 2,
     }
@@ -58,11 +58,11 @@ def test_people_see_every_output_and_a_dash_where_nothing_can_be_said() -> None:
 
 
 def test_what_nobody_asked_for_is_not_told() -> None:
-    bare = replace(report(), fractures=(), places=None, shortcuts=(), leaky=None)
+    bare = replace(report(), fractures=(), localisation=None, shortcuts=(), leaky=None)
 
     assert {row.part for row in rows(bare)} == {"output", "all"}
     assert "leaky" not in to_table(bare)
-    assert json.loads(to_json(bare))["places"] is None
+    assert json.loads(to_json(bare))["localisation"] is None
 
 
 def test_scores_come_back_from_their_table_as_they_were(tmp_path: Path) -> None:

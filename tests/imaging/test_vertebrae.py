@@ -164,8 +164,8 @@ def test_cells_beside_a_vertebra_are_its_own_where_they_count_enough() -> None:
     crop[0, :8, :8, 3] = 0.1
 
     near = [[True, True, False, False], [True, True, False, False], [False] * 4, [False] * 4]
-    np.testing.assert_array_equal(own_cells(crop, replace(SPEC, beside=0.3)), [near, np.zeros((4, 4), bool)])
-    np.testing.assert_array_equal(own_cells(crop, replace(SPEC, beside=0.1)).sum(), 1)
+    np.testing.assert_array_equal(own_cells(crop, replace(SPEC, neighbour_weight=0.3)), [near, np.zeros((4, 4), bool)])
+    np.testing.assert_array_equal(own_cells(crop, replace(SPEC, neighbour_weight=0.1)).sum(), 1)
 
 
 def test_a_margin_spreads_what_is_judged_beyond_the_vertebra() -> None:

@@ -33,11 +33,11 @@ def run(studies: Path, out: Path, model: str) -> dict[str, object]:
     engine.MEMORY_BYTES <<= 20
     try:
         with engine.on_cluster(task, task.load(), [Job("a", "a")], engine.Cluster(machines.address)):
-            crowded = "there was room"
+            full = "there was room"
     except UsageError as error:
-        crowded = str(error)
+        full = str(error)
     machines.shutdown()
-    return {"code": code, "dying": dying, "crowded": crowded}
+    return {"code": code, "dying": dying, "full": full}
 
 
 if __name__ == "__main__":

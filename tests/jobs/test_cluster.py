@@ -23,7 +23,7 @@ pytest.importorskip("ray", reason="needs the extra ray: pip install 'cspine[ray]
 
 pytestmark = pytest.mark.slow
 _ROOT = Path(__file__).parents[2]
-_TIMES = re.compile(r'"(created|read|check|locate|cut|classify|judge|write)": [^,\n]+')
+_TIMES = re.compile(r'"(created|read|check|locate|crop|classify|calibrate|write)": [^,\n]+')
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def test_a_worker_that_dies_takes_one_job_with_it_after_a_second_try(clustered: 
 
 def test_a_cluster_without_room_is_one_line(clustered: Clustered) -> None:
     wanted = r"^One processor and \d+ GiB of memory are needed on a machine of the cluster\. Received: .* GiB\. Add machines"
-    assert re.match(wanted, clustered.said["crowded"])
+    assert re.match(wanted, clustered.said["full"])
 
 
 def test_a_cluster_that_is_not_there_is_one_line(

@@ -112,7 +112,7 @@ def _vertebrae(**changes: Any) -> VertebraManifest:
 
 
 def test_the_manifest_of_a_package_that_judges_vertebrae_survives_the_way_to_json_and_back() -> None:
-    manifest = _vertebrae(views=1)
+    manifest = _vertebrae(tta_passes=1)
 
     found = read_manifest(manifest.to_json())
 
@@ -124,7 +124,7 @@ def test_the_manifest_of_a_package_that_judges_vertebrae_survives_the_way_to_jso
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"views": 3}, r"as it is, or mirrored too: 1 view or 2\. Received: 3"),
+        ({"tta_passes": 3}, r"tta_passes must be 1 .* or 2 .* Received: 3"),
         ({"networks": coded_manifest().networks}, "of kind vertebrae has one network, in that role"),
         ({"kind": "slices"}, "kind vertebrae. Received: schema 1, kind slices"),
     ],

@@ -54,10 +54,10 @@ def test_the_settings_build_what_they_promise_the_same_for_the_same_seed() -> No
     assert {name: tuple(answer.shape) for name, answer in first.items()} == {
         "fracture": (1, 7),
         "visible": (1, 7),
-        "where": (1, 4, 6, 8),
+        "level_map": (1, 4, 6, 8),
     }
-    np.testing.assert_array_equal(first["where"], second["where"])
-    assert not np.array_equal(first["where"], other["where"])
+    np.testing.assert_array_equal(first["level_map"], second["level_map"])
+    assert not np.array_equal(first["level_map"], other["level_map"])
 
 
 def test_a_slice_that_cannot_be_halved_often_enough_is_refused() -> None:

@@ -12,7 +12,7 @@ from cspine.networks.loading import load_network
 from cspine.networks.vertebra_mil import VertebraMIL
 
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
-    "fracture visible where": lambda: CustomCNN(input_shape=(32, 32, 3), widths=(4, 4, 4), head_width=4),
+    "fracture level_map visible": lambda: CustomCNN(input_shape=(32, 32, 3), widths=(4, 4, 4), head_width=4),
     "attention fracture fracture_map overall slices": lambda: VertebraMIL(
         input_shape=(7, 2, 32, 32, 4), widths=(4, 4, 4, 4), width=8, mixers=1
     ),

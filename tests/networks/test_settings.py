@@ -36,7 +36,7 @@ def test_where_nothing_was_trained_before_everything_learns_at_once() -> None:
 
 
 def test_only_networks_with_a_fracture_map_or_a_unet_have_further_outputs() -> None:
-    three = ("fracture", "visible", "where")
+    three = ("fracture", "visible", "level_map")
 
     assert CustomCNNSettings().outputs == DENSENET.outputs == three
     assert replace(DENSENET, fracture_map=True).outputs == (*three, "fracture_map")

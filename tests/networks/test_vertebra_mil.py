@@ -60,7 +60,8 @@ def test_cells_beside_the_vertebra_count_as_its_own_as_the_input_says() -> None:
     slices = crops(1).reshape(-1, *crops(1).shape[3:])
 
     narrow, wide = (
-        np.asarray(SETTINGS.build(replace(SPEC, beside=beside), seed=3).get_layer("own_cells")(slices)) for beside in (0.0, 0.5)
+        np.asarray(SETTINGS.build(replace(SPEC, neighbour_weight=beside), seed=3).get_layer("own_cells")(slices))
+        for beside in (0.0, 0.5)
     )
 
     np.testing.assert_array_equal(narrow[0, :, 2, 0], [0, 1, 1, 0])

@@ -43,7 +43,7 @@ def test_the_same_seed_draws_the_same_levels() -> None:
     assert len(set(first)) > 3
 
 
-def test_a_crowded_study_has_each_level_fractured_half_of_the_time() -> None:
+def test_an_enriched_study_has_each_level_fractured_half_of_the_time() -> None:
     rng = np.random.default_rng(2)
 
     sampled = np.array([sample_levels(rng, enriched=1.0) for _ in range(4000)])

@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting import write_result
 from cspine.reporting.json_result import as_json, schema
-from cspine.results import Judgement, StudyResult
+from cspine.results import Assessment, StudyResult
 from cspine.study import Study
 
 _VALIDATOR = jsonschema.Draft202012Validator
@@ -26,7 +26,7 @@ def test_every_result_follows_the_published_schema(which: str, request: pytest.F
 
 
 def test_the_file_holds_the_result(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
-    (name,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["json"]).files
+    (name,) = write_result(Prediction(broken_result), broken_neck, tmp_path, ["json"]).files
 
     data = json.loads((tmp_path / name).read_text(encoding="utf-8"))
 
@@ -38,8 +38,8 @@ def test_the_file_holds_the_result(broken_result: StudyResult, broken_neck: Stud
     assert data["patient_overall"]["positive"] is True
 
 
-def test_what_several_views_say_stands_beside_each_probability(broken_result: StudyResult) -> None:
-    seen = replace(broken_result, overall=Judgement(0.62, 0.5, 0.48, 0.71))
+def test_the_range_over_passes_stands_with_each_probability(broken_result: StudyResult) -> None:
+    seen = replace(broken_result, overall=Assessment(0.62, 0.5, 0.48, 0.71))
 
     data = as_json(seen)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from cspine.evidence import Evidence, Examination, HeatMap
+from cspine.evidence import Evidence, HeatMap, Prediction
 from cspine.geometry import Grid
 from cspine.reporting import write_result
 from cspine.results import StudyResult
@@ -31,7 +31,7 @@ def test_a_voxel_of_the_files_lies_where_it_lay(broken_result: StudyResult, brok
     assert evidence.labels is not None
     assert evidence.heat is not None
 
-    written = write_result(Examination(broken_result, evidence), broken_neck, tmp_path, ["nifti"])
+    written = write_result(Prediction(broken_result, evidence), broken_neck, tmp_path, ["nifti"])
 
     assert written.files == ("labels.nii.gz", "heat.nii.gz")
     labels, heat = (nibabel.nifti1.load(tmp_path / name) for name in written.files)
@@ -48,7 +48,7 @@ def test_a_voxel_of_the_files_lies_where_it_lay(broken_result: StudyResult, brok
 
 
 def test_a_package_without_maps_writes_none_and_says_so(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
-    written = write_result(Examination(broken_result), broken_neck, tmp_path, ["nifti"])
+    written = write_result(Prediction(broken_result), broken_neck, tmp_path, ["nifti"])
 
     assert (written.files, [note.code for note in written.notes]) == ((), ["no_maps"])
     assert list(tmp_path.iterdir()) == []

@@ -8,11 +8,11 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from cspine.errors import OutputError
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting import write_result
 from cspine.reporting.picture import draw, most_suspicious
 from cspine.reporting.words import headline, notes, percent, spanned
-from cspine.results import Judgement, LevelStatus, Reason, StudyResult
+from cspine.results import Assessment, LevelStatus, Reason, StudyResult
 from cspine.study import Study
 
 
@@ -60,15 +60,15 @@ def test_the_most_suspicious_level_comes_first(broken_result: StudyResult) -> No
 
 
 def test_a_level_of_eleven_percent_is_nearer_to_half_than_one_percent_to_a_fifth(broken_result: StudyResult) -> None:
-    said = {"C2": Judgement(0.11, 0.49), "C5": Judgement(0.01, 0.19)}
-    quiet = Judgement(0.0001, 0.5)
-    levels = tuple(replace(one, judgement=one.judgement and said.get(one.level.name, quiet)) for one in broken_result.levels)
+    said = {"C2": Assessment(0.11, 0.49), "C5": Assessment(0.01, 0.19)}
+    quiet = Assessment(0.0001, 0.5)
+    levels = tuple(replace(one, assessment=one.assessment and said.get(one.level.name, quiet)) for one in broken_result.levels)
 
     assert [one.level.name for one in most_suspicious(replace(broken_result, levels=levels))] == ["C2", "C5"]
 
 
 def test_the_file_is_a_picture(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
-    (name,) = write_result(Examination(broken_result), broken_neck, tmp_path, ["png"]).files
+    (name,) = write_result(Prediction(broken_result), broken_neck, tmp_path, ["png"]).files
 
     height, width, _ = imread(tmp_path / name).shape
     assert name == "result.png"
@@ -78,7 +78,7 @@ def test_the_file_is_a_picture(broken_result: StudyResult, broken_neck: Study, t
 
 def test_a_folder_that_is_not_there_is_said(broken_result: StudyResult, broken_neck: Study, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"result\.png cannot be written to .*missing: No such file"):
-        write_result(Examination(broken_result), broken_neck, tmp_path / "missing", ["png"])
+        write_result(Prediction(broken_result), broken_neck, tmp_path / "missing", ["png"])
 
 
 def test_drawing_leaves_no_trace_in_pyplot() -> None:
@@ -112,33 +112,33 @@ def test_words_for_people_repeat_no_code(broken_result: StudyResult) -> None:
         (0.6, 0.999, "62 % (60 to > 99 %)"),
     ],
 )
-def test_what_several_views_say_stands_in_brackets(low: float | None, high: float | None, text: str) -> None:
-    assert spanned(Judgement(0.62, 0.5, low, high)) == text
+def test_the_range_over_passes_stands_in_brackets(low: float | None, high: float | None, text: str) -> None:
+    assert spanned(Assessment(0.62, 0.5, low, high)) == text
 
 
-def _in_views(result: StudyResult) -> StudyResult:
-    """The same, as if each probability came from two views of which one says 0.04, and C2 were 100 % and seen in part."""
+def _with_range(result: StudyResult) -> StudyResult:
+    """The same, as if each probability came from two passes of which one says 0.04, and C2 were 100 % and seen in part."""
     levels = tuple(
-        replace(finding, judgement=replace(finding.judgement, low=min(0.04, finding.judgement.probability), high=0.996))
-        if finding.judgement
+        replace(finding, assessment=replace(finding.assessment, low=min(0.04, finding.assessment.probability), high=0.996))
+        if finding.assessment
         else finding
         for finding in result.levels
     )
-    whole = replace(levels[1], status=LevelStatus.PARTLY_IN_VIEW, judgement=Judgement(0.99, 0.5, 0.04, 0.996))
-    return replace(result, overall=Judgement(0.62, 0.5, 0.48, 0.71), levels=(levels[0], whole, *levels[2:]))
+    whole = replace(levels[1], status=LevelStatus.PARTLY_IN_VIEW, assessment=Assessment(0.99, 0.5, 0.04, 0.996))
+    return replace(result, overall=Assessment(0.62, 0.5, 0.48, 0.71), levels=(levels[0], whole, *levels[2:]))
 
 
 def test_the_picture_says_in_words_what_is_unsure(broken_result: StudyResult, broken_neck: Study) -> None:
-    words = _words(_in_views(broken_result), broken_neck)
+    words = _words(_with_range(broken_result), broken_neck)
 
     assert {"any, unsure", "C4, unsure"} <= set(words)
     assert {"62 %\n(48–71 %)", "99 %\n(4 to > 99 %)\npartly in view"} <= set(words)
-    assert headline(_in_views(broken_result)) == "Fracture suspected, unsure: 62 % (48–71 %; threshold 50 %, balanced)"
+    assert headline(_with_range(broken_result)) == "Fracture suspected, unsure: 62 % (48–71 %; threshold 50 %, balanced)"
     assert any(word.startswith("C2  99 % (4 to > 99 %), image") for word in words)
 
 
 def test_ranges_do_not_run_into_one_another(broken_result: StudyResult, broken_neck: Study) -> None:
-    figure = draw(_in_views(broken_result), broken_neck)
+    figure = draw(_with_range(broken_result), broken_neck)
     figure.canvas.draw()
     (strip_title,) = (
         artist.get_window_extent() for artist in figure.findobj(Text) if artist.get_text().startswith("Probability of a fracture")
@@ -156,7 +156,7 @@ def test_ranges_do_not_run_into_one_another(broken_result: StudyResult, broken_n
 def test_no_threshold_runs_through_what_stands_above_a_bar(
     broken_result: StudyResult, broken_neck: Study, threshold: float
 ) -> None:
-    judged = replace(broken_result.levels[1], judgement=Judgement(0.04, threshold, 0.004, 0.18))
+    judged = replace(broken_result.levels[1], assessment=Assessment(0.04, threshold, 0.004, 0.18))
     figure = draw(replace(broken_result, levels=(broken_result.levels[0], judged, *broken_result.levels[2:])), broken_neck)
     figure.canvas.draw()
 

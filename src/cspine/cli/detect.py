@@ -1,7 +1,7 @@
 """Finds fractures of the cervical spine in CT scans.
 
 For every study a folder appears under OUT, with result.json and a picture; OUT/run.json lists them all, OUT/failures.csv those
-without a judgement. --format html gives every study a page, and OUT/index.html an overview; html-uids a page with identifiers.
+without a result. --format html gives every study a page, and OUT/index.html an overview; html-uids a page with identifiers.
 A study is a folder of one CT series, a zip of it or a NIfTI file; a folder of such studies is taken as many. Research software, not
 a medical device.
 """

@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    checkup = examine([options.model or DEFAULT_PACKAGE, options.localiser or DEFAULT_LOCALISER])
+    checkup = check_all([options.model or DEFAULT_PACKAGE, options.localiser or DEFAULT_LOCALISER])
     obstacle = checkup.obstacle
     text = json.dumps({"ready": obstacle is None, **asdict(checkup)}, indent=2) if options.json else "\n".join(_lines(checkup))
     sys.stdout.write(text + "\n")
@@ -122,8 +122,8 @@ def run(options: argparse.Namespace) -> int:
     return Exit.FAULT if obstacle.fault else Exit.WRONG_INPUT
 
 
-def examine(needed: Sequence[str]) -> Checkup:
-    """Looks at everything.
+def check_all(needed: Sequence[str]) -> Checkup:
+    """Checks the machine, the libraries, the packages and the decoders.
 
     Args:
         needed: The packages that are needed; the others that ship are tried after them.

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap samples of patients (default: 1000)")
     parser.add_argument(
-        "--no-places", action="store_true", help="leave out where it looked; out of fold this spares every pass of a network"
+        "--no-localisation", action="store_true", help="leave out where it looked; out of fold this spares every pass of a network"
     )
     parser.add_argument(
         "--masks", action="store_true", help="of a network that judges vertebra by vertebra: trust masks, not the localiser alone"
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     cache = options.cache or options.run_folder.absolute().parent / "cache"
     prepare_backend(examiner.recipe.fit.threads)
     with Screen() as screen:
-        judging = Judging(cache, skip_broken=options.skip_broken, places=not options.no_places)
+        judging = Judging(cache, skip_broken=options.skip_broken, places=not options.no_localisation)
         judged = judge(current, examiner, options.data, judging, screen)
         screen.say("bootstrap")
         about = {
@@ -87,8 +87,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _report(judged: "Judged", about: dict[str, Any], resamples: int, prevalence: float | None) -> "Report":
     from cspine.evaluation.fractures import by_fracture, read_level_truths
+    from cspine.evaluation.localisation import localisation_metrics
     from cspine.evaluation.metrics import evaluate
-    from cspine.evaluation.places import place_metrics
     from cspine.evaluation.report import Report
     from cspine.evaluation.shortcuts import shortcuts
 
@@ -98,7 +98,7 @@ def _report(judged: "Judged", about: dict[str, Any], resamples: int, prevalence:
         evaluate(judged.probabilities, judged.points, judged.fitted_overall, prevalence=prevalence, resamples=resamples),
         judged.probabilities,
         by_fracture(judged.probabilities, truths, judged.points[0].thresholds, resamples=resamples) if truths is not None else (),
-        place_metrics(judged.places, resamples=resamples) if judged.places else None,
+        localisation_metrics(judged.places, resamples=resamples) if judged.places else None,
         shortcuts(judged.probabilities, _traits(judged), resamples=resamples),
         judged.leaky,
     )

@@ -78,8 +78,8 @@ def _judged(detector: Detector, images: Path, skip_broken: bool) -> list[float |
             raise
         print(f"{images.name}: {error}", file=sys.stderr)  # noqa: T201
         return [None] * 8
-    judgements = (result.overall, *(finding.judgement for finding in result.levels))
-    return [None if judgement is None else judgement.probability for judgement in judgements]
+    assessments = (result.overall, *(finding.assessment for finding in result.levels))
+    return [None if assessment is None else assessment.probability for assessment in assessments]
 
 
 def _filled(judged: list[float | None]) -> NDArray[np.float64]:

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cspine.anatomy import CERVICAL
+from cspine.detection.classifiers import Classifier
 from cspine.detection.clock import Clock
-from cspine.detection.findings import judgements_of, level_findings, what_to_mind
-from cspine.detection.judges import Judge
+from cspine.detection.findings import assessments_of, level_findings, what_to_mind
 from cspine.detection.quality import check_located, check_scan, mind_scan, what_is_odd
-from cspine.detection.slicewise import SliceJudge
-from cspine.detection.vertebrawise import VertebraJudge
+from cspine.detection.slice_classifier import SliceClassifier
+from cspine.detection.vertebra_classifier import VertebraClassifier
 from cspine.errors import PackageError
-from cspine.evidence import Evidence, Examination
+from cspine.evidence import Evidence, Prediction
 from cspine.imaging.threads import alone
 from cspine.locating import Localiser
 from cspine.modelpack import Manifest, Package, SliceManifest, VertebraManifest, load_package
@@ -60,7 +60,7 @@ class Detector:
         manifest = self.package.manifest
         self._point = manifest.operating_point(operating_point)
         self.localiser = localiser if isinstance(localiser, Localiser) else Localiser(localiser, engine)
-        self._judge = open_judge(self.package, engine or Engine())
+        self._classifier = open_classifier(self.package, engine or Engine())
 
     def __call__(self, study: Study) -> StudyResult:
         """The result for one study: judged, or rejected with reasons.
@@ -68,9 +68,9 @@ class Detector:
         Raises:
             PackageError: The network does not do what its manifest says.
         """
-        return self.examine(study).result
+        return self.predict(study).result
 
-    def examine(self, study: Study) -> Examination:
+    def predict(self, study: Study) -> Prediction:
         """The result for one study with what it rests on, for pictures and archives.
 
         Raises:
@@ -79,7 +79,7 @@ class Detector:
         with alone():
             return self._examined(study, Clock())
 
-    def _examined(self, study: Study, clock: Clock) -> Examination:
+    def _examined(self, study: Study, clock: Clock) -> Prediction:
         manifest = self.package.manifest
         with clock.stage("check"):
             reasons = check_scan(study.volume, manifest.quality)
@@ -92,16 +92,16 @@ class Detector:
         if reasons:
             unknown = LevelStatus.UNCERTAIN if located.vertebrae else LevelStatus.NOT_IN_VIEW
             return replace(self._rejected(study, reasons, clock.seconds, unknown), evidence=evidence)
-        verdict = self._judge(study.volume, located, clock)
-        if verdict.forbidden:
-            return replace(self._rejected(study, verdict.forbidden, clock.seconds, LevelStatus.UNCERTAIN), evidence=evidence)
-        with clock.stage("judge"):
-            judgements = judgements_of(verdict, manifest.calibration, self._point)
-            levels = level_findings(study, located, verdict, judgements[1:])
+        classification = self._classifier(study.volume, located, clock)
+        if classification.refusals:
+            return replace(self._rejected(study, classification.refusals, clock.seconds, LevelStatus.UNCERTAIN), evidence=evidence)
+        with clock.stage("calibrate"):
+            assessments = assessments_of(classification, manifest.calibration, self._point)
+            levels = level_findings(study, located, classification, assessments[1:])
             reasons = (
-                *what_to_mind(manifest, judgements[0], levels),
+                *what_to_mind(manifest, assessments[0], levels),
                 *mind_scan(study.volume, manifest.quality),
-                *verdict.reasons,
+                *classification.reasons,
                 *what_is_odd(located, study.volume),
             )
         result = StudyResult(
@@ -111,14 +111,14 @@ class Detector:
             model=self.model,
             localiser=self.localiser.model,
             operating_point=self.operating_point,
-            overall=judgements[0],
+            overall=assessments[0],
             levels=levels,
             timings_s=clock.seconds,
             created=_now(),
         )
-        return Examination(result, replace(evidence, heat=verdict.heat))
+        return Prediction(result, replace(evidence, heat=classification.heat))
 
-    def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> Examination:
+    def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> Prediction:
         result = StudyResult(
             status=StudyStatus.REJECTED,
             reasons=reasons + what_to_mind(self.package.manifest, None, ()),
@@ -131,7 +131,7 @@ class Detector:
             timings_s=seconds,
             created=_now(),
         )
-        return Examination(result)
+        return Prediction(result)
 
     @property
     def operating_point(self) -> str:
@@ -167,7 +167,7 @@ def detect(
     return replace(result, timings_s=clock.seconds | result.timings_s)
 
 
-def open_judge(package: Package[Manifest], engine: Engine) -> Judge:
+def open_classifier(package: Package[Manifest], engine: Engine) -> Classifier:
     """The network of a package, loaded.
 
     Args:
@@ -181,9 +181,9 @@ def open_judge(package: Package[Manifest], engine: Engine) -> Judge:
     network = manifest.networks[0]
     session = open_session(package.network_path(network.role), replace(engine, precision=network.precision))
     if isinstance(manifest, VertebraManifest):
-        return VertebraJudge(manifest, session)
+        return VertebraClassifier(manifest, session)
     if isinstance(manifest, SliceManifest):
-        return SliceJudge(manifest, session)
+        return SliceClassifier(manifest, session)
     raise PackageError(f"A package that judges is of kind {Manifest.KIND}. Received: {manifest.kind}.")
 
 

@@ -6,42 +6,44 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.detection.judges import Spot, Verdict
+from cspine.detection.classifiers import Classification, Spot
 from cspine.locating import Located, Vertebra
 from cspine.modelpack import Calibration, Manifest, OperatingPoint, TrainingData
-from cspine.results import Judgement, KeySlice, LevelFinding, LevelStatus, Reason
+from cspine.results import Assessment, KeySlice, LevelFinding, LevelStatus, Reason
 from cspine.study import Study
 
 
-def judgements_of(verdict: Verdict, calibration: Calibration, point: OperatingPoint) -> tuple[Judgement, ...]:
-    """Probabilities overall and of C1..C7 beside their thresholds, with how far the views of the study part."""
-    probabilities = calibration.apply(verdict.scores)
-    each = calibration.apply(verdict.views) if len(verdict.views) else probabilities[None]
+def assessments_of(classification: Classification, calibration: Calibration, point: OperatingPoint) -> tuple[Assessment, ...]:
+    """Probabilities overall and of C1..C7 beside their thresholds, with the range over the passes of test-time augmentation."""
+    probabilities = calibration.apply(classification.scores)
+    each = calibration.apply(classification.tta_scores) if len(classification.tta_scores) else probabilities[None]
     low, high = np.minimum(each.min(axis=0), probabilities), np.maximum(each.max(axis=0), probabilities)
     spread = len(each) > 1
     return tuple(
-        Judgement(round(float(p), 4), threshold, *((round(float(a), 4), round(float(b), 4)) if spread else ()))
+        Assessment(round(float(p), 4), threshold, *((round(float(a), 4), round(float(b), 4)) if spread else ()))
         for p, threshold, a, b in zip(probabilities, point.thresholds, low, high, strict=True)
     )
 
 
-def level_findings(study: Study, located: Located, verdict: Verdict, judgements: Sequence[Judgement]) -> tuple[LevelFinding, ...]:
+def level_findings(
+    study: Study, located: Located, classification: Classification, assessments: Sequence[Assessment]
+) -> tuple[LevelFinding, ...]:
     """What is said about C1..C7.
 
     Args:
         study: The scan.
         located: Where its vertebrae are.
-        verdict: What the network said.
-        judgements: Of C1..C7.
+        classification: What the network said.
+        assessments: Of C1..C7.
     """
-    seen = zip(CERVICAL, verdict.spots, judgements, strict=True)
-    return tuple(_finding(study, located.vertebra(level), spot, _Said(level, judgement)) for level, spot, judgement in seen)
+    seen = zip(CERVICAL, classification.spots, assessments, strict=True)
+    return tuple(_finding(study, located.vertebra(level), spot, _Said(level, assessment)) for level, spot, assessment in seen)
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
     level: Level
-    judgement: Judgement
+    assessment: Assessment
 
 
 def _finding(study: Study, vertebra: Vertebra | None, spot: Spot | None, said: _Said) -> LevelFinding:
@@ -59,13 +61,13 @@ def _finding(study: Study, vertebra: Vertebra | None, spot: Spot | None, said: _
     return replace(
         finding,
         status=vertebra.status,
-        judgement=said.judgement,
+        assessment=said.assessment,
         key_slice=_key_slice(study, spot.point_mm),
         box_mm=spot.box_mm or vertebra.box_mm,
     )
 
 
-def what_to_mind(manifest: Manifest, overall: Judgement | None, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
+def what_to_mind(manifest: Manifest, overall: Assessment | None, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
     """What a reader of the result must know: about the model, and about levels that were not judged whole."""
     reasons = []
     if manifest.training_data is TrainingData.PHANTOMS:
@@ -75,10 +77,10 @@ def what_to_mind(manifest: Manifest, overall: Judgement | None, levels: tuple[Le
     if missing:
         text = f"Not or not wholly judged, because not seen whole: {', '.join(missing)}."
         reasons.append(Reason("levels_incomplete", text))
-    unsure = [finding.level.name for finding in levels if finding.judgement is not None and not finding.judgement.sure]
+    unsure = [finding.level.name for finding in levels if finding.assessment is not None and not finding.assessment.sure]
     unsure += ["any fracture"] * (overall is not None and not overall.sure)
     if unsure:
-        text = f"In some views the scan is above, in others below the threshold of {', '.join(unsure)}."
+        text = f"In some passes of test-time augmentation the scan is above, in others below the threshold of {', '.join(unsure)}."
         reasons.append(Reason("unsure", text))
     return tuple(reasons)
 

@@ -51,14 +51,14 @@ class GroupMetrics:
         group: Which levels, in words.
         levels: How many.
         patients: Of how many.
-        called: Share that is called fractured at the operating point: sensitivity, or false alarms for whole levels.
+        flagged: Share that is called fractured at the operating point: sensitivity, or false alarms for whole levels.
         auroc: Against all whole levels; NaN for whole ones.
     """
 
     group: str
     levels: int
     patients: int
-    called: Estimate
+    flagged: Estimate
     auroc: Estimate
 
 
@@ -100,9 +100,9 @@ def by_fracture(
         *((f"severity {low:g} to {high:g}", _within(low, high)) for low, high in _STEPS),
         *((f"gap {low:g} to {high:g} mm", _as_wide(low, high)) for low, high in pairwise(_GAPS_MM)),
         *((kind.replace("_", " "), _of_kind(kind)) for kind in kinds),
-        ("whole, with a look-alike", lambda t: t.severity is None and bool(t.lookalikes)),
-        ("whole, without", lambda t: t.severity is None and not t.lookalikes),
-        *((f"whole, with {one.replace('_', ' ')}", _like(one)) for one in alike),
+        ("intact, with a look-alike", lambda t: t.severity is None and bool(t.lookalikes)),
+        ("intact, without", lambda t: t.severity is None and not t.lookalikes),
+        *((f"intact, with {one.replace('_', ' ')}", _like(one)) for one in alike),
     ]
     return [judge.group(name, np.array([chosen(truth) for truth in truths])) for name, chosen in groups]
 

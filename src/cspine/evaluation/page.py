@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from cspine.anatomy import CERVICAL
 from cspine.evaluation import plots
+from cspine.evaluation.localisation import FALSE_POSITIVES
 from cspine.evaluation.metrics import Estimate
-from cspine.evaluation.places import FALSE_POSITIVES
 from cspine.evaluation.report import Report
 
 DISCLAIMER = "Research software, not a medical device."
@@ -31,12 +31,12 @@ def context(report: Report) -> dict[str, Any]:
 
     ``about``: what was evaluated, by name. ``warning``: what to mind. ``disclaimer``. ``outputs``: overall and C1..C7, and the
     fitted overall where there is one. ``points``: operating points. ``of_all``: numbers of all outputs together, by name.
-    ``plots``: SVG by name. ``fractures``, ``shortcuts``, ``places``, ``leaky``: as in :class:`.Report`. ``found``: pairs of false
-    positives per study and the share of fractures found. ``dice``: pairs of level and overlap.
+    ``plots``: SVG by name. ``fractures``, ``shortcuts``, ``localisation``, ``leaky``: as in :class:`.Report`. ``found``: pairs of
+    false positives per study and the share of fractures found. ``dice``: pairs of level and overlap.
     """
     evaluation = report.evaluation
     fitted = [evaluation.fitted_overall] if evaluation.fitted_overall else []
-    places = report.places
+    localisation = report.localisation
     return {
         "about": report.about,
         "warning": SUBJECTS.get(str(report.about.get("subjects")), ""),
@@ -46,9 +46,9 @@ def context(report: Report) -> dict[str, Any]:
         "of_all": evaluation.of_all,
         "plots": _plots(report),
         "fractures": report.fractures,
-        "places": places,
-        "found": list(zip(FALSE_POSITIVES, places.found, strict=True)) if places else [],
-        "dice": list(zip((level.name for level in CERVICAL), places.dice, strict=True)) if places else [],
+        "localisation": localisation,
+        "found": list(zip(FALSE_POSITIVES, localisation.found, strict=True)) if localisation else [],
+        "dice": list(zip((level.name for level in CERVICAL), localisation.dice, strict=True)) if localisation else [],
         "shortcuts": report.shortcuts,
         "leaky": report.leaky,
     }
@@ -81,8 +81,8 @@ def _plots(report: Report) -> dict[str, Markup]:
         "reliability": plots.reliability(scores),
         "confusion": plots.confusion(scores, report.evaluation.points),
     }
-    if report.places and report.places.froc.found:
-        drawn["froc"] = plots.froc(report.places)
+    if report.localisation and report.localisation.froc.found:
+        drawn["froc"] = plots.froc(report.localisation)
     if report.fractures:
         drawn["severity"] = plots.by_severity(report.fractures)
     return {name: Markup(svg) for name, svg in drawn.items()}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
 from cspine.evaluation.fractures import GroupMetrics
-from cspine.evaluation.places import FALSE_POSITIVES, PlaceMetrics
+from cspine.evaluation.localisation import FALSE_POSITIVES, LocalisationMetrics
 from cspine.evaluation.scores import StudyScores
 from cspine.modelpack import OUTPUTS, OperatingPoint
 
@@ -75,13 +75,13 @@ def confusion(scores: StudyScores, points: Sequence[OperatingPoint]) -> str:
     return _svg("confusion", (2.3 * len(points), 4.4), draw)
 
 
-def froc(places: PlaceMetrics) -> str:
+def froc(localisation: LocalisationMetrics) -> str:
     """Share of fractures found against false positives per study."""
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
-        ax.plot(places.froc.false_positives, places.froc.found, color=INK, linewidth=1.6)
-        for rate, found in zip(FALSE_POSITIVES, places.found, strict=True):
+        ax.plot(localisation.froc.false_positives, localisation.froc.found, color=INK, linewidth=1.6)
+        for rate, found in zip(FALSE_POSITIVES, localisation.found, strict=True):
             if not math.isnan(found.value):
                 ax.vlines(rate, found.low, found.high, color=INK, linewidth=1)
                 ax.plot(rate, found.value, "o", color=INK, markersize=4)
@@ -97,10 +97,10 @@ def by_severity(groups: Sequence[GroupMetrics]) -> str:
         ax = figure.subplots()
         height = np.arange(len(groups))[::-1]
         for y, group in zip(height, groups, strict=True):
-            if not math.isnan(group.called.value):
+            if not math.isnan(group.flagged.value):
                 colour = QUIET if group.group.startswith("whole") else INK
-                ax.hlines(y, group.called.low, group.called.high, color=colour, linewidth=1.4)
-                ax.plot(group.called.value, y, "o", color=colour, markersize=5)
+                ax.hlines(y, group.flagged.low, group.flagged.high, color=colour, linewidth=1.4)
+                ax.plot(group.flagged.value, y, "o", color=colour, markersize=5)
         ax.set_yticks(height, [f"{group.group} ({group.levels})" for group in groups])
         ax.set(xlim=(-0.02, 1.02), xlabel="share called fractured, balanced operating point")
 
@@ -184,8 +184,8 @@ def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1.4)
     for (i, j), count in np.ndenumerate(counts):
         ax.text(j, i, f"{count}\n{shares[i, j]:.0%}", ha="center", va="center", color="#101418")
-    ax.set_xticks((0, 1), ("called\nfractured", "called\nwhole"))
-    ax.set_yticks((0, 1), ("fractured", "whole"), rotation=90, va="center")
+    ax.set_xticks((0, 1), ("flagged", "not flagged"))
+    ax.set_yticks((0, 1), ("fractured", "intact"), rotation=90, va="center")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
 

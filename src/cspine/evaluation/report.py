@@ -11,8 +11,8 @@ from typing import Any
 from cspine.anatomy import CERVICAL
 from cspine.evaluation.fractures import GroupMetrics
 from cspine.evaluation.leaky import LeakyAccuracy
+from cspine.evaluation.localisation import FALSE_POSITIVES, LocalisationMetrics
 from cspine.evaluation.metrics import Estimate, Evaluation, OutputMetrics
-from cspine.evaluation.places import FALSE_POSITIVES, PlaceMetrics
 from cspine.evaluation.scores import StudyScores
 from cspine.evaluation.shortcuts import Shortcut
 
@@ -28,7 +28,7 @@ class Report:
         evaluation: How good the probabilities are.
         scores: The probabilities, with the truth.
         fractures: How levels fared by severity and kind; empty for patients, of whom that is not known.
-        places: Whether the model looked at the fracture; ``None`` where nobody asked.
+        localisation: Whether the model looked at the fracture; ``None`` where nobody asked.
         shortcuts: Traits of scans that must tell nothing.
         leaky: What a protocol that is known to be wrong reports.
     """
@@ -37,7 +37,7 @@ class Report:
     evaluation: Evaluation
     scores: StudyScores = field(repr=False)
     fractures: Sequence[GroupMetrics] = ()
-    places: PlaceMetrics | None = None
+    localisation: LocalisationMetrics | None = None
     shortcuts: Sequence[Shortcut] = ()
     leaky: LeakyAccuracy | None = None
 
@@ -67,7 +67,7 @@ def to_json(report: Report) -> str:
     """Every number; what is not defined is ``null``."""
     numbers = asdict(report.evaluation) | {
         "fractures": [asdict(group) for group in report.fractures],
-        "places": asdict(report.places) if report.places else None,
+        "localisation": asdict(report.localisation) if report.localisation else None,
         "shortcuts": [asdict(shortcut) for shortcut in report.shortcuts],
         "leaky_protocol": asdict(report.leaky) if report.leaky else None,
     }
@@ -95,10 +95,10 @@ def rows(report: Report) -> Iterator[Row]:
     for name, estimate in evaluation.of_all.items():
         yield Row("all", "all", name, estimate, overall.patients, overall.fractured)
     for group in report.fractures:
-        yield Row("fractures", group.group, "called", group.called, group.patients, group.levels)
+        yield Row("fractures", group.group, "flagged", group.flagged, group.patients, group.levels)
         yield Row("fractures", group.group, "auroc", group.auroc, group.patients, group.levels)
-    if report.places:
-        yield from _place_rows(report.places)
+    if report.localisation:
+        yield from _localisation_rows(report.localisation)
     for shortcut in report.shortcuts:
         yield Row("shortcuts", shortcut.trait, "auroc_of_trait", shortcut.tells, overall.patients, overall.fractured)
         yield Row("shortcuts", shortcut.trait, "rank_correlation", shortcut.followed, overall.patients, overall.fractured)
@@ -108,12 +108,12 @@ def rows(report: Report) -> Iterator[Row]:
             yield Row("leaky protocol", "slices", name, Estimate(value, math.nan, math.nan), overall.patients, report.leaky.slices)
 
 
-def _place_rows(places: PlaceMetrics) -> Iterator[Row]:
-    yield Row("places", "strongest", "hit_rate", places.hit_rate, places.studies, places.lesions)
-    for rate, found in zip(FALSE_POSITIVES, places.found, strict=True):
-        yield Row("places", f"{rate:g} false positives per study", "found", found, places.studies, places.lesions)
-    for level, dice in zip(CERVICAL, places.dice, strict=True):
-        yield Row("places", level.name, "dice", dice, places.masked, places.masked)
+def _localisation_rows(localisation: LocalisationMetrics) -> Iterator[Row]:
+    yield Row("localisation", "strongest", "hit_rate", localisation.hit_rate, localisation.studies, localisation.lesions)
+    for rate, found in zip(FALSE_POSITIVES, localisation.found, strict=True):
+        yield Row("localisation", f"{rate:g} false positives per study", "found", found, localisation.studies, localisation.lesions)
+    for level, dice in zip(CERVICAL, localisation.dice, strict=True):
+        yield Row("localisation", level.name, "dice", dice, localisation.masked, localisation.masked)
 
 
 def to_table(report: Report) -> str:
@@ -132,8 +132,8 @@ def to_table(report: Report) -> str:
         if f"ppv_{point.name}" in overall:
             ppv, npv = overall[f"ppv_{point.name}"], overall[f"npv_{point.name}"]
             more.append(f"{point.name}, prevalence {report.about.get('prevalence')}: PPV {ppv}, NPV {npv}")
-    if report.places and not math.isnan(report.places.hit_rate.value):
-        more.append(f"strongest place on a fracture: {report.places.hit_rate} of fractured studies")
+    if report.localisation and not math.isnan(report.localisation.hit_rate.value):
+        more.append(f"strongest place on a fracture: {report.localisation.hit_rate} of fractured studies")
     if report.leaky:
         more.append(
             f"leaky protocol: accuracy {report.leaky.accuracy:.3f} on {report.leaky.slices} slices of patients that were learnt "

@@ -141,6 +141,6 @@ def own_cells(crop: NDArray[np.float32], spec: VertebraSpec) -> NDArray[np.bool_
     cell = FRACTURE_CELL
     count, rows, columns, _ = crop.shape
     share = crop[..., -1].reshape(count, rows // cell, cell, columns // cell, cell).mean(axis=(2, 4))
-    if spec.beside:
-        share = np.maximum(share, spec.beside * ndimage.maximum_filter(share, (1, 3, 3), mode="constant"))
+    if spec.neighbour_weight:
+        share = np.maximum(share, spec.neighbour_weight * ndimage.maximum_filter(share, (1, 3, 3), mode="constant"))
     return np.asarray(share >= _LEAST)

@@ -102,7 +102,7 @@ class _Content:
 
 
 def failures_csv(jobs: Sequence[Job]) -> str:
-    """The jobs without a judgement as a table: case, source, status, code, reason."""
+    """The jobs without a result as a table: case, source, status, code, reason."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("case", "source", "status", "code", "reason"))

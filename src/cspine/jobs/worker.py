@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cspine.detection import Detector
 from cspine.errors import InputError
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.jobs.folders import RECORD, JobRecord, Provenance, drop_job, put_job
 from cspine.jobs.job import Job
 from cspine.jobs.scans import Scan
@@ -65,13 +65,13 @@ class Worker:
 
     def _judge_and_write(self, job: Job, scan: Scan) -> Job:
         study = replace(scan.study, name=job.name)
-        examination = _timed(self._detector.examine(study), {"read": round(scan.seconds, 4)})
+        prediction = _timed(self._detector.predict(study), {"read": round(scan.seconds, 4)})
 
         def write(folder: Path) -> Job:
             """Pictures first, so that result.json can say how long they took."""
             begin = time.perf_counter()
-            others = write_result(examination, study, folder, [name for name in self._task.formats if name != "json"])
-            whole = _timed(examination, {"write": round(time.perf_counter() - begin, 4)})
+            others = write_result(prediction, study, folder, [name for name in self._task.formats if name != "json"])
+            whole = _timed(prediction, {"write": round(time.perf_counter() - begin, 4)})
             written = together([write_result(whole, study, folder, ["json"]), others])
             notes = tuple(note.text for note in written.notes)
             record = JobRecord(self.provenance, scan.mark, written.files, notes)
@@ -81,8 +81,8 @@ class Worker:
         return put_job(self._task.out, job.name, write)
 
 
-def _timed(examination: Examination, seconds: dict[str, float]) -> Examination:
+def _timed(prediction: Prediction, seconds: dict[str, float]) -> Prediction:
     """The same, with the seconds of further stages; reading comes first."""
-    result = examination.result
+    result = prediction.result
     timings = result.timings_s | seconds if "read" in result.timings_s else seconds | result.timings_s
-    return replace(examination, result=replace(result, timings_s=timings))
+    return replace(prediction, result=replace(result, timings_s=timings))

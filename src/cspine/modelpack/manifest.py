@@ -239,7 +239,7 @@ class VertebraManifest(Manifest):
 
     Attributes:
         spec: What the network is fed.
-        views: How often a study is judged, the second time mirrored and on the next slices; see :mod:`cspine.modelpack.views`.
+        tta_passes: Passes of test-time augmentation, see :mod:`cspine.modelpack.tta`: 1 is none, a second one is mirrored.
         appearance: What its vertebrae may look like.
     """
 
@@ -247,13 +247,14 @@ class VertebraManifest(Manifest):
 
     spec: VertebraSpec
     calibration: OwnOverall
-    views: int = 2
+    tta_passes: int = 2
     appearance: AppearanceLimits = field(default_factory=AppearanceLimits)
 
     def __post_init__(self) -> None:
         Manifest.__post_init__(self)
-        if self.views not in (1, 2):
-            raise PackageError(f"A study is judged as it is, or mirrored too: 1 view or 2. Received: {self.views}")
+        if self.tta_passes not in (1, 2):
+            known = "1 (no test-time augmentation) or 2 (as it is, and mirrored)"
+            raise PackageError(f"tta_passes must be {known}. Received: {self.tta_passes}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,9 @@ class SliceHeads:
     def __init__(self, seeds: Iterator[int], *, dropout: float, fracture_map: bool, own_levels: bool = True) -> None:
         self._drop = layers.SpatialDropout2D(dropout, seed=next(seeds), name="dropout")
         self._drop_near = layers.SpatialDropout2D(dropout, seed=next(seeds), name="dropout_near")
-        self._where = layers.Conv2D(LEVELS + 1, 1, kernel_initializer=fresh(seeds), name="where_logits") if own_levels else None
+        self._level_map = (
+            layers.Conv2D(LEVELS + 1, 1, kernel_initializer=fresh(seeds), name="level_map_logits") if own_levels else None
+        )
         self._evidence = judgement("evidence", _RARE, seeds)
         self._boxed = judgement("fracture_map_logits", RARELY_BOXED, seeds) if fracture_map else None
         self._visible = layers.Dense(LEVELS, kernel_initializer="identity", name="visible_logits")
@@ -51,8 +53,8 @@ class SliceHeads:
         """
         near = self._drop_near(cells if near is None else near)
         cells = self._drop(cells)
-        if self._where is not None:
-            levels = layers.Activation("softmax", dtype="float32", name="where")(self._where(cells))
+        if self._level_map is not None:
+            levels = layers.Activation("softmax", dtype="float32", name="level_map")(self._level_map(cells))
         outputs = {}
         if self._boxed is not None:
             boxed = self._boxed(near)
@@ -63,7 +65,7 @@ class SliceHeads:
         return {
             "fracture": layers.Activation("sigmoid", dtype="float32", name="fracture")(broken),
             "visible": layers.Activation("sigmoid", dtype="float32", name="visible")(seen),
-            "where": levels,
+            "level_map": levels,
             **outputs,
         }
 

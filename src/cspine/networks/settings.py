@@ -118,7 +118,7 @@ class CustomCNNSettings:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs."""
-        return ("fracture", "visible", "where", *(["fracture_map"] if self.fracture_map else []))
+        return ("fracture", "visible", "level_map", *(["fracture_map"] if self.fracture_map else []))
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -244,7 +244,7 @@ class TransferSettings(PretrainedSettings):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs."""
-        return ("fracture", "visible", "where", *(["fracture_map"] if self.fracture_map else []))
+        return ("fracture", "visible", "level_map", *(["fracture_map"] if self.fracture_map else []))
 
     def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
         """See :class:`NetworkSettings`."""
@@ -280,7 +280,7 @@ class UNetTransferSettings(PretrainedSettings):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs."""
-        return ("fracture", "visible", "where", "maps", *(["fracture_map"] if self.fracture_map else []))
+        return ("fracture", "visible", "level_map", "maps", *(["fracture_map"] if self.fracture_map else []))
 
     @property
     def factor(self) -> int:

@@ -68,7 +68,7 @@ class UNetTransferNetwork(keras.Model):
             seen.append(layers.Activation("sigmoid", dtype="float32", name="boxed")(boxed(found)))
             further["fracture_map"] = _cells("fracture_map")(seen[-1])
         cells, _ = pyramid(mixed(layers.Concatenate(name="channels")(seen)))
-        super().__init__(inputs=image, outputs=heads(cells, _cells("where")(maps)) | further, **kwargs)
+        super().__init__(inputs=image, outputs=heads(cells, _cells("level_map")(maps)) | further, **kwargs)
 
         # Config
         self.slice_shape = tuple(input_shape)

@@ -101,6 +101,6 @@ class VertebraMILSettings:
             mixers=self.mixers,
             heads=self.heads,
             dropout=self.dropout,
-            beside=spec.beside,
+            beside=spec.neighbour_weight,
             seed=seed,
         )

@@ -27,7 +27,7 @@ RECIPE = VertebraRecipe(
         neighbours=2,
         window_hu=(-200.0, 1700.0),
         margin_mm=6.0,
-        beside=0.3,
+        neighbour_weight=0.3,
     ),
     patches=PatchSettings(epochs=20, batches=500),
     heads=HeadSettings(epochs=3, learning_rate=2e-3),

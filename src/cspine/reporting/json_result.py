@@ -6,10 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.words import disclaimer
 from cspine.reporting.written import Written
-from cspine.results import Box, Judgement, KeySlice, LevelFinding, ModelFacts, Reason, StudyFacts, StudyResult
+from cspine.results import Assessment, Box, KeySlice, LevelFinding, ModelFacts, Reason, StudyFacts, StudyResult
 from cspine.study import Study
 
 FILES = ("result.json",)
@@ -17,9 +17,9 @@ FILES = ("result.json",)
 SCHEMA_VERSION = "1.2"
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
     """Writes ``result.json``."""
-    text = json.dumps(as_json(examination.result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(as_json(prediction.result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     (folder / FILES[0]).write_text(text, encoding="utf-8")
     return Written(FILES)
 
@@ -33,7 +33,7 @@ def as_json(result: StudyResult) -> dict[str, Any]:
         "study": _study(result.study),
         "model": _model(result.model),
         "localiser": _model(result.localiser),
-        "patient_overall": _judgement(result.overall),
+        "patient_overall": _assessment(result.overall),
         "levels": [_level(finding) for finding in result.levels],
         "operating_point": result.operating_point,
         "timings_s": result.timings_s,
@@ -70,26 +70,26 @@ def _model(model: ModelFacts) -> dict[str, str]:
     return {"name": model.name, "version": model.version, "sha256": model.sha256, "trained_on": model.trained_on}
 
 
-def _judgement(judgement: Judgement | None) -> dict[str, Any]:
-    if judgement is None:
+def _assessment(assessment: Assessment | None) -> dict[str, Any]:
+    if assessment is None:
         return {"probability": None, "range": None, "positive": None, "threshold": None}
     return {
-        "probability": judgement.probability,
-        "range": _range(judgement),
-        "positive": judgement.positive,
-        "threshold": judgement.threshold,
+        "probability": assessment.probability,
+        "range": _range(assessment),
+        "positive": assessment.positive,
+        "threshold": assessment.threshold,
     }
 
 
-def _range(judgement: Judgement) -> dict[str, float] | None:
-    return None if judgement.low is None or judgement.high is None else {"low": judgement.low, "high": judgement.high}
+def _range(assessment: Assessment) -> dict[str, float] | None:
+    return None if assessment.low is None or assessment.high is None else {"low": assessment.low, "high": assessment.high}
 
 
 def _level(finding: LevelFinding) -> dict[str, Any]:
     return {
         "level": finding.level.name,
         "status": finding.status.value,
-        **_judgement(finding.judgement),
+        **_assessment(finding.assessment),
         "centre_mm": None if finding.centre_mm is None else _point(finding.centre_mm),
         "key_slice": _key_slice(finding.key_slice),
         "box_mm": _box(finding.box_mm),

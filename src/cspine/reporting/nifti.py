@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.geometry import Grid
 from cspine.reporting.written import Written
 from cspine.results import Reason
@@ -19,9 +19,9 @@ NOTHING = Reason("no_maps", "No nifti is written: the package gives neither labe
 _LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
     """Writes the maps that there are, each on its own grid."""
-    evidence, files = examination.evidence, []
+    evidence, files = prediction.evidence, []
     labels, heat = FILES
     if evidence.labels is not None:
         _save(evidence.labels.labels, evidence.labels.grid, folder / labels)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.strip import draw_strip
 from cspine.reporting.style import BACKGROUND, INK, MARK, QUIET, shade, shade_of_level
 from cspine.reporting.suspicion import by_suspicion
@@ -35,9 +35,9 @@ _HEAD, _GAP, _STRIP, _FOOT, _NOTE = 1.2, 0.7, 1.75, 0.95, 0.18
 _LOWEST_ROW, _HIGHEST_ROW = 2.5, 6.0
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result.png``."""
-    figure = draw(examination.result, study)
+    figure = draw(prediction.result, study)
     figure.savefig(folder / FILES[0], dpi=120, facecolor=BACKGROUND, metadata={"Software": "cspine"})
     return Written(FILES)
 
@@ -107,17 +107,17 @@ def _draw_sagittal(axes: Axes, view: View, study: Study, result: StudyResult, sh
 
 
 def _draw_axial(axes: Axes, view: View, finding: LevelFinding | None, orientation: str) -> None:
-    if finding is None or finding.judgement is None:
+    if finding is None or finding.assessment is None:
         _draw_view(axes, view, "Axial, middle of the scan", "RLAP")
         return
-    title = f"{finding.level.name}  {spanned(finding.judgement)}"
+    title = f"{finding.level.name}  {spanned(finding.assessment)}"
     if finding.key_slice is not None:
         title += f", {'' if orientation == 'axial' else orientation + ' '}image {finding.key_slice.index + 1}"
-    _draw_view(axes, view, title, "RLAP", shade(finding.judgement))
+    _draw_view(axes, view, title, "RLAP", shade(finding.assessment))
     if finding.box_mm is not None:
         (x0, y0, _), (x1, y1, _) = finding.box_mm.low_mm, finding.box_mm.high_mm
         axes.add_patch(
-            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=shade(finding.judgement), linewidth=0.9, alpha=0.8)
+            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=shade(finding.assessment), linewidth=0.9, alpha=0.8)
         )
 
 

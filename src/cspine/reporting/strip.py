@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 
 from cspine.reporting.style import BACKGROUND, FAINT, INK, MARK, QUIET, shade
 from cspine.reporting.words import STATUS_WORDS, percent, span
-from cspine.results import Judgement, LevelStatus, StudyResult
+from cspine.results import Assessment, LevelStatus, StudyResult
 
 _LINE = 0.13
 """Height of a line of words above a bar, where a bar of 100 % has 1."""
@@ -15,23 +15,23 @@ _OVERALL_AT = -1.5
 
 def draw_strip(axes: Axes, result: StudyResult) -> None:
     """Draws one bar per level, the whole study left of them; a short line marks each threshold."""
-    bars: list[tuple[float, Judgement | None, str]] = [(_OVERALL_AT, result.overall, "" if result.overall else "not judged")]
+    bars: list[tuple[float, Assessment | None, str]] = [(_OVERALL_AT, result.overall, "" if result.overall else "not judged")]
     for place, finding in enumerate(result.levels):
-        bars.append((place, finding.judgement, "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]))
-    _draw_frame(axes, max(len(_lines(judgement, status)) for _, judgement, status in bars))
+        bars.append((place, finding.assessment, "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]))
+    _draw_frame(axes, max(len(_lines(assessment, status)) for _, assessment, status in bars))
     for bar in bars:
         _draw_bar(axes, *bar)
-    names = [_name("any", result.overall), *(_name(finding.level.name, finding.judgement) for finding in result.levels)]
+    names = [_name("any", result.overall), *(_name(finding.level.name, finding.assessment) for finding in result.levels)]
     axes.set_xticks([_OVERALL_AT, *range(len(result.levels))], names)
     axes.tick_params(axis="x", colors=INK, labelsize=12, length=0, pad=5)
 
 
-def _lines(judgement: Judgement | None, status: str) -> list[str]:
+def _lines(assessment: Assessment | None, status: str) -> list[str]:
     """What stands above a bar."""
-    if judgement is None:
+    if assessment is None:
         return []
-    seen = span(judgement)
-    return [percent(judgement.probability), *([f"({seen})"] if seen else []), *([status] if status else [])]
+    seen = span(assessment)
+    return [percent(assessment.probability), *([f"({seen})"] if seen else []), *([status] if status else [])]
 
 
 def _draw_frame(axes: Axes, lines: int) -> None:
@@ -47,22 +47,22 @@ def _draw_frame(axes: Axes, lines: int) -> None:
     axes.set_title("Probability of a fracture; the short line is the threshold", color=INK, fontsize=11.5, loc="left", pad=4)
 
 
-def _name(name: str, judgement: Judgement | None) -> str:
-    return name if judgement is None or judgement.sure else f"{name}, unsure"
+def _name(name: str, assessment: Assessment | None) -> str:
+    return name if assessment is None or assessment.sure else f"{name}, unsure"
 
 
-def _draw_bar(axes: Axes, place: float, judgement: Judgement | None, status: str) -> None:
+def _draw_bar(axes: Axes, place: float, assessment: Assessment | None, status: str) -> None:
     half = _WIDTH / 2
-    if judgement is None:
+    if assessment is None:
         axes.text(place, 0.06, status.replace(" ", "\n", 1), color=QUIET, fontsize=9.5, ha="center", va="bottom", style="italic")
         return
     partly = "////" if status else None
-    height = max(judgement.probability, 0.006)
-    axes.bar(place, height, _WIDTH, color=shade(judgement), hatch=partly, edgecolor=BACKGROUND, linewidth=0)
-    axes.plot((place - half - 0.08, place + half + 0.08), (judgement.threshold,) * 2, color=MARK, linewidth=1.6)
-    lines, above = _lines(judgement, status), height + 0.03
-    if above - 0.04 < judgement.threshold < above + _LINE * len(lines):
-        above = judgement.threshold + 0.04
+    height = max(assessment.probability, 0.006)
+    axes.bar(place, height, _WIDTH, color=shade(assessment), hatch=partly, edgecolor=BACKGROUND, linewidth=0)
+    axes.plot((place - half - 0.08, place + half + 0.08), (assessment.threshold,) * 2, color=MARK, linewidth=1.6)
+    lines, above = _lines(assessment, status), height + 0.03
+    if above - 0.04 < assessment.threshold < above + _LINE * len(lines):
+        above = assessment.threshold + 0.04
     axes.text(
         place,
         min(above, 1.03),

@@ -1,6 +1,6 @@
 """Colours of pictures: legible for people who do not tell red from green, on the dark ground of a reading room."""
 
-from cspine.results import Judgement, LevelFinding
+from cspine.results import Assessment, LevelFinding
 
 BACKGROUND = "#0f1316"
 INK = "#eef1f3"
@@ -11,13 +11,13 @@ SUSPICIOUS = "#ff8a5c"
 CALM = "#62b0e8"
 
 
-def shade(judgement: Judgement | None) -> str:
-    """The colour of a positive, a negative or a missing judgement."""
-    if judgement is None:
+def shade(assessment: Assessment | None) -> str:
+    """The colour of a positive, a negative or a missing assessment."""
+    if assessment is None:
         return QUIET
-    return SUSPICIOUS if judgement.positive else CALM
+    return SUSPICIOUS if assessment.positive else CALM
 
 
 def shade_of_level(finding: LevelFinding) -> str:
     """The colour of a level."""
-    return shade(finding.judgement)
+    return shade(finding.assessment)

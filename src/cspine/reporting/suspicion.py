@@ -13,13 +13,13 @@ def by_suspicion(result: StudyResult) -> list[LevelFinding]:
 
     Thresholds of levels differ, so distances are those of log odds: 11 % is nearer to a threshold of 49 % than 1 % to one of 19 %.
     """
-    judged = [finding for finding in result.levels if finding.judgement is not None and finding.centre_mm is not None]
+    judged = [finding for finding in result.levels if finding.assessment is not None and finding.centre_mm is not None]
     return sorted(judged, key=_excess, reverse=True)
 
 
 def _excess(finding: LevelFinding) -> float:
-    judgement = finding.judgement
-    return _log_odds(judgement.probability) - _log_odds(judgement.threshold) if judgement else -math.inf
+    assessment = finding.assessment
+    return _log_odds(assessment.probability) - _log_odds(assessment.threshold) if assessment else -math.inf
 
 
 def _log_odds(probability: float) -> float:

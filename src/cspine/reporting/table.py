@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from cspine.errors import OutputError, UsageError
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.written import Written, together
 from cspine.study import Study
 
@@ -35,11 +35,11 @@ class Format(Protocol):
     FILES: tuple[str, ...]
     """What it may write."""
 
-    def write(self, examination: Examination, study: Study, folder: Path) -> Written:
+    def write(self, prediction: Prediction, study: Study, folder: Path) -> Written:
         """Writes into the folder of a case.
 
         Args:
-            examination: What is written, and what it rests on.
+            prediction: What is written, and what it rests on.
             study: The scan that it is about, for pictures and citations.
             folder: Where to; it exists.
         """
@@ -71,11 +71,11 @@ def format_of(name: str) -> Format:
     return cast(Format, import_module(FORMATS[name]))
 
 
-def write_result(examination: Examination, study: Study, folder: Path, formats: Sequence[str]) -> Written:
+def write_result(prediction: Prediction, study: Study, folder: Path, formats: Sequence[str]) -> Written:
     """Writes a result into a folder that exists.
 
     Args:
-        examination: What is written, and what it rests on.
+        prediction: What is written, and what it rests on.
         study: The scan that it is about, for pictures and citations.
         folder: Where to.
         formats: Names of :data:`FORMATS`.
@@ -90,7 +90,7 @@ def write_result(examination: Examination, study: Study, folder: Path, formats: 
     parts = []
     for writer in map(format_of, formats):
         try:
-            parts.append(writer.write(examination, study, folder))
+            parts.append(writer.write(prediction, study, folder))
         except OSError as error:
             names = ", ".join(writer.FILES)
             raise OutputError(f"{names} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error

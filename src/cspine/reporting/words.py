@@ -2,7 +2,7 @@
 
 import textwrap
 
-from cspine.results import DISCLAIMER, Judgement, LevelStatus, StudyResult, StudyStatus
+from cspine.results import DISCLAIMER, Assessment, LevelStatus, StudyResult, StudyStatus
 
 STATUS_WORDS = {
     LevelStatus.ASSESSED: "assessed",
@@ -25,9 +25,9 @@ def percent(probability: float) -> str:
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
-def span(judgement: Judgement) -> str:
-    """What several views of the study say, as ``48–71 %``; empty where there is but one, or all read the same."""
-    return "" if judgement.low is None or judgement.high is None else from_to(judgement.low, judgement.high)
+def span(assessment: Assessment) -> str:
+    """Returns the range over the passes of test-time augmentation, as ``48–71 %``; empty where all read the same."""
+    return "" if assessment.low is None or assessment.high is None else from_to(assessment.low, assessment.high)
 
 
 def from_to(lowest: float, highest: float) -> str:
@@ -38,10 +38,10 @@ def from_to(lowest: float, highest: float) -> str:
     return f"{low.removesuffix(' %')}{' to ' if set('<>') & set(low + high) else '–'}{high}"
 
 
-def spanned(judgement: Judgement) -> str:
-    """A probability and what several views say, as ``62 % (48–71 %)``."""
-    said = span(judgement)
-    return f"{percent(judgement.probability)} ({said})" if said else percent(judgement.probability)
+def spanned(assessment: Assessment) -> str:
+    """Returns a probability and its range over test-time augmentation, as ``62 % (48–71 %)``."""
+    said = span(assessment)
+    return f"{percent(assessment.probability)} ({said})" if said else percent(assessment.probability)
 
 
 def headline(result: StudyResult) -> str:

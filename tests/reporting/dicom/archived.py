@@ -11,15 +11,15 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
-from cspine.evidence import Evidence, Examination, HeatMap
+from cspine.evidence import Evidence, HeatMap, Prediction
 from cspine.geometry import Grid
 from cspine.phantoms.dataset.layout import JPEG_LOSSLESS, Encoding, StudyLayout
 from cspine.phantoms.dataset.writing import SliceWriter
 from cspine.reading import read_study
 from cspine.reporting import Written, write_result
 from cspine.results import (
+    Assessment,
     Box,
-    Judgement,
     KeySlice,
     LevelFinding,
     LevelStatus,
@@ -146,14 +146,14 @@ class Archived:
     Attributes:
         path: Its files.
         study: The scan as read.
-        examination: Its result.
+        prediction: Its result.
         folder: What was written.
         written: What writing said.
     """
 
     path: Path
     study: Study
-    examination: Examination
+    prediction: Prediction
     folder: Path
     written: Written
 
@@ -168,17 +168,17 @@ def archived(name: str, folder: Path) -> Archived:
 def objects_of(path: Path, folder: Path) -> Archived:
     """The objects of a scan on disk."""
     study = read_study(path)
-    examination = examination_of(study)
+    prediction = examination_of(study)
     folder.mkdir()
-    return Archived(path, study, examination, folder, write_result(examination, study, folder, ("sr", "seg", "sc", "nifti")))
+    return Archived(path, study, prediction, folder, write_result(prediction, study, folder, ("sr", "seg", "sc", "nifti")))
 
 
-def examination_of(study: Study) -> Examination:
+def examination_of(study: Study) -> Prediction:
     """C1 is cut, C4 is broken, C7 is not in view and has no label; labels and heat lie on coarse grids of their own."""
     labels = blocks(study)
     grid = labels.grid.with_spacing((6.0, 6.0, 6.0))
     heat = HeatMap(np.linspace(0, 1, int(np.prod(grid.shape)), dtype=np.float32).reshape(grid.shape), grid)
-    return Examination(result_of(study, labels), Evidence(labels=labels, heat=heat))
+    return Prediction(result_of(study, labels), Evidence(labels=labels, heat=heat))
 
 
 def blocks(study: Study) -> LabelMap:
@@ -211,17 +211,17 @@ def result_of(study: Study, labels: LabelMap) -> StudyResult:
         model=model,
         localiser=replace(model, name="block_finder", sha256="cd" * 32),
         operating_point="balanced",
-        overall=Judgement(0.9321, 0.5),
+        overall=Assessment(0.9321, 0.5),
         levels=tuple(_finding(study, labels, level) for level in CERVICAL),
         created="2024-02-29T22:30:15+00:00",
     )
 
 
-def rejected(examination: Examination) -> Examination:
+def rejected(prediction: Prediction) -> Prediction:
     """The same scan, not judged."""
-    result = examination.result
+    result = prediction.result
     levels = tuple(LevelFinding(level, LevelStatus.UNCERTAIN) for level in CERVICAL)
-    return Examination(
+    return Prediction(
         StudyResult(
             status=StudyStatus.REJECTED,
             reasons=(Reason("too_thick", "Slices must be 3 mm apart at most. These are 5.00 mm apart."),),
@@ -247,7 +247,7 @@ def _finding(study: Study, labels: LabelMap, level: Level) -> LevelFinding:
     return LevelFinding(
         level,
         LevelStatus.PARTLY_IN_VIEW if level is Level.C1 else LevelStatus.ASSESSED,
-        Judgement(0.9123 if level is Level.C4 else 0.0123, 1 / 3),
+        Assessment(0.9123 if level is Level.C4 else 0.0123, 1 / 3),
         centre_mm=(x, y, z),
         key_slice=KeySlice(index, uid),
         box_mm=Box((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))),

@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reading import read_study
 from cspine.reporting import write_result
 from cspine.reporting.dicom.identity import moment_of
@@ -29,7 +29,7 @@ def _uids(folder: Path) -> dict[str, tuple[str, str]]:
 
 def _written(archive: Archived, result: StudyResult, folder: Path) -> dict[str, tuple[str, str]]:
     folder.mkdir()
-    write_result(Examination(result, archive.examination.evidence), archive.study, folder, ("sr", "seg", "sc"))
+    write_result(Prediction(result, archive.prediction.evidence), archive.study, folder, ("sr", "seg", "sc"))
     return _uids(folder)
 
 
@@ -37,7 +37,7 @@ def test_the_same_result_of_the_same_files_gives_the_same_bytes(made: Make, tmp_
     archive = made("hospital")
     again = read_study(archive.path)
 
-    write_result(archive.examination, again, tmp_path, ("sr", "seg", "sc", "nifti"))
+    write_result(archive.prediction, again, tmp_path, ("sr", "seg", "sc", "nifti"))
 
     for name in (*_OBJECTS, "labels.nii.gz", "heat.nii.gz"):
         assert (tmp_path / name).read_bytes() == (archive.folder / name).read_bytes(), name
@@ -45,7 +45,7 @@ def test_the_same_result_of_the_same_files_gives_the_same_bytes(made: Make, tmp_
 
 def test_a_later_run_gives_the_same_uids_and_another_package_other_ones(made: Make, tmp_path: Path) -> None:
     archive = made("hospital")
-    first, result = _uids(archive.folder), archive.examination.result
+    first, result = _uids(archive.folder), archive.prediction.result
 
     assert _written(archive, replace(result, created="2031-01-01T00:00:00+00:00"), tmp_path / "later") == first
     other = replace(result, model=replace(result.model, sha256="cd" * 32))
@@ -76,4 +76,4 @@ def test_a_time_zone_shifts_the_hour(offset: str, hour: int, made: Make) -> None
     header = Dataset()
     header.TimezoneOffsetFromUTC = offset
 
-    assert moment_of(made("hospital").examination.result, header).hour == hour
+    assert moment_of(made("hospital").prediction.result, header).hour == hour

@@ -20,7 +20,7 @@ def test_the_image_is_the_page_and_says_that_words_are_burned_in(made: Make) -> 
     archive = made("hospital")
     data = dcmread(archive.folder / "result_sc.dcm")
 
-    np.testing.assert_array_equal(data.pixel_array, page(archive.examination.result, archive.study))
+    np.testing.assert_array_equal(data.pixel_array, page(archive.prediction.result, archive.study))
     assert (data.BurnedInAnnotation, data.BodyPartExamined, data.Modality) == ("YES", "CSPINE", "OT")
     assert "not for diagnosis" in data.SeriesDescription
     assert data.DerivationDescription.endswith("Research software, not for diagnosis")
@@ -28,7 +28,7 @@ def test_the_image_is_the_page_and_says_that_words_are_burned_in(made: Make) -> 
 
 def test_a_band_of_words_is_burned_in_above_the_page(made: Make) -> None:
     archive = made("hospital")
-    band = page(archive.examination.result, archive.study)[:48].astype(int)
+    band = page(archive.prediction.result, archive.study)[:48].astype(int)
     bright = band.sum(axis=-1) > 400
 
     assert 0.01 < bright.mean() < 0.2
@@ -39,7 +39,7 @@ def test_a_band_of_words_is_burned_in_above_the_page(made: Make) -> None:
 @pytest.mark.parametrize("name", ["hospital", "enhanced"])
 def test_the_page_cites_the_key_slices(name: str, made: Make) -> None:
     archive = made(name)
-    keys = {finding.key_slice.index for finding in archive.examination.result.levels if finding.key_slice is not None}
+    keys = {finding.key_slice.index for finding in archive.prediction.result.levels if finding.key_slice is not None}
 
     cited = dcmread(archive.folder / "result_sc.dcm").SourceImageSequence
 
@@ -51,11 +51,11 @@ def test_the_page_cites_the_key_slices(name: str, made: Make) -> None:
 
 def test_a_rejected_scan_gets_a_page_that_says_why(made: Make, tmp_path: Path) -> None:
     archive = made("hospital")
-    examination = rejected(archive.examination)
+    prediction = rejected(archive.prediction)
 
-    written = write_result(examination, archive.study, tmp_path, ("sc", "sr", "seg"))
+    written = write_result(prediction, archive.study, tmp_path, ("sc", "sr", "seg"))
 
     data = dcmread(tmp_path / "result_sc.dcm")
     assert written.files == ("result_sc.dcm",)
     assert data.SOPInstanceUID != dcmread(archive.folder / "result_sc.dcm").SOPInstanceUID
-    np.testing.assert_array_equal(data.pixel_array, page(examination.result, archive.study))
+    np.testing.assert_array_equal(data.pixel_array, page(prediction.result, archive.study))

@@ -9,7 +9,7 @@ from highdicom.seg import Segmentation, segread
 from pydicom.dataset import Dataset
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.evidence import Evidence, Examination
+from cspine.evidence import Evidence, Prediction
 from cspine.reporting import write_result
 from cspine.volume import LabelMap
 from tests.reporting.dicom.archived import FRAME, SOURCES, Archived, rejected
@@ -52,7 +52,7 @@ def test_frames_lie_in_the_planes_of_their_images_and_in_their_frame_of_referenc
 @pytest.mark.parametrize("name", [name for name in SOURCES if name not in _IMAGES_OF_ONE_OBJECT])
 def test_highdicom_finds_the_segments_of_each_image(name: str, made: Make) -> None:
     archive = made(name)
-    segmentation, labels = _segmentation(archive), archive.examination.evidence.labels
+    segmentation, labels = _segmentation(archive), archive.prediction.evidence.labels
     assert labels is not None
     uids = [source.sop_instance_uid for source in archive.study.sources]
 
@@ -112,7 +112,7 @@ def test_without_outlines_of_vertebrae_no_segmentation_is_written(there: str, ma
     grid = archive.study.volume.grid
     labels = LabelMap(np.full(grid.shape, 20, np.uint8), grid) if there == "only other bone" else None
 
-    written = write_result(Examination(archive.examination.result, Evidence(labels)), archive.study, tmp_path, ("seg",))
+    written = write_result(Prediction(archive.prediction.result, Evidence(labels)), archive.study, tmp_path, ("seg",))
 
     assert written.files == ()
     assert [note.code for note in written.notes] == ["no_vertebrae"]
@@ -122,6 +122,6 @@ def test_without_outlines_of_vertebrae_no_segmentation_is_written(there: str, ma
 def test_a_rejected_scan_gets_no_segmentation(made: Make, tmp_path: Path) -> None:
     archive = made("hospital")
 
-    written = write_result(rejected(archive.examination), archive.study, tmp_path, ("seg",))
+    written = write_result(rejected(archive.prediction), archive.study, tmp_path, ("seg",))
 
     assert (written.files, [note.code for note in written.notes]) == ((), ["not_judged"])

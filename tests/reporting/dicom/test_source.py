@@ -159,7 +159,7 @@ def test_no_patient_appears_in_nouns_notes_or_logs(tmp_path: Path, caplog: pytes
     with caplog.at_level(logging.DEBUG):
         archive = objects_of(path, tmp_path / "objects")
 
-    said = " ".join([repr(archive.study), repr(archive.examination), repr(archive.written), caplog.text])
+    said = " ".join([repr(archive.study), repr(archive.prediction), repr(archive.written), caplog.text])
     assert "Verraten" not in said
     assert "4711" not in said
     assert str(dcmread(archive.folder / "result_sr.dcm").PatientName) == "Verraten^Vera"

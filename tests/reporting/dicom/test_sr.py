@@ -13,9 +13,9 @@ from highdicom.spatial import ReferenceToImageTransformer
 from pydicom.sr.coding import Code
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting import write_result
-from cspine.results import Judgement
+from cspine.results import Assessment
 from tests.reporting.dicom.archived import SOURCES, Archived, rejected
 
 pytestmark = pytest.mark.xdist_group("dicom objects")
@@ -68,25 +68,25 @@ def test_a_group_speaks_of_the_whole_neck(made: Make) -> None:
     assert "not a medical device" in str(whole[0].ContentSequence[-1].TextValue)
 
 
-def test_what_several_views_say_stands_as_a_comment(made: Make, tmp_path: Path) -> None:
+def test_the_range_over_test_time_augmentation_stands_as_a_comment(made: Make, tmp_path: Path) -> None:
     archive = made("hospital")
-    given = archive.examination.result
-    unsure, sure = Judgement(0.6, 0.5, 0.45, 0.66), Judgement(0.3, 0.5, 0.004, 0.4)
-    levels = tuple(replace(finding, judgement=sure) if finding.level is Level.C2 else finding for finding in given.levels)
+    given = archive.prediction.result
+    unsure, sure = Assessment(0.6, 0.5, 0.45, 0.66), Assessment(0.3, 0.5, 0.004, 0.4)
+    levels = tuple(replace(finding, assessment=sure) if finding.level is Level.C2 else finding for finding in given.levels)
     result = replace(given, overall=unsure, levels=levels)
 
-    write_result(replace(archive.examination, result=result), archive.study, tmp_path, ["sr"])
+    write_result(replace(archive.prediction, result=result), archive.study, tmp_path, ["sr"])
 
     groups = sr.srread(tmp_path / "result_sr.dcm").content
     (whole,) = [group for group in groups.get_image_measurement_groups() if _site(group) == "122494005"]
     assert next(str(item.TextValue) for item in whole[0].ContentSequence if _is_comment(item)) == (
-        "Over all views of the scan: 45 to 66 %, unsure"
+        "Range over test-time augmentation: 45 to 66 %, unsure"
     )
     said = {
         group.tracking_identifier: [str(item.TextValue) for item in group[0].ContentSequence if _is_comment(item)]
         for group in groups.get_volumetric_roi_measurement_groups()
     }
-    assert said["C2"] == ["Over all views of the scan: < 1 to 40 %"]
+    assert said["C2"] == ["Range over test-time augmentation: < 1 to 40 %"]
     assert said["C3"] == []
 
 
@@ -99,13 +99,13 @@ def test_a_group_per_judged_level_refers_to_its_segment_and_shares_its_tracking_
     assert [group.tracking_identifier for group in groups] == ["C1", "C2", "C3", "C4", "C5", "C6"]
     for group, level in zip(groups, CERVICAL, strict=False):
         segment, cited = segments[level.name], group.referenced_segment
-        finding = archive.examination.result.levels[level - 1]
-        assert finding.judgement is not None
+        finding = archive.prediction.result.levels[level - 1]
+        assert finding.assessment is not None
         assert group.tracking_uid == segment.TrackingUID
         assert cited.referenced_sop_instance_uid == segmentation.SOPInstanceUID
         assert list(cited.referenced_segment_numbers) == [segment.SegmentNumber]
         assert _site(group) == level.code.value
-        assert _number(group, PROBABILITY) == pytest.approx(finding.judgement.probability)
+        assert _number(group, PROBABILITY) == pytest.approx(finding.assessment.probability)
         assert _number(group, THRESHOLD) == pytest.approx(1 / 3)
         assert _presence(group) == ("52101004" if level is Level.C4 else "272519000")
 
@@ -145,7 +145,7 @@ def test_the_algorithm_stands_in_every_group_and_in_no_measurement(made: Make) -
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_region_on_the_key_slice_shows_where_the_positive_level_is(name: str, made: Make) -> None:
     archive = made(name)
-    finding = archive.examination.result.levels[Level.C4 - 1]
+    finding = archive.prediction.result.levels[Level.C4 - 1]
     assert finding.key_slice is not None
     assert finding.box_mm is not None
     (group,) = _report(archive).content.get_planar_roi_measurement_groups()
@@ -191,7 +191,7 @@ def test_the_evidence_lists_every_instance_once_the_segmentation_too(name: str, 
 def test_without_labels_levels_are_reported_without_segments(made: Make, tmp_path: Path) -> None:
     archive = made("hospital")
 
-    written = write_result(Examination(archive.examination.result), archive.study, tmp_path, ("sr", "seg"))
+    written = write_result(Prediction(archive.prediction.result), archive.study, tmp_path, ("sr", "seg"))
 
     report = sr.srread(tmp_path / "result_sr.dcm")
     assert written.files == ("result_sr.dcm",)
@@ -204,7 +204,7 @@ def test_without_labels_levels_are_reported_without_segments(made: Make, tmp_pat
 def test_a_rejected_scan_gets_no_report(made: Make, tmp_path: Path) -> None:
     archive = made("hospital")
 
-    written = write_result(rejected(archive.examination), archive.study, tmp_path, ("sr",))
+    written = write_result(rejected(archive.prediction), archive.study, tmp_path, ("sr",))
 
     assert (written.files, [note.code for note in written.notes]) == ((), ["not_judged"])
     assert list(tmp_path.iterdir()) == []

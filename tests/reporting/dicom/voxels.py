@@ -16,7 +16,7 @@ from tests.reporting.dicom.archived import Archived
 
 def compared_voxels(archive: Archived) -> int:
     """Compares every stored pixel; says how many of them belong to a vertebra."""
-    segmentation, labels = segread(archive.folder / "result_seg.dcm"), archive.examination.evidence.labels
+    segmentation, labels = segread(archive.folder / "result_seg.dcm"), archive.prediction.evidence.labels
     assert labels is not None
     of_segment = np.array([0] + [Level[description.SegmentLabel] for description in segmentation.SegmentSequence])
     found: dict[tuple[str, int | None], NDArray[np.uint8]] = {}

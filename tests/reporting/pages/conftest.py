@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.browser import Browser, chromium
 from cspine.anatomy import Level
-from cspine.evidence import Evidence, Examination, HeatMap
+from cspine.evidence import Evidence, HeatMap, Prediction
 from cspine.geometry import Grid
 from cspine.reporting.pages.study import study_page, to_html
 from cspine.results import Reason, StudyResult
@@ -36,24 +36,24 @@ def evidence(study: Study, result: StudyResult) -> Evidence:
 
 
 @pytest.fixture(scope="session")
-def examination(broken_result: StudyResult, broken_neck: Study) -> Examination:
-    return Examination(broken_result, evidence(broken_neck, broken_result))
+def prediction(broken_result: StudyResult, broken_neck: Study) -> Prediction:
+    return Prediction(broken_result, evidence(broken_neck, broken_result))
 
 
 @pytest.fixture(scope="session")
-def identified_neck(broken_neck: Study, broken_result: StudyResult) -> tuple[Examination, Study]:
+def identified_neck(broken_neck: Study, broken_result: StudyResult) -> tuple[Prediction, Study]:
     """A study that an archive knows, with a warning of reading."""
     facts = replace(
         broken_result.study, study_uid="1.2.3.99", series_uid="1.2.3.99.1", warnings=(Reason("gap", "A slice is missing."),)
     )
     study = replace(broken_neck, study_uid="1.2.3.99", series_uid="1.2.3.99.1")
-    return Examination(replace(broken_result, study=facts)), study
+    return Prediction(replace(broken_result, study=facts)), study
 
 
 @pytest.fixture(scope="session")
-def page_file(examination: Examination, broken_neck: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(prediction: Prediction, broken_neck: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "result.html"
-    path.write_text(to_html(study_page(examination, broken_neck)), encoding="utf-8")
+    path.write_text(to_html(study_page(prediction, broken_neck)), encoding="utf-8")
     return path
 
 

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from benchmarks.browser import Browser
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.pages.overview import Entry, OverviewPage, Row, to_html
 from cspine.reporting.pages.stack import stack_grid
 from cspine.reporting.pages.study import study_page
 from cspine.reporting.pages.study import to_html as study_to_html
 from cspine.reporting.pages.tone import Tone
-from cspine.results import Judgement
+from cspine.results import Assessment
 from cspine.study import Study
 
 pytestmark = pytest.mark.xdist_group("chromium")
@@ -33,8 +33,8 @@ def page(browser: Browser, page_file: Path) -> Browser:
 
 
 @pytest.fixture
-def slices(examination: Examination, broken_neck: Study) -> int:
-    grid = stack_grid(broken_neck, examination.result)
+def slices(prediction: Prediction, broken_neck: Study) -> int:
+    grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
     return grid.shape[0]
 
@@ -108,13 +108,13 @@ def test_overlays_are_taken_off_the_still_pictures_too(page: Browser) -> None:
     assert (before, page.evaluate(shown)) == (True, False)
 
 
-def test_the_browser_unpacks_what_was_packed(page: Browser, examination: Examination, broken_neck: Study) -> None:
+def test_the_browser_unpacks_what_was_packed(page: Browser, prediction: Prediction, broken_neck: Study) -> None:
     """Grey at the middle of a level, at the bone window, is that of its bone in the scan."""
     page.click("#canvas")
     for key in ("h", "b"):
         page.press(key)
-    grid = stack_grid(broken_neck, examination.result)
-    centre = examination.result.levels[3].centre_mm
+    grid = stack_grid(broken_neck, prediction.result)
+    centre = prediction.result.levels[3].centre_mm
     assert grid is not None
     assert centre is not None
     _, row, column = grid.index(centre)
@@ -146,11 +146,11 @@ def test_no_window_is_too_narrow_for_the_page(browser: Browser, page_file: Path,
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_ranges_stay_in_their_columns(
-    browser: Browser, examination: Examination, broken_neck: Study, tmp_path: Path, width: int
+    browser: Browser, prediction: Prediction, broken_neck: Study, tmp_path: Path, width: int
 ) -> None:
-    seen = Judgement(0.62, 0.5, 0.004, 0.996)
-    levels = tuple(replace(finding, judgement=seen) if finding.judgement else finding for finding in examination.result.levels)
-    given = replace(examination, result=replace(examination.result, overall=seen, levels=levels))
+    seen = Assessment(0.62, 0.5, 0.004, 0.996)
+    levels = tuple(replace(finding, assessment=seen) if finding.assessment else finding for finding in prediction.result.levels)
+    given = replace(prediction, result=replace(prediction.result, overall=seen, levels=levels))
     (tmp_path / "result.html").write_text(study_to_html(study_page(given, broken_neck)), encoding="utf-8")
     wider = "[...document.querySelectorAll('.strip td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).length"
 

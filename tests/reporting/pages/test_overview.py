@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cspine.errors import OutputError
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting import write_result
 from cspine.reporting.pages.overview import overview_page, to_html, write_overview
-from cspine.results import Judgement, StudyResult
+from cspine.results import Assessment, StudyResult
 from cspine.study import Study
 
 
@@ -25,10 +25,10 @@ def batch(broken_result: StudyResult, rejected_result: StudyResult, broken_neck:
     said = {"quiet": 0.2, "loud & <clear>": 0.9, "middling": 0.6}
     for name, probability in said.items():
         (tmp_path / name).mkdir()
-        result = replace(broken_result, overall=Judgement(probability, 0.5))
-        write_result(Examination(result), broken_neck, tmp_path / name, ["json"])
+        result = replace(broken_result, overall=Assessment(probability, 0.5))
+        write_result(Prediction(result), broken_neck, tmp_path / name, ["json"])
     (tmp_path / "odd").mkdir()
-    write_result(Examination(rejected_result), broken_neck, tmp_path / "odd", ["json"])
+    write_result(Prediction(rejected_result), broken_neck, tmp_path / "odd", ["json"])
     cases = [_case(name) for name in said]
     cases[1]["files"] = ["result.json", "result.png", "result.html"]
     cases += [_case("odd", "rejected", "Not Hounsfield units."), _case("Bad", "failed", "Cannot be <read>.", ())]
@@ -59,17 +59,17 @@ def test_ranges_stand_with_the_numbers_and_say_what_is_unsure(batch: Path, broke
     assert "<small>" not in _page(batch)
     assert "Small: the lowest" not in _page(batch)
     levels = tuple(
-        replace(finding, judgement=Judgement(0.7, 0.5, 0.62, 0.71)) if finding.judgement else finding
+        replace(finding, assessment=Assessment(0.7, 0.5, 0.62, 0.71)) if finding.assessment else finding
         for finding in broken_result.levels
     )
-    unsure = replace(broken_result, overall=Judgement(0.6, 0.5, 0.45, 0.66), levels=levels)
+    unsure = replace(broken_result, overall=Assessment(0.6, 0.5, 0.45, 0.66), levels=levels)
 
-    write_result(Examination(unsure), broken_neck, batch / "middling", ["json"])
+    write_result(Prediction(unsure), broken_neck, batch / "middling", ["json"])
 
     page = _page(batch)
     (row,) = re.findall(r"<tr class.*middling.*</tr>", page)
     assert "<b>60 %</b> suspected <small>45–66 % unsure</small>" in row
-    judged = sum(finding.judgement is not None for finding in levels)
+    judged = sum(finding.assessment is not None for finding in levels)
     assert row.count("70 % <small>62–71 %</small>") == judged
     assert "Small: the lowest" in page
 

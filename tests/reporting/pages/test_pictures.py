@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cspine.anatomy import Level
-from cspine.evidence import Evidence, Examination
+from cspine.evidence import Evidence, Prediction
 from cspine.reporting.pages.heat import coloured, hottest_mm
 from cspine.reporting.pages.pictures import level_pictures, scout, whole_pictures
 from cspine.reporting.pages.stack import stack_grid
@@ -24,10 +24,10 @@ def _pixels(uri: str) -> NDArray[np.uint8]:
     return np.asarray(Image.open(BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
 
 
-def test_a_level_is_shown_from_three_sides_through_its_hottest_point(examination: Examination, broken_neck: Study) -> None:
-    finding = examination.result.levels[Level.C4 - 1]
+def test_a_level_is_shown_from_three_sides_through_its_hottest_point(prediction: Prediction, broken_neck: Study) -> None:
+    finding = prediction.result.levels[Level.C4 - 1]
 
-    axial, sagittal, coronal = level_pictures(examination, broken_neck, finding)
+    axial, sagittal, coronal = level_pictures(prediction, broken_neck, finding)
 
     assert [picture.plane for picture in (axial, sagittal, coronal)] == [Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL]
     assert axial.caption == "Axial, key slice"
@@ -36,16 +36,16 @@ def test_a_level_is_shown_from_three_sides_through_its_hottest_point(examination
     assert "heat map over it" in axial.alt
 
 
-def test_without_heat_slices_pass_through_the_middle(examination: Examination, broken_neck: Study) -> None:
-    pictures = level_pictures(replace(examination, evidence=Evidence()), broken_neck, examination.result.levels[Level.C4 - 1])
+def test_without_heat_slices_pass_through_the_middle(prediction: Prediction, broken_neck: Study) -> None:
+    pictures = level_pictures(replace(prediction, evidence=Evidence()), broken_neck, prediction.result.levels[Level.C4 - 1])
 
     assert [picture.caption for picture in pictures] == ["Axial, key slice", "Sagittal, middle", "Coronal, middle"]
     assert all(picture.heat is None for picture in pictures)
 
 
 @pytest.mark.parametrize("place", range(3))
-def test_the_box_lies_on_the_bone_and_the_heat_in_the_box(examination: Examination, broken_neck: Study, place: int) -> None:
-    picture = level_pictures(examination, broken_neck, examination.result.levels[Level.C4 - 1])[place]
+def test_the_box_lies_on_the_bone_and_the_heat_in_the_box(prediction: Prediction, broken_neck: Study, place: int) -> None:
+    picture = level_pictures(prediction, broken_neck, prediction.result.levels[Level.C4 - 1])[place]
     assert picture.box is not None
     assert picture.heat is not None
     left, top, width, height = picture.box
@@ -59,8 +59,8 @@ def test_the_box_lies_on_the_bone_and_the_heat_in_the_box(examination: Examinati
     assert top - 2 <= (row + 0.5) / heat.shape[0] * picture.height <= top + height + 2
 
 
-def test_the_hottest_point_of_a_box_is_found_in_it(examination: Examination) -> None:
-    heat, finding = examination.evidence.heat, examination.result.levels[Level.C4 - 1]
+def test_the_hottest_point_of_a_box_is_found_in_it(prediction: Prediction) -> None:
+    heat, finding = prediction.evidence.heat, prediction.result.levels[Level.C4 - 1]
     assert heat is not None
     assert finding.box_mm is not None
     assert finding.centre_mm is not None
@@ -79,16 +79,16 @@ def test_faint_heat_is_not_shown_and_strong_heat_leaves_the_bone_visible() -> No
     assert 0 < colours[2, 3] < colours[3, 3] < 180
 
 
-def test_names_beside_the_spine_do_not_cover_each_other(examination: Examination, broken_neck: Study) -> None:
-    grid = stack_grid(broken_neck, examination.result)
+def test_names_beside_the_spine_do_not_cover_each_other(prediction: Prediction, broken_neck: Study) -> None:
+    grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
     findings = tuple(
         replace(finding, centre_mm=(*finding.centre_mm[:2], 300.0)) if finding.centre_mm else finding
-        for finding in examination.result.levels
+        for finding in prediction.result.levels
     )
-    crowded = replace(examination, result=replace(examination.result, levels=findings))
+    close = replace(prediction, result=replace(prediction.result, levels=findings))
 
-    picture = scout(crowded, broken_neck, grid)
+    picture = scout(close, broken_neck, grid)
 
     heights = [mark.at for mark in picture.marks]
     assert np.min(np.diff(heights)) > 0.045 * picture.width

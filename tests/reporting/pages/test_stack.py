@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import Level
 from cspine.detection import Detector
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.imaging import sample
 from cspine.reporting.pages.packing import HOUNSFIELD, coded, packed_slices
 from cspine.reporting.pages.stack import Stack, make_stack, slice_at, stack_grid
@@ -36,10 +36,10 @@ def _codes(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def made(examination: Examination, broken_neck: Study) -> Stack:
-    grid = stack_grid(broken_neck, examination.result)
+def made(prediction: Prediction, broken_neck: Study) -> Stack:
+    grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
-    return make_stack(examination, broken_neck, grid)
+    return make_stack(prediction, broken_neck, grid)
 
 
 @settings(max_examples=25)
@@ -68,8 +68,8 @@ def test_slices_run_from_head_to_feet_with_the_images_that_are_stored(made: Stac
     assert made.start == next(level.key for level in made.levels if level.name == "C4")
 
 
-def test_slices_show_what_is_stored(made: Stack, examination: Examination, broken_neck: Study) -> None:
-    grid = stack_grid(broken_neck, examination.result)
+def test_slices_show_what_is_stored(made: Stack, prediction: Prediction, broken_neck: Study) -> None:
+    grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
     shown = HOUNSFIELD[_codes(made.voxels, made.shape)]
 
@@ -122,8 +122,8 @@ def test_a_page_has_no_more_voxels_than_it_can_carry(detector: Detector) -> None
     assert 0.5 <= grid.spacing_mm[1] < 0.7
 
 
-def test_a_slice_beyond_the_stack_is_its_end(examination: Examination, broken_neck: Study) -> None:
-    grid = stack_grid(broken_neck, examination.result)
+def test_a_slice_beyond_the_stack_is_its_end(prediction: Prediction, broken_neck: Study) -> None:
+    grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
 
     assert slice_at(grid, 1e4) == 0

@@ -9,20 +9,20 @@ from importlib.resources import files
 import pytest
 from jinja2 import meta
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting import style, write_result
 from cspine.reporting.pages import nouns, overview, pictures, stack
 from cspine.reporting.pages.study import context, study_page, to_html
 from cspine.reporting.pages.templating import environment
 from cspine.reporting.pages.verdict import verdict
-from cspine.results import DISCLAIMER, Judgement, LevelFinding, LevelStatus, StudyResult
+from cspine.results import DISCLAIMER, Assessment, LevelFinding, LevelStatus, StudyResult
 from cspine.study import Study
 
 _LARGEST_BYTES = 4_000_000
 
 
-def _page(examination: Examination, study: Study) -> str:
-    return to_html(study_page(examination, study))
+def _page(prediction: Prediction, study: Study) -> str:
+    return to_html(study_page(prediction, study))
 
 
 def _words(page: str) -> str:
@@ -31,8 +31,8 @@ def _words(page: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", shown)).split())
 
 
-def test_the_page_says_what_the_result_says(examination: Examination, broken_neck: Study) -> None:
-    words = _words(_page(examination, broken_neck))
+def test_the_page_says_what_the_result_says(prediction: Prediction, broken_neck: Study) -> None:
+    words = _words(_page(prediction, broken_neck))
 
     assert "Fracture suspected Look first at C4. C1 is not in view, not judged." in words
     assert "threshold 50 %, operating point balanced" in words
@@ -44,8 +44,8 @@ def test_the_page_says_what_the_result_says(examination: Examination, broken_nec
     assert "AUROC on blocks 1.00 (0.90 to 1.00)" in words
 
 
-def test_every_page_says_what_it_is_not(examination: Examination, rejected_result: StudyResult, broken_neck: Study) -> None:
-    for page in (_page(examination, broken_neck), _page(Examination(rejected_result), broken_neck)):
+def test_every_page_says_what_it_is_not(prediction: Prediction, rejected_result: StudyResult, broken_neck: Study) -> None:
+    for page in (_page(prediction, broken_neck), _page(Prediction(rejected_result), broken_neck)):
         top = _words(page.split("<main>")[0])
 
         assert "Research software, not a medical device. Not for diagnosis." in top
@@ -53,8 +53,8 @@ def test_every_page_says_what_it_is_not(examination: Examination, rejected_resul
         assert f'@page {{ @bottom-left {{ content: "{DISCLAIMER}"' in page
 
 
-def test_a_page_needs_nothing_beside_it_and_lets_no_stranger_in(examination: Examination, broken_neck: Study) -> None:
-    page = _page(examination, broken_neck)
+def test_a_page_needs_nothing_beside_it_and_lets_no_stranger_in(prediction: Prediction, broken_neck: Study) -> None:
+    page = _page(prediction, broken_neck)
 
     assert set(re.findall(r'(?:src|href)="([^"]{5})', page)) == {"data:"}
     assert set(re.findall(r"https?://[^\"]+", page)) == {"http://www.w3.org/2000/svg"}  # the name of a kind of element, not a place
@@ -68,7 +68,7 @@ def test_a_page_needs_nothing_beside_it_and_lets_no_stranger_in(examination: Exa
 
 
 def test_identifiers_are_shown_only_where_they_are_asked_for(
-    identified_neck: tuple[Examination, Study], tmp_path_factory: pytest.TempPathFactory
+    identified_neck: tuple[Prediction, Study], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("case")
 
@@ -81,17 +81,17 @@ def test_identifiers_are_shown_only_where_they_are_asked_for(
     assert "A slice is missing." in _words(plain)
 
 
-def test_a_name_is_text_and_never_markup(examination: Examination, broken_neck: Study) -> None:
-    named = replace(examination.result, study=replace(examination.result.study, name="<script>alert('x')</script>&\"neck"))
+def test_a_name_is_text_and_never_markup(prediction: Prediction, broken_neck: Study) -> None:
+    named = replace(prediction.result, study=replace(prediction.result.study, name="<script>alert('x')</script>&\"neck"))
 
-    page = _page(replace(examination, result=named), broken_neck)
+    page = _page(replace(prediction, result=named), broken_neck)
 
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&#34;neck" in page
 
 
 def test_a_rejected_study_is_shown_with_its_reason_and_no_probability(rejected_result: StudyResult, broken_neck: Study) -> None:
-    page = _page(Examination(rejected_result), broken_neck)
+    page = _page(Prediction(rejected_result), broken_neck)
     words = _words(page.split('<h2 id="model">')[0])
 
     assert "Not judged A CT of a neck holds air, soft tissue and bone." in words
@@ -109,8 +109,8 @@ def _with(result: StudyResult, overall: float, levels: tuple[float | LevelStatus
         if isinstance(said, LevelStatus):
             findings.append(LevelFinding(finding.level, said))
         else:
-            findings.append(LevelFinding(finding.level, LevelStatus.ASSESSED, Judgement(said, 0.5), (0.0, 0.0, 0.0)))
-    return replace(result, overall=Judgement(overall, 0.5), levels=tuple(findings))
+            findings.append(LevelFinding(finding.level, LevelStatus.ASSESSED, Assessment(said, 0.5), (0.0, 0.0, 0.0)))
+    return replace(result, overall=Assessment(overall, 0.5), levels=tuple(findings))
 
 
 @pytest.mark.parametrize(
@@ -153,32 +153,32 @@ def test_the_verdict_tells_study_and_levels_apart(
 
 def test_where_nothing_is_above_its_threshold_the_highest_level_is_shown(broken_result: StudyResult, broken_neck: Study) -> None:
     calm = tuple(
-        replace(finding, judgement=Judgement(0.3 if finding.level.name == "C6" else 0.1, 0.5)) if finding.judgement else finding
+        replace(finding, assessment=Assessment(0.3 if finding.level.name == "C6" else 0.1, 0.5)) if finding.assessment else finding
         for finding in broken_result.levels
     )
 
-    page = study_page(Examination(replace(broken_result, overall=Judgement(0.4, 0.5), levels=calm)), broken_neck)
+    page = study_page(Prediction(replace(broken_result, overall=Assessment(0.4, 0.5), levels=calm)), broken_neck)
 
     assert [panel.cell.name for panel in page.panels] == ["C6"]
     assert "Nearest to its threshold, and below it C6 30 %" in _words(to_html(page))
 
 
-def test_what_two_views_say_is_shown_and_what_they_do_not_agree_on_is_called_unsure(
-    examination: Examination, broken_neck: Study
+def test_the_range_over_passes_is_shown_and_where_they_disagree_is_called_unsure(
+    prediction: Prediction, broken_neck: Study
 ) -> None:
-    result, (low, high) = examination.result, (0.48, 0.71)
+    result, (low, high) = prediction.result, (0.48, 0.71)
     levels = tuple(
-        replace(finding, judgement=Judgement(0.62, 0.5, low, high)) if finding.level.name == "C4" else finding
+        replace(finding, assessment=Assessment(0.62, 0.5, low, high)) if finding.level.name == "C4" else finding
         for finding in result.levels
     )
-    seen = replace(result, overall=Judgement(0.8, 0.5, 0.7, 0.9), levels=levels)
+    seen = replace(result, overall=Assessment(0.8, 0.5, 0.7, 0.9), levels=levels)
 
-    words = _words(_page(replace(examination, result=seen), broken_neck))
+    words = _words(_page(replace(prediction, result=seen), broken_neck))
 
-    assert "Probability of any fracture 80 % 70–90 % over all views of the scan threshold 50 %" in words
-    assert "Views 70–90 % 48–71 % unsure Threshold" in words
+    assert "Probability of any fracture 80 % 70–90 % over test-time augmentation threshold 50 %" in words
+    assert "Range 70–90 % 48–71 % unsure Threshold" in words
     assert "C4 62 % (48–71 %) unsure · threshold 50 %" in words
-    assert "Views" not in _words(_page(examination, broken_neck))
+    assert "Range" not in _words(_page(prediction, broken_neck))
 
 
 _STUDY_NOUNS = (nouns.Verdict, nouns.Cell, nouns.Panel, nouns.Fact, nouns.Window, pictures.Picture, pictures.Mark)
@@ -199,8 +199,8 @@ def _asked_for(*templates: str) -> set[str]:
     return set().union(*map(meta.find_undeclared_variables, parsed)) - set(environment().globals) - {"parts"}
 
 
-def test_the_template_of_a_study_is_given_what_it_documents_and_nothing_else(examination: Examination, broken_neck: Study) -> None:
-    given = context(study_page(examination, broken_neck))
+def test_the_template_of_a_study_is_given_what_it_documents_and_nothing_else(prediction: Prediction, broken_neck: Study) -> None:
+    given = context(study_page(prediction, broken_neck))
 
     assert _asked_for("study.html", "base.html") == set(given) == _documented(nouns.StudyPage)
 

@@ -35,7 +35,7 @@ def shaded(number: int, broken: int | None = None, *, mask: bool = False) -> Sta
 def reader(output: str) -> keras.Model:
     """A network that reads the shade of the middle slice: pixel by pixel (``maps``) or cell by cell (``where``)."""
     image = keras.Input((*SPEC.size, SPEC.channels))
-    x = layers.MaxPooling2D(8)(image) if output == "where" else image
+    x = layers.MaxPooling2D(8)(image) if output == "level_map" else image
     near = layers.Conv2D(8, 1, activation="softmax", name=f"{output}_logits")
     maps = near(x)
     kernel = np.zeros((1, 1, 3, 8))
@@ -70,7 +70,7 @@ def classroom(folder: Path) -> Classroom:
     return Classroom(folder / "cache", folder / "fold-0")
 
 
-@pytest.mark.parametrize("output", ["maps", "where"])
+@pytest.mark.parametrize("output", ["maps", "level_map"])
 def test_a_teacher_marks_each_level_where_it_sees_it(output: str) -> None:
     study = shaded(1, 3)
 

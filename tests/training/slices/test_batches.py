@@ -5,8 +5,8 @@ import pytest
 
 from cspine.errors import TrainingError
 from cspine.networks.settings import BackboneName, UNetTransferSettings
-from cspine.training.slices.batches import Sample, SliceBatches, SliceSampler, boxed_cells, cells, cracked_cells, levels_of
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN
+from cspine.training.slices.batches import Sample, SliceBatches, SliceSampler, boxed_cells, cells, fracture_cells, levels_of
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
 from cspine.training.slices.settings import SamplingSettings
 from cspine.training.slices.stacks import Stack
 from tests.training.synthetic import SPEC, recipe, stack
@@ -23,7 +23,7 @@ def test_a_batch_follows_from_its_number_and_not_from_where_the_epoch_began() ->
 
     assert [len(whole), len(rest)] == [5, 2]
     np.testing.assert_array_equal(images, same_images)
-    np.testing.assert_array_equal(targets["where"], same_targets["where"])
+    np.testing.assert_array_equal(targets["level_map"], same_targets["level_map"])
     assert not np.array_equal(images, SliceBatches(samples(), recipe(), epoch=5)[4][0])
     assert not np.array_equal(images, SliceBatches(samples(), recipe(), epoch=4, fold=1)[4][0])
 
@@ -48,7 +48,7 @@ def test_a_batch_has_the_shares_that_are_asked_for() -> None:
 def test_what_is_not_known_of_a_study_without_a_mask_is_marked_so() -> None:
     _, targets = SliceBatches(samples(mask=False), recipe(), epoch=0)[0]
 
-    assert (targets["where"] == UNKNOWN).all()
+    assert (targets["level_map"] == UNKNOWN).all()
     assert (targets["visible"] == UNKNOWN).all()
     assert (targets["fracture"] >= 0).any()
 
@@ -104,11 +104,11 @@ def test_cells_say_how_much_of_them_is_boxed() -> None:
 
 def test_cells_say_whether_a_fracture_is_in_them() -> None:
     marks = np.zeros((24, 8), dtype=np.uint8)
-    marks[8:16, 0] = CRACK_BIT + 2
-    marks[16, :2] = CRACK_BIT + BOX_BIT
+    marks[8:16, 0] = FRACTURE_BIT + 2
+    marks[16, :2] = FRACTURE_BIT + BOX_BIT
     marks[0:8] = BOX_BIT + 5
 
-    np.testing.assert_allclose(cracked_cells(marks)[..., 0], [[0.0], [1.0], [2 / 64 / 0.1]], rtol=1e-6)
+    np.testing.assert_allclose(fracture_cells(marks)[..., 0], [[0.0], [1.0], [2 / 64 / 0.1]], rtol=1e-6)
 
 
 def test_a_map_of_boxes_is_known_in_boxed_studies_only() -> None:
@@ -119,11 +119,11 @@ def test_a_map_of_boxes_is_known_in_boxed_studies_only() -> None:
     targets = [SliceBatches([Sample.of(one, settings)], settings, epoch=0)[0][1] for one in studies]
 
     assert all(tuple(target) == network.outputs for target in targets)
-    known = [{name: bool((target[name] >= 0).all()) for name in ("where", "maps", "fracture_map")} for target in targets]
+    known = [{name: bool((target[name] >= 0).all()) for name in ("level_map", "maps", "fracture_map")} for target in targets]
     assert known == [
-        {"where": True, "maps": True, "fracture_map": True},
-        {"where": True, "maps": True, "fracture_map": False},
-        {"where": False, "maps": False, "fracture_map": True},
+        {"level_map": True, "maps": True, "fracture_map": True},
+        {"level_map": True, "maps": True, "fracture_map": False},
+        {"level_map": False, "maps": False, "fracture_map": True},
     ]
     assert 0 < (targets[0]["fracture_map"] > 0).mean() < 0.5
     assert (targets[1]["fracture_map"] == UNKNOWN).all()

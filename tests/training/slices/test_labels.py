@@ -3,8 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN, SliceTargets, slice_targets, visible_share
-from cspine.training.slices.settings import BoxUse, CrackUse, LabelSettings
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN, SliceTargets, slice_targets, visible_share
+from cspine.training.slices.settings import BoxUse, FractureMaskUse, LabelSettings
 
 BROKEN_C2 = [level == 2 for level in range(1, 8)]
 BROKEN_C2_AND_C3 = [level in (2, 3) for level in range(1, 8)]
@@ -69,14 +69,20 @@ def test_without_a_mask_a_box_does_not_say_which_of_two_broken_levels_it_is_on()
     np.testing.assert_array_equal(found[:, 2], found[:, 1])
 
 
-@pytest.mark.parametrize(("use", "slices"), [(CrackUse.LABEL, [0, 0, 0, 1, 0, 0]), (CrackUse.IGNORE, [0, 0, 0, 0, 1, 0])])
-def test_in_a_phantom_a_slice_counts_where_the_fracture_is_and_not_where_the_box_is(use: CrackUse, slices: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("use", "slices"), [(FractureMaskUse.LABEL, [0, 0, 0, 1, 0, 0]), (FractureMaskUse.IGNORE, [0, 0, 0, 0, 1, 0])]
+)
+def test_in_a_phantom_a_slice_counts_where_the_fracture_is_and_not_where_the_box_is(
+    use: FractureMaskUse, slices: list[int]
+) -> None:
     given = marks()
-    given[3, 0, :6] |= CRACK_BIT
-    given[4, 0, :5] |= CRACK_BIT  # a trace
-    given[1, 3, :] |= CRACK_BIT  # of C3, which the label calls whole
+    given[3, 0, :6] |= FRACTURE_BIT
+    given[4, 0, :5] |= FRACTURE_BIT  # a trace
+    given[1, 3, :] |= FRACTURE_BIT  # of C3, which the label calls whole
 
-    found = slice_targets(BROKEN_C2, given, has_mask=True, has_boxes=True, settings=LabelSettings(cracks=use), has_cracks=True)
+    found = slice_targets(
+        BROKEN_C2, given, has_mask=True, has_boxes=True, settings=LabelSettings(fracture_masks=use), has_fracture_mask=True
+    )
 
     np.testing.assert_array_equal(found.fracture[:, 1], slices)
     assert not found.fracture[:, 2].any()

@@ -20,7 +20,7 @@ def outputs(study: Stack, *peaks: tuple[tuple[int, int, int], float]) -> dict[st
     suspicion = np.zeros((count, rows // 8, columns // 8, 1), np.float32)
     for index, score in peaks:
         suspicion[(*index, 0)] = score
-    return {"fracture": visible / 2, "visible": visible, "where": where, "fracture_map": suspicion}
+    return {"fracture": visible / 2, "visible": visible, "level_map": where, "fracture_map": suspicion}
 
 
 def test_a_place_on_a_box_or_a_cell_beside_it_is_a_hit() -> None:

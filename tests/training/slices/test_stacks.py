@@ -10,7 +10,7 @@ from cspine.datasets import read_dataset
 from cspine.errors import OutputError
 from cspine.phantoms.dataset.writing import write_labels
 from cspine.training.slices import stacks
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, slice_targets
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, slice_targets
 from cspine.training.slices.settings import LabelSettings
 from cspine.training.slices.stacks import prepare
 from tests.training.folders import write_data_set
@@ -52,7 +52,7 @@ def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp
 
     found = prepare(read_dataset(data).cases, SPEC, tmp_path / "cache")[0]
 
-    at = np.argwhere(np.asarray(found.marks) & CRACK_BIT)
+    at = np.argwhere(np.asarray(found.marks) & FRACTURE_BIT)
     low, high = found.grid.world(at.min(axis=0)), found.grid.world(at.max(axis=0))
     wanted = np.argwhere(cracked)
     np.testing.assert_allclose(low, given.grid.world(wanted.min(axis=0)), atol=1.01)

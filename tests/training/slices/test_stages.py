@@ -23,7 +23,7 @@ class TwoStages:
     """A network of two convolutions that counts as pretrained, under small heads."""
 
     head_epochs: int = 1
-    outputs: tuple[str, ...] = ("fracture", "visible", "where")
+    outputs: tuple[str, ...] = ("fracture", "visible", "level_map")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -41,12 +41,12 @@ class TwoStages:
         x = layers.BatchNormalization(name="second_normalisation")(layers.Conv2D(4, 3, 2, padding="same", name="second")(x))
         image = keras.Input((*spec.size, spec.channels))
         cells = layers.SpatialDropout2D(0.2, seed=seed)(keras.Model(inner, x, name=NAME)(image))
-        where = layers.Conv2D(8, 1, activation="softmax", name="where_logits")(cells)
+        where = layers.Conv2D(8, 1, activation="softmax", name="level_map_logits")(cells)
         broken = EvidencePooling(name="pooling")([layers.Conv2D(1, 1, name="evidence")(cells), where])
         outputs = {
             "fracture": layers.Activation("sigmoid", name="fracture")(broken),
             "visible": layers.Activation("sigmoid", name="visible")(LevelAreas()(where)),
-            "where": where,
+            "level_map": where,
         }
         return keras.Model(image, outputs)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN
-from cspine.training.slices.settings import BoxUse, CrackUse
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
+from cspine.training.slices.settings import BoxUse, FractureMaskUse
 from cspine.training.vertebrae.batches import (
     StudyChance,
     VertebraBatches,
@@ -209,9 +209,9 @@ def test_cracks_of_a_phantom_come_before_boxes_and_either_may_be_left_out(tmp_pa
     def bits(labels: VertebraLabels) -> list[int | None]:
         return [fracture_bit(one, replace(RECIPE, labels=labels)) for one in (phantom, boxed, bare)]
 
-    assert bits(VertebraLabels()) == [CRACK_BIT, BOX_BIT, None]
-    assert bits(VertebraLabels(cracks=CrackUse.IGNORE)) == [BOX_BIT, BOX_BIT, None]
-    assert bits(VertebraLabels(BoxUse.IGNORE, CrackUse.IGNORE)) == [None, None, None]
+    assert bits(VertebraLabels()) == [FRACTURE_BIT, BOX_BIT, None]
+    assert bits(VertebraLabels(fracture_masks=FractureMaskUse.IGNORE)) == [BOX_BIT, BOX_BIT, None]
+    assert bits(VertebraLabels(BoxUse.IGNORE, FractureMaskUse.IGNORE)) == [None, None, None]
 
 
 def batches(epoch: int = 0, first: int = 0, change: Callable[[VertebraRecipe], VertebraRecipe] = lambda r: r) -> VertebraBatches:

@@ -18,7 +18,7 @@ from cspine.phantoms.dataset.writing import write_labels
 from cspine.reading import read_study
 from cspine.results import Box, LevelStatus
 from cspine.study import Study
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT
 from cspine.training.slices.settings import SplitSettings
 from cspine.training.slices.training import TrainingPlace
 from cspine.training.vertebrae import crops, training
@@ -172,7 +172,7 @@ def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp
 
     found = cut(read_dataset(data).cases[:1], tmp_path / "cache")[0]
 
-    fractured_share = (np.asarray(found.marks) & CRACK_BIT) > 0
+    fractured_share = (np.asarray(found.marks) & FRACTURE_BIT) > 0
     assert fractured_share[2].any()
     middle = Grid((12, 40, 40), found.affines[2]).world(
         np.append(*np.split(np.argwhere(fractured_share[2]).mean(axis=0), [1])) * (1, 2, 2) + (0, 0.5, 0.5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
 from cspine.training.vertebrae.targets import where_broken
 
 
@@ -16,7 +16,7 @@ def marks(bit: int, rows: int = 3) -> np.ndarray:
 
 
 def test_cracks_mark_slices_and_cells() -> None:
-    found = where_broken(marks(CRACK_BIT), 3, CRACK_BIT, broken=True)
+    found = where_broken(marks(FRACTURE_BIT), 3, FRACTURE_BIT, broken=True)
 
     np.testing.assert_array_equal(found.slices, [0, 1, 0])
     np.testing.assert_array_equal(found.cells[1], [[1, 1, 1, 1], [0, 0, 0, 0]])
@@ -33,18 +33,18 @@ def test_boxes_mark_only_what_is_the_vertebra_in_them() -> None:
 
 def test_a_few_pixels_are_no_fracture() -> None:
     few = np.zeros((1, 8, 8), np.uint8)
-    few[0, 0, :2] = CRACK_BIT
+    few[0, 0, :2] = FRACTURE_BIT
     one_more = few.copy()
-    one_more[0, 7, 7] = CRACK_BIT
+    one_more[0, 7, 7] = FRACTURE_BIT
 
-    assert where_broken(few, 1, CRACK_BIT, broken=True).slices == [0]
-    assert where_broken(one_more, 1, CRACK_BIT, broken=True).slices == [1]
-    np.testing.assert_array_equal(where_broken(one_more, 1, CRACK_BIT, broken=True).cells, [[[1, 0], [0, 0]]])
+    assert where_broken(few, 1, FRACTURE_BIT, broken=True).slices == [0]
+    assert where_broken(one_more, 1, FRACTURE_BIT, broken=True).slices == [1]
+    np.testing.assert_array_equal(where_broken(one_more, 1, FRACTURE_BIT, broken=True).cells, [[[1, 0], [0, 0]]])
 
 
-@pytest.mark.parametrize("bit", [None, BOX_BIT, CRACK_BIT])
+@pytest.mark.parametrize("bit", [None, BOX_BIT, FRACTURE_BIT])
 def test_nothing_of_a_whole_vertebra_is_broken(bit: int | None) -> None:
-    found = where_broken(marks(BOX_BIT | CRACK_BIT), 3, bit, broken=False)
+    found = where_broken(marks(BOX_BIT | FRACTURE_BIT), 3, bit, broken=False)
 
     assert not found.slices.any()
     assert found.cells.shape == (3, 2, 4)
@@ -60,8 +60,8 @@ def test_where_nobody_knows_nothing_is_learnt() -> None:
 
 
 def test_a_fracture_outside_of_what_is_cut_is_missed() -> None:
-    assert where_broken(marks(0), 3, CRACK_BIT, broken=True).missed
-    assert where_broken(marks(CRACK_BIT), 3, BOX_BIT, broken=True).missed
-    assert not where_broken(marks(CRACK_BIT), 3, CRACK_BIT, broken=True).missed
-    assert not where_broken(marks(0), 3, CRACK_BIT, broken=False).missed
+    assert where_broken(marks(0), 3, FRACTURE_BIT, broken=True).missed
+    assert where_broken(marks(FRACTURE_BIT), 3, BOX_BIT, broken=True).missed
+    assert not where_broken(marks(FRACTURE_BIT), 3, FRACTURE_BIT, broken=True).missed
+    assert not where_broken(marks(0), 3, FRACTURE_BIT, broken=False).missed
     assert not where_broken(marks(0), 3, None, broken=True).missed

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.dicom.identity import Identity, equipment
 from cspine.reporting.dicom.source import Source, finish, source_of
 from cspine.reporting.dicom.source import save as save_object
@@ -29,13 +29,13 @@ _DPI = 120
 _BAND_INCHES = 0.42
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result_sc.dcm``, for a study that was not judged too: then it says why."""
     source = source_of(study)
     if isinstance(source, Reason):
         return Written(notes=(source,))
-    identity = Identity.of(examination.result, study)
-    save_object(capture(examination.result, source, page(examination.result, study), identity), folder / FILES[0])
+    identity = Identity.of(prediction.result, study)
+    save_object(capture(prediction.result, source, page(prediction.result, study), identity), folder / FILES[0])
     return Written(FILES, source.notes)
 
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 
 from cspine.anatomy import Level
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reading.quiet import quiet
 from cspine.reporting.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE, coded
 from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, equipment
@@ -26,16 +26,16 @@ SERIES_NUMBER = 9102
 NO_VERTEBRAE = Reason("no_vertebrae", "No seg is written: the package finds no outlines of vertebrae, or none lie in the scan.")
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result_seg.dcm``; nothing where no vertebra is outlined."""
-    source = judged_source(examination.result, study)
+    source = judged_source(prediction.result, study)
     if isinstance(source, Reason):
         return Written(notes=(source,))
-    segments = segments_of(examination.evidence.labels, study)
+    segments = segments_of(prediction.evidence.labels, study)
     if not segments.levels:
         return Written(notes=(NO_VERTEBRAE,))
-    identity = Identity.of(examination.result, study)
-    save(segmentation(examination.result, source, segments, identity), folder / FILES[0])
+    identity = Identity.of(prediction.result, study)
+    save(segmentation(prediction.result, source, segments, identity), folder / FILES[0])
     return Written(FILES, source.notes)
 
 

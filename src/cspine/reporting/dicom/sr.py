@@ -9,7 +9,7 @@ from highdicom.sr.value_types import RelationshipTypeValues, TextContentItem
 from pydicom.uid import SegmentationStorage
 
 from cspine.anatomy import CERVICAL_SPINE, FRACTURE, Code
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.dicom import codes, seg
 from cspine.reporting.dicom.codes import coded
 from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, derived_uid, equipment
@@ -18,7 +18,7 @@ from cspine.reporting.dicom.segments import Segments, segments_of
 from cspine.reporting.dicom.source import Source, finish, judged_source, save
 from cspine.reporting.words import STATUS_WORDS, disclaimer, span
 from cspine.reporting.written import Written
-from cspine.results import Judgement, LevelFinding, LevelStatus, Reason, StudyResult
+from cspine.results import Assessment, LevelFinding, LevelStatus, Reason, StudyResult
 from cspine.study import Study
 
 FILES = ("result_sr.dcm",)
@@ -26,13 +26,13 @@ FILES = ("result_sr.dcm",)
 SERIES_NUMBER = 9101
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result_sr.dcm``."""
-    source = judged_source(examination.result, study)
+    source = judged_source(prediction.result, study)
     if isinstance(source, Reason):
         return Written(notes=(source,))
-    segments = segments_of(examination.evidence.labels, study)
-    save(report(examination.result, study, source, segments), folder / FILES[0])
+    segments = segments_of(prediction.evidence.labels, study)
+    save(report(prediction.result, study, source, segments), folder / FILES[0])
     return Written(FILES, source.notes)
 
 
@@ -82,7 +82,7 @@ class _Groups:
         yield self._overall()
         for finding in self._result.levels:
             yield self._level(finding)
-            region = self._region(finding) if finding.judgement is not None and finding.judgement.positive else None
+            region = self._region(finding) if finding.assessment is not None and finding.assessment.positive else None
             if region is not None:
                 yield region
 
@@ -94,17 +94,17 @@ class _Groups:
     def _level(self, finding: LevelFinding) -> Any:
         """A volumetric group where the level is judged and has a segment, else one without a region."""
         tracking = sr.TrackingIdentifier(self._identity.tracking_uid(finding.level), finding.level.name)
-        said = self._said(finding.judgement, finding.level.code)
+        said = self._said(finding.assessment, finding.level.code)
         number = self._segments.number(finding.level)
         group: Any
-        if finding.judgement is None or number is None:
+        if finding.assessment is None or number is None:
             group = sr.MeasurementsAndQualitativeEvaluations(tracking, **said)
         else:
             series = sr.SourceSeriesForSegmentation(self._source.header.SeriesInstanceUID)
             segment = sr.ReferencedSegment(SegmentationStorage, self._identity.uid("seg"), number, source_series=series)
             group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(tracking, referenced_segment=segment, **said)
         status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status].capitalize()
-        return _with_comments(group, status, _several(finding.judgement))
+        return _with_comments(group, status, _several(finding.assessment))
 
     def _region(self, finding: LevelFinding) -> Any | None:
         """A planar group: a circle on the key slice."""
@@ -122,29 +122,29 @@ class _Groups:
         return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking,
             referenced_region=sr.ImageRegion(region.graphic_type, region.points, cited),
-            **self._said(finding.judgement, finding.level.code),
+            **self._said(finding.assessment, finding.level.code),
         )
 
-    def _said(self, judgement: Judgement | None, site: Code) -> dict[str, Any]:
-        """Finding, site, algorithm and judgement, alike in every kind of group."""
+    def _said(self, assessment: Assessment | None, site: Code) -> dict[str, Any]:
+        """Finding, site, algorithm and assessment, alike in every kind of group."""
         return {
             "finding_type": coded(FRACTURE),
             "finding_sites": [sr.FindingSite(coded(site))],
             "algorithm_id": _algorithm(self._result),
-            "measurements": [] if judgement is None else _numbers(judgement),
-            "qualitative_evaluations": [sr.QualitativeEvaluation(coded(codes.PRESENCE), coded(_presence(judgement)))],
+            "measurements": [] if assessment is None else _numbers(assessment),
+            "qualitative_evaluations": [sr.QualitativeEvaluation(coded(codes.PRESENCE), coded(_presence(assessment)))],
         }
 
 
-def _numbers(judgement: Judgement) -> list[sr.Measurement]:
-    values = ((codes.PROBABILITY, judgement.probability), (codes.THRESHOLD, judgement.threshold))
+def _numbers(assessment: Assessment) -> list[sr.Measurement]:
+    values = ((codes.PROBABILITY, assessment.probability), (codes.THRESHOLD, assessment.threshold))
     return [sr.Measurement(coded(name), value, coded(codes.NO_UNITS)) for name, value in values]
 
 
-def _presence(judgement: Judgement | None) -> Code:
-    if judgement is None:
+def _presence(assessment: Assessment | None) -> Code:
+    if assessment is None:
         return codes.UNDETERMINED
-    return codes.PRESENT if judgement.positive else codes.ABSENT
+    return codes.PRESENT if assessment.positive else codes.ABSENT
 
 
 def _observer(result: StudyResult) -> sr.ObserverContext:
@@ -170,13 +170,13 @@ def _algorithm(result: StudyResult) -> sr.AlgorithmIdentification:
     )
 
 
-def _several(judgement: Judgement | None) -> str:
-    """What several views of the study say; empty where they read the same."""
-    said = "" if judgement is None else span(judgement)
-    if judgement is None or not said:
+def _several(assessment: Assessment | None) -> str:
+    """Returns the range over the passes of test-time augmentation, in words; empty where they read the same."""
+    said = "" if assessment is None else span(assessment)
+    if assessment is None or not said:
         return ""
     low, _, high = said.partition("–")
-    return f"Over all views of the scan: {f'{low} to {high}' if high else said}{'' if judgement.sure else ', unsure'}"
+    return f"Range over test-time augmentation: {f'{low} to {high}' if high else said}{'' if assessment.sure else ', unsure'}"
 
 
 def _with_comments(group: Any, *texts: str) -> Any:

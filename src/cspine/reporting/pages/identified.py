@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.reporting.pages.nouns import Fact
 from cspine.reporting.pages.study import study_page, to_html
 from cspine.reporting.written import Written
@@ -12,9 +12,9 @@ from cspine.study import Study
 FILES = ("result-uids.html",)
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result-uids.html``."""
-    page = study_page(examination, study, identifiers(examination.result))
+    page = study_page(prediction, study, identifiers(prediction.result))
     (folder / FILES[0]).write_text(to_html(page), encoding="utf-8")
     return Written(FILES)
 

@@ -16,7 +16,7 @@ class Verdict:
         title: In two or three words.
         sentences: What follows from it.
         probability: That any level is fractured; empty where nothing was judged.
-        range: What several views of the study say; empty where there is but one, or all say the same.
+        range: Range over the passes of test-time augmentation; empty where there is but one, or all are the same.
         unsure: Whether they are not on the same side of the threshold.
         threshold: From where on it counts.
         point: The operating point.
@@ -41,7 +41,7 @@ class Cell:
         tone: How it is coloured.
         status: How much of it was judged, in words.
         probability: For people; empty where nothing was judged.
-        range: What several views of the study say; empty where there is but one, or all say the same.
+        range: Range over the passes of test-time augmentation; empty where there is but one, or all are the same.
         unsure: Whether they are not on the same side of the threshold.
         share: The same as a length, 0..100.
         threshold: For people; empty where nothing was judged.

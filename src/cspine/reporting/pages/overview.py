@@ -1,4 +1,4 @@
-"""``index.html``: all studies of a batch, the most suspicious first, and those without a judgement with their reason."""
+"""``index.html``: all studies of a batch, the most suspicious first, and those without a result with their reason."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ class Entry:
         tone: How it is coloured.
         value: For sorting, 0..1; -1 where there is none.
         text: For people: a probability, or why there is none.
-        range: What the views of the study say of it, such as ``48–71 %``; empty where they read the same.
+        range: Range over the passes of test-time augmentation, such as ``48–71 %``; empty where they read the same.
         unsure: Whether they are not on the same side of the threshold.
     """
 
@@ -69,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """A study without a judgement.
+    """A study without a result.
 
     Attributes:
         name: What the user calls it.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.geometry import Grid, Vector
 from cspine.imaging.windowing import windowed
 from cspine.reporting.pages.heat import coloured, hottest_mm
@@ -77,24 +77,24 @@ class Picture:
     marks: tuple[Mark, ...] = ()
 
 
-def level_pictures(examination: Examination, study: Study, finding: LevelFinding) -> tuple[Picture, ...]:
+def level_pictures(prediction: Prediction, study: Study, finding: LevelFinding) -> tuple[Picture, ...]:
     """Three slices through a level: the key slice, and from side and front through its hottest point or its middle."""
     if finding.centre_mm is None:
         return ()
     x, y, z = finding.centre_mm
-    heat = examination.evidence.heat
+    heat = prediction.evidence.heat
     hottest = finding.centre_mm if heat is None or finding.box_mm is None else hottest_mm(heat, finding.box_mm)
     centres = {
         Plane.AXIAL: (x, y, key_height_mm(study, finding)),
         Plane.SAGITTAL: (hottest[0], y, z),
         Plane.CORONAL: (x, hottest[1], z),
     }
-    return tuple(_level_picture(examination, study, finding, plane, centre) for plane, centre in centres.items())
+    return tuple(_level_picture(prediction, study, finding, plane, centre) for plane, centre in centres.items())
 
 
-def scout(examination: Examination, study: Study, grid: Grid) -> Picture:
+def scout(prediction: Prediction, study: Study, grid: Grid) -> Picture:
     """The spine from the side, as high as the stack of slices and as deep."""
-    result = examination.result
+    result = prediction.result
     placed = [finding for finding in result.levels if finding.centre_mm is not None]
     middle = grid.centre_mm
     height, depth, _ = grid.extent_mm
@@ -123,9 +123,9 @@ def whole_pictures(study: Study) -> tuple[Picture, ...]:
 def _mark(study: Study, finding: LevelFinding, top: float) -> Mark:
     """The name at the middle of a level, and a line at its key slice where it is suspicious."""
     middle = top - (finding.centre_mm or (0.0, 0.0, top))[2]
-    positive = finding.judgement is not None and finding.judgement.positive
+    positive = finding.assessment is not None and finding.assessment.positive
     line = round(top - key_height_mm(study, finding), 1) if positive else None
-    return Mark(finding.level.name, tone(finding.judgement), round(middle, 1), line)
+    return Mark(finding.level.name, tone(finding.assessment), round(middle, 1), line)
 
 
 def _apart(marks: list[Mark], least: float, height: float) -> tuple[Mark, ...]:
@@ -139,9 +139,9 @@ def _apart(marks: list[Mark], least: float, height: float) -> tuple[Mark, ...]:
     return tuple(replace(mark, at=round(at, 1)) for mark, at in zip(marks, places, strict=True))
 
 
-def _level_picture(examination: Examination, study: Study, finding: LevelFinding, plane: Plane, centre_mm: Vector) -> Picture:
+def _level_picture(prediction: Prediction, study: Study, finding: LevelFinding, plane: Plane, centre_mm: Vector) -> Picture:
     view = section(study.volume, plane, centre_mm, _LEVEL_MM)
-    heat = examination.evidence.heat
+    heat = prediction.evidence.heat
     hot = None if heat is None else section(Volume(heat.values, heat.grid), plane, centre_mm, _LEVEL_MM, fill=0.0)
     over = "" if hot is None else ", heat map over it"
     boxed = "" if finding.box_mm is None else ", its region boxed"
@@ -155,7 +155,7 @@ def _level_picture(examination: Examination, study: Study, finding: LevelFinding
         letters=_LETTERS[plane],
         heat=None if hot is None else _uri(Image.fromarray(coloured(hot.hu))),
         box=None if finding.box_mm is None else _on_view(finding.box_mm, plane, view),
-        tone=tone(finding.judgement),
+        tone=tone(finding.assessment),
     )
 
 

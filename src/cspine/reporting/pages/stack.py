@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import Level
-from cspine.evidence import Examination, HeatMap
+from cspine.evidence import HeatMap, Prediction
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.reporting.pages.heat import ramp
@@ -87,9 +87,9 @@ class Stack:
     ramp: str = field(repr=False)
 
 
-def make_stack(examination: Examination, study: Study, grid: Grid) -> Stack:
+def make_stack(prediction: Prediction, study: Study, grid: Grid) -> Stack:
     """The slices on a grid of :func:`stack_grid`."""
-    evidence, result = examination.evidence, examination.result
+    evidence, result = prediction.evidence, prediction.result
     codes = coded(sample(study.volume, grid).hu)[::-1]
     coarse, heat = _heat(evidence.heat, grid)
     heights = [grid.world((index, (grid.shape[1] - 1) / 2, (grid.shape[2] - 1) / 2)) for index in range(grid.shape[0])][::-1]
@@ -154,7 +154,9 @@ def _level(study: Study, finding: LevelFinding, grid: Grid) -> StackLevel:
     key = slice_at(grid, key_height_mm(study, finding))
     box = finding.box_mm
     first, last = (key, key) if box is None else (slice_at(grid, box.high_mm[2]), slice_at(grid, box.low_mm[2]))
-    return StackLevel(finding.level.name, tone(finding.judgement), key, first, last, None if box is None else _in_pixels(box, grid))
+    return StackLevel(
+        finding.level.name, tone(finding.assessment), key, first, last, None if box is None else _in_pixels(box, grid)
+    )
 
 
 def _in_pixels(box: Box, grid: Grid) -> tuple[float, float, float, float]:

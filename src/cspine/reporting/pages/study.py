@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from cspine.evidence import Examination
+from cspine.evidence import Prediction
 from cspine.geometry import Grid
 from cspine.reporting.pages.nouns import Cell, Fact, Panel, StudyPage, Window
 from cspine.reporting.pages.pictures import level_pictures, scout, whole_pictures
@@ -16,7 +16,7 @@ from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, key_height_mm
 from cspine.reporting.words import PHANTOMS, STATUS_WORDS, caution, percent, short_name, span
 from cspine.reporting.written import Written
-from cspine.results import DISCLAIMER, Judgement, LevelFinding, LevelStatus, StudyResult, StudyStatus
+from cspine.results import DISCLAIMER, Assessment, LevelFinding, LevelStatus, StudyResult, StudyStatus
 from cspine.study import Study
 
 FILES = ("result.html",)
@@ -30,9 +30,9 @@ WINDOWS = (
 CHECKS = ("Hounsfield units", "number and extent of slices", "cervical vertebrae in view")
 
 
-def write(examination: Examination, study: Study, folder: Path) -> Written:
+def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result.html``."""
-    (folder / FILES[0]).write_text(to_html(study_page(examination, study)), encoding="utf-8")
+    (folder / FILES[0]).write_text(to_html(study_page(prediction, study)), encoding="utf-8")
     return Written(FILES)
 
 
@@ -46,12 +46,12 @@ def context(page: StudyPage) -> dict[str, Any]:
     return {attribute.name: getattr(page, attribute.name) for attribute in fields(page)}
 
 
-def study_page(examination: Examination, study: Study, identifiers: tuple[Fact, ...] = ()) -> StudyPage:
+def study_page(prediction: Prediction, study: Study, identifiers: tuple[Fact, ...] = ()) -> StudyPage:
     """What the page of a study says and shows."""
-    result = examination.result
+    result = prediction.result
     grid = stack_grid(study, result) if result.status is StudyStatus.OK else None
     cells = {finding.level: _cell(study, finding, grid) for finding in result.levels}
-    alarming = [finding for finding in by_suspicion(result) if finding.judgement and finding.judgement.positive]
+    alarming = [finding for finding in by_suspicion(result) if finding.assessment and finding.assessment.positive]
     shown = alarming or by_suspicion(result)[:1]
     return StudyPage(
         name=short_name(result),
@@ -59,11 +59,11 @@ def study_page(examination: Examination, study: Study, identifiers: tuple[Fact, 
         disclaimer=DISCLAIMER,
         caution=caution(result),
         strip=(_overall(result.overall), *cells.values()) if result.overall else (),
-        panels=tuple(Panel(cells[finding.level], level_pictures(examination, study, finding)) for finding in shown),
+        panels=tuple(Panel(cells[finding.level], level_pictures(prediction, study, finding)) for finding in shown),
         alarm=bool(alarming),
         seen=whole_pictures(study) if grid is None else (),
-        scout=None if grid is None else scout(examination, study, grid),
-        stack=None if grid is None else make_stack(examination, study, grid),
+        scout=None if grid is None else scout(prediction, study, grid),
+        stack=None if grid is None else make_stack(prediction, study, grid),
         windows=WINDOWS,
         notes=_notes(result),
         checks=CHECKS if result.status is StudyStatus.OK else (),
@@ -74,27 +74,27 @@ def study_page(examination: Examination, study: Study, identifiers: tuple[Fact, 
     )
 
 
-def _overall(judgement: Judgement) -> Cell:
-    return _judged(Cell("Any", tone(judgement), ""), judgement)
+def _overall(assessment: Assessment) -> Cell:
+    return _judged(Cell("Any", tone(assessment), ""), assessment)
 
 
 def _cell(study: Study, finding: LevelFinding, grid: Grid | None) -> Cell:
     status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]
     image = None if finding.key_slice is None else finding.key_slice.index + 1
     place = None if grid is None or finding.centre_mm is None else slice_at(grid, key_height_mm(study, finding))
-    cell = Cell(finding.level.name, tone(finding.judgement), status, image=image, slice=place)
-    return cell if finding.judgement is None else _judged(cell, finding.judgement)
+    cell = Cell(finding.level.name, tone(finding.assessment), status, image=image, slice=place)
+    return cell if finding.assessment is None else _judged(cell, finding.assessment)
 
 
-def _judged(cell: Cell, judgement: Judgement) -> Cell:
+def _judged(cell: Cell, assessment: Assessment) -> Cell:
     return replace(
         cell,
-        probability=percent(judgement.probability),
-        range=span(judgement),
-        unsure=not judgement.sure,
-        share=round(100 * judgement.probability, 1),
-        threshold=percent(judgement.threshold),
-        threshold_share=round(100 * judgement.threshold, 1),
+        probability=percent(assessment.probability),
+        range=span(assessment),
+        unsure=not assessment.sure,
+        share=round(100 * assessment.probability, 1),
+        threshold=percent(assessment.threshold),
+        threshold_share=round(100 * assessment.threshold, 1),
     )
 
 

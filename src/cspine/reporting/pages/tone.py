@@ -1,8 +1,8 @@
-"""How a page colours a judgement."""
+"""How a page colours an assessment."""
 
 from enum import StrEnum
 
-from cspine.results import Judgement
+from cspine.results import Assessment
 
 
 class Tone(StrEnum):
@@ -13,8 +13,8 @@ class Tone(StrEnum):
     UNKNOWN = "unknown"
 
 
-def tone(judgement: Judgement | None) -> Tone:
-    """The tone of a positive, a negative or a missing judgement."""
-    if judgement is None:
+def tone(assessment: Assessment | None) -> Tone:
+    """The tone of a positive, a negative or a missing assessment."""
+    if assessment is None:
         return Tone.UNKNOWN
-    return Tone.SUSPICIOUS if judgement.positive else Tone.CALM
+    return Tone.SUSPICIOUS if assessment.positive else Tone.CALM

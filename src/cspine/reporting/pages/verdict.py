@@ -4,7 +4,7 @@ from cspine.reporting.pages.nouns import Verdict
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.words import PHANTOMS, STATUS_WORDS, percent, span, spanned
-from cspine.results import Judgement, LevelFinding, LevelStatus, StudyResult
+from cspine.results import Assessment, LevelFinding, LevelStatus, StudyResult
 
 
 def verdict(result: StudyResult) -> Verdict:
@@ -29,23 +29,23 @@ def verdict(result: StudyResult) -> Verdict:
 
 def _above(result: StudyResult) -> list[str]:
     """Levels above their threshold, the most suspicious first."""
-    return [finding.level.name for finding in by_suspicion(result) if finding.judgement and finding.judgement.positive]
+    return [finding.level.name for finding in by_suspicion(result) if finding.assessment and finding.assessment.positive]
 
 
-def _where(result: StudyResult, overall: Judgement) -> str:
+def _where(result: StudyResult, overall: Assessment) -> str:
     ordered, above = by_suspicion(result), _above(result)
     if above and overall.positive:
         return f"Look first at {_listed(above)}."
     if above:
         verb, own = ("is", "its own") if len(above) == 1 else ("are", "their own")
         return f"The study as a whole is below its threshold, but {_listed(above)} {verb} above {own}. Look there."
-    if overall.positive and ordered and ordered[0].judgement:
-        return f"No single level reaches its threshold; the highest is {_told(ordered[0], ordered[0].judgement)}."
+    if overall.positive and ordered and ordered[0].assessment:
+        return f"No single level reaches its threshold; the highest is {_told(ordered[0], ordered[0].assessment)}."
     return "Every level that was judged is below its threshold."
 
 
-def _told(finding: LevelFinding, judgement: Judgement) -> str:
-    return f"{finding.level.name} with {spanned(judgement)}"
+def _told(finding: LevelFinding, assessment: Assessment) -> str:
+    return f"{finding.level.name} with {spanned(assessment)}"
 
 
 def _unjudged(result: StudyResult) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from cspine.evaluation.calibrating import (
     fit_overall,
 )
 from cspine.evaluation.leaky import LeakyAccuracy
-from cspine.evaluation.places import StudyPlaces
+from cspine.evaluation.localisation import StudyLocalisation
 from cspine.modelpack import Calibration, OperatingPoint
 from cspine.networks.loading import load_network
 from cspine.training.core.calibration import calibrated_on, calibration_scores, held_out_scores, refuse_seen
@@ -67,7 +67,7 @@ class Judged:
     thresholds: str
     how: str
     cases: tuple[Case, ...]
-    places: tuple[StudyPlaces, ...] = ()
+    places: tuple[StudyLocalisation, ...] = ()
     leaky: LeakyAccuracy | None = None
 
 
@@ -153,9 +153,9 @@ def _unseen(run: Run, examiner: Examiner, cases: tuple[Case, ...], judging: Judg
 
 def _places_out_of_fold(
     run: Run, examiner: Examiner, cases: Sequence[Case], judging: Judging, reporter: Reporter
-) -> tuple[StudyPlaces, ...]:
+) -> tuple[StudyLocalisation, ...]:
     """Where each patient's own network suspects fractures, in the order of the cases."""
-    found: dict[str, StudyPlaces] = {}
+    found: dict[str, StudyLocalisation] = {}
     for fold in run.trained_folds():
         uids = set(held_out_scores(run, fold).study_uids)
         held_out = [case for case in cases if case.study_uid in uids]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cspine.datasets import Case
 from cspine.evaluation import StudyScores
-from cspine.evaluation.places import StudyPlaces
+from cspine.evaluation.localisation import StudyLocalisation
 from cspine.modelpack import Calibration
 from cspine.networks.loading import load_network
 from cspine.training.slices.fitting import Reporter
@@ -27,7 +27,7 @@ class Examined:
     """
 
     scores: StudyScores
-    places: tuple[StudyPlaces, ...] = ()
+    places: tuple[StudyLocalisation, ...] = ()
 
 
 class Examiner(Protocol):

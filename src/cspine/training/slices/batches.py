@@ -11,13 +11,13 @@ from cspine.anatomy import CERVICAL
 from cspine.errors import TrainingError
 from cspine.networks.settings import WHERE_STRIDE
 from cspine.training.slices.augmentation import changed, draw_change
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN, SliceTargets, slice_targets
-from cspine.training.slices.settings import CrackUse, Recipe, SamplingSettings, SplitSettings
-from cspine.training.slices.stacks import Stack, crack_mask
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN, SliceTargets, slice_targets
+from cspine.training.slices.settings import FractureMaskUse, Recipe, SamplingSettings, SplitSettings
+from cspine.training.slices.stacks import Stack, fracture_mask
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]
 
-_CRACKED = 0.1
+_FRACTURED_SHARE = 0.1
 """Share of a cell on a fracture from which on the cell counts as broken."""
 
 _SHOWN = 0.25
@@ -31,14 +31,14 @@ class Sample:
     Attributes:
         stack: Its slices, with what is marked on them.
         targets: What its slices show.
-        cracks_known: Whether its fractures are marked, as of a phantom.
+        fracture_mask_known: Whether its fractures are marked, as of a phantom.
         kept: Slices that are not learnt from, ``(n,)``.
     """
 
     stack: Stack
     targets: SliceTargets
     kept: NDArray[np.bool_]
-    cracks_known: bool = False
+    fracture_mask_known: bool = False
 
     @classmethod
     def of(cls, stack: Stack, recipe: Recipe) -> "Sample":
@@ -47,7 +47,7 @@ class Sample:
         Raises:
             TrainingError: Its label is not known.
         """
-        case, cracks_known = stack.case, crack_mask(stack.case) is not None
+        case, fracture_mask_known = stack.case, fracture_mask(stack.case) is not None
         if case.fractured is None:
             raise TrainingError(f"Training needs labelled studies. {case.study_uid} has no label; take it out of the data set.")
         return cls(
@@ -58,10 +58,10 @@ class Sample:
                 has_mask=case.mask is not None,
                 has_boxes=bool(case.boxes),
                 settings=recipe.labels,
-                has_cracks=cracks_known,
+                has_fracture_mask=fracture_mask_known,
             ),
             kept_slices(case.study_uid, len(stack.hu), recipe.split),
-            cracks_known,
+            fracture_mask_known,
         )
 
     @property
@@ -139,10 +139,10 @@ class SliceBatches(keras.utils.PyDataset):
         image, marks = changed(image, sample.stack.marks[number], draw_change(rng, self._recipe.augmentation, spec), crop)
         targets = {"fracture": sample.targets.fracture[number], "visible": sample.targets.visible[number]}
         case = sample.stack.case
-        cracked = self._recipe.labels.cracks is CrackUse.LABEL and sample.cracks_known
-        known = {"where": case.mask is not None, "maps": case.mask is not None, "fracture_map": cracked or bool(case.boxes)}
+        cracked = self._recipe.labels.fracture_masks is FractureMaskUse.LABEL and sample.fracture_mask_known
+        known = {"level_map": case.mask is not None, "maps": case.mask is not None, "fracture_map": cracked or bool(case.boxes)}
         for name in (name for name in self._recipe.network.outputs if name in _MAPS):
-            found = cracked_cells(marks) if cracked and name == "fracture_map" else _MAPS[name](marks)
+            found = fracture_cells(marks) if cracked and name == "fracture_map" else _MAPS[name](marks)
             targets[name] = found if known[name] else np.full_like(found, UNKNOWN)
         return image, targets
 
@@ -166,9 +166,9 @@ def boxed_cells(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
     return _share_of_cells((marks & BOX_BIT) > 0)
 
 
-def cracked_cells(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
+def fracture_cells(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Whether a fracture is in each cell, 0..1, ``(rows / 8, columns / 8, 1)``, of marks ``(rows, columns)``."""
-    return np.minimum(_share_of_cells((marks & CRACK_BIT) > 0) / _CRACKED, 1)
+    return np.minimum(_share_of_cells((marks & FRACTURE_BIT) > 0) / _FRACTURED_SHARE, 1)
 
 
 def _share_of_cells(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -177,5 +177,5 @@ def _share_of_cells(marked: NDArray[np.bool_]) -> NDArray[np.float32]:
     return tiles.mean(axis=(1, 3), dtype=np.float32)[..., None]
 
 
-_MAPS = {"where": cells, "maps": levels_of, "fracture_map": boxed_cells}
+_MAPS = {"level_map": cells, "maps": levels_of, "fracture_map": boxed_cells}
 """How what is marked on a slice becomes the target of an output."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
-from cspine.training.slices.settings import BoxUse, CrackUse, LabelSettings, Target
+from cspine.training.slices.settings import BoxUse, FractureMaskUse, LabelSettings, Target
 
 UNKNOWN = -1.0
 """A target that no loss counts."""
@@ -22,7 +22,7 @@ UNKNOWN = -1.0
 BOX_BIT = 16
 """Added to the level of a pixel that lies in a box."""
 
-CRACK_BIT = 32
+FRACTURE_BIT = 32
 """Added to the level of a pixel on a fracture, where a phantom tells."""
 
 _FEWEST_PIXELS = 6
@@ -62,17 +62,17 @@ def slice_targets(
     has_mask: bool,
     has_boxes: bool,
     settings: LabelSettings,
-    has_cracks: bool = False,
+    has_fracture_mask: bool = False,
 ) -> SliceTargets:
     """What the slices of a study show.
 
     Args:
         fractured: C1..C7, the label of the study.
-        marks: Level of each pixel, plus :data:`BOX_BIT` in a box and :data:`CRACK_BIT` on a fracture, ``(n, rows, columns)``.
+        marks: Level of each pixel, plus :data:`BOX_BIT` in a box and :data:`FRACTURE_BIT` on a fracture, ``(n, rows, columns)``.
         has_mask: Whether the levels are known.
         has_boxes: Whether the boxes are known.
         settings: The protocol.
-        has_cracks: Whether the fractures themselves are known, as of a phantom; then they tell, not the boxes.
+        has_fracture_mask: Whether the fractures themselves are known, as of a phantom; then they tell, not the boxes.
     """
     broken = np.asarray(fractured, dtype=bool)
     boxes_count = has_boxes and settings.boxes is BoxUse.LABEL
@@ -86,8 +86,8 @@ def slice_targets(
         on_box = np.array([slice_.any() for slice_ in boxed]) if boxes_count else None
         return SliceTargets(_without_mask(broken, on_box, len(marks)), unknown)
     visible = visible_share(levels, settings.full_from)
-    if has_cracks and settings.cracks is CrackUse.LABEL:
-        cracked = np.where(marks & CRACK_BIT, levels, 0).reshape(len(marks), -1)
+    if has_fracture_mask and settings.fracture_masks is FractureMaskUse.LABEL:
+        cracked = np.where(marks & FRACTURE_BIT, levels, 0).reshape(len(marks), -1)
         shown = np.stack([np.count_nonzero(cracked == level, axis=1) >= _FEWEST_PIXELS for level in CERVICAL], axis=1)
         return SliceTargets((shown & broken).astype(np.float32), visible)
     if boxes_count:

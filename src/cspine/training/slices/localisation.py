@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import CERVICAL
-from cspine.evaluation.places import NOT_A_LESION, StudyPlaces
+from cspine.evaluation.localisation import NOT_A_LESION, StudyLocalisation
 from cspine.networks.settings import WHERE_STRIDE
 from cspine.training.slices.batches import cells
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT
 from cspine.training.slices.prediction import levels_output, padded_outputs, seen_levels
-from cspine.training.slices.stacks import Stack, crack_mask
+from cspine.training.slices.stacks import Stack, fracture_mask
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +34,7 @@ def all_outputs(model: "keras.Model", stack: Stack, spec: "SliceSpec") -> dict[s
     return padded_outputs(model, stack, spec, sorted(names))
 
 
-def study_places(stack: Stack, outputs: Mapping[str, NDArray[np.float32]]) -> StudyPlaces:
+def study_places(stack: Stack, outputs: Mapping[str, NDArray[np.float32]]) -> StudyLocalisation:
     """Where fractures are suspected and are, and how far the levels seen cover those of the mask.
 
     A suspected place is a local maximum of the fracture map; it lies on a fracture if it is at most one cell away from it. A
@@ -48,12 +48,12 @@ def study_places(stack: Stack, outputs: Mapping[str, NDArray[np.float32]]) -> St
     dice = _dice(stack, outputs)
     marked = _marked(stack)
     if marked is None or "fracture_map" not in outputs:
-        return StudyPlaces(None, np.empty(0), np.empty(0, dtype=np.intp), dice)
+        return StudyLocalisation(None, np.empty(0), np.empty(0, dtype=np.intp), dice)
     lesions, count = ndimage.label(marked, structure=_EVERY_SIDE)
     suspicion = outputs["fracture_map"][..., 0].astype(np.float64)
     found = suspected(suspicion, stack.grid.spacing_mm)
     reached = _reached(lesions)
-    return StudyPlaces(int(count), suspicion[tuple(found.T)], reached[tuple(found.T)], dice)
+    return StudyLocalisation(int(count), suspicion[tuple(found.T)], reached[tuple(found.T)], dice)
 
 
 def suspected(suspicion: NDArray[np.float64], spacing_mm: tuple[float, float, float]) -> NDArray[np.intp]:
@@ -81,8 +81,8 @@ def _marked(stack: Stack) -> NDArray[np.bool_] | None:
     case, marks = stack.case, np.asarray(stack.marks)
     if not any(case.fractured or (True,)):
         return _tiles(np.zeros_like(marks, dtype=bool))
-    if crack_mask(case) is not None:
-        return _tiles((marks & CRACK_BIT) > 0)
+    if fracture_mask(case) is not None:
+        return _tiles((marks & FRACTURE_BIT) > 0)
     return _tiles((marks & BOX_BIT) > 0) if case.boxes else None
 
 

@@ -46,12 +46,12 @@ def fracture_of(model: keras.Model, stack: Stack, spec: SliceSpec, numbers: Sequ
 
 def levels_output(model: keras.Model) -> str:
     """Which output of a network says where the levels are: ``maps`` by pixel, else ``where`` by cell."""
-    return "maps" if "maps" in model.output else "where"
+    return "maps" if "maps" in model.output else "level_map"
 
 
 def seen_levels(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.uint8]:
     """Level of each pixel or cell as a network sees it, ``(n, rows, columns)``, each level only in its place along the neck."""
-    levels = np.argmax(outputs["maps" if "maps" in outputs else "where"], axis=-1).astype(np.uint8)
+    levels = np.argmax(outputs["maps" if "maps" in outputs else "level_map"], axis=-1).astype(np.uint8)
     pooled = pool_slices(outputs["fracture"], outputs["visible"])
     height = np.arange(len(levels))
     for level in CERVICAL:

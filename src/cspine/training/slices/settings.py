@@ -23,7 +23,7 @@ class Precision(StrEnum):
     MIXED_BFLOAT16 = "mixed_bfloat16"
 
 
-class CrackUse(StrEnum):
+class FractureMaskUse(StrEnum):
     """What the known fractures of a phantom are for."""
 
     LABEL = "label"
@@ -52,7 +52,7 @@ class LabelSettings:
         target: What the fracture output is taught: fractures, or, as in a protocol that is known to be wrong, which levels a slice
             shows.
         boxes: In a study with boxes, whether a slice of a fractured level counts as fractured where a box is on it, and only there.
-        cracks: In a phantom, whose fractures are known voxel by voxel, whether they take the place of boxes. Patients have none.
+        fracture_masks: Whether fracture masks take the place of boxes. Phantoms have such masks, patients have none.
         full_from: Share of its largest cross-section from which on a level counts as wholly visible in a slice.
         masks: Whether studies without masks stay without, or a teacher marks them.
         teacher: The folder of a run whose network does, or a package that finds vertebrae: its folder or its name.
@@ -60,7 +60,7 @@ class LabelSettings:
 
     target: Target = Target.FRACTURE
     boxes: BoxUse = BoxUse.LABEL
-    cracks: CrackUse = CrackUse.LABEL
+    fracture_masks: FractureMaskUse = FractureMaskUse.LABEL
     full_from: float = 0.25
     masks: MaskUse = MaskUse.OWN
     teacher: str = ""
@@ -130,7 +130,7 @@ class FitSettings:
         fracture_weight: Weight of the fracture loss.
         overall_weight: Weight of the loss of any fracture, of networks that say so themselves.
         visible_weight: Weight of the loss of visibility.
-        where_weight: Weight of the loss of the map of levels.
+        level_map_weight: Weight of the loss of the map of levels.
         maps_weight: Weight of the loss of the maps of a U-Net.
         fracture_map_weight: Weight of the loss of the map of boxes.
         positive_weight: How much more a fractured level counts than a whole one.
@@ -147,7 +147,7 @@ class FitSettings:
     fracture_weight: float = 1.0
     overall_weight: float = 0.5
     visible_weight: float = 0.3
-    where_weight: float = 0.5
+    level_map_weight: float = 0.5
     maps_weight: float = 0.5
     fracture_map_weight: float = 0.3
     positive_weight: float = 1.0

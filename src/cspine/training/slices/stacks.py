@@ -20,7 +20,7 @@ from cspine.imaging.slices import network_input, slice_grid
 from cspine.reading import read_study
 from cspine.specs import SliceSpec
 from cspine.study import Study
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT
 from cspine.volume import LabelMap, Volume
 
 try:
@@ -51,7 +51,7 @@ class Stack:
         case: The study.
         hu: Hounsfield units, rounded, ``(n, rows, columns)``; read from disk as they are needed.
         marks: Level of each pixel, plus :data:`cspine.training.slices.labels.BOX_BIT` in a box and
-            :data:`cspine.training.slices.labels.CRACK_BIT` on a known fracture, ``(n, rows, columns)``.
+            :data:`cspine.training.slices.labels.FRACTURE_BIT` on a known fracture, ``(n, rows, columns)``.
         grid: Where the voxels lie.
     """
 
@@ -111,7 +111,7 @@ def let_be_open(files: int) -> None:
 
 def _stack(case: Case, spec: SliceSpec, cache: Cache) -> Stack:
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
-    source = cache.content([*images, *(path for path in (case.mask, crack_mask(case)) if path is not None)])
+    source = cache.content([*images, *(path for path in (case.mask, fracture_mask(case)) if path is not None)])
     made = {"format": _FORMAT, "slices": asdict(spec), "boxes": [asdict(box) for box in case.boxes]}
     found = cache.arrays(source, made, lambda: _prepared(case, spec))
     return Stack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
@@ -122,7 +122,7 @@ def level_marks(mask: LabelMap) -> NDArray[np.uint8]:
     return np.where(mask.labels < BOX_BIT, mask.labels, 0).astype(np.uint8)
 
 
-def crack_mask(case: Case) -> Path | None:
+def fracture_mask(case: Case) -> Path | None:
     """The file of a phantom that tells where it is fractured; ``None`` for a patient."""
     path = case.truth / "fractures.nii.gz" if case.truth is not None else None
     return path if path is not None and path.is_file() else None
@@ -138,9 +138,9 @@ def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
         marks[:] = level_marks(read_mask(case, grid))
     for box in case.boxes:
         _mark(marks, box_in_world(study, case, box).corners_mm, study, grid)
-    cracks = crack_mask(case)
-    if cracks is not None:
-        marks[sample(load_mask(cracks), grid).labels > 0] |= CRACK_BIT
+    known = fracture_mask(case)
+    if known is not None:
+        marks[sample(load_mask(known), grid).labels > 0] |= FRACTURE_BIT
     return {"hu": hu, "marks": marks, "affine": grid.affine}
 
 

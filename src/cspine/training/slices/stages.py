@@ -46,7 +46,7 @@ def _losses(recipe: Recipe) -> dict[str, tuple[keras.losses.Loss, float]]:
     known: dict[str, tuple[keras.losses.Loss, float]] = {
         "fracture": (KnownBinaryCrossentropy(settings.positive_weight), settings.fracture_weight),
         "visible": (KnownBinaryCrossentropy(), settings.visible_weight),
-        "where": (KnownCellCrossentropy(), settings.where_weight),
+        "level_map": (KnownCellCrossentropy(), settings.level_map_weight),
         "maps": (KnownDiceCrossentropy(), settings.maps_weight),
         "fracture_map": (KnownBinaryCrossentropy(_BOXED), settings.fracture_map_weight),
     }

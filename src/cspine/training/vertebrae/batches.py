@@ -11,9 +11,9 @@ from scipy import ndimage
 from cspine.anatomy import CERVICAL
 from cspine.imaging.vertebrae import STEPS, judged_slices, smooth_mask, vertebra_input
 from cspine.specs import FRACTURE_CELL, MASK_STEP
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT, UNKNOWN
-from cspine.training.slices.settings import BoxUse, CrackUse
-from cspine.training.slices.stacks import crack_mask
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
+from cspine.training.slices.settings import BoxUse, FractureMaskUse
+from cspine.training.slices.stacks import fracture_mask
 from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import CropChance, VertebraRecipe
@@ -134,8 +134,8 @@ def _part(array: NDArray[np.uint8], start: NDArray[np.intp], shape: tuple[int, i
 
 def fracture_bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
     """What marks the fractures of a study, if anything does."""
-    if recipe.labels.cracks is CrackUse.LABEL and crack_mask(study.case) is not None:
-        return CRACK_BIT
+    if recipe.labels.fracture_masks is FractureMaskUse.LABEL and fracture_mask(study.case) is not None:
+        return FRACTURE_BIT
     return BOX_BIT if recipe.labels.boxes is BoxUse.LABEL and study.case.boxes else None
 
 

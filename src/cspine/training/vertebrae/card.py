@@ -57,7 +57,7 @@ A `{training.recipe}` network. Around each of C1 to C7 that the localiser finds 
 spread over the height of the vertebra: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm, {low:g} to {high:g} HU, each
 with {spec.neighbours} neighbour(s) {z:g} mm above and below and the mask of the vertebra. Attention weighs the slices; then the
 seven vertebrae and the study are judged together. A map of cells of 4 mm says where it looks broken. The study is judged
-{manifest.views} time(s), {_VIEWS[manifest.views]}; the mean is what is said. Scores become probabilities by a
+{manifest.tta_passes} time(s), {_VIEWS[manifest.tta_passes]}; the mean is what is said. Scores become probabilities by a
 line through their logits (Platt, 1999).
 
 ## Intended use

@@ -24,8 +24,8 @@ from cspine.reading import read_study
 from cspine.results import LevelStatus
 from cspine.specs import VertebraSpec
 from cspine.study import Study
-from cspine.training.slices.labels import BOX_BIT, CRACK_BIT
-from cspine.training.slices.stacks import LIMIT_BYTES, crack_mask, let_be_open, level_marks, refuse_wrong_marks
+from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT
+from cspine.training.slices.stacks import LIMIT_BYTES, fracture_mask, let_be_open, level_marks, refuse_wrong_marks
 from cspine.training.vertebrae.settings import CropSettings
 from cspine.volume import LabelMap, Volume
 
@@ -54,7 +54,7 @@ class StudyCrops:
         case: The study.
         grey: The picture in 256 steps, ``(7, depth, rows, columns)``; read from disk as it is needed.
         marks: Level of each pixel, plus :data:`cspine.training.slices.labels.BOX_BIT` in a box and
-            :data:`cspine.training.slices.labels.CRACK_BIT` on a known fracture, on the larger pixels of masks,
+            :data:`cspine.training.slices.labels.FRACTURE_BIT` on a known fracture, on the larger pixels of masks,
             ``(7, depth, rows / 2, columns / 2)``.
         heights_mm: Of the vertebrae; 0 of those that are not in the scan, ``(7,)``.
         learnable: Whether enough of a vertebra is in view to learn its label, ``(7,)``.
@@ -116,7 +116,7 @@ def prepare_crops(
 def _study(case: Case, cutting: Cutting, cache: Cache) -> StudyCrops:
     by_mask = cutting.finder is Finder.MASK and case.mask is not None
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
-    others = (case.mask if by_mask else None, crack_mask(case))
+    others = (case.mask if by_mask else None, fracture_mask(case))
     source = cache.content([*images, *(path for path in others if path is not None)])
     spec, settings = cutting.spec, cutting.settings
     made = {
@@ -164,8 +164,8 @@ def _chance(case: Case, turn: int) -> np.random.Generator:
 
 def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Pose], cutting: Cutting) -> dict[str, NDArray[Any]]:
     spec, spare = cutting.spec, cutting.settings.spare
-    cracks = crack_mask(case)
-    broken = load_mask(cracks) if cracks is not None else None
+    known = fracture_mask(case)
+    broken = load_mask(known) if known is not None else None
     boxes = _boxes(case, study) if case.boxes else None
     shape = tuple(side + 2 * more for side, more in zip((spec.depth, *spec.size), spare, strict=True))
     grey = np.zeros((len(CERVICAL), *shape), np.uint8)
@@ -178,7 +178,7 @@ def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Po
         grey[i] = greyed(sample(near, grid).hu, spec)
         marks[i] = level_marks(sample(labels, wide))
         if broken is not None:
-            marks[i][sample(broken, wide).labels == level] |= CRACK_BIT
+            marks[i][sample(broken, wide).labels == level] |= FRACTURE_BIT
         if boxes is not None:
             marks[i][sample(boxes, wide).labels > 0] |= BOX_BIT
         heights[i], affines[i] = poses[level].height_mm, grid.affine

@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from cspine.anatomy import CERVICAL
 from cspine.datasets import Case
-from cspine.evaluation.places import NOT_A_LESION, StudyPlaces
+from cspine.evaluation.localisation import NOT_A_LESION, StudyLocalisation
 from cspine.imaging.vertebrae import own_cells
 from cspine.modelpack import Calibration, OwnOverall
-from cspine.modelpack.views import Views
+from cspine.modelpack.tta import TtaPrediction
 from cspine.networks.loading import load_network
 from cspine.specs import VertebraSpec
 from cspine.training.core.family import Examined
@@ -71,7 +71,7 @@ class _Known:
     targets: Targets
 
 
-def _places(study: StudyCrops, seen: Views, known: _Known | None) -> StudyPlaces:
+def _places(study: StudyCrops, seen: TtaPrediction, known: _Known | None) -> StudyLocalisation:
     """Where each vertebra of a study is suspected to be broken, and whether it is broken there.
 
     Each fractured level is one fracture; the place of a level is its strongest cell, and lies on the fracture if it is at most one
@@ -79,7 +79,7 @@ def _places(study: StudyCrops, seen: Views, known: _Known | None) -> StudyPlaces
     """
     dice, broken = np.full(len(CERVICAL), np.nan), study.broken
     if known is None and broken.any():
-        return StudyPlaces(None, np.empty(0), np.empty(0, dtype=np.intp), dice)
+        return StudyLocalisation(None, np.empty(0), np.empty(0, dtype=np.intp), dice)
     lesion, hits = np.cumsum(broken) - 1, []
     for i in np.flatnonzero(study.there):
         on = False
@@ -88,4 +88,4 @@ def _places(study: StudyCrops, seen: Views, known: _Known | None) -> StudyPlaces
             marked = ndimage.binary_dilation(known.targets["fracture_map"][i] > 0, _EVERY_SIDE)
             on = bool(marked[np.unravel_index(int(np.argmax(cells)), cells.shape)])
         hits.append(int(lesion[i]) if on else NOT_A_LESION)
-    return StudyPlaces(int(broken.sum()), seen.scores[1:][study.there], np.array(hits, dtype=np.intp), dice)
+    return StudyLocalisation(int(broken.sum()), seen.scores[1:][study.there], np.array(hits, dtype=np.intp), dice)

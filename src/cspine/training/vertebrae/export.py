@@ -73,7 +73,7 @@ def export_vertebrae(
             kind=VertebraManifest.KIND,
             spec=recipe.input,
             networks=(NetworkFile(VertebraManifest.KIND, _FILE, SERVED, served.precision, served.tolerance),),
-            views=VIEWS,
+            tta_passes=VIEWS,
             appearance=AppearanceLimits(seen=_seen(studies, recipe)),
         )
         text = vertebra_card(manifest, len(held_out_scores(run, request.fold)), fitted.patients, served)

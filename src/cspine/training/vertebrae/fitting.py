@@ -132,7 +132,7 @@ def weights(settings: FitSettings) -> dict[str, float]:
     return {
         "fracture": settings.fracture_weight,
         "overall": settings.overall_weight,
-        "slices": settings.where_weight,
+        "slices": settings.level_map_weight,
         "fracture_map": settings.fracture_map_weight,
     }
 

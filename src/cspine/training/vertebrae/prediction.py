@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.evaluation import StudyScores
-from cspine.modelpack.views import Views, from_views, views_of
+from cspine.modelpack.tta import TtaPrediction, combine_tta, tta_inputs
 from cspine.training.vertebrae.batches import study_input, unchanged
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import VertebraRecipe
@@ -18,21 +18,21 @@ VIEWS = 2
 
 def study_views(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
     """A study as often as it is judged, ``(views, 7, slices, rows, columns, channels)``."""
-    return views_of(np.stack([study_input(study, unchanged(raised), recipe)[0] for raised in range(VIEWS)]))
+    return tta_inputs(np.stack([study_input(study, unchanged(raised), recipe)[0] for raised in range(VIEWS)]))
 
 
-def views_by(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> Views:
+def views_by(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> TtaPrediction:
     """What a network says about a study."""
     said = [model.predict_on_batch(view[None]) for view in study_views(study, recipe)]
-    return from_views({name: np.concatenate([np.asarray(one[name]) for one in said]) for name in said[0]})
+    return combine_tta({name: np.concatenate([np.asarray(one[name]) for one in said]) for name in said[0]})
 
 
-def all_views(model: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> list[Views]:
+def all_views(model: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> list[TtaPrediction]:
     """What a network says about some studies."""
     return [views_by(model, study, recipe) for study in studies]
 
 
-def scores_of(studies: Sequence[StudyCrops], seen: Sequence[Views]) -> StudyScores:
+def scores_of(studies: Sequence[StudyCrops], seen: Sequence[TtaPrediction]) -> StudyScores:
     """Scores of labelled studies, overall and C1..C7; 0 for levels that are not in the scan."""
     truth, scores = [], []
     for study, one in zip(studies, seen, strict=True):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from cspine.errors import UsageError
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
-from cspine.training.slices.settings import BoxUse, CrackUse, FitSettings, SplitSettings
+from cspine.training.slices.settings import BoxUse, FitSettings, FractureMaskUse, SplitSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class VertebraLabels:
 
     Attributes:
         boxes: Whether boxes tell in which slices and cells a fractured level is broken.
-        cracks: The same of the known fractures of a phantom, which patients do not have.
+        fracture_masks: The same of the known fractures of a phantom, which patients do not have.
     """
 
     boxes: BoxUse = BoxUse.LABEL
-    cracks: CrackUse = CrackUse.LABEL
+    fracture_masks: FractureMaskUse = FractureMaskUse.LABEL
 
 
 @dataclass(frozen=True, slots=True)

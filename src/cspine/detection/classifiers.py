@@ -29,36 +29,36 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class Classification:
     """What a network said about a study.
 
     Attributes:
         scores: Overall and C1..C7, 0..1, not calibrated, 0 for levels that were not judged, ``(8,)``.
-        views: The same of each view of the study, ``(views, 8)``; none where there is but one.
+        tta_scores: The same for each pass of test-time augmentation, ``(passes, 8)``; empty where there is but one.
         spots: Of C1..C7 where to look; ``None`` for levels that were not judged.
         heat: How strongly each voxel speaks for a fracture, where the network says so.
         reasons: What to mind about the scan.
-        forbidden: What forbids judging it after all.
+        refusals: What forbids judging it after all.
     """
 
     scores: NDArray[np.float64]
-    views: NDArray[np.float64]
+    tta_scores: NDArray[np.float64]
     spots: tuple[Spot | None, ...]
     heat: HeatMap | None = field(default=None, repr=False)
     reasons: tuple[Reason, ...] = ()
-    forbidden: tuple[Reason, ...] = ()
+    refusals: tuple[Reason, ...] = ()
 
     @classmethod
-    def none(cls, forbidden: tuple[Reason, ...]) -> "Verdict":
+    def none(cls, refusals: tuple[Reason, ...]) -> "Classification":
         """Of a scan that is not judged after all."""
         outputs = len(CERVICAL) + 1
-        return cls(np.zeros(outputs), np.empty((0, outputs)), (None,) * len(CERVICAL), forbidden=forbidden)
+        return cls(np.zeros(outputs), np.empty((0, outputs)), (None,) * len(CERVICAL), refusals=refusals)
 
 
-class Judge(Protocol):
+class Classifier(Protocol):
     """A network that is loaded and judges studies whose vertebrae are known."""
 
-    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
+    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Classification:
         """What it says about a study.
 
         Args:

@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from cspine.modelpack.views import from_views, views_of
+from cspine.modelpack.tta import combine_tta, tta_inputs
 
 
-def said(views: int) -> dict[str, np.ndarray]:
+def said(passes: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     return {
-        "overall": rng.random((views, 1), dtype=np.float32),
-        "fracture": rng.random((views, 7), dtype=np.float32),
-        "attention": rng.random((views, 7, 3), dtype=np.float32),
-        "fracture_map": rng.random((views, 7, 3, 2, 4), dtype=np.float32),
+        "overall": rng.random((passes, 1), dtype=np.float32),
+        "fracture": rng.random((passes, 7), dtype=np.float32),
+        "attention": rng.random((passes, 7, 3), dtype=np.float32),
+        "fracture_map": rng.random((passes, 7, 3, 2, 4), dtype=np.float32),
     }
 
 
 def test_every_other_view_is_mirrored() -> None:
     crops = np.random.default_rng(0).random((2, 7, 2, 8, 8, 4), dtype=np.float32)
 
-    seen = views_of(crops)
+    seen = tta_inputs(crops)
 
     np.testing.assert_array_equal(seen[0], crops[0])
     np.testing.assert_array_equal(seen[1, :, :, :, 0], crops[1, :, :, :, -1])
-    np.testing.assert_array_equal(views_of(crops[:1]), crops[:1])
+    np.testing.assert_array_equal(tta_inputs(crops[:1]), crops[:1])
 
 
 def test_the_map_of_a_mirrored_view_is_turned_back() -> None:
@@ -31,7 +31,7 @@ def test_the_map_of_a_mirrored_view_is_turned_back() -> None:
     given["fracture_map"] = np.zeros_like(given["fracture_map"])
     given["fracture_map"][0, 2, 1, 0, 1] = given["fracture_map"][1, 2, 1, 0, 2] = 0.8
 
-    cells = from_views(given).cells
+    cells = combine_tta(given).cells
 
     assert cells[2, 1, 0, 1] == pytest.approx(0.8)
     assert np.count_nonzero(cells) == 1
@@ -41,7 +41,7 @@ def test_scores_are_the_mean_of_logits_and_attention_that_of_weights() -> None:
     given = said(2)
     given["fracture"][:, 3] = 0.5, 1 / (1 + np.exp(-2))
 
-    seen = from_views(given)
+    seen = combine_tta(given)
 
     assert seen.scores.shape == (8,)
     assert seen.scores[4] == pytest.approx(1 / (1 + np.exp(-1)))
@@ -53,7 +53,7 @@ def test_scores_are_the_mean_of_logits_and_attention_that_of_weights() -> None:
 def test_a_single_view_says_what_it_says() -> None:
     given = said(1)
 
-    seen = from_views(given)
+    seen = combine_tta(given)
 
     np.testing.assert_allclose(seen.scores, seen.each[0], rtol=1e-6)
     np.testing.assert_array_equal(seen.cells, given["fracture_map"][0])
@@ -63,6 +63,6 @@ def test_what_was_said_is_left_as_it_was() -> None:
     given = said(2)
     before = given["fracture_map"].copy()
 
-    from_views(given)
+    combine_tta(given)
 
     np.testing.assert_array_equal(given["fracture_map"], before)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import CERVICAL, Level
+from cspine.detection.classifiers import Classification, Spot
 from cspine.detection.clock import Clock
-from cspine.detection.judges import Spot, Verdict
 from cspine.detection.quality import check_appearance, mind_appearance
 from cspine.evidence import HeatMap
 from cspine.geometry import Grid, Vector
@@ -29,7 +29,7 @@ from cspine.imaging.vertebrae import (
 from cspine.locating import Located
 from cspine.locating.crop_geometry import find_poses
 from cspine.modelpack import VertebraManifest
-from cspine.modelpack.views import as_seen, from_views
+from cspine.modelpack.tta import combine_tta, tta_transform
 from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
 from cspine.sharing import Pool
@@ -43,44 +43,44 @@ _OF_PEAK = 0.5
 """What is at least so strong as this share of the strongest cell, and hangs together with it, is boxed."""
 
 
-class VertebraJudge:
-    """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.judges.Judge`.
+class VertebraClassifier:
+    """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.classifiers.Classifier`.
 
     Room for the crops of a study is kept for the next: to make it anew is what cutting would often wait for. Studies that are
-    judged at the same time have a room each.
+    classified at the same time have a room each.
     """
 
     def __init__(self, manifest: VertebraManifest, session: Session) -> None:
         self._manifest, self._session = manifest, session
-        self._rooms = Pool(lambda: np.zeros((manifest.views, *manifest.spec.shape), np.float32))
+        self._rooms = Pool(lambda: np.zeros((manifest.tta_passes, *manifest.spec.shape), np.float32))
         with self._rooms.lend():  # the first has its place at load
             pass
 
-    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
-        """See :class:`cspine.detection.judges.Judge`."""
+    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Classification:
+        """See :class:`cspine.detection.classifiers.Classifier`."""
         with self._rooms.lend() as room:
-            return self._judge(volume, located, clock, room)
+            return self._classify(volume, located, clock, room)
 
-    def _judge(self, volume: Volume, located: Located, clock: Clock, room: NDArray[np.float32]) -> Verdict:
+    def _classify(self, volume: Volume, located: Located, clock: Clock, room: NDArray[np.float32]) -> Classification:
         spec = self._manifest.spec
-        with clock.stage("cut"):
+        with clock.stage("crop"):
             grids = cut_vertebrae(volume, located, spec, room)
             crops = room[0]
             seen = appearance_of(crops, spec)
-        forbidden = check_appearance(seen, self._manifest.appearance)
-        if forbidden or seen is None:
-            return Verdict.none(forbidden)
+        refusals = check_appearance(seen, self._manifest.appearance)
+        if refusals or seen is None:
+            return Classification.none(refusals)
         with clock.stage("classify"):
-            outputs = [self._session.run(view[None]) for view in room]
-            said = from_views({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
-        with clock.stage("judge"):
+            outputs = [self._session.run(crops[None]) for crops in room]
+            said = combine_tta({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
+        with clock.stage("calibrate"):
             judged = np.isin(CERVICAL, list(grids))
             shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
             spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
             counted = np.concatenate([[judged.any()], judged])
-            return Verdict(
+            return Classification(
                 scores=np.where(counted, said.scores, 0.0),
-                views=np.where(counted, said.each, 0.0),
+                tta_scores=np.where(counted, said.each, 0.0),
                 spots=tuple(spots.get(level) for level in CERVICAL),
                 heat=_together(shown, volume.grid.frame_of_reference_uid),
                 reasons=mind_appearance(seen, self._manifest.appearance),
@@ -94,11 +94,11 @@ def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: N
         volume: The scan.
         located: Where its vertebrae are.
         spec: What the network sees.
-        crops: Where they are put, as each view sees them (:mod:`cspine.modelpack.views`); nothing but zeros for a level that is not
-            judged; ``(views, 7, slices, rows, columns, channels)``.
+        crops: Where they are put, as each pass sees them (:mod:`cspine.modelpack.tta`); nothing but zeros for a level that is not
+            judged; ``(passes, 7, slices, rows, columns, channels)``.
 
     Returns:
-        The cells of each level that is judged, in the first view.
+        The cells of each level that is judged, in the first pass.
     """
     sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
     poses = {level: pose for level, pose in find_poses(located.labels).items() if level in sure}
@@ -116,7 +116,7 @@ def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: N
         grey[seen] = greyed(sample(near, grid.part((seen.start, 0, 0), grey[seen].shape)).hu, spec)
         mask = smooth_mask(sample(located.labels, mask_grid(grid)).labels == level, spec)
         for number, slices in enumerate(judged):
-            vertebra_input(grey, mask, slices, spec, out=as_seen(crops[number, level - 1], number))
+            vertebra_input(grey, mask, slices, spec, out=tta_transform(crops[number, level - 1], number))
         return cell_grid(grid, judged[0])
 
     return dict(zip(grids, side_by_side(put, list(grids)), strict=True))

@@ -11,9 +11,9 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.cli import Exit, main
 from cspine.cli.doctor import check_package
 from cspine.detection import Detector
+from cspine.detection.classifiers import Classification
 from cspine.detection.clock import Clock
-from cspine.detection.judges import Verdict
-from cspine.detection.vertebrawise import VertebraJudge, cut_vertebrae
+from cspine.detection.vertebra_classifier import VertebraClassifier, cut_vertebrae
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.locating import Located, Vertebra
@@ -60,22 +60,22 @@ def located(uncertain: Collection[Level] = (), missing: Collection[Level] = ()) 
     return Located(tuple(vertebrae), LabelMap(labels, WHOLE.grid), np.empty((0, 3)))
 
 
-def verdict(network: Path, volume: Volume, where: Located, views: int = 2) -> Verdict:
-    return VertebraJudge(vertebra_manifest(views), open_session(network, Engine(threads=1)))(volume, where, Clock())
+def classification(network: Path, volume: Volume, where: Located, passes: int = 2) -> Classification:
+    return VertebraClassifier(vertebra_manifest(passes), open_session(network, Engine(threads=1)))(volume, where, Clock())
 
 
 def test_each_level_has_its_score_and_the_study_its_own(network: Path) -> None:
-    said = verdict(network, holed_volume(BROKEN), located())
+    said = classification(network, holed_volume(BROKEN), located())
 
     assert said.scores.shape == (8,)
-    assert said.views.shape == (2, 8)
+    assert said.tta_scores.shape == (2, 8)
     assert {level for level in CERVICAL if said.scores[level] > 0.5} == {BROKEN}
     assert said.scores[0] > 0.9
-    assert verdict(network, holed_volume(BROKEN), located(), views=1).views.shape == (1, 8)
+    assert classification(network, holed_volume(BROKEN), located(), passes=1).tta_scores.shape == (1, 8)
 
 
 def test_the_second_view_is_mirrored_and_a_slice_nearer_the_head() -> None:
-    one, both = (np.full((views, *SPEC.shape), np.nan, np.float32) for views in (1, 2))
+    one, both = (np.full((passes, *SPEC.shape), np.nan, np.float32) for passes in (1, 2))
     grids = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, one)
     same = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, both)
 
@@ -90,7 +90,7 @@ def test_the_second_view_is_mirrored_and_a_slice_nearer_the_head() -> None:
 def test_it_points_at_the_hole_and_boxes_it_however_the_scan_is_stored(network: Path, stored: str) -> None:
     volume = holed_volume(BROKEN)
 
-    said = verdict(network, sample(volume, _STORED[stored](volume.grid)), located())
+    said = classification(network, sample(volume, _STORED[stored](volume.grid)), located())
 
     spot, hole = said.spots[BROKEN - 1], hole_mm(volume, BROKEN)
     assert spot is not None
@@ -109,7 +109,7 @@ def test_it_points_at_the_hole_and_boxes_it_however_the_scan_is_stored(network: 
 def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_judged(network: Path) -> None:
     where = located(uncertain=[Level.C1, BROKEN], missing=[Level.C7])
 
-    said = verdict(network, holed_volume(BROKEN), where)
+    said = classification(network, holed_volume(BROKEN), where)
     crops = np.ones(SPEC.shape, np.float32)
     grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC, crops[None])
 
@@ -122,7 +122,7 @@ def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_judged(netw
 
 
 def test_the_heat_map_covers_every_vertebra_and_is_cold_where_nothing_is_broken(network: Path) -> None:
-    heat = verdict(network, holed_volume(BROKEN), located()).heat
+    heat = classification(network, holed_volume(BROKEN), located()).heat
 
     assert heat is not None
     np.testing.assert_allclose(heat.grid.spacing_mm, 2.0)
@@ -137,16 +137,19 @@ def test_the_broken_level_is_found_however_the_scan_is_stored(detector: Detector
     upright = holed_volume(Level.C2, Level.C6)
     volume = sample(upright, _STORED[stored](upright.grid))
 
-    examination = detector.examine(study_of(volume))
+    prediction = detector.predict(study_of(volume))
 
-    result = examination.result
+    result = prediction.result
     assert result.status is StudyStatus.OK
     assert result.overall is not None
     assert result.overall.positive
-    assert [finding.level for finding in result.levels if finding.judgement and finding.judgement.positive] == [Level.C2, Level.C6]
+    assert [finding.level for finding in result.levels if finding.assessment and finding.assessment.positive] == [
+        Level.C2,
+        Level.C6,
+    ]
     assert all(finding.status is LevelStatus.ASSESSED for finding in result.levels)
-    assert all(finding.judgement and finding.judgement.low is not None for finding in result.levels)
-    assert result.timings_s.keys() == {"check", "locate", "cut", "classify", "judge"}
+    assert all(finding.assessment and finding.assessment.low is not None for finding in result.levels)
+    assert result.timings_s.keys() == {"check", "locate", "crop", "classify", "calibrate"}
     for level in (Level.C2, Level.C6):
         finding, hole = result.levels[level - 1], hole_mm(upright, level)
         assert finding.key_slice is not None
@@ -155,7 +158,7 @@ def test_the_broken_level_is_found_however_the_scan_is_stored(detector: Detector
         assert finding.box_mm is not None
         assert np.all(np.array(finding.box_mm.low_mm) < hole)
         assert np.all(np.array(finding.box_mm.high_mm) > hole)
-    assert examination.evidence.heat is not None
+    assert prediction.evidence.heat is not None
 
 
 def test_a_whole_neck_is_negative_and_sure(detector: Detector) -> None:
@@ -180,16 +183,16 @@ def _with_metal(volume: Volume) -> Volume:
 
 
 def test_a_scan_that_is_all_noise_is_not_judged(network: Path) -> None:
-    judge = VertebraJudge(
+    judge = VertebraClassifier(
         vertebra_manifest(appearance=AppearanceLimits(most_noise_hu=100.0)), open_session(network, Engine(threads=1))
     )
 
     said = judge(_noisy(WHOLE), located(), Clock())
 
-    (reason,) = said.forbidden
+    (reason,) = said.refusals
     assert reason.code == "extreme_noise"
     assert reason.text.startswith("Noise of 100 HU at most may be judged.")
-    assert judge(WHOLE, located(), Clock()).forbidden == ()
+    assert judge(WHOLE, located(), Clock()).refusals == ()
     assert not said.scores.any()
     assert said.spots == (None,) * 7
 
@@ -209,7 +212,7 @@ def test_a_scan_that_is_all_noise_is_not_judged(network: Path) -> None:
 def test_what_is_strange_about_a_scan_is_told(
     network: Path, change: Callable[[Volume], Volume], limits: AppearanceLimits, code: str, text: str
 ) -> None:
-    judge = VertebraJudge(vertebra_manifest(appearance=limits), open_session(network, Engine(threads=1)))
+    judge = VertebraClassifier(vertebra_manifest(appearance=limits), open_session(network, Engine(threads=1)))
 
     (reason,) = judge(change(WHOLE), located(), Clock()).reasons
 
@@ -218,9 +221,9 @@ def test_what_is_strange_about_a_scan_is_told(
 
 
 def test_vertebrae_of_which_nothing_is_known_forbid_judging(network: Path) -> None:
-    said = verdict(network, WHOLE, located(uncertain=CERVICAL))
+    said = classification(network, WHOLE, located(uncertain=CERVICAL))
 
-    assert [reason.code for reason in said.forbidden] == ["nothing_to_see"]
+    assert [reason.code for reason in said.refusals] == ["nothing_to_see"]
 
 
 def test_a_noisy_scan_is_rejected_with_its_reason(coded_localiser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

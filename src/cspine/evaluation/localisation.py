@@ -17,7 +17,7 @@ NOT_A_LESION = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StudyPlaces:
+class StudyLocalisation:
     """Where a model suspects fractures in a study, against where they are.
 
     Attributes:
@@ -47,7 +47,7 @@ class Froc:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceMetrics:
+class LocalisationMetrics:
     """How well a model knows where.
 
     Attributes:
@@ -69,7 +69,7 @@ class PlaceMetrics:
     dice: tuple[Estimate, ...]
 
 
-def place_metrics(places: Sequence[StudyPlaces], *, resamples: int = RESAMPLES, seed: int = 0) -> PlaceMetrics:
+def localisation_metrics(places: Sequence[StudyLocalisation], *, resamples: int = RESAMPLES, seed: int = 0) -> LocalisationMetrics:
     """How well places fit, with intervals over patients.
 
     Args:
@@ -81,7 +81,7 @@ def place_metrics(places: Sequence[StudyPlaces], *, resamples: int = RESAMPLES, 
     pooled = _Marked(marked)
     masked = [place for place in places if np.any(np.isfinite(place.dice))]
     dice = np.array([place.dice for place in masked]).reshape(-1, len(CERVICAL))
-    return PlaceMetrics(
+    return LocalisationMetrics(
         studies=len(marked),
         lesions=sum(place.lesions or 0 for place in marked),
         masked=len(masked),
@@ -95,7 +95,7 @@ def place_metrics(places: Sequence[StudyPlaces], *, resamples: int = RESAMPLES, 
 class _Marked:
     """Studies of which it is known where they are fractured; each may count several times."""
 
-    def __init__(self, places: Sequence[StudyPlaces]) -> None:
+    def __init__(self, places: Sequence[StudyLocalisation]) -> None:
         wrong = [place.scores[place.hits == NOT_A_LESION] for place in places]
         best = [_best_of_each(place) for place in places]
         self._wrong_study = np.repeat(np.arange(len(places)), [len(scores) for scores in wrong])
@@ -129,12 +129,12 @@ class _Marked:
         return Froc(tuple(rates.tolist()), tuple(self.found_at(rate, once) for rate in rates))
 
 
-def _best_of_each(place: StudyPlaces) -> NDArray[np.float64]:
+def _best_of_each(place: StudyLocalisation) -> NDArray[np.float64]:
     """The strongest suspicion on each fracture; 0 where there is none."""
     return np.array([place.scores[place.hits == lesion].max(initial=0.0) for lesion in range(place.lesions or 0)])
 
 
-def _points_at_a_lesion(place: StudyPlaces) -> float:
+def _points_at_a_lesion(place: StudyLocalisation) -> float:
     return float(len(place.scores) > 0 and place.hits[np.argmax(place.scores)] != NOT_A_LESION)
 
 

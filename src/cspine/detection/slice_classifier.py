@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
+from cspine.detection.classifiers import Classification, Spot
 from cspine.detection.clock import Clock
-from cspine.detection.judges import Spot, Verdict
 from cspine.detection.stack import slices_around, visible_levels
 from cspine.evidence import HeatMap
 from cspine.geometry import Grid
@@ -25,21 +25,21 @@ _HEAT = "fracture_map"
 """The output that says where, of networks that have it: ``(n, rows, columns, 1)`` in cells of several pixels."""
 
 
-class SliceJudge:
-    """A package of kind ``slices`` that is loaded; a :class:`cspine.detection.judges.Judge`."""
+class SliceClassifier:
+    """A package of kind ``slices`` that is loaded; a :class:`cspine.detection.classifiers.Classifier`."""
 
     def __init__(self, manifest: SliceManifest, session: Session) -> None:
         self._spec, self._session = manifest.spec, session
 
-    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Verdict:
-        """See :class:`cspine.detection.judges.Judge`."""
-        with clock.stage("cut"):
+    def __call__(self, volume: Volume, located: Located, clock: Clock) -> Classification:
+        """See :class:`cspine.detection.classifiers.Classifier`."""
+        with clock.stage("crop"):
             stack = sample(volume, slices_around(located, volume.grid, self._spec))
         with clock.stage("classify"):
             fracture, heat = self._look(stack)
             pooled = pool_slices(fracture, visible_levels(located, stack.grid))
         spots = tuple(_spot(level, located, pooled, stack.grid) for level in CERVICAL)
-        return Verdict(pooled.outputs, np.empty((0, len(pooled.outputs))), spots, heat)
+        return Classification(pooled.outputs, np.empty((0, len(pooled.outputs))), spots, heat)
 
     def _look(self, stack: Volume) -> tuple[NDArray[np.float32], HeatMap | None]:
         """Fracture by slice, ``(n, 7)``, and where, if the network says so."""
