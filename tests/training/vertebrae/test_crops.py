@@ -172,10 +172,10 @@ def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp
 
     found = cut(read_dataset(data).cases[:1], tmp_path / "cache")[0]
 
-    fractured_share = (np.asarray(found.marks) & FRACTURE_BIT) > 0
-    assert fractured_share[2].any()
+    fractured = (np.asarray(found.marks) & FRACTURE_BIT) > 0
+    assert fractured[2].any()
     middle = Grid((12, 40, 40), found.affines[2]).world(
-        np.append(*np.split(np.argwhere(fractured_share[2]).mean(axis=0), [1])) * (1, 2, 2) + (0, 0.5, 0.5)
+        np.append(*np.split(np.argwhere(fractured[2]).mean(axis=0), [1])) * (1, 2, 2) + (0, 0.5, 0.5)
     )
     np.testing.assert_allclose(middle, given.grid.world(np.argwhere(gap).mean(axis=0)), atol=2)
 
