@@ -45,7 +45,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be written.
     """
-    with _workplace(path.parent) as place:
+    with unfinished_folder(path.parent) as place:
         made = place / path.name
         yield made
         _flush(made)
@@ -68,7 +68,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: It cannot be written.
     """
-    with _workplace(path.parent) as place:
+    with unfinished_folder(path.parent) as place:
         made = place / path.name
         made.mkdir()
         yield made
@@ -113,7 +113,7 @@ def remove(path: Path) -> None:
     Raises:
         OSError: It cannot be moved out of the way.
     """
-    with suppress(FileNotFoundError), _workplace(path.parent) as place:
+    with suppress(FileNotFoundError), unfinished_folder(path.parent) as place:
         path.rename(place / _OLD)
 
 
@@ -123,6 +123,29 @@ def clear_unfinished(folder: Path) -> None:
         for place in [Path(entry) for entry in os.scandir(folder) if entry.name.startswith(_UNFINISHED)]:
             if not place.is_symlink():
                 _clear(place)
+
+
+@contextmanager
+def unfinished_folder(parent: Path) -> Iterator[Path]:
+    """Makes a folder for unfinished work; only this user can enter it, and it goes in the end with all that is left in it.
+
+    Its name cannot be guessed. While its writer lives it is locked, so that :func:`clear_unfinished` leaves it alone.
+
+    Args:
+        parent: Where it is made.
+
+    Yields:
+        The folder.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    place, lock = _new_workplace(parent)
+    try:
+        yield place
+    finally:
+        _delete(place)
+        os.close(lock)
 
 
 @contextmanager
@@ -152,17 +175,6 @@ def locked_together(path: Path) -> Iterator[None]:
     """
     with _held(path, shared=True):
         yield
-
-
-@contextmanager
-def _workplace(parent: Path) -> Iterator[Path]:
-    """A new folder that only this user can enter, locked; removed in the end with all that is left in it."""
-    place, lock = _new_workplace(parent)
-    try:
-        yield place
-    finally:
-        _delete(place)
-        os.close(lock)
 
 
 def _new_workplace(parent: Path) -> tuple[Path, int]:

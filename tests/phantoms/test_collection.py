@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from cspine.datasets import read_dataset
 from cspine.errors import OutputError
+from cspine.files import unfinished_folder
 from cspine.phantoms.dataset.collection import Plan, make_collection, study_uid
 from cspine.phantoms.dataset.layout import JPEG_LOSSLESS, Shares, Size
 from cspine.phantoms.dataset.rsna import outline
@@ -113,6 +115,63 @@ def test_a_study_that_lost_its_images_is_made_again(made: Path, tmp_path: Path) 
     assert contents(lost) == before
 
 
+def test_a_study_that_lost_one_slice_does_not_count_as_complete(made: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(made, tmp_path / "data"))
+    lost = next((data / "train_images").iterdir())
+    before = contents(lost)
+    max(lost.glob("*.dcm")).unlink()
+
+    assert sorted(make_collection(plan(data, 3), 1)) == [False, False, False, True]
+    assert contents(lost) == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"no gzip", None], ids=["empty", "text", "absent"])
+def test_a_study_whose_labels_cannot_be_read_does_not_count_as_complete(made: Path, tmp_path: Path, damage: bytes | None) -> None:
+    data = Path(shutil.copytree(made, tmp_path / "data"))
+    labels = next((data / "truth").iterdir()) / "labels.nii.gz"
+    before = labels.read_bytes()
+    labels.unlink() if damage is None else labels.write_bytes(damage)
+
+    assert sorted(make_collection(plan(data, 3), 1)) == [False, False, False, True]
+    assert labels.read_bytes() == before
+
+
+def test_two_runs_do_not_fill_one_folder(tmp_path: Path) -> None:
+    first = make_collection(plan(tmp_path / "data", 1), 1)
+    next(first)
+    with pytest.raises(OutputError, match=r"filled by one run at a time\. Another one is at work there: wait"):
+        list(make_collection(plan(tmp_path / "data", 1), 1))
+
+    assert list(first) == [True]
+    assert list(make_collection(plan(tmp_path / "data", 1), 1)) == [False, False]
+
+
+def test_what_a_dead_run_left_goes_and_what_a_living_process_writes_stays(made: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(made, tmp_path / "data"))
+    dead = data / ".unfinished-0123456789abcdef"
+    dead.mkdir()
+    with unfinished_folder(data) as alive:
+        (alive / "half").write_text("a slice")
+        list(make_collection(plan(data, 3), 1))
+
+        assert (alive / "half").exists()
+        assert not dead.exists()
+
+
+def test_a_link_where_a_study_shall_be_is_replaced_and_never_followed(made: Path, tmp_path: Path) -> None:
+    data, elsewhere = Path(shutil.copytree(made, tmp_path / "data")), tmp_path / "elsewhere"
+    study = next((data / "train_images").iterdir())
+    shutil.move(study, elsewhere)
+    (elsewhere / "mine.txt").write_text("mine")
+    next(elsewhere.glob("*.dcm")).unlink()
+    study.symlink_to(elsewhere)
+    left = contents(elsewhere)
+    list(make_collection(plan(data, 3), 1))
+
+    assert not study.is_symlink()
+    assert contents(elsewhere) == left
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -193,4 +252,4 @@ def test_an_interrupt_leaves_a_data_set_of_the_whole_studies(tmp_path: Path) -> 
     data = read_dataset(tmp_path)
 
     assert 1 <= len(data.cases) < 3
-    assert not (tmp_path / ".making").exists()
+    assert not list(tmp_path.glob(".unfinished-*"))

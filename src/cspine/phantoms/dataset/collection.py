@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cspine.errors import OutputError
-from cspine.files import write_text
+from cspine.files import LockedError, clear_unfinished, locked, write_text
 from cspine.phantoms.dataset.layout import Shares, Size
 from cspine.phantoms.dataset.rsna import StudyPaths, SubjectSampler, make_study
 from cspine.phantoms.dataset.truth import StudyTruth, box_rows, label_rows, read_truth, submission_rows, task_rows
@@ -33,6 +33,7 @@ _STRIDE = 1_234_567_891
 """Both prime: ``_STRIDE`` walks through all numbers before one comes again."""
 
 _SETTINGS = "phantoms.json"
+_LOCK = ".phantoms.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,15 @@ def make_collection(plan: Plan, jobs: int) -> Iterator[bool]:
     Raises:
         OutputError: The folder holds phantoms of other settings, or cannot be written.
     """
-    _claim(plan)
-    places = plan.places()
-    missing = [index for index, place in enumerate(places) if not place.whole()]
-    try:
-        yield from (False for _ in range(len(places) - len(missing)))
-        yield from _made(plan, places, missing, jobs)
-    finally:
-        shutil.rmtree(plan.root / ".making", ignore_errors=True)
-        _write_tables(plan, places)
+    with _claimed(plan):
+        clear_unfinished(plan.root)
+        places = plan.places()
+        missing = [index for index, place in enumerate(places) if not place.is_complete()]
+        try:
+            yield from (False for _ in range(len(places) - len(missing)))
+            yield from _made(plan, places, missing, jobs)
+        finally:
+            _write_tables(plan, places)
 
 
 def _made(plan: Plan, places: list[StudyPaths], missing: list[int], jobs: int) -> Iterator[bool]:
@@ -140,12 +141,29 @@ def _up_to(items: Iterator[int], count: int) -> Iterator[int]:
         yield item
 
 
-def _claim(plan: Plan) -> None:
-    """Makes the folder, or makes sure that it holds phantoms of the same kind."""
+@contextmanager
+def _claimed(plan: Plan) -> Iterator[None]:
+    """Makes the folder, or makes sure that it may be used, and keeps other runs out of it."""
+    with ExitStack() as stack:
+        try:
+            plan.root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(plan.root / _LOCK))
+            _check_folder(plan)
+        except LockedError as error:
+            raise OutputError(
+                f"{plan.root} can be filled by one run at a time. Another one is at work there: wait for its end, or give another"
+                " folder."
+            ) from error
+        except OSError as error:
+            raise OutputError(f"{plan.root} needs to be a folder that can be written. Received: {error}.") from error
+        yield
+
+
+def _check_folder(plan: Plan) -> None:
+    """Names the settings in an empty folder, or makes sure that it holds phantoms of the same kind."""
     path = plan.root / _SETTINGS
     wanted = plan.settings()
     try:
-        plan.root.mkdir(parents=True, exist_ok=True)
         if path.exists():
             found = json.loads(path.read_text(encoding="utf-8"))
             if found != wanted:
@@ -155,7 +173,7 @@ def _claim(plan: Plan) -> None:
                 )
             _refuse_fewer(plan)
             return
-        if any(plan.root.iterdir()):
+        if any(path.name != _LOCK for path in plan.root.iterdir()):
             raise OutputError(f"{plan.root} holds something else than phantoms. Give a new or an empty folder.")
         write_text(path, json.dumps(wanted, indent=1) + "\n")
     except (OSError, ValueError) as error:
@@ -174,7 +192,7 @@ def _refuse_fewer(plan: Plan) -> None:
 def _write_tables(plan: Plan, places: list[StudyPaths]) -> None:
     """The four tables, of the studies that are whole."""
     train, test = (
-        [read_truth(p.truth) for p in places if p.images == kind and p.whole()] for kind in ("train_images", "test_images")
+        [read_truth(p.truth) for p in places if p.images == kind and p.is_complete()] for kind in ("train_images", "test_images")
     )
     tables: dict[str, tuple[Callable[..., Iterable[list[object]]], list[StudyTruth]]] = {
         "train.csv": (label_rows, train),

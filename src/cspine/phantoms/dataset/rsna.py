@@ -1,20 +1,23 @@
 """One phantom as a study in the RSNA 2022 layout.
 
-A study is made in a folder of its own and moved to its places when it is whole, its truth last: where there is a truth, there is
-a study.
+A study is made in a folder of its own, whose name nobody can guess, and moved to its places when it is complete, its truth last.
+A study counts as complete if it has as many slices as its truth has.
 """
 
-import shutil
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from cspine.anatomy import OTHER_BONE
 from cspine.errors import OutputError
+from cspine.files import remove, unfinished_folder
 from cspine.geometry import Grid
 from cspine.phantoms.ct.scanner import Scanner, Scene, sample_scanner, scan
 from cspine.phantoms.dataset.layout import Shares, Size, StudyLayout, sample_layout
@@ -80,14 +83,13 @@ class StudyPaths:
         """What it was made of."""
         return self.root / "truth" / self.uid
 
-    @property
-    def making(self) -> Path:
-        """Where it is made."""
-        return self.root / ".making" / self.uid
-
-    def whole(self) -> bool:
-        """Whether the study is there."""
-        return (self.truth / "truth.json").is_file() and self.image_folder.is_dir()
+    def is_complete(self) -> bool:
+        """Whether the study is there, with as many slices as its truth has."""
+        try:
+            slices = int(nibabel.load(self.truth / "labels.nii.gz").shape[2])
+            return (self.truth / "truth.json").is_file() and len(list(self.image_folder.glob("*.dcm"))) == slices
+        except (OSError, EOFError, IndexError, ValueError, zlib.error, ImageFileError):
+            return False
 
 
 def make_study(places: StudyPaths, seed: np.random.SeedSequence, sampler: SubjectSampler, size: Size, shares: Shares) -> StudyTruth:
@@ -101,9 +103,9 @@ def make_study(places: StudyPaths, seed: np.random.SeedSequence, sampler: Subjec
     subject = sampler(neck, fractured)
     scanner = sample_scanner(machine, layout.thickness_mm)
     try:
-        shutil.rmtree(places.making, ignore_errors=True)
-        truth = _write(places, subject, layout, scanner, (noise, specks))
-        _put(places)
+        with unfinished_folder(places.root) as folder:
+            truth = _write(folder, places.uid, subject, layout, scanner, (noise, specks))
+            _publish(folder, places)
     except OSError as error:
         raise OutputError(f"{places.root} needs room and permission for a study. Received: {error}.") from error
     return truth
@@ -120,18 +122,19 @@ def _stream(seed: np.random.SeedSequence, number: int) -> np.random.Generator:
 
 
 def _write(
-    places: StudyPaths,
+    folder: Path,
+    uid: str,
     subject: Subject,
     layout: StudyLayout,
     scanner: Scanner,
     rngs: tuple[np.random.Generator, np.random.Generator],
 ) -> StudyTruth:
     noise, specks = rngs
-    (places.making / "images").mkdir(parents=True)
-    (places.making / "truth").mkdir()
+    (folder / "images").mkdir()
+    (folder / "truth").mkdir()
     grid = layout.grid(subject.centre_mm, subject.top_mm, subject.bottom_mm)
     stored_grid = _as_told(_moved(grid, layout.table_mm))
-    writer = SliceWriter(places.making / "images", places.uid, stored_grid, layout)
+    writer = SliceWriter(folder / "images", uid, stored_grid, layout)
     labels, fractures = (np.zeros(grid.shape, dtype=np.uint8) for _ in range(2))
     for part in scan(subject.scene, grid, scanner, noise):
         for offset, hu in enumerate(part.hu):
@@ -139,28 +142,26 @@ def _write(
         here = slice(part.first, part.first + len(part.hu))
         labels[here], fractures[here] = part.labels, part.fracture_mask
     if layout.mask_type is not None:
-        write_labels(places.making / "mask.nii", _mask(labels, layout, specks), stored_grid)
-    write_labels(places.making / "truth" / "labels.nii.gz", labels, stored_grid)
-    write_labels(places.making / "truth" / "fractures.nii.gz", fractures, stored_grid)
+        write_labels(folder / "mask.nii", _mask(labels, layout, specks), stored_grid)
+    write_labels(folder / "truth" / "labels.nii.gz", labels, stored_grid)
+    write_labels(folder / "truth" / "fractures.nii.gz", fractures, stored_grid)
     boxes = sample_boxes(fractures, layout, specks) if layout.boxes else ()
-    truth = StudyTruth(places.uid, subject.fractured, boxes)
+    truth = StudyTruth(uid, subject.fractured, boxes)
     facts = {**subject.facts(np.asarray(layout.table_mm)), "scanner": scanner, "layout": layout}
-    (places.making / "truth" / "truth.json").write_text(truth_text(truth, facts), encoding="utf-8")
+    (folder / "truth" / "truth.json").write_text(truth_text(truth, facts), encoding="utf-8")
     return truth
 
 
-def _put(places: StudyPaths) -> None:
-    """Moves the parts to their places, the truth last; what a sudden death left there goes."""
-    for folder in (places.image_folder, places.mask, places.truth):
-        folder.parent.mkdir(exist_ok=True)
-    shutil.rmtree(places.truth, ignore_errors=True)
-    shutil.rmtree(places.image_folder, ignore_errors=True)
-    places.mask.unlink(missing_ok=True)
-    if (places.making / "mask.nii").exists():
-        (places.making / "mask.nii").rename(places.mask)
-    (places.making / "images").rename(places.image_folder)
-    (places.making / "truth").rename(places.truth)
-    places.making.rmdir()
+def _publish(folder: Path, places: StudyPaths) -> None:
+    """Moves the parts to their places, the truth last; what an interrupted run left there goes at once."""
+    for path in (places.image_folder, places.mask, places.truth):
+        path.parent.mkdir(exist_ok=True)
+    for path in (places.truth, places.image_folder, places.mask):
+        remove(path)
+    if (folder / "mask.nii").exists():
+        (folder / "mask.nii").rename(places.mask)
+    (folder / "images").rename(places.image_folder)
+    (folder / "truth").rename(places.truth)
 
 
 def _moved(grid: Grid, shift_mm: tuple[float, float, float]) -> Grid:
