@@ -1,3 +1,5 @@
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -92,6 +94,46 @@ def test_a_file_that_is_no_nifti_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.nii").write_bytes(b"nothing")
     with pytest.raises(DatasetError, match="cannot be read as a mask"):
         load_mask(tmp_path / "m.nii")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-8],
+        lambda data: data[:-1],
+        lambda data: data[: len(data) // 2],
+        lambda data: data[: len(data) // 2] + b"\xff" + data[len(data) // 2 + 1 :],
+        lambda data: data[:-6] + bytes([data[-6] ^ 1]) + data[-5:],
+        lambda data: data[:3],
+        lambda data: data[:0],
+        lambda data: gzip.compress(gzip.decompress(data)[:-3]),
+    ],
+)
+def test_a_packed_mask_that_is_damaged_anywhere_is_refused_in_one_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "m.nii.gz"
+    labels = np.random.default_rng(0).integers(0, 8, (9, 8, 7)).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), path)
+    np.testing.assert_array_equal(load_mask(path).labels, labels.T)
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(DatasetError, match=r"m\.nii\.gz cannot be read as a mask \(.*\)\. Give a NIfTI file") as raised:
+        load_mask(path)
+    assert str(raised.value).isprintable()
+
+
+def test_a_mask_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"cannot be read as a mask \(No such file or directory\)"):
+        load_mask(tmp_path / "m.nii")
+
+
+def test_a_mask_of_scaled_numbers_is_read_as_it_is_meant(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.arange(24).reshape(2, 3, 4).astype(np.int16), np.eye(4))
+    nibabel.save(image, tmp_path / "m.nii")
+    data = bytearray((tmp_path / "m.nii").read_bytes())
+    data[112:120] = np.array([2, 4], "<f4").tobytes()
+    (tmp_path / "m.nii").write_bytes(data)
+
+    np.testing.assert_array_equal(load_mask(tmp_path / "m.nii").labels, 2 * np.arange(24).reshape(2, 3, 4).T + 4)
 
 
 def test_a_case_without_a_mask_says_so(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Scans that deserve to be refused: for each reason a function that makes one and returns its path."""
 
+import gzip
 import os
 import zipfile
 from collections.abc import Callable
@@ -304,6 +305,18 @@ def _not_hu(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
 def _nifti_damaged(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     (folder / "scan.nii").write_bytes(b"not a scan")
     return folder / "scan.nii"
+
+
+@_case(Refusal.NIFTI_BROKEN_OFF)
+def _nifti_broken_off(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    path = nifti(folder, transposed_hu())
+    (folder / "scan.nii.gz").write_bytes(gzip.compress(path.read_bytes())[:-8])
+    return folder / "scan.nii.gz"
+
+
+@_case(Refusal.NIFTI_STEPS)
+def _nifti_steps(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return nifti(folder, transposed_hu(), np.diag((0.0005, 0.0005, 0.001, 1)))
 
 
 @_case(Refusal.NIFTI_DIMENSIONS)

@@ -191,6 +191,16 @@ def _forms_disagree(folder: Path) -> Path:
     return folder / "scan.nii"
 
 
+@_noticed(Notice.NIFTI_STEPS_DISAGREE)
+def _steps_disagree(folder: Path) -> Path:
+    image = nibabel.Nifti1Image(transposed_hu(), np.eye(4))
+    nibabel.save(image, folder / "scan.nii")
+    data = bytearray((folder / "scan.nii").read_bytes())
+    data[80:92] = np.array([0.4, 0.4, 0.6], "<f4").tobytes()
+    (folder / "scan.nii").write_bytes(data)
+    return folder / "scan.nii"
+
+
 @_noticed(Notice.NOT_FINITE)
 def _not_finite(folder: Path) -> Path:
     values = np.array(transposed_hu(), np.float32)

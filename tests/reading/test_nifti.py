@@ -2,6 +2,7 @@
 
 import gzip
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,154 @@ def test_a_packed_file_is_unpacked_no_further_than_its_header_says(tmp_path: Pat
 
     assert np.array_equal(read_study(bomb).volume.hu, body())
     assert limits.MAX_VOXELS * 4 <= 1 << 32
+
+
+# ---- damage
+
+
+def _stored(plain: bytes) -> bytes:
+    """A gzip file whose bytes are not compressed, so that a flipped bit changes one voxel and nothing else."""
+    return gzip.compress(plain, compresslevel=0, mtime=0)
+
+
+def _flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (lambda data: _flipped(data, len(data) // 2), "CRC check failed"),
+        (lambda data: _flipped(data, len(data) - 9), "CRC check failed|invalid|block"),
+        (lambda data: _flipped(data, len(data) - 6), "CRC check failed"),
+        (lambda data: _flipped(data, len(data) - 2), "length"),
+        (lambda data: data[:-8], "end-of-stream"),
+        (lambda data: data[:-1], "end-of-stream"),
+        (lambda data: data[: len(data) // 2], "end-of-stream"),
+        (lambda data: data + b"more", "Not a gzipped file"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_packed_file_whose_checksum_or_length_is_wrong_is_refused(
+    tmp_path: Path, damage: Callable[[bytes], bytes], cause: str, zipped: bool
+) -> None:
+    plain = _write(tmp_path / "scan.nii", body(), np.eye(4)).read_bytes()
+    path = tmp_path / "broken" / "scan.nii.gz"
+    path.parent.mkdir()
+    path.write_bytes(damage(_stored(plain)))
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "broken.zip", "w") as archive:
+            archive.write(path, "scan.nii.gz")
+        path = tmp_path / "broken.zip"
+
+    with pytest.raises(StudyError, match=rf"scan\.nii\.gz is damaged: it cannot be unpacked to its end \(.*({cause})") as raised:
+        read_study(path)
+    assert raised.value.code == "nifti_broken_off"
+    assert find_series(path)[0].reason == str(raised.value)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_member_of_a_zip_whose_checksum_is_wrong_is_refused(tmp_path: Path, packing: int) -> None:
+    path = _write(tmp_path / "scan.nii", body(), np.eye(4))
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w", packing) as archive:
+        archive.write(path, "scan.nii")
+        checksum = archive.infolist()[0].CRC.to_bytes(4, "little")
+    data = (tmp_path / "scan.zip").read_bytes()
+    assert data.count(checksum) == 2
+    (tmp_path / "scan.zip").write_bytes(data.replace(checksum, b"abcd"))
+
+    with pytest.raises(StudyError, match="Bad CRC-32"):
+        read_study(tmp_path / "scan.zip")
+
+
+def test_a_packed_file_that_goes_on_and_on_is_refused_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_TRAILING_BYTES", 3 << 20)
+    plain = _write(tmp_path / "scan.nii", body(), np.eye(4)).read_bytes()
+    path = tmp_path / "bomb.nii.gz"
+    path.write_bytes(gzip.compress(plain + bytes(5 << 20)))
+
+    with pytest.raises(StudyError, match="more than 3145728 bytes follow its voxels"):
+        read_study(path)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1e9, 0), (1, -1e9)])
+def test_a_scale_that_no_scanner_has_is_refused(tmp_path: Path, slope: float, intercept: float) -> None:
+    path = _write(tmp_path / "scan.nii", body(), np.eye(4))
+    data = bytearray(path.read_bytes())
+    data[112:120] = np.array([slope, intercept], "<f4").tobytes()
+    path.write_bytes(data)
+
+    with pytest.raises(PixelError, match="of Hounsfield size, are needed"):
+        read_study(path)
+
+
+# ---- the place of voxels
+
+
+@pytest.mark.parametrize("form", ["sform", "qform"])
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1.0), ("meter", 1000.0), ("micron", 0.001), (0, 1.0)])
+def test_units_of_length_are_those_of_the_steps_and_of_the_origin(
+    tmp_path: Path, form: str, unit: str | int, millimetres: float
+) -> None:
+    hu, affine = body(), np.array([[-0.5, 0, 0, 100], [0, 0.75, 0, -40], [0, 0, 2.0, 30], [0, 0, 0, 1]])
+    in_units = affine / ([millimetres], [millimetres], [millimetres], [1])
+    image = nibabel.Nifti1Image(hu.transpose(2, 1, 0), in_units if form == "sform" else None)
+    if form == "qform":
+        image.header.set_qform(in_units, 1)
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "scan.nii")
+
+    study = read_study(tmp_path / "scan.nii")
+
+    assert study.volume.grid.agrees(_grid(hu, affine), 1e-3)
+    assert study.warnings == ()
+
+
+@pytest.mark.parametrize(("unit", "step"), [("mm", 0.0005), ("meter", 0.5), ("micron", 0.5), ("mm", 25.0)])
+def test_voxels_far_smaller_or_larger_than_any_are_refused_with_a_word_on_their_unit(
+    tmp_path: Path, unit: str, step: float
+) -> None:
+    image = nibabel.Nifti1Image(body().transpose(2, 1, 0), np.diag((step, step, step, 1)))
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "scan.nii")
+
+    with pytest.raises(
+        StudyError, match=r"Voxels 0\.01 to 20 mm apart are needed; scan\.nii has steps of .* Correct its unit of length"
+    ):
+        read_study(tmp_path / "scan.nii")
+
+
+def _forms(path: Path, sform: NDArray[np.float64], qform: NDArray[np.float64], codes: tuple[int, int] = (1, 1)) -> list[str]:
+    hu = body(8, 8, 8)
+    image = nibabel.Nifti1Image(hu.transpose(2, 1, 0), None)
+    image.header.set_sform(sform, codes[0])
+    image.header.set_qform(qform, codes[1])
+    nibabel.save(image, path)
+    study = read_study(path)
+    assert study.volume.grid.agrees(_grid(hu, sform if codes[0] else qform), 1e-3)
+    return [warning.code for warning in study.warnings]
+
+
+def test_forms_that_swap_two_axes_disagree_though_both_ends_of_the_diagonal_agree(tmp_path: Path) -> None:
+    swapped = np.eye(4)[[1, 0, 2, 3]] * ([1], [1], [-1], [1])
+    swapped[2, 3] = 7
+    straight = np.eye(4)
+    straight[2, 2], straight[2, 3] = -1, 7
+
+    assert _forms(tmp_path / "scan.nii", straight, swapped) == ["nifti_forms_disagree"]
+
+
+@pytest.mark.parametrize(("off", "codes"), [(0.9, []), (1.1, ["nifti_forms_disagree"])])
+def test_forms_may_differ_by_a_millimetre(tmp_path: Path, off: float, codes: list[str]) -> None:
+    moved = np.eye(4)
+    moved[1, 3] = off
+
+    assert _forms(tmp_path / "scan.nii", np.eye(4), moved) == codes
+
+
+def test_a_form_whose_code_says_that_it_does_not_count_disagrees_with_nothing(tmp_path: Path) -> None:
+    moved = np.eye(4)
+    moved[1, 3] = 50
+
+    assert _forms(tmp_path / "a.nii", np.eye(4), moved, (1, 0)) == []
+    assert _forms(tmp_path / "b.nii", moved, np.eye(4), (0, 1)) == []

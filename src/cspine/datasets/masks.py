@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.datasets.case import Case
-from cspine.errors import DatasetError
+from cspine.errors import DatasetError, StudyError
 from cspine.geometry import Grid
 from cspine.imaging import sample
+from cspine.reading.messages import Refusal
+from cspine.reading.nifti import slices_of
 from cspine.volume import LabelMap
 
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LARGEST_LABEL = 255
 _ISLAND_SHARE = 0.1
 """A part of a label smaller than this share of its largest part is noise."""
@@ -26,17 +25,24 @@ def load_mask(path: str | Path) -> LabelMap:
     Raises:
         DatasetError: It cannot be read, is not three-dimensional, or holds something else than labels 0..255.
     """
+    path = Path(path)
     try:
-        image = nibabel.load(path)
-        values = np.asanyarray(image.dataobj)
-        affine = np.asarray(image.affine, dtype=np.float64)
-    except (OSError, ValueError, TypeError, EOFError, ImageFileError) as error:
+        with path.open("rb") as file:
+            slices = slices_of(file, path.name)
+            labels = np.empty(slices.grid.shape, dtype=np.uint8)
+            for index, values in enumerate(slices.values):
+                labels[index] = _labels(values, path)
+    except StudyError as error:
+        if error.code == Refusal.NIFTI_DIMENSIONS.code:
+            raise DatasetError(f"{path} needs three axes of numbers ({_inner(error)}). Remove or repair it.") from error
         raise DatasetError(
-            f"{path} cannot be read as a mask ({error}). Give a NIfTI file of whole labels, or remove it."
+            f"{path} cannot be read as a mask ({_inner(error)}). Give a NIfTI file of whole labels, or remove it."
         ) from error
-    labels = _labels(values, Path(path))
-    lps = _RAS_TO_LPS @ affine
-    return LabelMap(labels, Grid((labels.shape[0], labels.shape[1], labels.shape[2]), lps[:, [2, 1, 0, 3]]))
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read as a mask ({error.strerror}). Give a NIfTI file of whole labels, or remove it."
+        ) from error
+    return LabelMap(labels, slices.grid)
 
 
 def mask_on(grid: Grid, path: str | Path) -> LabelMap:
@@ -78,17 +84,17 @@ def centroids_mm(mask: LabelMap) -> dict[int, NDArray[np.float64]]:
     return found
 
 
-def _labels(values: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
-    """``(x, y, z)`` of any number type as ``(z, y, x)`` labels."""
-    if values.ndim != 3 or values.dtype.kind not in "uifb":
-        raise DatasetError(
-            f"{path} needs three axes of numbers. Received: {values.ndim} axes of {values.dtype}. Remove or repair it."
-        )
-    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+def _labels(values: NDArray[np.float64], path: Path) -> NDArray[np.uint8]:
+    """The numbers of a slice as labels."""
+    if not np.array_equal(values, np.rint(values)):
         raise DatasetError(f"{path} needs whole labels. Received fractions, as of a mask that was resampled linearly. Repair it.")
-    if values.size and not (values.min() >= 0 and values.max() <= _LARGEST_LABEL):
-        raise DatasetError(f"{path} needs labels 0..{_LARGEST_LABEL}. Received: {values.min()}..{values.max()}. Repair it.")
-    return np.ascontiguousarray(values.T.astype(np.uint8))
+    if not (values.min() >= 0 and values.max() <= _LARGEST_LABEL):
+        raise DatasetError(f"{path} needs labels 0..{_LARGEST_LABEL}. Received: {values.min():g}..{values.max():g}. Repair it.")
+    return values.astype(np.uint8)
+
+
+def _inner(error: StudyError) -> str:
+    return str(error).rstrip(".")
 
 
 def _clear_islands(labels: NDArray[np.uint8], value: int) -> None:

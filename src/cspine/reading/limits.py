@@ -56,3 +56,12 @@ DARKEST_MUST_BE_BELOW_HU = -200.0
 BRIGHTEST_MUST_BE_ABOVE_HU = 150.0
 NINETEEN_OF_TWENTY_MUST_BE_BELOW_HU = 4000.0
 """Every CT of a body has air, bone, and little that is denser than bone: other values are not Hounsfield units."""
+
+STEEPEST_SLOPE, FARTHEST_INTERCEPT = 1e4, 1e6
+"""From stored values to Hounsfield units; more is no unit of a CT."""
+
+FINEST_MM, COARSEST_MM = 0.01, 20.0
+"""Distances of voxels."""
+
+MAX_TRAILING_BYTES = 64 << 20
+"""What may follow the voxels of a NIfTI file; it is unpacked for the checksum at its end, and not kept."""

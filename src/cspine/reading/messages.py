@@ -58,6 +58,11 @@ class Refusal(Enum):
         "Hounsfield units are needed; the values of {place} cannot be: {found}. Give the CT before it was windowed or normalised."
     )
     NIFTI_DAMAGED = "{name} cannot be read as NIfTI ({cause}). Convert the scan again, or give its DICOM folder."
+    NIFTI_BROKEN_OFF = "{name} is damaged: it cannot be unpacked to its end ({cause}). Copy it again from where it came."
+    NIFTI_STEPS = (
+        "Voxels {finest:g} to {coarsest:g} mm apart are needed; {name} has {found}. Correct its unit of length (xyzt_units), or "
+        "convert the scan again from DICOM."
+    )
     NIFTI_DIMENSIONS = "A NIfTI of three dimensions is needed; {name} has the shape {shape}. Give one volume."
     NIFTI_COLOUR = "A NIfTI of numbers is needed; {name} holds {kind}. Give the CT itself, not a coloured map."
     NIFTI_NO_PLACE = "A NIfTI must say where its voxels lie; {name} has neither sform nor qform. Convert the scan again from DICOM."
@@ -95,6 +100,9 @@ class Notice(Enum):
     LOSSY = "The images were compressed with loss; small fractures may be blurred."
     NIFTI_FORMS_DISAGREE = (
         "The two places that the file gives for its voxels (sform, qform) differ by {distance:.1f} mm; sform is used."
+    )
+    NIFTI_STEPS_DISAGREE = (
+        "The file says in two ways how far its voxels lie apart: {used} mm by the affine, which is used, and {stated} mm by pixdim."
     )
     NOT_FINITE = "{count} voxels were no finite numbers; read as air."
 

@@ -3,7 +3,10 @@
 import gzip
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BufferedReader
+from itertools import product
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -25,6 +28,9 @@ _HEADER_BYTES = 540
 _MOST_EXTENSIONS = 1 << 20
 _RAS_TO_LPS = np.diag((-1.0, -1.0, 1.0, 1.0))
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+_PIECE = 1 << 20
+_FARTHEST_APART_MM = 1.0
+_SAME_STEPS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class _Head:
     Attributes:
         grid: Where the voxels lie.
         dtype: Type of a stored value.
-        offset: First byte of the voxels.
+        skipped: Bytes between those that were read for the header and the voxels.
+        begun: Bytes of voxels that were read with the header.
         slope: Factor from stored to meant.
         intercept: Summand.
         notices: What is unusual.
@@ -42,10 +49,27 @@ class _Head:
 
     grid: Grid
     dtype: np.dtype[Any]
-    offset: int
+    skipped: int
+    begun: bytes = field(repr=False)
     slope: float
     intercept: float
     notices: tuple[ReadingWarning, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """What a NIfTI file holds, whatever it is of.
+
+    Attributes:
+        grid: Where the voxels lie.
+        notices: What is unusual about the header.
+        values: Slice by slice ``(y, x)``, scaled as the header says. Whoever takes the last one has read the file to its end, so
+            that its checksum is known to be right.
+    """
+
+    grid: Grid
+    notices: tuple[ReadingWarning, ...]
+    values: Iterator[NDArray[np.float64]] = field(repr=False)
 
 
 def is_nifti(name: str) -> bool:
@@ -70,13 +94,27 @@ def read(file: BinaryIO, name: str) -> Study:
         StudyError: It cannot be read, has no place, or is no single grey volume.
         PixelError: Its values cannot be Hounsfield units.
     """
+    slices = slices_of(file, name)
+    hu, bad = _voxels(slices)
+    check_hounsfield(hu, name)
+    notices = (*slices.notices, *((Notice.NOT_FINITE.warning(count=bad),) if bad else ()))
+    return Study(name_of(name), Volume(hu, slices.grid), None, None, orientation_of_grid(slices.grid), (), notices)
+
+
+def slices_of(file: BinaryIO, name: str) -> Slices:
+    """The grid and the values of a NIfTI file, packed with gzip or not; taking the values may raise like this.
+
+    Args:
+        file: Open at its beginning, and until the last slice is taken.
+        name: What to call it.
+
+    Raises:
+        StudyError: It cannot be read or unpacked whole, has no place, or is no single grey volume.
+    """
     file = _unpacked(file)
     with quiet("nibabel.global"):
         head = _head(file, name)
-    hu, bad = _voxels(file, head, name)
-    check_hounsfield(hu, name)
-    notices = (*head.notices, *((Notice.NOT_FINITE.warning(count=bad),) if bad else ()))
-    return Study(name_of(name), Volume(hu, head.grid), None, None, orientation_of_grid(head.grid), (), notices)
+    return Slices(head.grid, head.notices, _values(file, head, name))
 
 
 def summary(file: BinaryIO, name: str, place: Path) -> SeriesSummary:
@@ -105,8 +143,8 @@ def summary(file: BinaryIO, name: str, place: Path) -> SeriesSummary:
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
-    packed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
+    """The plain bytes. Nothing is read twice: a member of a zip gives up its checksum at the first step back."""
+    packed = cast(BufferedReader, file).peek(2)[:2] == b"\x1f\x8b"
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
 
 
@@ -114,7 +152,17 @@ def _bytes(file: BinaryIO, count: int, name: str) -> bytes:
     try:
         return file.read(count)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise Refusal.NIFTI_DAMAGED.error(name=name, cause=error) from error
+        raise Refusal.NIFTI_BROKEN_OFF.error(name=name, cause=error) from error
+
+
+def _check_rest(file: BinaryIO, name: str) -> None:
+    """Reads on to the end, where a packed file has its checksum and its length; nothing of it is kept."""
+    count = 0
+    while data := _bytes(file, _PIECE, name):
+        count += len(data)
+        if count > limits.MAX_TRAILING_BYTES:
+            cause = f"more than {limits.MAX_TRAILING_BYTES} bytes follow its voxels"
+            raise Refusal.NIFTI_DAMAGED.error(name=name, cause=cause)
 
 
 def _head(file: BinaryIO, name: str) -> _Head:
@@ -142,7 +190,9 @@ def _head(file: BinaryIO, name: str) -> _Head:
     affine, notices = _affine(header, name)
     grid = _grid((shape[2], shape[1], shape[0]), affine, name)
     scale = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
-    return _Head(grid, dtype, offset, *scale, notices)
+    if abs(scale[0]) > limits.STEEPEST_SLOPE or abs(scale[1]) > limits.FARTHEST_INTERCEPT:
+        raise Refusal.BAD_RESCALE.error(name=name, found=f"{scale[0]:g} and {scale[1]:g}")
+    return _Head(grid, dtype, max(0, offset - len(start)), start[offset:], *scale, notices)
 
 
 def _parsed(start: bytes) -> Any:
@@ -169,44 +219,65 @@ def _affine(header: Any, name: str) -> tuple[NDArray[np.float64], tuple[ReadingW
         raise Refusal.NIFTI_DAMAGED.error(name=name, cause=type(error).__name__) from error
     if sform is None and qform is None:
         raise Refusal.NIFTI_NO_PLACE.error(name=name)
-    notices: tuple[ReadingWarning, ...] = ()
-    if sform is not None and qform is not None and s_code and q_code:
-        far = np.append(np.array(header.get_data_shape()[:3]) - 1, 1)
-        distance = max(float(np.linalg.norm((sform - qform) @ corner)) for corner in (far, (0, 0, 0, 1))) * unit
-        if not distance <= 1.0:
-            notices = (Notice.NIFTI_FORMS_DISAGREE.warning(distance=distance),)
     affine = np.array(qform if sform is None else sform, dtype=np.float64)
+    notices = tuple(_doubts(affine, qform if s_code and q_code else None, header, unit))
     affine[:3] *= unit
     return affine, notices
+
+
+def _doubts(
+    affine: NDArray[np.float64], other: NDArray[np.float64] | None, header: Any, millimetres: float
+) -> Iterator[ReadingWarning]:
+    """What the header says about the place of voxels in two ways that disagree."""
+    if other is not None:
+        corners = np.array([*product(*((0, side - 1) for side in header.get_data_shape()[:3]), (1,))])
+        distance = float(np.linalg.norm(corners @ (affine - other).T, axis=1).max()) * millimetres
+        if not distance <= _FARTHEST_APART_MM:
+            yield Notice.NIFTI_FORMS_DISAGREE.warning(distance=distance)
+            return
+    steps, stated = np.linalg.norm(affine[:3, :3], axis=0), np.abs(np.array(header.get_zooms()[:3], dtype=np.float64))
+    if np.any(stated > 0) and not np.allclose(stated, steps, rtol=_SAME_STEPS, atol=0):
+        used, other_steps = (" x ".join(f"{step * millimetres:.3g}" for step in three) for three in (steps, stated))
+        yield Notice.NIFTI_STEPS_DISAGREE.warning(used=used, stated=other_steps)
 
 
 def _grid(shape: Shape, affine: NDArray[np.float64], name: str) -> Grid:
     world = _RAS_TO_LPS @ affine
     spacing = np.linalg.norm(world[:3, :3], axis=0)
-    if (
-        not np.all(np.isfinite(world))
-        or spacing.min() < 0.01
-        or spacing.max() > 20
-        or np.abs(np.linalg.det(world[:3, :3] / spacing)) < 0.1
-    ):
-        raise Refusal.BAD_GEOMETRY.error(uid=name, found=f"an affine with steps of {spacing.round(4).tolist()} mm")
+    steps = f"steps of {spacing.round(4).tolist()} mm"
+    if np.all(np.isfinite(world)) and not (limits.FINEST_MM <= spacing.min() <= spacing.max() <= limits.COARSEST_MM):
+        raise Refusal.NIFTI_STEPS.error(finest=limits.FINEST_MM, coarsest=limits.COARSEST_MM, name=name, found=steps)
+    if not np.all(np.isfinite(world)) or np.abs(np.linalg.det(world[:3, :3] / spacing)) < 0.1:
+        raise Refusal.BAD_GEOMETRY.error(uid=name, found=f"an affine with {steps}")
     world[:3, :3] = world[:3, 2::-1]
     return Grid(shape, world)
 
 
-def _voxels(file: BinaryIO, head: _Head, name: str) -> tuple[NDArray[np.float32], int]:
-    """Hounsfield units ``(z, y, x)`` and how many were no numbers."""
+def _values(file: BinaryIO, head: _Head, name: str) -> Iterator[NDArray[np.float64]]:
+    """Slice by slice what the stored values mean, and an error at the end where the file turns out to be damaged."""
     shape = head.grid.shape
     size = shape[1] * shape[2] * head.dtype.itemsize
-    _bytes(file, head.offset - file.tell(), name) if head.offset > file.tell() else file.seek(head.offset)
-    hu, bad = np.empty(shape, dtype=np.float32), 0
+    _bytes(file, head.skipped, name)
+    begun = head.begun
     for index in range(shape[0]):
-        data = _bytes(file, size, name)
+        data = begun[:size] + _bytes(file, max(0, size - len(begun)), name)
+        begun = begun[size:]
         if len(data) < size:
             raise Refusal.NIFTI_TRUNCATED.error(name=name, wanted=size * shape[0], found=size * index + len(data))
+        if index == shape[0] - 1:
+            _check_rest(file, name)
         stored = np.frombuffer(data, head.dtype).reshape(shape[1:])
         with np.errstate(over="ignore", invalid="ignore"):
-            hu[index] = stored.astype(np.float64) * head.slope + head.intercept
+            meant: NDArray[np.float64] = stored.astype(np.float64) * head.slope + head.intercept
+        yield meant
+
+
+def _voxels(slices: Slices) -> tuple[NDArray[np.float32], int]:
+    """Hounsfield units ``(z, y, x)`` and how many were no numbers."""
+    hu, bad = np.empty(slices.grid.shape, dtype=np.float32), 0
+    for index, values in enumerate(slices.values):
+        with np.errstate(over="ignore"):
+            hu[index] = values
         wrong = ~np.isfinite(hu[index])
         if wrong.any():
             bad += int(np.count_nonzero(wrong))

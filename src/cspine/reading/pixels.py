@@ -20,7 +20,6 @@ from cspine.reading.messages import Refusal
 from cspine.reading.places import Archive, Place
 from cspine.volume import AIR_HU
 
-_STEEPEST, _FARTHEST = 1e4, 1e6
 _END_OF_IMAGE, _TAIL = b"\xff\xd9", 64
 _RLE = "1.2.840.10008.1.2.5"
 _RETIRED_JPEG = (
@@ -78,7 +77,7 @@ def refusal_of_format(frame: Frame) -> Refusal | None:
         return Refusal.BAD_PIXEL_FORMAT
     if not form.bits_stored - 1 <= form.high_bit < form.bits_allocated:
         return Refusal.BAD_PIXEL_FORMAT
-    if not 0 < abs(frame.rescale.slope) <= _STEEPEST or abs(frame.rescale.intercept) > _FARTHEST:
+    if not 0 < abs(frame.rescale.slope) <= limits.STEEPEST_SLOPE or abs(frame.rescale.intercept) > limits.FARTHEST_INTERCEPT:
         return Refusal.BAD_RESCALE
     return None if frame.place else Refusal.NO_PIXELS
 
