@@ -1,5 +1,6 @@
 """What a network wants to see, as a model package records it."""
 
+import math
 from dataclasses import dataclass
 
 from cspine.anatomy import CERVICAL
@@ -13,6 +14,47 @@ VOXEL_CLASSES = OTHER_BONE_CLASS + 1
 
 MASK_STEP, FRACTURE_CELL = 2, 8
 """Pixels of a vertebra crop per pixel of its mask, and per cell of the map that says where it looks broken: rows and columns."""
+
+
+_SPACINGS_MM = (0.2, 20.0)
+"""Voxels that a network may be fed: finer ones would make more of them than a machine holds, coarser ones show no vertebra."""
+
+_FINEST_VOLUME_MM = 0.5
+"""The same of networks that are fed all of a scan."""
+
+_LONGEST = 1024
+"""Voxels along a side of what a network is fed."""
+
+_MOST_VALUES = 1 << 28
+"""Numbers in one input of a network: a gigabyte. The largest that ships has 14 million."""
+
+_WIDEST_BLUR_MM = 50.0
+
+_HU = 100_000.0
+"""Far beyond what any scanner writes."""
+
+
+def _check_spacing(spacing_mm: Vector, window_hu: tuple[float, float], of: object, finest_mm: float = _SPACINGS_MM[0]) -> None:
+    """Refuses what is not a number, too."""
+    low, high = finest_mm, _SPACINGS_MM[1]
+    bottom, top = window_hu
+    if not all(low <= step <= high for step in spacing_mm) or not -_HU <= bottom < top <= _HU:
+        raise GeometryError(
+            f"The input of a network needs voxels of {low:g} to {high:g} mm and a rising window of Hounsfield units. Received: {of}"
+        )
+
+
+def _check_size(counts: tuple[int, ...], values: int, of: object) -> None:
+    if not all(1 <= count <= _LONGEST for count in counts) or not 1 <= values <= _MOST_VALUES:
+        raise GeometryError(
+            f"The input of a network needs 1 to {_LONGEST} voxels along each side, and {_MOST_VALUES} numbers at most. "
+            f"Received: {of}"
+        )
+
+
+def _check_blur(blur_mm: float, of: object) -> None:
+    if not 0 <= blur_mm <= _WIDEST_BLUR_MM:
+        raise GeometryError(f"A mask may be blurred by 0 to {_WIDEST_BLUR_MM:g} mm. Received: {of}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +74,8 @@ class SliceSpec:
     window_hu: tuple[float, float]
 
     def __post_init__(self) -> None:
-        low, high = self.window_hu
-        if min(self.spacing_mm) <= 0 or min(self.size) < 1 or self.neighbours < 0 or low >= high:
-            raise GeometryError(f"A slice specification needs positive spacing and size and a rising window. Received: {self}")
+        _check_spacing(self.spacing_mm, self.window_hu, self)
+        _check_size((*self.size, self.neighbours + 1), math.prod(self.size) * self.channels, self)
 
     @property
     def channels(self) -> int:
@@ -61,9 +102,8 @@ class VolumeSpec:
     window_hu: tuple[float, float]
 
     def __post_init__(self) -> None:
-        low, high = self.window_hu
-        if min(self.spacing_mm) <= 0 or min(self.size) < 1 or low >= high:
-            raise GeometryError(f"A volume specification needs positive spacing and size and a rising window. Received: {self}")
+        _check_spacing(self.spacing_mm, self.window_hu, self, finest_mm=_FINEST_VOLUME_MM)
+        _check_size(self.size, math.prod(self.size) * self.channels, self)
 
     @property
     def channels(self) -> int:
@@ -99,8 +139,9 @@ class RefinerSpec(VolumeSpec):
 
     def __post_init__(self) -> None:
         VolumeSpec.__post_init__(self)
-        if self.guide_step < 1 or any(side % self.guide_step for side in self.size) or self.guide_blur_mm < 0:
-            raise GeometryError(f"A guide needs a step that divides the sides of a crop, and a blur of 0 or more. Received: {self}")
+        _check_blur(self.guide_blur_mm, self)
+        if self.guide_step < 1 or any(side % self.guide_step for side in self.size):
+            raise GeometryError(f"A guide needs a step that divides the sides of a crop. Received: {self}")
 
     @property
     def channels(self) -> int:
@@ -152,13 +193,13 @@ class VertebraSpec:
     neighbour_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        low, high = self.window_hu
-        counts = min(self.slices, self.depth, *self.size)
-        if min(self.spacing_mm) <= 0 or counts < 1 or min(self.neighbours, self.mask_blur_mm) < 0 or low >= high:
-            raise GeometryError(f"A vertebra specification needs positive spacing and sizes and a rising window. Received: {self}")
-        if self.margin_mm < 0 or not 0 <= self.neighbour_weight <= 1:
+        _check_spacing(self.spacing_mm, self.window_hu, self)
+        _check_size((self.depth, *self.size, self.slices, self.neighbours + 1), math.prod(self.shape), self)
+        _check_blur(self.mask_blur_mm, self)
+        if not 0 <= self.margin_mm <= _WIDEST_BLUR_MM or not 0 <= self.neighbour_weight <= 1:
             raise GeometryError(
-                f"A vertebra specification needs a margin of 0 or more and a neighbour weight in 0..1. Received: {self}"
+                f"A vertebra specification needs a margin of 0 to {_WIDEST_BLUR_MM:g} mm and a neighbour weight in 0..1. "
+                f"Received: {self}"
             )
         if self.depth < self.slices + 2 * self.neighbours or any(side % FRACTURE_CELL for side in self.size):
             raise GeometryError(

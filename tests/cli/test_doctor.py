@@ -64,7 +64,7 @@ def test_a_network_that_answers_otherwise_than_the_trained_model_is_refused(
         def run(self, batch: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
             return {name: np.full((len(batch), 7), 0.5, np.float32) for name in ("fracture", "visible")}
 
-    monkeypatch.setattr("cspine.cli.doctor.open_session", lambda *_: Wrong())
+    monkeypatch.setattr("cspine.serving.open_session", lambda *_: Wrong())
 
     assert "differ" in str(check_package(str(coded_package)).problem)
 
@@ -75,7 +75,7 @@ def test_an_engine_that_breaks_down_is_a_fault(
     def break_down(*_: object) -> None:
         raise OSError("illegal instruction")
 
-    monkeypatch.setattr("cspine.cli.doctor.open_session", break_down)
+    monkeypatch.setattr("cspine.serving.open_session", break_down)
 
     code, found, errors = _checked("--model", str(coded_package), capsys=capsys)
 

@@ -76,6 +76,60 @@ def test_unchanged_files_are_not_read_twice(tmp_path: Path, monkeypatch: pytest.
     assert cache.content([file]) == digest
 
 
+def test_a_study_never_gets_the_arrays_of_another(tmp_path: Path) -> None:
+    """Whatever a copy, a repair or a damaged disk did to the folder."""
+    first, second = Maker(1), Maker(2)
+    Cache(tmp_path).arrays("a", HOW, first)
+    (home,) = (tmp_path / "entries").iterdir()
+    Cache(tmp_path).arrays("b", HOW, second)
+    (other,) = (path for path in (tmp_path / "entries").iterdir() if path != home)
+
+    shutil.rmtree(other)
+    shutil.copytree(home, other)
+    assert (Cache(tmp_path).arrays("b", HOW, second)["hu"] == 2).all()
+    shutil.copy(home / "hu.npy", other / "hu.npy")
+    assert (Cache(tmp_path).arrays("b", HOW, second)["hu"] == 2).all()
+    assert (Cache(tmp_path).arrays("a", HOW, first)["hu"] == 1).all()
+    assert (first.count, second.count) == (1, 3)
+
+
+def test_an_array_of_which_a_bit_flipped_is_made_again(tmp_path: Path) -> None:
+    cache, make = Cache(tmp_path), Maker()
+    cache.arrays("a", HOW, make)
+    (path,) = tmp_path.glob("entries/*/hu.npy")
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+
+    assert (Cache(tmp_path).arrays("a", HOW, make)["hu"] == 7).all()
+    assert make.count == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"files": "x", "content": "y"}', "0" * 40])
+def test_a_damaged_memo_gives_no_study_the_content_of_another(tmp_path: Path, text: str) -> None:
+    cache, told = Cache(tmp_path / "cache"), []
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+        told.append(cache.content([tmp_path / name]))
+    for memo in (tmp_path / "cache" / "digests").iterdir():
+        memo.write_text(text)
+
+    assert [cache.content([tmp_path / name]) for name in ("one", "two")] == told
+
+
+def test_the_memo_of_other_files_is_not_taken(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    first = cache.content([tmp_path / "one"])
+    (memo,) = (tmp_path / "cache" / "digests").iterdir()
+    second = cache.content([tmp_path / "two"])
+    (other,) = (path for path in (tmp_path / "cache" / "digests").iterdir() if path != memo)
+    shutil.copy(memo, other)
+
+    assert cache.content([tmp_path / "two"]) == second != first
+
+
 @pytest.mark.parametrize("damage", ["cut", "no facts", "bad facts", "no array"])
 def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     cache, make = Cache(tmp_path), Maker()

@@ -7,9 +7,10 @@ from cspine.errors import OutputError
 from cspine.jobs.folders import RECORD, JobRecord, Provenance, drop_job, kept, put_job
 from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.scans import fingerprint_of
+from tests.made_results import result_text
 
 _PROVENANCE = Provenance("1.0", "abc", "def", "balanced", None, ("json", "png"))
-_RESULT = '{"status": "ok", "reasons": [], "timings_s": {"read": 1, "write": 0.25}}'
+_RESULT = result_text(read=1.0, write=0.25)
 
 
 @pytest.fixture
@@ -98,6 +99,26 @@ def test_a_job_that_lacks_a_file_is_not_kept(job: Job, tmp_path: Path, file: str
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"provenance": 1}', '{"provenance": {"cspine": "1.0"}}'])
 def test_a_record_that_cannot_be_understood_keeps_nothing(job: Job, tmp_path: Path, text: str) -> None:
     (tmp_path / "neck" / RECORD).write_text(text)
+
+    assert kept(tmp_path, job, _PROVENANCE) is None
+
+
+@pytest.mark.parametrize(
+    "old_new", [('"neck"', "7"), ('"ok"', '"well"'), ('"levels": [', '"levels": [3, '), ('"read": 1.0', '"read": NaN')]
+)
+def test_a_result_that_does_not_follow_its_schema_keeps_nothing(job: Job, tmp_path: Path, old_new: tuple[str, str]) -> None:
+    path = tmp_path / "neck" / "result.json"
+    damaged = path.read_text().replace(*old_new, 1)
+    assert damaged != path.read_text()
+    path.write_text(damaged)
+
+    assert kept(tmp_path, job, _PROVENANCE) is None
+
+
+@pytest.mark.parametrize("name", ["../scan/1.dcm", "/etc/passwd", ".hidden", "..\\scan"])
+def test_a_record_that_names_files_elsewhere_keeps_nothing(job: Job, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "neck" / RECORD
+    path.write_text(path.read_text().replace("result.png", name.replace("\\", "\\\\")))
 
     assert kept(tmp_path, job, _PROVENANCE) is None
 

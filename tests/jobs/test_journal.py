@@ -114,6 +114,31 @@ def test_a_share_that_ends_while_another_puts_all_together_is_not_lost(tmp_path:
     assert {job["status"] for job in _run(tmp_path)["cases"]} == {"ok"}
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"neck"', '"../neck"'),
+        ('"neck"', "[]"),
+        ('"status": "', '"status": "dreaming'),
+        ('"code": null', '"code": NaN'),
+        ('"cases": [', '"cases": [3, '),
+        ('"files": []', '"files": ["../../secret"]'),
+        ("{", "[" * 5000),
+    ],
+)
+def test_a_damaged_share_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture, old: str, new: str) -> None:
+    _write(tmp_path, _NECKS[:1], Shard(1, 2))
+    share = tmp_path / "run-1-of-2.json"
+    text = share.read_text().replace(f'"{_NECKS[0].name}"', '"neck"')
+    assert old in text
+    share.write_text(text.replace(old, new, 1))
+
+    _write(tmp_path, _NECKS[1:], Shard(2, 2))
+
+    assert [job["name"] for job in _run(tmp_path)["cases"]] == sorted(job.name for job in _NECKS[1:])
+    assert "run-1-of-2.json is damaged; run.json leaves it out" in caplog.text
+
+
 def test_shares_of_another_run_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     _write(tmp_path, _NECKS[:1], Shard(1, 2), {**_FACTS, "operating_point": "rule_out"})
 

@@ -51,7 +51,7 @@ def test_a_wrong_value_is_named(key: str, value: Any, message: str) -> None:
     ("where", "key", "value", "message"),
     [
         ("spec", "window_hu", [1, 2, 3], r"manifest\.spec\.window_hu must be tuple"),
-        ("spec", "window_hu", [9, 1], "needs positive spacing and size and a rising window"),
+        ("spec", "window_hu", [9, 1], "needs voxels of .* and a rising window"),
         ("spec", "neighbours", True, r"manifest\.spec\.neighbours must be int. Received: True"),
         ("quality", "thickest_mm", "5", r"manifest\.quality\.thickest_mm must be float"),
     ],

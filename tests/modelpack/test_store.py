@@ -1,3 +1,5 @@
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +110,96 @@ def test_a_file_without_a_checksum_is_not_trusted(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(replace(manifest, checksums=fewer).to_json())
 
     with pytest.raises(PackageError, match=r"must have a checksum. Missing: coded\.bin"):
+        load_package(folder)
+
+
+def _renamed(folder: Path, name: str) -> None:
+    """Makes the manifest name another file for its network, with the right checksums."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["networks"][0]["file"] = name
+    for suffix in (".xml", ".bin"):
+        manifest["checksums"][name.removesuffix(".xml") + suffix] = manifest["checksums"].pop(f"coded{suffix}")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../elsewhere/coded.xml", "/tmp/coded.xml", "sub/coded.xml", "..\\coded.xml", "C:coded.xml", ".coded.xml", "a\n.xml", ""],
+)
+def test_a_network_outside_its_package_is_refused(name: str, tmp_path: Path) -> None:
+    folder = write_coded_package(tmp_path / "coded", tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    for suffix in (".xml", ".bin"):
+        shutil.copy(folder / f"coded{suffix}", tmp_path / "elsewhere")
+    _renamed(folder, name)
+
+    with pytest.raises(PackageError, match="must have a plain name in the folder of its package") as caught:
+        load_package(folder)
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["coded.xml", "coded.bin", "samples-slices.npz", "card.md", "manifest.json"])
+def test_a_link_that_leads_out_of_a_package_is_refused(name: str, tmp_path: Path) -> None:
+    folder = write_coded_package(tmp_path / "coded", tmp_path)
+    (folder / name).rename(tmp_path / name)
+    (folder / name).symlink_to(tmp_path / name)
+
+    with pytest.raises(PackageError, match=f"{name} is a link that leads out of the package"):
+        load_package(folder)
+
+
+def test_a_package_that_is_itself_behind_a_link_is_read(tmp_path: Path) -> None:
+    folder = write_coded_package(tmp_path / "coded", tmp_path)
+    (tmp_path / "link").symlink_to(folder)
+
+    assert load_package(tmp_path / "link").manifest.name == "coded"
+
+
+def test_what_was_checked_is_what_is_run(tmp_path: Path) -> None:
+    """Whoever changes a file after it was checked changes nothing."""
+    folder = write_coded_package(tmp_path / "coded", tmp_path)
+    package = load_package(folder)
+    for name in ("coded.xml", "coded.bin", "samples-slices.npz"):
+        (folder / name).write_bytes(b"something else")
+
+    assert package.verify_samples(open_session(package.network("slices"))) < 1e-3
+
+
+def test_a_file_that_belongs_to_no_network_is_refused(tmp_path: Path) -> None:
+    folder = write_coded_package(tmp_path / "coded", tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["checksums"]["../../etc/passwd"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(PackageError, match="has the files of its networks, samples and a card alone"):
+        load_package(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "size"), [10**9, 10**9]),
+        (("spec", "size"), [0, 48]),
+        (("spec", "size"), [-48, 48]),
+        (("spec", "spacing_mm"), [1e-30, 1.0, 1.0]),
+        (("spec", "spacing_mm"), [-1.0, 1.0, 1.0]),
+        (("spec", "neighbours"), 10**15),
+        (("networks", 0, "tolerance"), 1e9),
+        (("networks", 0, "tolerance"), 0),
+    ],
+)
+def test_absurd_numbers_are_refused_before_a_network_is_read(path: tuple[str | int, ...], value: object, tmp_path: Path) -> None:
+    folder = write_coded_package(tmp_path / "coded", tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    place = manifest
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "coded.xml").unlink()
+
+    with pytest.raises(PackageError, match=r"cannot be used\. .*(The input of a network needs|The tolerance of a network)"):
         load_package(folder)
 
 

@@ -23,8 +23,9 @@ from cspine.errors import InputError
 from cspine.modelpack import DEFAULT_LOCALISER, DEFAULT_PACKAGE, Package, PackageManifest, load_any_package, shipped_packages
 from cspine.processors import processors
 from cspine.reading.decoders import Decoding, try_decoders
-from cspine.runtime import Engine, open_session
+from cspine.runtime import Engine
 from cspine.runtime.facts import EngineFacts, engines
+from cspine.serving import open_network
 
 _LIBRARIES = ("numpy", "scipy", "pydicom", "imagecodecs", "nibabel", "openvino", "matplotlib", "jinja2")
 _RUNS = 7
@@ -153,7 +154,7 @@ def check_package(name: str) -> PackageCheck:
 
 def _check_network(package: Package[PackageManifest], role: str) -> NetworkCheck:
     network = package.manifest.network(role)
-    session = open_session(package.network_path(role), Engine(precision=network.precision))
+    session = open_network(package, role, Engine()).session
     difference = package.verify_samples(session, role)
     inputs = package.samples(role).inputs
     seconds = []

@@ -5,13 +5,14 @@ patients that the network has not seen.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.cli.screen import Screen
+from cspine.codec import decode, decode_each
 from cspine.errors import PackageError, UsageError
 from cspine.recipes import load_recipe
+from cspine.strict_json import read_json
 from cspine.training.core.overrides import with_settings
 from cspine.training.localiser.settings import LocaliserRecipe
 from cspine.training.refiner.settings import RefinerRecipe
@@ -183,7 +184,7 @@ def _measured(path: Path) -> "tuple[Figure, ...]":
     from cspine.modelpack import Figure
 
     try:
-        return tuple(Figure(**figure) for figure in json.loads(path.read_text(encoding="utf-8"))["figures"])
+        return decode_each(Figure, read_json(path)["figures"], "figures")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"--evaluation needs the JSON of `python -m benchmarks.localiser`. Received: {path} ({error})") from error
 
@@ -192,12 +193,12 @@ def _figures(path: Path) -> "tuple[Figure, ...]":
     from cspine.modelpack import Figure
 
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         overall, levels = data["outputs"][0]["estimates"]["auroc"], data["mean_level_auroc"]
         whom = f"{data['outputs'][0]['patients']} {data['about']['patients'].split(',')[0]}"
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        return (
+            decode(Figure, {"name": f"AUROC patient_overall, {whom}", **overall}, "auroc"),
+            decode(Figure, {"name": f"AUROC of a level, mean of C1..C7, {whom}", **levels}, "mean_level_auroc"),
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UsageError(f"--evaluation needs an evaluation.json of `cspine evaluate`. Received: {path} ({error})") from error
-    return (
-        Figure(f"AUROC patient_overall, {whom}", **overall),
-        Figure(f"AUROC of a level, mean of C1..C7, {whom}", **levels),
-    )

@@ -1,6 +1,5 @@
 """What ``cspine detect`` says when it is done: a table of C1..C7, the files, the failures, the exit code."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from cspine.anatomy import CERVICAL
 from cspine.cli import Exit
 from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.journal import Journal
+from cspine.reporting.json_result import read_result
 from cspine.reporting.words import percent
 from cspine.results import DISCLAIMER
 
@@ -52,7 +52,11 @@ def print_summary(out: Path, journal: Journal) -> None:
     lines = [f"{'study':<{width}}" + "".join(f"{title + ' ':>{_CELL}}" for title in titles).rstrip()]
     warnings: dict[str, None] = {}
     for job in done:
-        result = json.loads((out / job.name / "result.json").read_text(encoding="utf-8"))
+        try:
+            result = read_result(out / job.name / "result.json")
+        except (OSError, ValueError) as error:
+            sys.stderr.write(f"cspine detect: {job.name}: its result.json cannot be read any more: {error}\n")
+            continue
         warnings[result["disclaimer"]] = None
         lines.append(_row(job.name, width, result))
     lines += ["", "Probability of a fracture; * positive at the operating point, ~ partly in view, - not in view, ? uncertain."]

@@ -11,18 +11,21 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import CERVICAL
 from cspine.cli.files import write_result
 from cspine.cli.screen import Screen
+from cspine.codec import decode
 from cspine.datasets import submission_csv, submission_rows
 from cspine.detection import Detector
 from cspine.errors import InputError, OutputError
 from cspine.reading import read_study
+from cspine.strict_json import parse_json
 
 _SMALLEST = 1e-4
 """Results have four digits; a certainty that is none would cost without bound."""
@@ -88,6 +91,19 @@ def _filled(judged: list[float | None]) -> NDArray[np.float64]:
     return np.array([p if q is None else min(max(q, _SMALLEST), 1 - _SMALLEST) for q, p in zip(judged, PREVALENCE, strict=True)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A judged study."""
+
+    study: str
+    model: str
+    judged: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.judged) != 1 + len(CERVICAL) or not all(p is None or 0 <= p <= 1 for p in self.judged):
+            raise ValueError(f"A judged study has {1 + len(CERVICAL)} probabilities. Received: {self.judged}")
+
+
 class _Kept:
     """Judged studies, a line each, beside the file that they are for."""
 
@@ -95,7 +111,7 @@ class _Kept:
         self._path = out.with_name(f".{out.name}.judged")
         self.judged: dict[str, list[float | None]] = {}
         if resume and self._path.is_file():
-            self.judged = {line["study"]: line["judged"] for line in self._lines() if line["model"] == model}
+            self.judged = {line.study: list(line.judged) for line in self._lines() if line.model == model}
         self._model = model
         self._rewrite()
 
@@ -108,13 +124,13 @@ class _Kept:
         """Forgets all."""
         self._path.unlink(missing_ok=True)
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self) -> list[_Line]:
         lines = []
-        for line in self._path.read_text(encoding="utf-8").splitlines():
+        for line in self._path.read_bytes().splitlines():
             try:
-                lines.append(json.loads(line))
-            except ValueError:  # the line that was being written when it was stopped
-                break
+                lines.append(decode(_Line, parse_json(line), "line"))
+            except ValueError:  # damaged, or being written when it was stopped: that study is done again
+                continue
         return lines
 
     def _rewrite(self) -> None:

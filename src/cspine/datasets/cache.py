@@ -2,15 +2,17 @@
 
 ::
 
-    <folder>/entries/<key>/facts.json, <name>.npy   one preparation of one study
-    <folder>/digests/<key>                          the content of files whose names, sizes and times are known
+    <folder>/entries/<key>/facts.json, <name>.npy   one preparation of one study: whose, how, and a digest of each array
+    <folder>/digests/<key>                          the content of files whose names, sizes and times are known, and of which
 
 Many processes may use one folder. An entry is written beside and renamed (:mod:`cspine.files`), so a reader sees a whole one or
-none; two writers of the same entry wrote the same. A cleaning removes what a sudden death left, never what is being written.
+none; two writers of the same entry wrote the same. An entry that is not of the study that is asked for, or whose arrays are not
+those that were written, is made again. A cleaning removes what a sudden death left, never what is being written.
 """
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,13 +26,40 @@ from numpy.typing import NDArray
 
 from cspine.errors import OutputError
 from cspine.files import clear_unfinished, remove, replacing_folder, write_text
+from cspine.strict_json import read_json
 
 DEFAULT_LIMIT_BYTES = 20 << 30
 """What a cache holds unless it is told otherwise: 20 GiB."""
 
-_FORMAT = 1
+_FORMAT = 2
 _FACTS, _ENTRIES, _DIGESTS = "facts.json", "entries", "digests"
 _BLOCK = 1 << 20
+_DIGEST = r"[0-9a-f]{40}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One preparation of one study.
+
+    Attributes:
+        home: Its folder.
+        facts: What it is of, as JSON knows it.
+    """
+
+    home: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, source: str, preparation: Mapping[str, Any]) -> "_Entry":
+        """The entry of some content in a cache."""
+        text = json.dumps([_FORMAT, source, preparation], sort_keys=True)
+        told = json.loads(text)  # as it is read back: tuples have become lists
+        return cls(folder / _ENTRIES / _digest(text.encode()), dict(zip(("format", "source", "preparation"), told, strict=True)))
+
+    @property
+    def whose(self) -> list[Any]:
+        """Format, content and preparation."""
+        return list(self.facts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +90,7 @@ class Cache:
     def __init__(self, folder: str | Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self.folder = Path(folder)
         self.limit_bytes = limit_bytes
+        self._seen: dict[Path, tuple[object, ...]] = {}
 
     def arrays(
         self, source: str, preparation: Mapping[str, Any], make: Callable[[], Mapping[str, NDArray[Any]]]
@@ -75,11 +105,10 @@ class Cache:
         Raises:
             OutputError: The folder cannot be written.
         """
-        key = _digest(json.dumps([_FORMAT, source, preparation], sort_keys=True).encode())
-        home = self.folder / _ENTRIES / key
-        found = _opened(home)
+        entry = _Entry.of(self.folder, source, preparation)
+        found = self._opened(entry)
         if found is None:
-            found = self._kept(home, make())
+            found = self._kept(entry, make())
         return found
 
     def content(self, paths: Iterable[Path]) -> str:
@@ -91,19 +120,18 @@ class Cache:
             OutputError: The folder cannot be written.
         """
         files = sorted(paths)
-        seen = [(str(path.absolute()), *_stat(path)) for path in files]
-        memo = self.folder / _DIGESTS / _digest(json.dumps(seen).encode())
-        try:
-            return memo.read_text(encoding="utf-8")
-        except OSError:
-            pass
+        seen = _digest(json.dumps([(str(path.absolute()), *_stat(path)) for path in files]).encode())
+        memo = self.folder / _DIGESTS / seen
+        known = _remembered(memo, seen)
+        if known is not None:
+            return known
         told = blake2b(digest_size=20)
         for path in files:
             told.update(path.name.encode() + b"\0")
             with path.open("rb") as file:
                 while block := file.read(_BLOCK):
                     told.update(block)
-        self._remember(memo, told.hexdigest())
+        self._remember(memo, json.dumps({"files": seen, "content": told.hexdigest()}))
         return told.hexdigest()
 
     def use(self) -> CacheUse:
@@ -133,27 +161,52 @@ class Cache:
             shutil.rmtree(self.folder / _DIGESTS, ignore_errors=True)
         return removed
 
-    def _kept(self, home: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _opened(self, entry: _Entry) -> dict[str, NDArray[Any]] | None:
+        """The arrays of an entry, or ``None`` where it is absent, damaged or of something else.
+
+        Arrays are read and compared with their digests once by each cache, and again when their files have changed.
+        """
         try:
-            self._write(home, arrays)
+            facts = read_json(entry.home / _FACTS)
+            told, whose = facts["arrays"], [facts["format"], facts["source"], facts["preparation"]]
+            if whose != entry.whose or not all(isinstance(digest, str) for digest in told.values()):
+                return None
+            found = {}
+            for name, digest in told.items():
+                if not name.isidentifier():
+                    return None
+                path = entry.home / f"{name}.npy"
+                state = (digest, *_stat(path), path.stat().st_ino)
+                if self._seen.get(path) != state and _digest_of(path) != digest:
+                    return None
+                self._seen[path] = state
+                found[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            os.utime(entry.home)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return found
+
+    def _kept(self, entry: _Entry, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        try:
+            self._write(entry, arrays)
         except OSError as error:
             raise self._no_room(error) from error
-        found = _opened(home)
+        found = self._opened(entry)
         self.clean()
         return dict(arrays) if found is None else found
 
-    def _write(self, home: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with replacing_folder(home) as made:
+    def _write(self, entry: _Entry, arrays: Mapping[str, NDArray[Any]]) -> None:
+        entry.home.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_folder(entry.home) as made:
             for name, array in arrays.items():
                 np.save(made / f"{name}.npy", array, allow_pickle=False)
-            sizes = {f"{name}.npy": (made / f"{name}.npy").stat().st_size for name in arrays}
-            (made / _FACTS).write_text(json.dumps({"format": _FORMAT, "sizes": sizes}), encoding="utf-8")
+            digests = {name: _digest_of(made / f"{name}.npy") for name in arrays}
+            (made / _FACTS).write_text(json.dumps({**entry.facts, "arrays": digests}), encoding="utf-8")
 
-    def _remember(self, memo: Path, digest: str) -> None:
+    def _remember(self, memo: Path, text: str) -> None:
         try:
             memo.parent.mkdir(parents=True, exist_ok=True)
-            write_text(memo, digest)
+            write_text(memo, text)
         except FileNotFoundError:  # a cleaning was quicker; the digest is worked out again when it is asked for
             pass
         except OSError as error:
@@ -182,18 +235,14 @@ class Cache:
         )
 
 
-def _opened(home: Path) -> dict[str, NDArray[Any]] | None:
-    """The arrays of an entry, or ``None`` where it is absent or damaged."""
+def _remembered(memo: Path, seen: str) -> str | None:
+    """The content that a memo tells, if it is of these files and whole."""
     try:
-        facts = json.loads((home / _FACTS).read_text(encoding="utf-8"))
-        sizes: dict[str, int] = facts["sizes"]
-        if any((home / name).stat().st_size != size for name, size in sizes.items()):
-            return None
-        found = {name.removesuffix(".npy"): np.load(home / name, mmap_mode="r", allow_pickle=False) for name in sizes}
-        os.utime(home)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        told = read_json(memo)
+        content = told["content"] if told["files"] == seen else ""
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found
+    return content if isinstance(content, str) and re.fullmatch(_DIGEST, content) else None
 
 
 def _stat(path: Path) -> tuple[int, int]:
@@ -206,6 +255,14 @@ def _time_of(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return time.time()
+
+
+def _digest_of(path: Path) -> str:
+    told = blake2b(digest_size=20)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            told.update(block)
+    return told.hexdigest()
 
 
 def _digest(data: bytes) -> str:

@@ -19,7 +19,8 @@ from cspine.locating import Localiser
 from cspine.modelpack import Manifest, Package, SliceManifest, VertebraManifest, load_package
 from cspine.reading import read_study
 from cspine.results import LevelFinding, LevelStatus, ModelFacts, Reason, StudyFacts, StudyResult, StudyStatus
-from cspine.runtime import Engine, open_session
+from cspine.runtime import Engine, Session
+from cspine.serving import open_network
 from cspine.study import Study
 
 
@@ -60,7 +61,9 @@ class Detector:
         manifest = self.package.manifest
         self._point = manifest.operating_point(operating_point)
         self.localiser = localiser if isinstance(localiser, Localiser) else Localiser(localiser, engine)
-        self._classifier = open_classifier(self.package, engine or Engine())
+        network = open_network(self.package, manifest.networks[0].role, engine or Engine())
+        self._classifier = _classifier_of(manifest, network.session)
+        self._standing = tuple(dict.fromkeys((*network.reasons, *self.localiser.reasons)))
 
     def __call__(self, study: Study) -> StudyResult:
         """The result for one study: judged, or rejected with reasons.
@@ -103,6 +106,7 @@ class Detector:
                 *mind_scan(study.volume, manifest.quality),
                 *classification.reasons,
                 *what_is_odd(located, study.volume),
+                *self._standing,
             )
         result = StudyResult(
             status=StudyStatus.OK,
@@ -121,7 +125,7 @@ class Detector:
     def _rejected(self, study: Study, reasons: tuple[Reason, ...], seconds: dict[str, float], levels: LevelStatus) -> Prediction:
         result = StudyResult(
             status=StudyStatus.REJECTED,
-            reasons=reasons + what_to_mind(self.package.manifest, None, ()),
+            reasons=(*reasons, *what_to_mind(self.package.manifest, None, ()), *self._standing),
             study=facts_of(study),
             model=self.model,
             localiser=self.localiser.model,
@@ -167,19 +171,7 @@ def detect(
     return replace(result, timings_s=clock.seconds | result.timings_s)
 
 
-def open_classifier(package: Package[Manifest], engine: Engine) -> Classifier:
-    """The network of a package, loaded.
-
-    Args:
-        package: Of a kind that judges.
-        engine: Where and how to run; the precision is the package's.
-
-    Raises:
-        PackageError: The network cannot be run.
-    """
-    manifest = package.manifest
-    network = manifest.networks[0]
-    session = open_session(package.network_path(network.role), replace(engine, precision=network.precision))
+def _classifier_of(manifest: Manifest, session: Session) -> Classifier:
     if isinstance(manifest, VertebraManifest):
         return VertebraClassifier(manifest, session)
     if isinstance(manifest, SliceManifest):

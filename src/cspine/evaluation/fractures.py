@@ -1,6 +1,5 @@
 """How a model does by severity and kind of fracture, and on look-alikes: on phantoms, whose truth tells."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from cspine.anatomy import CERVICAL
 from cspine.errors import DatasetError
 from cspine.evaluation.metrics import RESAMPLES, Estimate, auroc
 from cspine.evaluation.scores import StudyScores
+from cspine.strict_json import read_json
 
 _STEPS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 """Of severity; see :mod:`cspine.phantoms.model.injuries.severity`."""
@@ -146,7 +146,7 @@ class _Judge:
 
 def _levels_of(patient: int, path: Path) -> list[LevelTruth]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
         injuries = [(str(i["level"]), float(i["severity"]), str(i["kind"]), float(i["gap_mm"])) for i in told["injuries"]]
         alike = [(str(one["level"]), str(one["kind"])) for one in told["lookalikes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

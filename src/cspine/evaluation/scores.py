@@ -57,13 +57,16 @@ class StudyScores:
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 header, *rows = list(csv.reader(file))
-            n = len(OUTPUTS)
-            truth = np.array([[int(cell) for cell in row[1 : n + 1]] for row in rows], dtype=bool).reshape(-1, n)
-            scores = np.array([[float(cell) for cell in row[n + 1 :]] for row in rows], dtype=np.float64).reshape(-1, n)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise DatasetError(f"{path} must be a table of scores as cspine writes it: {error}") from error
         if tuple(header) != _COLUMNS:
-            raise DatasetError(f"{path} must have the columns {', '.join(_COLUMNS)}. Received: {', '.join(header)}")
+            raise DatasetError(f"{path} must have the columns {', '.join(_COLUMNS)}. Received: {', '.join(header):.200}")
+        bad = next((number for number, row in enumerate(rows, 2) if not _is_sound(row)), None)
+        if bad is not None:
+            raise DatasetError(f"{path} line {bad} must have a study, {len(OUTPUTS)} times 0 or 1, and as many scores in 0..1.")
+        n = len(OUTPUTS)
+        truth = np.array([[cell == "1" for cell in row[1 : n + 1]] for row in rows], dtype=bool).reshape(-1, n)
+        scores = np.array([[float(cell) for cell in row[n + 1 :]] for row in rows], dtype=np.float64).reshape(-1, n)
         return cls(tuple(row[0] for row in rows), truth, scores)
 
     @classmethod
@@ -74,6 +77,15 @@ class StudyScores:
             np.concatenate([part.truth for part in parts]),
             np.concatenate([part.scores for part in parts]),
         )
+
+
+def _is_sound(row: list[str]) -> bool:
+    try:
+        scores = [float(cell) for cell in row[len(OUTPUTS) + 1 :]]
+    except ValueError:
+        return False
+    truth = row[1 : len(OUTPUTS) + 1]
+    return len(row) == len(_COLUMNS) and set(truth) <= {"0", "1"} and all(0 <= score <= 1 for score in scores)
 
 
 _COLUMNS = ("study_uid", *(f"truth_{name}" for name in OUTPUTS), *(f"score_{name}" for name in OUTPUTS))

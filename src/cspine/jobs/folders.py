@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
+from cspine.codec import decode
 from cspine.errors import OutputError
 from cspine.files import remove, replacing_folder, write_text
 from cspine.jobs.job import Job
 from cspine.jobs.scans import fingerprint_of
+from cspine.reporting.json_result import read_result
+from cspine.strict_json import parse_json
 
 RECORD = "case.json"
 RESULT = "result.json"
@@ -63,29 +66,32 @@ class JobRecord:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str | bytes) -> Self:
         """Reads it.
 
         Raises:
-            ValueError, LookupError, TypeError: It is none.
+            ValueError: It is none.
         """
-        data = json.loads(text)
-        provenance = Provenance(**{**data["provenance"], "formats": tuple(data["provenance"]["formats"])})
-        return cls(provenance, data["scan"], tuple(data["files"]), tuple(data["notes"]))
+        return decode(cls, parse_json(text), RECORD)
 
 
 def kept(out: Path, job: Job, provenance: Provenance) -> Job | None:
     """The job as an earlier run left it, where it is finished and was made in the same way of the files that are there now."""
     folder = out / job.name
     try:
-        record = JobRecord.from_json((folder / RECORD).read_text(encoding="utf-8"))
+        record = JobRecord.from_json((folder / RECORD).read_bytes())
         if not record.provenance.covers(provenance) or record.scan != fingerprint_of(Path(job.source)):
             return None
-        if not all((folder / name).is_file() for name in record.files):
+        if not all(is_plain(name) and (folder / name).is_file() for name in record.files):
             return None
-        return job.done(json.loads((folder / RESULT).read_text(encoding="utf-8")), record.files, record.notes)
-    except (OSError, ValueError, LookupError, TypeError):
+        return job.done(read_result(folder / RESULT), record.files, record.notes)
+    except (OSError, ValueError):
         return None
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name that was read is one of a file or folder right here, and of no hidden one."""
+    return Path(name).name == name and "\\" not in name and not name.startswith(".")
 
 
 def put_job(out: Path, name: str, write: Callable[[Path], Made], known_by: str = RESULT) -> Made:

@@ -54,12 +54,9 @@ class Job:
         """The same, with the result that ``result.json`` has.
 
         Args:
-            result: What it says.
+            result: What it says, as :func:`cspine.reporting.json_result.read_result` gives it.
             files: What was written beside it, and itself.
             notes: What to know of them.
-
-        Raises:
-            KeyError: It is no result.
         """
         status, seconds = JobStatus(result["status"]), sum(result["timings_s"].values())
         why = result["reasons"][0] if status is JobStatus.REJECTED else {"code": None, "text": None}

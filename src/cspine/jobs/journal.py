@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import cspine
-from cspine.jobs.folders import put_file
+from cspine.codec import decode
+from cspine.jobs.folders import is_plain, put_file
 from cspine.jobs.job import Job, JobStatus, Shard
+from cspine.strict_json import parse_json
 
 JOURNAL, FAILURES = "run.json", "failures.csv"
 _SAVED_EVERY_S = 1.0
@@ -90,7 +92,8 @@ class Journal:
                 if content is not None and _without_shard(content.facts) == self._facts:
                     jobs.extend(content.jobs)
                 elif text:
-                    _log.warning("%s is of another run; %s leaves it out", name, JOURNAL)
+                    why = "damaged" if content is None else "of another run"
+                    _log.warning("%s is %s; %s leaves it out", name, why, JOURNAL)
             jobs.sort(key=lambda job: job.name.casefold())
             _save(self._out, journal_files(None), _Content({**self._facts, "shards": shard.count}, tuple(jobs)))
 
@@ -129,26 +132,24 @@ def _save(out: Path, files: tuple[str, str], content: _Content) -> None:
     put_file(out, journal, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
-def _text(path: Path) -> str:
+def _text(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        return path.read_bytes()
     except OSError:
-        return ""
+        return b""
 
 
-def _content(text: str) -> _Content | None:
+def _content(text: bytes) -> _Content | None:
     """What a journal says; ``None`` where it is none."""
     try:
-        data = json.loads(text)
-        jobs = [_job(job) for job in data.pop("cases")]
-    except (ValueError, KeyError, TypeError):
+        data = parse_json(text)
+        cases = data.pop("cases") if isinstance(data, dict) and isinstance(data.get("cases"), list) else None
+        if cases is None:
+            return None
+        jobs = tuple(decode(Job, case, f"cases[{number}]") for number, case in enumerate(cases))
+    except ValueError:
         return None
-    return _Content(data, tuple(jobs))
-
-
-def _job(data: Mapping[str, Any]) -> Job:
-    lists = {name: tuple(data[name]) for name in ("files", "notes")}
-    return Job(**{**data, **lists, "status": JobStatus(data["status"])})
+    return _Content(data, jobs) if all(is_plain(name) for job in jobs for name in (job.name, *job.files)) else None
 
 
 def _without_shard(facts: Mapping[str, Any]) -> dict[str, Any]:

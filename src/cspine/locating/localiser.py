@@ -1,6 +1,5 @@
 """A localiser that is loaded once and finds the vertebrae of many scans."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from cspine.imaging.threads import alone
@@ -8,8 +7,9 @@ from cspine.locating.coarse_to_fine import locate
 from cspine.locating.levels import Located
 from cspine.locating.refining import Refined, refine
 from cspine.modelpack import LocaliserManifest, Package, load_localiser
-from cspine.results import ModelFacts
-from cspine.runtime import Engine, Session, open_session
+from cspine.results import ModelFacts, Reason
+from cspine.runtime import Engine
+from cspine.serving import open_network
 from cspine.volume import Volume
 
 
@@ -20,9 +20,11 @@ class Localiser:
 
     Attributes:
         package: The model package.
+        reasons: What to mind about all that it finds: that a network runs in another precision than the package asks for.
     """
 
     package: Package[LocaliserManifest]
+    reasons: tuple[Reason, ...]
 
     def __init__(self, package: Package[LocaliserManifest] | str | Path | None = None, engine: Engine | None = None) -> None:
         """Loads the networks.
@@ -35,8 +37,10 @@ class Localiser:
             PackageError: The package does not exist, is of another kind, or is damaged.
         """
         self.package = package if isinstance(package, Package) else load_localiser(package)
-        self._coarse = self._open("coarse", engine or Engine())
-        self._fine = self._open("fine", engine or Engine()) if self.package.manifest.fine else None
+        coarse = open_network(self.package, "coarse", engine or Engine())
+        fine = open_network(self.package, "fine", engine or Engine()) if self.package.manifest.fine else None
+        self._coarse, self._fine = coarse.session, fine.session if fine else None
+        self.reasons = tuple(dict.fromkeys((*coarse.reasons, *(fine.reasons if fine else ()))))
 
     def __call__(self, volume: Volume) -> Located:
         """Returns the cervical spine in a scan, however it is oriented and wherever the neck lies in it.
@@ -66,7 +70,3 @@ class Localiser:
         """What results say about the package."""
         manifest = self.package.manifest
         return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on)
-
-    def _open(self, role: str, engine: Engine) -> Session:
-        precision = self.package.manifest.network(role).precision
-        return open_session(self.package.network_path(role), replace(engine, precision=precision))

@@ -3,16 +3,28 @@
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath, PureWindowsPath
 from typing import ClassVar, Self
 
+from cspine.codec import ShapeError, decode, encode
 from cspine.errors import GeometryError, PackageError
 from cspine.modelpack.calibration import OUTPUTS, Calibration, OwnOverall
-from cspine.modelpack.codec import decode, encode
 from cspine.modelpack.pooling import POOLING
 from cspine.results import Figure
 from cspine.specs import HU_CEILING, RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
+from cspine.strict_json import JsonError, parse_json
 
 SCHEMA_VERSION = "1"
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is one of a file right in a folder, on every system: no folders, drives, streams or hidden files."""
+    return (
+        name.isprintable()
+        and name == PurePath(name).name == PureWindowsPath(name).name
+        and not set('<>:"|?*') & set(name)
+        and (not name.startswith("."))
+    )
 
 
 class TrainingData(StrEnum):
@@ -42,6 +54,15 @@ class NetworkFile:
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
+        if not is_plain_name(self.file) or PurePath(self.file).suffix not in (".xml", ".onnx"):
+            raise PackageError(
+                f"The file of a network must have a plain name in the folder of its package, ending in .xml or .onnx. "
+                f"Received: {self.file!r:.80}"
+            )
+        if not is_plain_name(self.role):
+            raise PackageError(f"The role of a network must be a plain word. Received: {self.role!r:.80}")
+        if not 0 < self.tolerance <= 1:
+            raise PackageError(f"The tolerance of a network must be above 0, and 1 at most. Received: {self.tolerance}")
         if self.precision not in ("f32", "bf16", "f16"):
             raise PackageError(f"The precision of a network must be f32, bf16 or f16. Received: {self.precision}")
 
@@ -171,8 +192,8 @@ class PackageManifest:
             PackageError: It is no JSON, or a key or value is wrong.
         """
         try:
-            return decode(cls, json.loads(text), "manifest")
-        except (json.JSONDecodeError, GeometryError) as error:
+            return decode(cls, parse_json(text), "manifest")
+        except (JsonError, ShapeError, GeometryError) as error:
             raise PackageError(f"manifest.json must describe a model package. {error}") from error
 
 
@@ -293,11 +314,14 @@ def read_manifest(text: str) -> PackageManifest:
         PackageError: The text is no manifest, or of a kind that is not known.
     """
     try:
-        kind = json.loads(text).get("kind")
-    except (json.JSONDecodeError, AttributeError) as error:
+        data = parse_json(text)
+    except JsonError as error:
         raise PackageError(f"manifest.json must describe a model package. {error}") from error
-    if kind not in KINDS:
+    if not isinstance(data, dict):
+        raise PackageError(f"manifest.json must describe a model package. Received: {data!r:.80}")
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
         raise PackageError(
-            f"This cspine runs packages of kind {' or '.join(KINDS)}. Received: {kind}. Use the cspine that wrote it."
+            f"This cspine runs packages of kind {' or '.join(KINDS)}. Received: {kind!s:.80}. Use the cspine that wrote it."
         )
     return KINDS[kind].from_json(text)

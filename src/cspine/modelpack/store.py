@@ -1,18 +1,29 @@
 """Model packages on disk: written whole or not at all, and checked when loaded."""
 
 import hashlib
+import io
+import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.array_files import read_arrays
 from cspine.errors import OutputError, PackageError
 from cspine.files import replacing_folder
-from cspine.modelpack.manifest import LocaliserManifest, Manifest, NetworkFile, PackageManifest, read_manifest
+from cspine.modelpack.manifest import (
+    LocaliserManifest,
+    Manifest,
+    NetworkFile,
+    PackageManifest,
+    is_plain_name,
+    read_manifest,
+)
+from cspine.network_content import NetworkContent
 
 DEFAULT_PACKAGE, DEFAULT_LOCALISER = "vertebra_mil_phantoms", "localiser_phantoms"
 """The shipped packages that judge, and find the vertebrae, unless the user names others."""
@@ -20,6 +31,8 @@ DEFAULT_PACKAGE, DEFAULT_LOCALISER = "vertebra_mil_phantoms", "localiser_phantom
 _SHIPPED = Path(__file__).parent / "packages"
 _MANIFEST, _CARD = "manifest.json", "card.md"
 _INPUTS = "inputs"
+_MOST_SAMPLE_BYTES = 2 << 30
+_MOST_FILE_BYTES = 2 << 30
 
 T = TypeVar("T", bound=PackageManifest)
 M_co = TypeVar("M_co", bound=PackageManifest, covariant=True)
@@ -55,24 +68,72 @@ class Package(Generic[M_co]):
         manifest: What it says about itself.
         sha256: Digest of its manifest, which holds those of all other files.
         card: The model card, Markdown.
+        files: All others by their name, as they were checked: what is loaded is not read again.
     """
 
     folder: Path
     manifest: M_co
     sha256: str
     card: str
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def network(self, role: str) -> NetworkContent:
+        """The network in a role, as it was checked."""
+        name = self.manifest.network(role).file
+        return NetworkContent(name, self.files[name], self.files.get(str(Path(name).with_suffix(".bin")), b""))
 
     def network_path(self, role: str) -> Path:
-        """The file of the network in a role."""
+        """The file of the network in a role, which may have changed since it was checked."""
         return self.folder / self.manifest.network(role).file
 
     def samples(self, role: str = "slices") -> Samples:
-        """The stored samples of the network in a role."""
-        with np.load(self.folder / _samples_of(role), allow_pickle=False) as stored:
-            return Samples(stored[_INPUTS], {name: stored[name] for name in stored.files if name != _INPUTS})
+        """The stored samples of the network in a role.
 
-    def verify_samples(self, session: Network, role: str = "slices") -> float:
+        Raises:
+            PackageError: They are damaged.
+        """
+        name = _samples_of(role)
+        try:
+            stored = read_arrays(io.BytesIO(self.files[name]), most_bytes=_MOST_SAMPLE_BYTES)
+            inputs = stored.pop(_INPUTS)
+        except (ValueError, KeyError) as error:
+            raise PackageError(f"{name} of {self.manifest.name} must hold samples: {error}. Install it again.") from error
+        return Samples(inputs, stored)
+
+    def difference(self, session: Network, role: str = "slices", most: int | None = None) -> float:
         """Runs the stored samples again.
+
+        Args:
+            session: The network.
+            role: Which it is.
+            most: How many samples are run; all if ``None``.
+
+        Returns:
+            The largest difference from the stored outputs; infinity where a number is none.
+
+        Raises:
+            PackageError: An output is missing or has another shape, or the samples are damaged.
+        """
+        samples = self.samples(role)
+        got = session.run(samples.inputs[:most])
+        wanted = {name: array[:most] for name, array in samples.outputs.items()}
+        missing = sorted(set(wanted) - set(got))
+        if missing or not wanted:
+            raise PackageError(f"The network of {self.manifest.name} must have the outputs of its samples. Missing: {missing}")
+        if any(got[name].shape != array.shape for name, array in wanted.items()):
+            raise PackageError(
+                f"The network of {self.manifest.name} must give outputs of the shapes of its samples. Export it again."
+            )
+        worst = max(float(np.max(np.abs(got[name] - array), initial=0.0)) for name, array in wanted.items())
+        return worst if math.isfinite(worst) else math.inf
+
+    def verify_samples(self, session: Network, role: str = "slices", most: int | None = None) -> float:
+        """Runs the stored samples again, and refuses a network that answers otherwise.
+
+        Args:
+            session: The network.
+            role: Which it is.
+            most: How many samples are run; all if ``None``.
 
         Returns:
             The largest difference from the stored outputs.
@@ -80,12 +141,7 @@ class Package(Generic[M_co]):
         Raises:
             PackageError: An output is missing, or differs by more than the manifest allows.
         """
-        network, samples = self.manifest.network(role), self.samples(role)
-        got = session.run(samples.inputs)
-        missing = sorted(set(samples.outputs) - set(got))
-        if missing:
-            raise PackageError(f"The network of {self.manifest.name} must have the outputs of its samples. Missing: {missing}")
-        worst = max(float(np.max(np.abs(got[name] - wanted))) for name, wanted in samples.outputs.items())
+        network, worst = self.manifest.network(role), self.difference(session, role, most)
         if not worst <= network.tolerance:
             raise PackageError(
                 f"The network of {self.manifest.name} must repeat its stored samples within {network.tolerance:g}. "
@@ -151,15 +207,15 @@ def load_any_package(path_or_name: str | Path) -> Package[PackageManifest]:
     """A model package of any kind; otherwise as :func:`load_package`."""
     folder = _find(path_or_name)
     try:
-        text = (folder / _MANIFEST).read_bytes()
+        text = _content(folder, _MANIFEST)
         manifest = read_manifest(text.decode("utf-8"))
-        _check_files(folder, manifest)
-        card = (folder / _CARD).read_text(encoding="utf-8")
+        files = _checked_files(folder, manifest)
+        card = files.pop(_CARD).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PackageError(f"The model package {folder} cannot be read: {error}") from error
     except PackageError as error:
         raise PackageError(f"The model package {folder} cannot be used. {error}") from error
-    return Package(folder, manifest, hashlib.sha256(text).hexdigest(), card)
+    return Package(folder, manifest, hashlib.sha256(text).hexdigest(), card, files)
 
 
 def shipped_packages() -> tuple[str, ...]:
@@ -171,7 +227,7 @@ def _of_kind(kind: type[T], package: Package[PackageManifest]) -> Package[T]:
     manifest = package.manifest
     if not isinstance(manifest, kind):
         raise PackageError(f"A package of kind {kind.KIND} is needed here. {manifest.name} is of kind {manifest.kind}.")
-    return Package(package.folder, manifest, package.sha256, package.card)
+    return Package(package.folder, manifest, package.sha256, package.card, package.files)
 
 
 def _samples_of(role: str) -> str:
@@ -203,20 +259,35 @@ def _check_complete(manifest: PackageManifest, files: Mapping[str, Path], sample
         if stored is None or set(stored.outputs) != set(network.outputs) or not len(stored.inputs):
             wanted_outputs, got = ", ".join(network.outputs), ", ".join(stored.outputs) if stored else "none"
             raise PackageError(f"Samples must hold inputs and the outputs {wanted_outputs}. Received: {got}")
-    if any(Path(name).name != name or name in (_MANIFEST, _CARD, *map(_samples_of, samples)) for name in files):
+    if any(not is_plain_name(name) or name in (_MANIFEST, _CARD, *map(_samples_of, samples)) for name in files):
         raise PackageError(f"Files of a package need plain names of their own. Received: {', '.join(files)}")
 
 
-def _check_files(folder: Path, manifest: PackageManifest) -> None:
+def _checked_files(folder: Path, manifest: PackageManifest) -> dict[str, bytes]:
+    """Every file of a package, read once, with the checksum of its manifest."""
     named = {_CARD}.union(*(_parts(network) | {_samples_of(network.role)} for network in manifest.networks))
     if named - set(manifest.checksums):
         raise PackageError(f"Every file must have a checksum. Missing: {', '.join(sorted(named - set(manifest.checksums)))}")
-    for name, wanted in manifest.checksums.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise PackageError(f"{name} is missing. Install or export the package again.")
-        if _sha256(path) != wanted:
+    extra = sorted(set(manifest.checksums) - named)
+    if extra:
+        raise PackageError(f"A package has the files of its networks, samples and a card alone. Received: {', '.join(extra)!r:.80}")
+    files = {name: _content(folder, name) for name in sorted(named)}
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != manifest.checksums[name]:
             raise PackageError(f"{name} is damaged: its checksum differs from the manifest. Install or export the package again.")
+    return files
+
+
+def _content(folder: Path, name: str) -> bytes:
+    """A file right in a folder, and none that a link leads to elsewhere."""
+    path = folder / name
+    if not path.is_file():
+        raise PackageError(f"{name} is missing. Install or export the package again.")
+    if path.resolve().parent != folder.resolve():
+        raise PackageError(f"{name} is a link that leads out of the package. Put the file itself there.")
+    if path.stat().st_size > _MOST_FILE_BYTES:
+        raise PackageError(f"{name} has {path.stat().st_size} bytes, and {_MOST_FILE_BYTES} are the most. Export it again.")
+    return path.read_bytes()
 
 
 def _sha256(path: Path) -> str:

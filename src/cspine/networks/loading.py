@@ -22,7 +22,7 @@ def load_network(path: Path) -> keras.Model:
     """
     try:
         return keras.saving.load_model(path, custom_objects=_FAMILIES, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # damaged files fail in Keras, h5py, zipfile and numpy alike, with errors of no common base
         first = str(error).strip().split("\n")[0][:160]
         raise TrainingError(
             f"A trained network is a .keras file of `cspine train`. {path} cannot be read ({first}); train it again."

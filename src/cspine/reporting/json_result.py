@@ -6,10 +6,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
 from cspine.evidence import Prediction
 from cspine.reporting.words import disclaimer
 from cspine.reporting.written import Written
 from cspine.results import Assessment, Box, KeySlice, LevelFinding, ModelFacts, Reason, StudyFacts, StudyResult
+from cspine.strict_json import read_json
 from cspine.study import Study
 
 FILES = ("result.json",)
@@ -40,6 +44,25 @@ def as_json(result: StudyResult) -> dict[str, Any]:
         "disclaimer": disclaimer(result),
         "created": result.created,
     }
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Reads a ``result.json``.
+
+    Raises:
+        ValueError: It does not follow the schema.
+        OSError: It cannot be read.
+    """
+    result: dict[str, Any] = read_json(path)
+    error = best_match(_validator().iter_errors(result))
+    if error is not None:
+        raise ValueError(f"{path} must follow the schema of a result. At {error.json_path}: {error.message:.120}")
+    return result
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(schema())
 
 
 @cache

@@ -1,11 +1,10 @@
 """The second engine: ONNX Runtime, where the extra ``onnx`` is installed."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import PackageError
+from cspine.network_content import NetworkContent
 from cspine.processors import limited_processors
 from cspine.runtime.session import Demand, Device, Engine
 
@@ -26,7 +25,7 @@ PROVIDERS = {
 class OnnxSession:
     """An ONNX Runtime network."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, content: NetworkContent, engine: Engine) -> None:
         """Loads and optimises.
 
         Raises:
@@ -36,9 +35,9 @@ class OnnxSession:
         if not there:
             raise PackageError(f"ONNX Runtime finds no device {engine.device} here. Choose --device cpu.")
         try:
-            self._network = ort.InferenceSession(path, _options(engine), providers=there)
+            self._network = ort.InferenceSession(content.graph, _options(engine), providers=there)
         except Exception as error:  # its own exceptions share no base class but this one
-            raise PackageError(f"ONNX Runtime cannot load {path.name}. Export the package again.") from error
+            raise PackageError(f"ONNX Runtime cannot load {content.name}. Export the package again.") from error
         self._input = self._network.get_inputs()[0]
         self._names = [output.name for output in self._network.get_outputs()]
 
@@ -51,9 +50,15 @@ class OnnxSession:
         return {name: np.asarray(output, dtype=np.float32) for name, output in zip(self._names, outputs, strict=True)}
 
 
-def open_network(path: Path, engine: Engine) -> OnnxSession:
+def open_network(content: NetworkContent, engine: Engine) -> OnnxSession:
     """Loads ONNX."""
-    return OnnxSession(path, engine)
+    return OnnxSession(content, engine)
+
+
+def calculates_on(engine: Engine) -> str:
+    """ONNX Runtime, its version, and what it may run on."""
+    there = [name for name in PROVIDERS[engine.device] if name in ort.get_available_providers()]
+    return f"ONNX Runtime {ort.__version__} on {', '.join(there)}"
 
 
 def _options(engine: Engine) -> ort.SessionOptions:

@@ -4,13 +4,13 @@ Whoever else needs OpenVINO takes ``ov`` from here, where it was imported withou
 """
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import PackageError
+from cspine.network_content import NetworkContent
 from cspine.processors import limited_processors
 from cspine.runtime.session import Demand, Device, Engine
 from cspine.sharing import Pool
@@ -32,7 +32,7 @@ class OpenVinoSession:
     Each call has an infer request of its own, kept for the next one.
     """
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, content: NetworkContent, engine: Engine) -> None:
         """Loads and compiles.
 
         Raises:
@@ -40,10 +40,11 @@ class OpenVinoSession:
         """
         core = ov.Core()
         try:
-            self._network = core.compile_model(core.read_model(path), _device(core, engine.device), _properties(engine))
+            model = core.read_model(content.graph, content.weights)
+            self._network = core.compile_model(model, _device(core, engine.device), _properties(engine))
         except RuntimeError as error:
             remedy = "Export the package again, or choose --device cpu."
-            raise PackageError(f"OpenVINO cannot load {path.name} on {engine.device}: {_last_line(error)} {remedy}") from error
+            raise PackageError(f"OpenVINO cannot load {content.name} on {engine.device}: {_last_line(error)} {remedy}") from error
         self._requests = Pool(self._network.create_infer_request)
         self._names = [sorted(output.get_names() or {f"output_{i}"}) for i, output in enumerate(self._network.outputs)]
 
@@ -58,9 +59,29 @@ class OpenVinoSession:
             return {name: np.array(outputs[i], dtype=np.float32) for i, names in enumerate(self._names) for name in names}
 
 
-def open_network(path: Path, engine: Engine) -> OpenVinoSession:
+def open_network(content: NetworkContent, engine: Engine) -> OpenVinoSession:
     """Loads OpenVINO IR."""
-    return OpenVinoSession(path, engine)
+    return OpenVinoSession(content, engine)
+
+
+def calculates_on(engine: Engine) -> str:
+    """OpenVINO, its version, and the full name of the device.
+
+    Raises:
+        PackageError: The device is not there.
+    """
+    core = ov.Core()
+    device = _device(core, engine.device)
+    try:
+        names = [core.get_property(name, "FULL_DEVICE_NAME").strip() for name in _parts_of(core, device)]
+    except RuntimeError as error:
+        raise PackageError(f"OpenVINO has no device {engine.device} here: {_last_line(error)} Choose --device cpu.") from error
+    return f"OpenVINO {ov.get_version()} on {', '.join(names)}"
+
+
+def _parts_of(core: Any, device: str) -> list[str]:
+    """The devices that OpenVINO's own choice may choose from, or the one that was chosen."""
+    return list(core.available_devices) if device == _DEVICES[Device.AUTO] else [device]
 
 
 def _device(core: Any, device: Device) -> str:

@@ -20,6 +20,7 @@ from cspine.phantoms.dataset.layout import Shares, Size
 from cspine.phantoms.dataset.rsna import StudyPaths, SubjectSampler, make_study
 from cspine.phantoms.dataset.truth import StudyTruth, box_rows, label_rows, read_truth, submission_rows, task_rows
 from cspine.phantoms.dataset.workers import workers
+from cspine.strict_json import read_json
 
 GENERATION = 2
 """Grows whenever the same seed would give other bytes."""
@@ -165,7 +166,9 @@ def _check_folder(plan: Plan) -> None:
     wanted = plan.settings()
     try:
         if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
+            if not isinstance(found, dict):
+                raise OutputError(f"{path} is damaged: it must say how the phantoms were made. Give another folder.")
             if found != wanted:
                 other = ", ".join(f"{key} {found.get(key)}" for key in wanted if found.get(key) != wanted[key])
                 raise OutputError(

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from cspine.anatomy import CERVICAL
+from cspine.codec import decode_each
 from cspine.errors import OutputError
+from cspine.strict_json import read_json
 
 FORMAT = 1
 
@@ -70,9 +72,9 @@ def read_truth(folder: Path) -> StudyTruth:
     """
     path = folder / "truth.json"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        boxes = tuple(BoxedSlice(**box) for box in told["boxes"])
-        return StudyTruth(told["study_uid"], tuple(bool(told["fractured"][level.name]) for level in CERVICAL), boxes)
+        told = read_json(path)
+        boxes = decode_each(BoxedSlice, told["boxes"], "boxes")
+        return StudyTruth(str(told["study_uid"]), tuple(bool(told["fractured"][level.name]) for level in CERVICAL), boxes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path} is damaged ({error}). Remove {folder}, and the study will be made again.") from error
 

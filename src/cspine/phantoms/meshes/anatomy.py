@@ -10,18 +10,23 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cspine.anatomy import Level
+from cspine.array_files import read_arrays
 from cspine.errors import AnatomyError, OutputError
 from cspine.files import write_bytes
 from cspine.geometry import Vector
+from cspine.strict_json import parse_json
 
 FORMAT = 1
+
+_MOST_BYTES = 4 << 30
+"""What the arrays of an anatomy may take; those that ship take a hundredth."""
+
 _MEMBERS = ("shape", "frame", "body")
 
 
@@ -139,18 +144,19 @@ def load_anatomy(path: Path) -> Anatomy:
         AnatomyError: The file is missing, damaged or of another kind.
     """
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            table = json.loads(str(arrays["table"]))
-            if table["format"] != FORMAT:
-                raise AnatomyError(f"{path.name} has format {table['format']}, this version reads {FORMAT}. Build it again.")
-            shapes = {name: _shape(told, arrays[f"{name}.steps"], arrays[f"{name}.frame"]) for name, told in table["bones"].items()}
+        arrays = read_arrays(path, most_bytes=_MOST_BYTES)
+        table = parse_json(str(arrays["table"]))
+        if table["format"] != FORMAT:
+            raise AnatomyError(f"{path.name} has format {table['format']!r:.20}, this version reads {FORMAT}. Build it again.")
+        shapes = {name: _shape(told, arrays[f"{name}.steps"], arrays[f"{name}.frame"]) for name, told in table["bones"].items()}
+        name, notice = _text(table["name"]), _text(table["notice"])
     except FileNotFoundError as error:
         raise AnatomyError(f"There is no anatomy file {path}. `cspine anatomy build` makes one.") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnatomyError(f"{path.name} is not an anatomy file, or is damaged. `cspine anatomy build` makes one.") from error
     levels = {Level[name]: shape for name, shape in shapes.items() if name in Level.__members__}
     context = {name: shape for name, shape in shapes.items() if name not in Level.__members__}
-    return Anatomy(table["name"], levels, context, table["notice"])
+    return Anatomy(name, levels, context, notice)
 
 
 @cache
@@ -159,6 +165,12 @@ def shipped_anatomies() -> tuple[Anatomy, ...]:
     folder = resources.files("cspine.phantoms") / "data"
     with resources.as_file(folder) as place:
         return tuple(load_anatomy(path) for path in sorted(place.glob("*.anatomy.npz")))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("an anatomy without a name")
+    return value
 
 
 def _described(shape: BoneShape) -> dict[str, object]:
@@ -180,6 +192,8 @@ def _shape(told: dict[str, object], differences: NDArray[np.uint8], frame: NDArr
     body = told["body"]
     if not isinstance(body, dict):
         raise TypeError("a bone without landmarks")
+    if differences.ndim != 3 or differences.dtype != np.uint8 or min(differences.shape) < 2 or frame.dtype.kind != "f":
+        raise ValueError("a bone of another shape")
     landmarks = Body(_triple(body["size_mm"]), float(body["canal_mm"]), tuple(body["canal_size_mm"]), _triple(body["middle_mm"]))
     steps = np.cumsum(differences, axis=2, dtype=np.uint8).view(np.int8)
     return BoneShape(

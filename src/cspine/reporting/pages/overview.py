@@ -1,6 +1,5 @@
 """``index.html``: all studies of a batch, the most suspicious first, and those without a result with their reason."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -11,11 +10,13 @@ from urllib.parse import quote
 from cspine.anatomy import CERVICAL
 from cspine.errors import OutputError
 from cspine.files import write_text
+from cspine.reporting.json_result import read_result
 from cspine.reporting.pages import identified, study
 from cspine.reporting.pages.templating import render
 from cspine.reporting.pages.tone import Tone
 from cspine.reporting.words import PHANTOMS, STATUS_WORDS, from_to, percent
 from cspine.results import DISCLAIMER, LevelStatus
+from cspine.strict_json import read_json
 
 FILE = "index.html"
 TEMPLATE = "overview.html"
@@ -124,11 +125,39 @@ def write_overview(out: Path, journal: str = "run.json") -> Path:
         OutputError: The journal cannot be read, or the page cannot be written.
     """
     try:
-        run = json.loads((out / journal).read_text(encoding="utf-8"))
+        run = _journal(out / journal)
         write_text(out / FILE, to_html(overview_page(out, run)))
     except OSError as error:
         raise OutputError(f"{FILE} is written beside {journal}. In {out}: {error.strerror}. Choose another folder.") from error
     return out / FILE
+
+
+def _journal(path: Path) -> dict[str, Any]:
+    """What a journal says, as far as the page needs it.
+
+    Raises:
+        OutputError: It is damaged.
+    """
+    try:
+        return _checked(read_json(path))
+    except ValueError as error:
+        raise OutputError(f"{path} must be the journal of a batch: {error}. Detect again, into a new folder.") from error
+
+
+def _checked(run: Any) -> dict[str, Any]:
+    model, jobs = (run.get("model"), run.get("cases")) if isinstance(run, dict) else (None, None)
+    if not isinstance(model, dict) or not all(isinstance(model.get(key), str) for key in ("name", "version")):
+        raise ValueError("it names no model")
+    if not isinstance(jobs, list) or not isinstance(run.get("operating_point"), str):
+        raise ValueError("it has no list of cases, or no operating point")  # noqa: TRY004  # one error for all that is wrong
+    for job in jobs:
+        texts = [job.get(key) for key in ("name", "status")] if isinstance(job, dict) else [None]
+        files, reason = (job.get("files"), job.get("reason")) if isinstance(job, dict) else (None, None)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(files, list) or not isinstance(reason, str | None):
+            raise ValueError("a case lacks its name, status, files or reason")
+        if Path(job["name"]).name != job["name"]:
+            raise ValueError("a case has a name with folders")
+    return dict(run)
 
 
 def to_html(page: OverviewPage) -> str:
@@ -166,10 +195,9 @@ def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
     if case["status"] not in ("ok", "rejected"):
         return None
     try:
-        result: dict[str, Any] = json.loads((out / case["name"] / "result.json").read_text(encoding="utf-8"))
+        return read_result(out / case["name"] / "result.json")
     except (OSError, ValueError):
         return None
-    return result
 
 
 def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:

@@ -5,15 +5,16 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
 
+from cspine.array_files import read_arrays
+from cspine.codec import ShapeError, decode
 from cspine.errors import OutputError, TrainingError
 from cspine.files import replacing_file
+from cspine.strict_json import parse_json
 
-_DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile)
 _DAMAGED = "The checkpoint {path} does not fit this run or is damaged. Train again into a new folder."
 
 
@@ -121,25 +122,33 @@ def load_arrays(path: Path, model: keras.Model) -> None:
     Raises:
         TrainingError: ``path`` is damaged or belongs to another network.
     """
+    models, optimizers = (
+        [f"{kind}{i}" for i in range(len(own.variables))] for kind, own in (("model", model), ("optimizer", model.optimizer))
+    )
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            _assign(model.variables, [stored[f"model{i}"] for i in range(len(model.variables))])
-            _assign(model.optimizer.variables, [stored[f"optimizer{i}"] for i in range(len(model.optimizer.variables))])
-    except _DAMAGES as error:
+        stored = read_arrays(path, [*models, *optimizers])
+        _check_shapes(model.variables + model.optimizer.variables, [stored[name] for name in (*models, *optimizers)])
+        _assign(model.variables, [stored[name] for name in models])
+        _assign(model.optimizer.variables, [stored[name] for name in optimizers])
+    except (OSError, ValueError) as error:
         raise TrainingError(_DAMAGED.format(path=path)) from error
 
 
 def stored_facts(path: Path) -> dict[str, Any]:
-    """What was told of progress.
+    """What was told of progress: ``epoch``, ``batch`` and the list ``records`` at least.
 
     Raises:
         TrainingError: ``path`` is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(json.loads(str(stored["progress"])))
-    except _DAMAGES as error:
+        facts = parse_json(str(read_arrays(path, ["progress"])["progress"]), with_nan=True)
+    except (OSError, ValueError) as error:
         raise TrainingError(_DAMAGED.format(path=path)) from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("records"), list):
+        raise TrainingError(_DAMAGED.format(path=path))
+    if any(not isinstance(facts.get(name), int) or isinstance(facts[name], bool) or facts[name] < 0 for name in ("epoch", "batch")):
+        raise TrainingError(_DAMAGED.format(path=path))
+    return facts
 
 
 def stored_progress(path: Path) -> Progress:
@@ -150,13 +159,18 @@ def stored_progress(path: Path) -> Progress:
     """
     data = stored_facts(path)
     try:
-        return Progress(**data | {"records": tuple(EpochRecord(**record) for record in data["records"])})
-    except _DAMAGES as error:
+        return decode(Progress, data, "progress")
+    except ShapeError as error:
         raise TrainingError(_DAMAGED.format(path=path)) from error
 
 
 def _assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        if tuple(variable.shape) != value.shape:
-            raise ValueError(f"{variable.path} has another shape")
         variable.assign(value)
+
+
+def _check_shapes(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
+    """All before any is assigned: a network is never half of one run and half of another."""
+    for variable, value in zip(variables, values, strict=True):
+        if tuple(variable.shape) != value.shape or value.dtype.kind not in "biuf":
+            raise ValueError(f"{variable.path} has another shape, or is no number")

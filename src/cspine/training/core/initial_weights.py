@@ -44,9 +44,14 @@ def begin_with(network: keras.Model, path_or_name: str, role: str) -> keras.Mode
     return network
 
 
+def _model_of(package: Package[PackageManifest], role: str) -> ov.Model:
+    content = package.network(role)
+    return ov.Core().read_model(content.graph, content.weights)
+
+
 def _weights(package: Package[PackageManifest], role: str) -> Iterator[NDArray[np.float32]]:
     """As Keras orders and lays them out: kernels ``(z, y, x, in, out)``, and vectors."""
-    for node in ov.Core().read_model(package.network_path(role)).get_ordered_ops():
+    for node in _model_of(package, role).get_ordered_ops():
         if node.get_type_name() != "Constant" or not node.get_element_type().is_real() or node.data.size < 2:
             continue
         users = {port.get_node().get_type_name() for port in node.output(0).get_target_inputs()}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import keras
 import numpy as np
 
+from cspine.codec import ShapeError, decode
 from cspine.errors import TrainingError
 from cspine.files import write_text
 from cspine.training.core.backend import calculating_in, compiles, prepare_backend, seed_everything
@@ -85,7 +86,7 @@ class Lesson(Generic[HeldOut]):
     held_out: Callable[[], HeldOut]
     judge: Callable[[keras.Model, HeldOut], dict[str, float]]
     loss: keras.losses.Loss | dict[str, keras.losses.Loss]
-    record: Callable[..., Record]
+    record: type[Any]
     weights: dict[str, float] | None = None
 
 
@@ -186,10 +187,11 @@ class _Watch(keras.callbacks.Callback):
 
 
 def _stored(path: Path, name: str, lesson: Lesson[Any]) -> _Progress:
-    facts: dict[str, Any] = stored_facts(path)
+    facts = stored_facts(path)
     try:
-        return _Progress(**facts | {"records": tuple(lesson.record(**record) for record in facts["records"])})
-    except (KeyError, TypeError) as error:
+        records = tuple(decode(lesson.record, record, "record") for record in facts["records"])
+        return _Progress(facts["epoch"], facts["batch"], records)
+    except ShapeError as error:
         raise TrainingError(f"The checkpoint {path} does not belong to a {name}. Train again into a new folder.") from error
 
 

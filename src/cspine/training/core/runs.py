@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cspine
+from cspine.codec import decode
 from cspine.datasets import Case
 from cspine.errors import OutputError, TrainingError
 from cspine.files import write_text
+from cspine.strict_json import read_json
 
 _FACTS = "run.json"
 _SCHEMA = 1
@@ -100,13 +102,12 @@ def open_run(folder: Path) -> Run:
         TrainingError: There is none, or another version wrote it.
     """
     try:
-        data = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        if data.get("schema") != _SCHEMA:
-            raise TrainingError(
-                f"This cspine reads runs of schema {_SCHEMA}. {folder} has schema {data.get('schema')}; train it again."
-            )
-        return Run(folder, RunFacts(**data))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        data = read_json(folder / _FACTS)
+        schema = data.get("schema") if isinstance(data, dict) else None
+        if schema != _SCHEMA:
+            raise TrainingError(f"This cspine reads runs of schema {_SCHEMA}. {folder} has schema {schema!r:.20}; train it again.")
+        return Run(folder, decode(RunFacts, data, _FACTS))
+    except (OSError, ValueError) as error:
         raise TrainingError(
             f"A run is a folder that `cspine train` wrote, with a {_FACTS}. Received: {folder} ({error})"
         ) from error

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
+from cspine.array_files import read_arrays
 from cspine.errors import OutputError, TrainingError
 from cspine.files import replacing_file
 from cspine.geometry import Grid
@@ -26,6 +26,8 @@ _BENT = replace(BEYOND_LIFE, warp_mm=1.6)
 """Shapes that no neck has that is learnt from."""
 
 _FRACTURED_SHARE = 0.3
+
+_DAMAGED = "A neck of the pool is damaged: {path}. Delete it; it is made anew."
 
 
 class Part(StrEnum):
@@ -119,10 +121,13 @@ def read_pool_image(path: Path) -> PoolImage:
         TrainingError: The file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return PoolImage(stored["hu"], stored["classes"])
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise TrainingError(f"A neck of the pool is damaged: {path}. Delete it; it is made anew.") from error
+        stored = read_arrays(path, ["hu", "classes"])
+    except (OSError, ValueError) as error:
+        raise TrainingError(_DAMAGED.format(path=path)) from error
+    hu, classes = stored["hu"], stored["classes"]
+    if hu.ndim != 3 or hu.shape != classes.shape or hu.dtype != np.int16 or classes.dtype != np.uint8:
+        raise TrainingError(_DAMAGED.format(path=path))
+    return PoolImage(hu, classes)
 
 
 def draw_pool_image(settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> PoolImage:

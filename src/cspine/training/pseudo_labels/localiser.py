@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.errors import TrainingError
 from cspine.locating import Localiser, locate
 from cspine.locating.plausibility import check_plausibility
 from cspine.locating.refining import Refined
@@ -25,6 +26,8 @@ from cspine.training.pseudo_labels.store import Marking
 from cspine.training.slices.fitting import BEST, CHECKPOINT
 from cspine.training.slices.stacks import Stack, level_marks
 from cspine.volume import Volume
+
+_MOST_DIGITS = 9
 
 _FORMAT = 2
 """Of what follows from a network; another number where other masks follow from the same one."""
@@ -92,7 +95,10 @@ def sees_space(run: Run) -> bool:
 
 def ended_folds(run: Run) -> tuple[int, ...]:
     """Folds whose localiser has learnt to the end; a run that holds nobody out has one network, in the place of fold 0."""
-    epochs = int(run.facts.settings["fit.epochs"])
+    told = run.facts.settings.get("fit.epochs", "")
+    if not told.isdecimal() or len(told) > _MOST_DIGITS:
+        raise TrainingError(f"{run.folder} must say how many epochs it has, as fit.epochs. Received: {told!r:.40}; train it again.")
+    epochs = int(told)
     paths = {fold: run.fold(fold) / CHECKPOINT for fold in sorted(set(run.facts.folds.values()) or {0})}
     return tuple(fold for fold, path in paths.items() if path.is_file() and stored_facts(path)["epoch"] >= epochs)
 

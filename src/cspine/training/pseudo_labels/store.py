@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -9,9 +10,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.codec import decode_each
 from cspine.errors import OutputError
 from cspine.files import replacing_file, write_text
 from cspine.results import Reason
+from cspine.strict_json import read_json
 from cspine.training.slices.stacks import Stack
 
 
@@ -70,11 +73,29 @@ def marked(stack: Stack, marker: Marker, folder: Path) -> Marked:
     home = folder / marker.name[:16]
     path = home / f"{seen.hexdigest()[:32]}.npy"
     refused = path.with_suffix(".json")
-    if not path.exists() and not refused.exists():
+    found = _kept(stack, path, refused)
+    if found is None:
         _keep(marker.mark(stack), stack, path, refused)
-    if refused.exists():
-        return Marked(stack, tuple(Reason(**doubt) for doubt in json.loads(refused.read_text(encoding="utf-8"))))
-    return Marked(replace(stack, case=replace(stack.case, mask=path), marks=np.load(path, mmap_mode="r")), ())
+        found = _kept(stack, path, refused)
+    if found is None:
+        raise OutputError(f"Masks of a teacher need a folder that keeps what is written. Received: {path.parent}. Choose another.")
+    return found
+
+
+def _kept(stack: Stack, path: Path, refused: Path) -> Marked | None:
+    """What was kept; ``None``, and nothing kept any more, where it is not there or is damaged: then the study is marked again."""
+    try:
+        if refused.exists():
+            return Marked(stack, decode_each(Reason, read_json(refused), "doubts"))
+        marks = np.load(path, mmap_mode="r", allow_pickle=False)
+        if marks.shape == stack.marks.shape and marks.dtype == stack.marks.dtype:
+            return Marked(replace(stack, case=replace(stack.case, mask=path), marks=marks), ())
+    except (OSError, ValueError, EOFError):
+        pass
+    for damaged in (path, refused):
+        with suppress(OSError):
+            damaged.unlink()
+    return None
 
 
 def _keep(found: Marking, stack: Stack, path: Path, refused: Path) -> None:

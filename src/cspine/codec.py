@@ -5,9 +5,11 @@ from enum import Enum
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from cspine.errors import PackageError
-
 T = TypeVar("T")
+
+
+class ShapeError(ValueError):
+    """Data do not have the shape that they should have; the message says where and what is wrong."""
 
 
 def encode(noun: Any) -> dict[str, Any]:
@@ -19,22 +21,35 @@ def decode(kind: type[T], data: object, where: str) -> T:
     """Plain JSON data as a dataclass.
 
     Args:
-        kind: The dataclass; its annotations may hold numbers, text, enums, tuples, dictionaries by text, ``None`` and dataclasses.
+        kind: The dataclass; its annotations may hold numbers, text, enums, tuples, lists, dictionaries by text, ``None`` and
+            dataclasses.
         data: What ``json.loads`` gave.
         where: Where the data stand, for the message.
 
     Raises:
-        PackageError: A key is unknown or missing, or a value has the wrong type.
+        ShapeError: A key is unknown or missing, or a value has the wrong type.
+        CspineError: A dataclass refuses its values.
     """
     if not isinstance(data, dict):
-        raise PackageError(f"{where} must be a JSON object. Received: {data!r:.80}")
+        raise ShapeError(f"{where} must be a JSON object. Received: {data!r:.80}")
     types = get_type_hints(kind)
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # every caller gives a dataclass
     unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
     if unknown or missing:
-        wrong = [f"unknown: {', '.join(unknown)}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
-        raise PackageError(f"{where} must have exactly these keys: {', '.join(names)}. Received {'; '.join(wrong)}.")
+        wrong = [f"unknown: {_on_a_line(unknown)}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
+        raise ShapeError(f"{where} must have exactly these keys: {', '.join(names)}. Received {'; '.join(wrong)}.")
     return kind(**{name: _value(types[name], data[name], f"{where}.{name}") for name in names})
+
+
+def decode_each(kind: type[T], data: object, where: str) -> tuple[T, ...]:
+    """A list of plain JSON data as dataclasses; otherwise as :func:`decode`.
+
+    Raises:
+        ShapeError: It is no list, or as :func:`decode`.
+    """
+    if not isinstance(data, list):
+        raise ShapeError(f"{where} must be a JSON list. Received: {data!r:.80}")
+    return tuple(decode(kind, one, f"{where}[{number}]") for number, one in enumerate(data))
 
 
 def _value(kind: Any, data: object, where: str) -> Any:
@@ -43,6 +58,8 @@ def _value(kind: Any, data: object, where: str) -> Any:
         return None if data is None else _value(next(p for p in parts if p is not type(None)), data, where)
     if origin is dict and isinstance(data, dict):
         return {str(key): _value(parts[1], value, f"{where}.{key}") for key, value in data.items()}
+    if origin is list and isinstance(data, list):
+        return [_value(parts[0], value, f"{where}[{i}]") for i, value in enumerate(data)]
     if origin is tuple and isinstance(data, list):
         kinds = [parts[0]] * len(data) if parts[-1] is Ellipsis else list(parts)
         if len(kinds) == len(data):
@@ -59,4 +76,10 @@ def _plain(kind: Any, data: object, where: str) -> Any:
         return float(data)
     if kind in (int, str, bool) and type(data) is kind:
         return data
-    raise PackageError(f"{where} must be {getattr(kind, '__name__', kind)}. Received: {data!r:.80}")
+    raise ShapeError(f"{where} must be {getattr(kind, '__name__', kind)}. Received: {data!r:.80}")
+
+
+def _on_a_line(keys: list[str]) -> str:
+    """Keys that somebody else chose, the first of them, as a message shows them."""
+    text = ", ".join(keys)
+    return f"{text if text.isprintable() else ascii(text):.80}"
