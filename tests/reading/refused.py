@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from cspine.reading import choosing, dicom, limits
 from cspine.reading.messages import Refusal
-from tests.reading.scans import JPEG_LOSSLESS, Scan, body, lacking, save, setting
+from tests.reading.scans import JPEG_LOSSLESS, Scan, anatomy, body, lacking, save, setting
 
 Made = tuple[Path, str | None]
 Case = Callable[[Path, pytest.MonkeyPatch], Path | Made]
@@ -69,6 +69,13 @@ def _several_studies(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
 def _garbage(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     for path in Scan().write(folder).iterdir():
         path.write_bytes(path.read_bytes().replace(b"\x28\x00\x30\x00DS", b"\x28\x00\x30\x00SQ"))
+    return folder
+
+
+@_case(Refusal.WRONG_NUMBER)
+def _wrong_number(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    for path in Scan().write(folder).iterdir():
+        path.write_bytes(path.read_bytes().replace(b"DS\x08\x000.5\\0.75", b"DS\x08\x000.5\\0,,5"))
     return folder
 
 
@@ -200,6 +207,25 @@ def _too_large(folder: Path, patch: pytest.MonkeyPatch) -> Path:
 @_case(Refusal.SINGLE_SLICE)
 def _single(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     return Scan(hu=body(1)).write(folder)
+
+
+@_case(Refusal.ONE_POSITION)
+def _one_position(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return Scan(positions=np.zeros((6, 3))).write(folder)
+
+
+@_case(Refusal.ROUNDED_TOGETHER)
+def _rounded_together(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    scan = Scan(hu=body(30), step_mm=0.625)
+    scan.positions = np.round(scan.places)
+    return scan.write(folder)
+
+
+@_case(Refusal.INTERLEAVED)
+def _interleaved(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    z = np.arange(40) * 0.5
+    hu = np.where((np.arange(40) % 2 == 0)[:, None, None], anatomy(z), anatomy(z, shift_mm=8))
+    return Scan(hu=hu, step_mm=0.5).write(folder)
 
 
 @_case(Refusal.WIDE_GAP)

@@ -29,6 +29,23 @@ def body(slices: int = 6, rows: int = 12, columns: int = 10, seed: int = 0) -> N
     return hu.astype(np.int16)
 
 
+def anatomy(z_mm: NDArray[np.floating[Any]], shift_mm: float = 0.0, side: int = 40) -> NDArray[np.int16]:
+    """Hounsfield units of slices that continue each other as those of a neck do, 1 mm a pixel; ``(n, side, side)``.
+
+    Args:
+        z_mm: Heights of the slices.
+        shift_mm: How far the patient lies to the side.
+        side: Rows and columns.
+    """
+    row, column = np.mgrid[:side, :side] - (side - 1) / 2
+    z = np.asarray(z_mm, dtype=np.float64)[:, None, None]
+    column = column - shift_mm
+    hu = np.where(row**2 + (column * 1.1) ** 2 < (0.4 * side) ** 2, 40.0, -1000.0) + 0 * z
+    bone = (row - 4 * np.sin(z / 9)) ** 2 + (column - 3 * np.cos(z / 7)) ** 2 < (0.12 * side + 2 * np.sin(z / 5)) ** 2
+    hu[bone] = 700
+    return (hu + np.random.default_rng(0).normal(0, 20, hu.shape)).clip(-1000).round().astype(np.int16)
+
+
 @dataclass
 class Scan:
     """A CT series to write.

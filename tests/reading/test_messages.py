@@ -133,6 +133,42 @@ def _left_out(folder: Path) -> Path:
     return folder
 
 
+@_noticed(Notice.ROUNDED_POSITIONS)
+def _rounded(folder: Path) -> Path:
+    scan = Scan(hu=body(24))
+    scan.positions = np.round(scan.places)
+    return scan.write(folder)
+
+
+@_noticed(Notice.UNUSUAL_IMAGES)
+def _projection(folder: Path) -> Path:
+    return Scan(change=setting(ImageType=["DERIVED", "SECONDARY", "PROJECTION IMAGE"])).write(folder)
+
+
+@_noticed(Notice.NEXT_SERIES)
+def _next(folder: Path) -> Path:
+    Scan(series_uid="1.1", hu=body(9) // 10, step_mm=1.0).write(folder / "a")
+    Scan(series_uid="1.2").write(folder / "b")
+    return folder
+
+
+@_noticed(Notice.FRAMES_OF_REFERENCE)
+def _frames_of_reference(folder: Path) -> Path:
+    return Scan(change=lambda dataset, index: setattr(dataset, "FrameOfReferenceUID", f"1.2.{index}")).write(folder)
+
+
+@_noticed(Notice.DECIMAL_COMMA)
+def _comma(folder: Path) -> Path:
+    for path in Scan().write(folder).iterdir():
+        path.write_bytes(path.read_bytes().replace(b"0.5\\0.75", b"0,5\\0,75"))
+    return folder
+
+
+@_noticed(Notice.NOT_CITABLE)
+def _not_citable(folder: Path) -> Path:
+    return Scan(change=setting(SOPInstanceUID="1.2.3")).write(folder)
+
+
 @_noticed(Notice.DAMAGED_FILES)
 def _one_damaged(folder: Path) -> Path:
     Scan().write(folder)

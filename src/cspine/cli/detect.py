@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results")
     parser.add_argument("--model", metavar="PACKAGE", help="model package: a folder, or a name that `cspine models` lists")
     parser.add_argument("--localiser", metavar="PACKAGE", help="package that finds the vertebrae (default: the shipped one)")
-    parser.add_argument("--series", metavar="UID", help="Series Instance UID, where a study holds several")
+    parser.add_argument("--series", metavar="UID", help="which series, or UID#n which stack of one; cspine info names them")
     parser.add_argument(
         "--format",
         default="json,png",

@@ -68,7 +68,7 @@ def _as_table(found: Sequence[SeriesSummary]) -> Iterator[str]:
             yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         yield ""
         for number, summary in enumerate(summaries, 1):
-            yield f"  {number:<{widths[0]}}  {summary.series_uid or 'no series UID'}: {summary.reason}"
+            yield f"  {number:<{widths[0]}}  {summary.name or 'no series UID'}: {summary.reason}"
             for problem in summary.problems:
                 if problem.text != summary.reason:
                     yield f"  {'':<{widths[0]}}  {problem.code}: {problem.text}"

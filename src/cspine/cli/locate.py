@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--localiser", metavar="PACKAGE", help="package that finds vertebrae: a folder, or a name of `cspine models`"
     )
-    parser.add_argument("--series", metavar="UID", help="Series Instance UID, where a study holds several")
+    parser.add_argument("--series", metavar="UID", help="which series, or UID#n which stack of one; cspine info names them")
     parser.add_argument("--on-scan", action="store_true", help="write the label map on the scan's own voxels too")
     parser.add_argument(
         "--device", choices=[device.value for device in Device], default="auto", help="where to run the networks (default: auto)"

@@ -9,6 +9,7 @@ import numpy as np
 from cspine.errors import StudyError
 from cspine.geometry import Grid, Shape, Vector
 from cspine.reading.frames import Frame
+from cspine.reading.meaning import energy_of
 from cspine.reading.messages import Notice, Refusal
 from cspine.reading.pixels import SYNTAXES
 from cspine.reading.stacks import Stack, is_localizer
@@ -30,6 +31,7 @@ class SeriesSummary:
 
     Attributes:
         place: The folder, zip or file it is in.
+        name: What ``--series`` takes for it: the Series Instance UID, with ``#`` and a number where that has several stacks.
         series_uid: DICOM Series Instance UID, or ``None`` for a NIfTI file.
         study_uid: DICOM Study Instance UID, or ``None``.
         modality: For instance ``CT``; empty where the files do not say.
@@ -46,6 +48,7 @@ class SeriesSummary:
     """
 
     place: Path
+    name: str
     series_uid: str | None
     study_uid: str | None
     modality: str
@@ -64,7 +67,7 @@ class SeriesSummary:
 def refused(place: Path, error: StudyError, storage: str = "?") -> SeriesSummary:
     """What is known of something that cannot be read."""
     problems = (ReadingWarning("refused", str(error)),)
-    return SeriesSummary(place, None, None, "", "", None, None, None, 0, "", storage, problems, chosen=False, reason=str(error))
+    return SeriesSummary(place, "", None, None, "", "", None, None, None, 0, "", storage, problems, chosen=False, reason=str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +112,27 @@ def _not_anatomy(stack: Stack) -> StudyError | None:
     return None
 
 
+def _is_hounsfield(stack: Stack) -> bool:
+    return stack.unusual is None or stack.unusual.has_hounsfield_units
+
+
 REQUIREMENTS = (
     Requirement("CT, or no modality given", _not_ct),
     Requirement("no localizer, dose sheet or screen image", _not_anatomy),
     Requirement("a stack whose geometry and pixels can be read", lambda stack: stack.refusal),
 )
 PREFERENCES = (
-    Preference(f"slices at most {_THIN_MM:g} mm apart before thicker ones", lambda stack: _spacing(stack) <= _THIN_MM),
+    Preference("Hounsfield units before maps of something else and projections", _is_hounsfield),
+    Preference("plain cross-sections before slabs and unusual energies", lambda stack: stack.unusual is None),
+    Preference(f"slices at most {_THIN_MM:g} mm apart before thicker ones", lambda stack: stack.resolution_mm <= _THIN_MM),
     Preference(f"at least {_ENOUGH_SLICES} slices before fewer", lambda stack: len(stack.frames) >= _ENOUGH_SLICES),
     Preference("axial before reformatted", lambda stack: orientation_of(stack) == "axial"),
     Preference("bone kernel before soft", lambda stack: _has_bone_kernel(stack.first)),
     Preference("named after the cervical spine or the neck before not", lambda stack: _names(stack.first.series.words, _NECK)),
-    Preference("thinner before thicker", lambda stack: -round(_spacing(stack), 2)),
+    Preference(
+        "mixed and mono-energetic images near 70 keV before others", lambda stack: -abs((energy_of(stack.first.series) or 70) - 70)
+    ),
+    Preference("thinner before thicker", lambda stack: -round(stack.resolution_mm, 2)),
     Preference("more slices before fewer", lambda stack: len(stack.frames)),
 )
 
@@ -131,15 +143,15 @@ def choose(stacks: Sequence[Stack], place: Path, series_uid: str | None = None) 
     Args:
         stacks: Those of one place.
         place: What to call it in a message.
-        series_uid: The series to take it from, whatever kind of image that is; any by default.
+        series_uid: The series or stack to take, as its summary names it, whatever kind of image that is; any by default.
 
     Raises:
         StudyError: None can be used, or the rules cannot decide between equals.
     """
     if series_uid is not None:
-        named = [stack for stack in stacks if stack.first.series.series_uid == series_uid]
+        named = named_by(stacks, series_uid)
         if not named:
-            choices = ", ".join(dict.fromkeys(stack.first.series.series_uid for stack in stacks))
+            choices = ", ".join(dict.fromkeys(stack.name for stack in stacks))
             raise Refusal.NO_SUCH_SERIES.error(uid=series_uid, place=place, choices=choices)
         return _best(named, [stack.refusal for stack in named], place)
     studies = {stack.first.series.study_uid for stack in stacks}
@@ -147,6 +159,12 @@ def choose(stacks: Sequence[Stack], place: Path, series_uid: str | None = None) 
         choices = "their folders, or choose a series with --series UID"
         raise Refusal.SEVERAL_STUDIES.error(place=place, count=f"{len(studies)} studies", choices=choices)
     return _best(stacks, [_refusal(stack) for stack in stacks], place)
+
+
+def named_by(stacks: Sequence[Stack], series: str) -> list[Stack]:
+    """The stacks of a series, or the one stack, that a name stands for."""
+    exact = [stack for stack in stacks if stack.name == series]
+    return exact or [stack for stack in stacks if stack.first.series.series_uid == series]
 
 
 def _best(stacks: Sequence[Stack], refusals: Sequence[StudyError | None], place: Path) -> Stack:
@@ -159,7 +177,7 @@ def _best(stacks: Sequence[Stack], refusals: Sequence[StudyError | None], place:
     best = max(_scores(stack) for stack in usable)
     equals = [stack for stack in usable if _scores(stack) == best]
     if len(equals) > 1:
-        raise Refusal.AMBIGUOUS_SERIES.error(place=place, choices=", ".join(stack.first.series.series_uid for stack in equals))
+        raise Refusal.AMBIGUOUS_SERIES.error(place=place, choices=", ".join(stack.name for stack in equals))
     return equals[0]
 
 
@@ -193,6 +211,7 @@ def _summary(stack: Stack, place: Path) -> SeriesSummary:
     syntax = stack.first.pixels.transfer_syntax
     return SeriesSummary(
         place=place,
+        name=stack.name,
         series_uid=facts.series_uid or None,
         study_uid=facts.study_uid or None,
         modality=facts.modality,
@@ -231,11 +250,8 @@ def _scores(stack: Stack) -> tuple[float, ...]:
 
 def _why_not(stack: Stack, chosen: Stack) -> str:
     rules = zip(PREFERENCES, _scores(stack), _scores(chosen), strict=True)
-    return "another is preferred: " + next(rule.text for rule, ours, theirs in rules if ours < theirs)
-
-
-def _spacing(stack: Stack) -> float:
-    return stack.layout.grid.spacing_mm[0] if stack.layout else float("inf")
+    reason = "another is preferred: " + next(rule.text for rule, ours, theirs in rules if ours < theirs)
+    return f"{reason}; it is {stack.unusual.kind}" if stack.unusual and not chosen.unusual else reason
 
 
 def _has_bone_kernel(frame: Frame) -> bool:

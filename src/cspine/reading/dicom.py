@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.errors import StudyError
 from cspine.processors import processors
 from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
 from cspine.reading.frames import Frame
-from cspine.reading.headers import DamagedFileError, frames_of
+from cspine.reading.headers import DamagedFileError, WrongNumberError, frames_of
 from cspine.reading.hounsfield import check_hounsfield
+from cspine.reading.layouts import Layout, shared_by_rounding
 from cspine.reading.messages import Notice, Refusal
+from cspine.reading.passes import strangers
 from cspine.reading.pixels import SYNTAXES, PixelReader, is_filling, padding_hu
 from cspine.reading.places import Place
-from cspine.reading.stacks import Layout, Stack, stacks_of, with_rest_named
+from cspine.reading.stacks import Stack, stacks_of
 from cspine.study import Origin, ReadingWarning, SourceSlice, Study
 from cspine.volume import Volume
 
@@ -26,22 +29,59 @@ class Found:
 
     Attributes:
         frames: Every DICOM image.
-        damaged: Files that begin like DICOM but cannot be parsed, with the cause.
+        damaged: Files that begin like DICOM but cannot be parsed, with the reason.
     """
 
     frames: tuple[Frame, ...] = field(repr=False)
-    damaged: tuple[tuple[str, str], ...]
+    damaged: tuple[tuple[str, DamagedFileError], ...]
+
+    def refusal(self) -> StudyError:
+        """What speaks against the first damaged file."""
+        name, cause = self.damaged[0]
+        return refusal_of_file(name, cause)
+
+
+def refusal_of_file(name: str, cause: DamagedFileError) -> StudyError:
+    """What speaks against a file that cannot be parsed."""
+    kind = Refusal.WRONG_NUMBER if isinstance(cause, WrongNumberError) else Refusal.DAMAGED_FILE
+    return kind.error(name=name, cause=cause)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """A stack with its pixels.
+
+    Attributes:
+        stack: The stack.
+        layout: Its geometry.
+        hu: Hounsfield units of its slices, ``(n, rows, columns)``.
+        notices: What its pixels tell, and what was passed over.
+    """
+
+    stack: Stack
+    layout: Layout
+    hu: NDArray[np.float32]
+    notices: tuple[ReadingWarning, ...]
+
+
+_PASSED_OVER = {
+    Refusal.NOT_HU.code: "its values cannot be Hounsfield units",
+    Refusal.DIFFERENT_DUPLICATES.code: "different images lie at one position",
+    Refusal.ROUNDED_TOGETHER.code: "its positions are rounded so that images share one",
+    Refusal.INTERLEAVED.code: "slices of several passes lie one between the other",
+}
+"""What shows in pixels only and makes the next series the better one."""
 
 
 def find(place: Place) -> Found:
     """Every DICOM image of a place, by the headers alone."""
     frames: list[Frame] = []
-    damaged: list[tuple[str, str]] = []
+    damaged: list[tuple[str, DamagedFileError]] = []
     for entry in place.entries:
         try:
             frames.extend(frames_of(place, entry))
         except DamagedFileError as error:
-            damaged.append((entry.name, str(error)))
+            damaged.append((entry.name, error))
     return Found(tuple(frames), tuple(damaged))
 
 
@@ -56,20 +96,16 @@ def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study
     Raises:
         StudyError: There is none, or it cannot be read.
     """
-    stack = choose(_stacks(found.frames, series_uid), place.path, series_uid)
-    layout = stack.layout
-    if layout is None:
-        raise stack.refusal or Refusal.NO_POSITIONS.error(uid=stack.first.series.series_uid)
-    hu, noticed = _pixels(place, stack)
-    check_hounsfield(hu, name)
-    notices = [*layout.notices, *noticed]
+    made = _usable(place, _stacks(found.frames, series_uid), series_uid, name)
+    stack, layout = made.stack, made.layout
+    notices = [*layout.notices, *made.notices]
     if found.damaged:
         notices.append(Notice.DAMAGED_FILES.warning(count=len(found.damaged)))
     if place.links:
         notices.append(Notice.LINKS_IGNORED.warning(count=place.links))
     return Study(
         name=name,
-        volume=Volume(hu if layout.is_even else _evened(hu, layout), layout.grid),
+        volume=Volume(made.hu if layout.is_even else _evened(made.hu, layout), layout.grid),
         study_uid=stack.first.series.study_uid or None,
         series_uid=stack.first.series.series_uid or None,
         orientation=orientation_of(stack),
@@ -79,17 +115,39 @@ def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study
     )
 
 
-def _stacks(frames: tuple[Frame, ...], trusted_uid: str | None) -> list[Stack]:
+def _usable(place: Place, stacks: list[Stack], series: str | None, name: str) -> _Read:
+    """The first stack by the rules whose values can be those of one scan, and what is said about those before it."""
+    passed_over: list[StudyError] = []
+    while True:
+        try:
+            stack = choose(stacks, place.path, series)
+        except StudyError as error:
+            if passed_over and error.code != Refusal.AMBIGUOUS_SERIES.code:
+                raise passed_over[0] from error
+            raise
+        if stack.layout is None:
+            raise stack.refusal or Refusal.NO_POSITIONS.error(uid=stack.name)
+        try:
+            hu, noticed = _pixels(place, stack)
+            check_hounsfield(hu, name)
+        except StudyError as error:
+            if error.code not in _PASSED_OVER:
+                raise
+            passed_over.append(error)
+            stacks = [other for other in stacks if other is not stack]
+            continue
+        said = [Notice.NEXT_SERIES.warning(reason=_PASSED_OVER[error.code]) for error in passed_over]
+        return _Read(stack, stack.layout, hu, (*said, *noticed))
+
+
+def _stacks(frames: tuple[Frame, ...], trusted: str | None) -> list[Stack]:
     """The stacks of every series. A series that claims several studies is as many, unless the user names it."""
     series: dict[tuple[str, str], list[Frame]] = {}
     for frame in frames:
         uid = frame.series.series_uid
-        series.setdefault(("" if uid == trusted_uid else frame.series.study_uid, uid), []).append(frame)
-    found: list[Stack] = []
-    for members in series.values():
-        stacks = stacks_of(members)
-        found.extend(with_rest_named(stack, len(members) - len(stack.frames) - len(stack.duplicates)) for stack in stacks)
-    return found
+        is_trusted = trusted is not None and (trusted == uid or trusted.startswith(f"{uid}#"))
+        series.setdefault(("" if is_trusted else frame.series.study_uid, uid), []).append(frame)
+    return [stack for members in series.values() for stack in stacks_of(members)]
 
 
 def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[ReadingWarning]]:
@@ -99,6 +157,8 @@ def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[Readi
     with ThreadPoolExecutor(processors()) as threads:
         signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
     _compare_duplicates(reader, stack, hu)
+    if count := strangers(hu):
+        raise Refusal.INTERLEAVED.error(uid=stack.name, count=count, slices=len(hu))
     return hu, list(_noticed(stack, signs_agree))
 
 
@@ -122,8 +182,11 @@ def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[np.float3
     for kept, other in stack.duplicates:
         reader.decode(other, again)
         if not np.array_equal(again, hu[indices[id(kept)]]):
+            unit = shared_by_rounding((*stack.frames, *(frame for _, frame in stack.duplicates)))
+            if unit:
+                raise Refusal.ROUNDED_TOGETHER.error(uid=stack.name, unit=unit)
             where = "?" if kept.plane is None else ", ".join(f"{value:.1f}" for value in kept.plane.position_mm)
-            raise Refusal.DIFFERENT_DUPLICATES.error(uid=kept.series.series_uid, where=where)
+            raise Refusal.DIFFERENT_DUPLICATES.error(uid=stack.name, where=where)
 
 
 def _evened(hu: NDArray[np.float32], layout: Layout) -> NDArray[np.float32]:

@@ -19,6 +19,9 @@ class SeriesFacts:
         kernel: Convolution kernel, as the maker names it.
         words: Descriptions and body part, upper case, to search for names. Never shown: people write anything there.
         frame_of_reference_uid: The frame of the positions, or ``None``.
+        description: Series Description, upper case; never shown either.
+        rescale_type: Unit of the values, upper case; empty where the file does not say.
+        energy_kev: Energy of virtual mono-energetic images, or ``None``.
     """
 
     study_uid: str
@@ -29,6 +32,34 @@ class SeriesFacts:
     kernel: str
     words: str
     frame_of_reference_uid: str | None
+    description: str = ""
+    rescale_type: str = ""
+    energy_kev: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """What a file says about how an image came about; texts as written, empty where the file says nothing.
+
+    Attributes:
+        number: Acquisition Number.
+        time: Date and time of the acquisition.
+        content_time: Date and time at which the image was made.
+        instance: Instance Number, or ``None``.
+        phase: Temporal position, phase of the heart and contrast agent.
+        voltage: Peak voltage of the tube.
+        thickness_mm: Slice Thickness, or ``None``.
+        stack: Stack of an enhanced object.
+    """
+
+    number: str = ""
+    time: str = ""
+    content_time: str = ""
+    instance: int | None = None
+    phase: str = ""
+    voltage: str = ""
+    thickness_mm: float | None = None
+    stack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +155,8 @@ class Frame:
         pixels: How they are stored.
         rescale: What they mean.
         place: Where they are; ``None`` where the file has none.
+        acquisition: How it came about.
+        has_commas: Whether its numbers are written with a decimal comma, which DICOM does not allow.
     """
 
     sop_instance_uid: str
@@ -132,6 +165,8 @@ class Frame:
     pixels: PixelFormat
     rescale: Rescale
     place: PixelPlace | None
+    acquisition: Acquisition = Acquisition()
+    has_commas: bool = False
 
     @property
     def name(self) -> str:

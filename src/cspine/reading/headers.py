@@ -15,7 +15,8 @@ from pydicom.filereader import read_partial
 
 from cspine.geometry import Vector
 from cspine.reading import limits
-from cspine.reading.frames import Frame, PixelFormat, PixelPlace, Plane, Rescale, SeriesFacts
+from cspine.reading.attributes import acquisition_of, number_in, with_points
+from cspine.reading.frames import Acquisition, Frame, PixelFormat, PixelPlace, Plane, Rescale, SeriesFacts
 from cspine.reading.places import Entry, Place
 from cspine.reading.quiet import quiet
 
@@ -30,6 +31,10 @@ class DamagedFileError(Exception):
     """A file begins like DICOM but cannot be parsed; the cause is one line."""
 
 
+class WrongNumberError(DamagedFileError):
+    """An attribute that must hold numbers holds something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Header:
     dataset: Dataset
@@ -37,6 +42,7 @@ class _Header:
     length: int | None
     has_pixels: bool
     deflated: bool
+    has_commas: bool
 
 
 def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
@@ -80,6 +86,8 @@ def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
     header = _header_of(place, entry, start)
     try:
         return _frames(header, entry)
+    except DamagedFileError:
+        raise
     # pydicom converts values when they are asked for, and damaged ones raise nearly anything
     except Exception as error:
         raise DamagedFileError(type(error).__name__) from error
@@ -137,7 +145,8 @@ def _parsed(data: bytes) -> _Header:
     except Exception as error:
         raise DamagedFileError(type(error).__name__) from error
     offset, length = found
-    return _Header(dataset, offset, None if length == _UNDEFINED else length, offset > 0, deflated)
+    has_commas = with_points(dataset)
+    return _Header(dataset, offset, None if length == _UNDEFINED else length, offset > 0, deflated, has_commas)
 
 
 def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
@@ -155,6 +164,8 @@ def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
         pixels=_pixel_format(dataset),
         rescale=_rescale(dataset, dataset.get),
         place=place,
+        acquisition=acquisition_of(dataset),
+        has_commas=header.has_commas,
     )
     if "PerFrameFunctionalGroupsSequence" in dataset:
         return _enhanced(dataset, first)
@@ -164,38 +175,52 @@ def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
 
 
 def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
-    """Frames of an enhanced multi-frame object, each with its own place and rescale."""
+    """Frames of an enhanced multi-frame object, each with its own place, rescale and acquisition."""
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     groups = dataset.PerFrameFunctionalGroupsSequence
     count = first.place.frames if first.place else len(groups)
     if len(groups) != count:
         raise DamagedFileError(f"it says {count} frames and describes {len(groups)}")
+    commas = sum(_with_points_in(group) for group in (shared, *groups)) > 0
     frames = []
     for index, group in enumerate(groups):
         value = _looked_up(group, shared)
-        kind = value("FrameType")
-        series = first.series if not kind else replace(first.series, image_type=_upper(kind))
-        kernel = value("ConvolutionKernel")
         frames.append(
             replace(
                 first,
-                series=replace(series, kernel=_joined(kernel) or series.kernel),
+                series=_series_of_frame(first.series, value),
                 plane=_plane(value),
                 rescale=_rescale(dataset, value),
                 place=first.place and replace(first.place, frame=index),
+                acquisition=_acquisition_of_frame(first.acquisition, value),
+                has_commas=first.has_commas or commas,
             )
         )
     return tuple(frames)
+
+
+def _with_points_in(group: Dataset) -> bool:
+    """Decimal commas of a functional group as points, in place; whether there were any."""
+    items = [group.get(name) for name in set(_GROUPS.values())]
+    return sum(with_points(item[0]) for item in items if item) > 0
 
 
 _GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
     "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
     "FrameType": "CTImageFrameTypeSequence",
     "ConvolutionKernel": "CTReconstructionSequence",
+    "KVP": "CTXRayDetailsSequence",
+    "StackID": "FrameContentSequence",
+    "FrameAcquisitionNumber": "FrameContentSequence",
+    "FrameAcquisitionDateTime": "FrameContentSequence",
+    "TemporalPositionIndex": "FrameContentSequence",
+    "InStackPositionNumber": "FrameContentSequence",
 }
 
 
@@ -210,6 +235,33 @@ def _looked_up(group: Dataset, shared: Dataset) -> Callable[[str], object]:
     return value
 
 
+def _series_of_frame(facts: SeriesFacts, value: Callable[[str], object]) -> SeriesFacts:
+    return replace(
+        facts,
+        image_type=_upper(value("FrameType")) or facts.image_type,
+        kernel=_joined(value("ConvolutionKernel")) or facts.kernel,
+        rescale_type=_joined(value("RescaleType")) or facts.rescale_type,
+    )
+
+
+def _acquisition_of_frame(made: Acquisition, value: Callable[[str], object]) -> Acquisition:
+    def text(keyword: str) -> str:
+        found = value(keyword)
+        return "" if found is None else str(found).strip()
+
+    place = text("InStackPositionNumber")
+    return replace(
+        made,
+        number=text("FrameAcquisitionNumber") or made.number,
+        time=text("FrameAcquisitionDateTime") or made.time,
+        instance=int(place) if place.isdecimal() else None,
+        phase=text("TemporalPositionIndex") or made.phase,
+        voltage=text("KVP") or made.voltage,
+        thickness_mm=number_in([value("SliceThickness")]),
+        stack=text("StackID"),
+    )
+
+
 def _series(dataset: Dataset) -> SeriesFacts:
     words = ("SeriesDescription", "ProtocolName", "BodyPartExamined", "StudyDescription")
     return SeriesFacts(
@@ -221,13 +273,16 @@ def _series(dataset: Dataset) -> SeriesFacts:
         kernel=_joined(dataset.get("ConvolutionKernel")),
         words=" ".join(_text(dataset, word) for word in words).upper(),
         frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID") or None,
+        description=_text(dataset, "SeriesDescription").upper(),
+        rescale_type=_joined(dataset.get("RescaleType")),
+        energy_kev=number_in([dataset.get("MonoenergeticEnergyEquivalent")]),
     )
 
 
 def _plane(value: Callable[[str], object]) -> Plane | None:
-    position = _numbers(value("ImagePositionPatient"), 3)
-    directions = _numbers(value("ImageOrientationPatient"), 6)
-    pixel_mm = _numbers(value("PixelSpacing"), 2)
+    position = _numbers(value, "ImagePositionPatient", 3)
+    directions = _numbers(value, "ImageOrientationPatient", 6)
+    pixel_mm = _numbers(value, "PixelSpacing", 2)
     if position is None or directions is None or pixel_mm is None:
         return None
     return Plane(_vector(position), _vector(directions[:3]), _vector(directions[3:]), (pixel_mm[0], pixel_mm[1]))
@@ -252,7 +307,7 @@ def _pixel_format(dataset: Dataset) -> PixelFormat:
 
 
 def _rescale(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
-    slope, intercept = _numbers(value("RescaleSlope"), 1), _numbers(value("RescaleIntercept"), 1)
+    slope, intercept = _numbers(value, "RescaleSlope", 1), _numbers(value, "RescaleIntercept", 1)
     padding = dataset.get("PixelPaddingValue")
     limit = dataset.get("PixelPaddingRangeLimit", padding)
     first_last = None
@@ -276,20 +331,26 @@ def _upper(value: object) -> tuple[str, ...]:
     return tuple(str(v).strip().upper() for v in values)
 
 
-def _numbers(value: object, count: int) -> tuple[float, ...] | None:
+def _numbers(value: Callable[[str], object], keyword: str, count: int) -> tuple[float, ...] | None:
     """``count`` finite numbers, or ``None`` where the value is absent.
 
     Raises:
-        DamagedFileError: There is a value, but it is something else.
+        WrongNumberError: There is a value, but it is something else.
     """
-    values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    if value is None or value == "" or not values:
-        return None
-    numbers = tuple(float(str(v)) for v in values)
+    try:
+        found = value(keyword)
+        values = found if isinstance(found, Sequence) and not isinstance(found, str) else [found]
+        if found is None or found == "" or not values:
+            return None
+        if isinstance(values[0], Dataset):
+            raise DamagedFileError(f"{keyword} is a sequence")
+        numbers = tuple(float(str(v)) for v in values)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise WrongNumberError(f"{keyword} is no number") from error
     if count == 1:
         numbers = numbers[:1]
     if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
-        raise DamagedFileError("a number is missing or infinite")
+        raise WrongNumberError(f"{keyword} needs {count} finite numbers and has {len(numbers)} values")
     return numbers
 
 

@@ -30,6 +30,9 @@ MAX_ROUNDING_MM = 0.11
 MAX_CROOKED = 0.5
 """How far slices may lie from the straight line through first and last, in pixels."""
 
+FEW_MISSING = 0.25
+"""So many of its slices, as a share, one stack may lack and still be known as one among others."""
+
 SAME_PLACE = 0.05
 """Slices nearer than this, in slice distances, are duplicates."""
 

@@ -15,6 +15,7 @@ class Refusal(Enum):
     NO_IMAGES = "No DICOM image in {place}: {found}. Give the folder of one CT study, a zip of it or a NIfTI file."
     SEVERAL_STUDIES = "One study is needed; {place} holds {count}. Give one of {choices}."
     DAMAGED_FILE = "{name} begins like DICOM but cannot be parsed ({cause}). Copy it again from where it came."
+    WRONG_NUMBER = "{name} holds something else where DICOM needs numbers ({cause}). Have it exported again as the standard says."
     NOT_A_FILE = "{place} is neither a folder nor a file. Give a folder, a zip or a NIfTI file."
     TOO_MANY_FILES = "At most {limit} files are searched for one study; {place} holds more. Give the folder of one study."
     TOO_DEEP = "Folders are searched {limit} levels deep; {place} goes deeper. Give the folder of one study."
@@ -34,6 +35,15 @@ class Refusal(Enum):
     BAD_SIZE = "Images of 2 to {limit} rows and columns are needed; series {uid} says {rows} x {columns}."
     TOO_LARGE = "A volume may have {limit} voxels; series {uid} says {slices} x {rows} x {columns}. Give one CT series."
     SINGLE_SLICE = "A stack of slices is needed; series {uid} has one image. Give the folder of the whole series."
+    ONE_POSITION = "A stack of slices is needed; all {count} images of series {uid} lie at one position. Give the whole series."
+    ROUNDED_TOGETHER = (
+        "Each slice needs a position of its own; those of series {uid} are rounded to {unit:g} mm, so that different images share "
+        "one. Export it again with all digits."
+    )
+    INTERLEAVED = (
+        "The slices of one pass are needed; in series {uid} those of several lie one between the other, {count} of {slices} look "
+        "less like their neighbours than like those beyond. Give one acquisition."
+    )
     WIDE_GAP = "Slices may lie {limit:g} mm apart; in series {uid} nothing lies between {low} and {high} mm. Give the whole series."
     TOO_MIXED = "A series may mix {limit} sizes and directions of images; series {uid} mixes more. Give one acquisition."
     CROOKED_STACK = "Slices must lie on a straight line; in series {uid} one is {offset:.2f} mm beside it. Give one acquisition."
@@ -91,7 +101,15 @@ class Notice(Enum):
     )
     MISSING_SLICES = "{count} slices are missing, the widest gap is between {low} and {high} mm; interpolated."
     DUPLICATES = "{count} images lie where another one does; used once if they are the same pixel for pixel, else refused."
-    STACKS_LEFT_OUT = "The series mixes orientations, sizes or kinds of image; {count} of its images are left out."
+    ROUNDED_POSITIONS = "Positions are rounded to {unit:g} mm; slices are taken as even, one every {step:.3f} mm."
+    STACKS_LEFT_OUT = (
+        "This is stack {number} of {stacks} in its series, told apart by {differ}; the other {count} of its images are left out."
+    )
+    UNUSUAL_IMAGES = "The series is {kind}; fractures are looked for in plain cross-sections, so the result may be wrong."
+    NEXT_SERIES = "The series that comes first by the rules is left out, because {reason}; the next one is used."
+    FRAMES_OF_REFERENCE = "The slices name {count} frames of reference; taken as one, since they stand in one row."
+    DECIMAL_COMMA = "Numbers are written with a decimal comma, which DICOM does not allow; read as decimal points."
+    NOT_CITABLE = "Images share SOP Instance UIDs or have none; DICOM objects cannot cite them."
     DAMAGED_FILES = "{count} files begin like DICOM but cannot be parsed, and are left out."
     LINKS_IGNORED = "{count} links are not followed."
     NO_RESCALE = "The images do not say how to turn pixels into Hounsfield units; taken as they are."

@@ -126,6 +126,7 @@ def summary(file: BinaryIO, name: str, place: Path) -> SeriesSummary:
     grid = study.volume.grid
     return SeriesSummary(
         place=place,
+        name="",
         series_uid=None,
         study_uid=None,
         modality="",

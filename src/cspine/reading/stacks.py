@@ -1,7 +1,4 @@
-"""Frames of one series in order: from positions and directions alone to a grid.
-
-A tilted gantry gives a sheared grid, exactly. Uneven distances give an even grid and the place of each slice on it.
-"""
+"""The stacks in one series: one kind of image, one size, one direction and one pass each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,36 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import StudyError
-from cspine.geometry import Grid
 from cspine.reading import limits
 from cspine.reading.frames import Frame, Plane
+from cspine.reading.layouts import Layout, Row, in_order, layout_of
+from cspine.reading.meaning import Unusual, unusual
 from cspine.reading.messages import Notice, Refusal
+from cspine.reading.parting import Part, parts_of
 from cspine.reading.pixels import refusal_of_format
 from cspine.study import ReadingWarning
 
 _FARTHEST_MM = 1e5
 _SAME_PIXEL_MM = 1e-4
 _LOCALIZER = "LOCALIZER"
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Slices in order.
-
-    Attributes:
-        grid: Even slices.
-        places: Where each frame lies along the grid, in slices, ``(n,)``; whole numbers 0, 1, 2 … where the stack is even.
-        notices: What is unusual.
-    """
-
-    grid: Grid
-    places: NDArray[np.float64] = field(repr=False)
-    notices: tuple[ReadingWarning, ...]
-
-    @property
-    def is_even(self) -> bool:
-        """Whether there is exactly one frame per slice of the grid."""
-        return len(self.places) == self.grid.shape[0] and np.array_equal(self.places, np.arange(len(self.places)))
+_SLAB = 2.5
+_THICK_MM = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +28,14 @@ class Stack:
     """Frames that belong together.
 
     Attributes:
+        name: The Series Instance UID; behind it ``#`` and a number where the series has several stacks.
         frames: Along the normal, one for each position; in the order of the files where they have no geometry.
         duplicates: Further frames, each with the frame at the same position.
         layout: Their geometry, or ``None`` where it is refused.
         refusal: Why they cannot be read, or ``None``.
     """
 
+    name: str
     frames: tuple[Frame, ...] = field(repr=False)
     duplicates: tuple[tuple[Frame, Frame], ...] = field(repr=False)
     layout: Layout | None
@@ -63,26 +46,77 @@ class Stack:
         """A frame to ask what all have in common."""
         return self.frames[0]
 
+    @property
+    def thickness_mm(self) -> float | None:
+        """The usual Slice Thickness, or ``None`` where no frame has one."""
+        stated = [frame.acquisition.thickness_mm for frame in self.frames if frame.acquisition.thickness_mm is not None]
+        return float(np.median(stated)) if stated else None
+
+    @property
+    def unusual(self) -> Unusual | None:
+        """What the images are instead of thin cross-sections in Hounsfield units, or ``None``."""
+        return unusual(self.first.series) or self._slab()
+
+    @property
+    def resolution_mm(self) -> float:
+        """Distance of the slices, or their thickness where that is much more."""
+        if self.layout is None:
+            return float("inf")
+        distance, thickness = self.layout.grid.spacing_mm[0], self.thickness_mm
+        return thickness if thickness is not None and thickness > _SLAB * distance else distance
+
+    def _slab(self) -> Unusual | None:
+        if self.layout is None or self.resolution_mm <= max(_THICK_MM, self.layout.grid.spacing_mm[0]):
+            return None
+        slab = f"made of slabs of {self.resolution_mm:g} mm every {self.layout.grid.spacing_mm[0]:.3g} mm"
+        return Unusual(slab, has_hounsfield_units=True)
+
 
 def stacks_of(frames: Sequence[Frame]) -> tuple[Stack, ...]:
-    """The stacks in the frames of one series: one kind of image, one size and one direction each."""
-    groups: list[list[Frame]] = []
+    """The stacks in the frames of one series, in the order in which they came about."""
+    groups = _groups(frames)
+    if len(groups) > limits.MAX_STACKS:
+        refusal = Refusal.TOO_MIXED.error(limit=limits.MAX_STACKS, uid=_uid(frames[0]))
+        return (Stack(_uid(frames[0]), tuple(frames), (), None, refusal),)
+    parts = sorted((part for group in groups for part in _parts(group)), key=_came_about)
+    if len(parts) == 1:
+        return (_stack(parts[0].frames, frames[0].series.series_uid),)
+    differ = tuple(dict.fromkeys([*_differences(groups), *(name for part in parts for name in part.told_apart_by)]))
+    uid = frames[0].series.series_uid
+    stacks = [_stack(part.frames, f"{uid}#{number}") for number, part in enumerate(parts, 1)]
+    return tuple(_with_rest_named(stack, number, stacks, differ) for number, stack in enumerate(stacks, 1))
+
+
+def _groups(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames of one kind, size and direction together."""
+    kinds: dict[tuple[object, ...], list[list[Frame]]] = {}
     for frame in frames:
-        for group in groups:
-            if _belong_together(group[0], frame):
-                group.append(frame)
+        groups = kinds.setdefault(_kind(frame), [])
+        fitting = next((group for group in groups if _same_plane(group[0], frame)), None)
+        if fitting is None:
+            groups.append([frame])
+            if sum(map(len, kinds.values())) > limits.MAX_STACKS:
                 break
         else:
-            groups.append([frame])
-        if len(groups) > limits.MAX_STACKS:
-            refusal = Refusal.TOO_MIXED.error(limit=limits.MAX_STACKS, uid=_uid(frame))
-            return (Stack(tuple(frames), (), None, refusal),)
-    return tuple(_stack(group) for group in groups)
+            fitting.append(frame)
+    return [group for groups in kinds.values() for group in groups]
 
 
-def _belong_together(one: Frame, other: Frame) -> bool:
-    if _kind(one) != _kind(other):
-        return False
+def _kind(frame: Frame) -> tuple[object, ...]:
+    pixels = frame.pixels
+    shown = is_localizer(frame), unusual(frame.series)
+    return shown, frame.series.sop_class_uid, pixels.samples, (pixels.rows, pixels.columns), frame.plane is not None
+
+
+def _differences(groups: Sequence[Sequence[Frame]]) -> list[str]:
+    """In what groups differ, for a message."""
+    kinds = [_kind(group[0]) for group in groups]
+    names = ("kind of image", "kind of object", "colours", "size", "geometry")
+    found = [name for name, values in zip(names, zip(*kinds, strict=True), strict=True) if len(set(values)) > 1]
+    return found if len(set(kinds)) == len(kinds) else [*found, "direction or pixel spacing"]
+
+
+def _same_plane(one: Frame, other: Frame) -> bool:
     if one.plane is None or other.plane is None:
         return True
     if not all(abs(a - b) < _SAME_PIXEL_MM for a, b in zip(one.plane.pixel_mm, other.plane.pixel_mm, strict=True)):
@@ -91,37 +125,72 @@ def _belong_together(one: Frame, other: Frame) -> bool:
     return all(abs(a - b) < limits.SAME_DIRECTION for a, b in zip(ours, theirs, strict=True))
 
 
-def _kind(frame: Frame) -> tuple[object, ...]:
-    pixels, placed = frame.pixels, frame.plane is not None
-    frame_of_reference = frame.series.frame_of_reference_uid if placed else None
-    return frame.series.sop_class_uid, pixels.rows, pixels.columns, pixels.samples, is_localizer(frame), placed, frame_of_reference
-
-
 def is_localizer(frame: Frame) -> bool:
     """Whether a frame is a scout view."""
     return _LOCALIZER in frame.series.image_type
 
 
-def _directions(plane: Plane) -> NDArray[np.float64]:
-    return np.array((plane.along_row, plane.along_column), dtype=np.float64)
+def _parts(group: Sequence[Frame]) -> tuple[Part, ...]:
+    """The passes of a group; a group whose geometry is refused is one."""
+    return (Part(tuple(group)),) if _refusal_of_planes(group) is not None else parts_of(group)
 
 
-def _stack(frames: list[Frame]) -> Stack:
-    refusal = _refusal_of_header(frames)
+def _came_about(part: Part) -> tuple[object, ...]:
+    """A key by which stacks of one series stand in the order of acquisition, as far as their headers tell."""
+    acquisitions = [frame.acquisition for frame in part.frames]
+    numbers = [int(one.number) for one in acquisitions if one.number.isdecimal()]
+    instances = [one.instance for one in acquisitions if one.instance is not None]
+    times = [one.time for one in acquisitions if one.time]
+    uid = min(frame.sop_instance_uid for frame in part.frames)
+    return min(numbers, default=1 << 31), min(times, default="~"), min(instances, default=1 << 31), -len(part.frames), uid
+
+
+def _stack(frames: Sequence[Frame], name: str) -> Stack:
+    shown = name or "without UID"
+    refusal = _refusal_of_header(frames, shown)
     if refusal is not None:
-        return Stack(tuple(frames), (), None, refusal)
+        return Stack(name, tuple(frames), (), None, refusal)
+    row = Row.of(frames)
     try:
-        ordered, duplicates, along = _in_order(frames)
-        if len(ordered) == 1:
-            raise Refusal.SINGLE_SLICE.error(uid=_uid(frames[0]))
-        return Stack(tuple(ordered), tuple(duplicates), _layout(ordered, along), None)
+        order, twice = in_order(row)
+        if len(frames) == 1:
+            raise Refusal.SINGLE_SLICE.error(uid=shown)
+        if len(order) == 1:
+            raise Refusal.ONE_POSITION.error(uid=shown, count=len(frames))
+        ordered = [frames[index] for index in order]
+        layout = layout_of(ordered, row.taken(order), shown)
     except StudyError as error:
-        return Stack(tuple(frames), (), None, error)
+        return Stack(name, tuple(frames), (), None, error)
+    duplicates = tuple((frames[kept], frames[other]) for kept, other in twice)
+    stack = Stack(name, tuple(ordered), duplicates, layout, None)
+    return _saying(stack, _notices(stack))
 
 
-def _refusal_of_header(frames: list[Frame]) -> StudyError | None:
+def _saying(stack: Stack, notices: Sequence[ReadingWarning]) -> Stack:
+    if stack.layout is None or not notices:
+        return stack
+    return replace(stack, layout=replace(stack.layout, notices=(*stack.layout.notices, *notices)))
+
+
+def _notices(stack: Stack) -> list[ReadingWarning]:
+    """What headers tell beyond the geometry."""
+    notices = []
+    if stack.unusual is not None:
+        notices.append(Notice.UNUSUAL_IMAGES.warning(kind=stack.unusual.kind))
+    named = {frame.series.frame_of_reference_uid for frame in stack.frames} - {None}
+    if len(named) > 1:
+        notices.append(Notice.FRAMES_OF_REFERENCE.warning(count=len(named)))
+    if any(frame.has_commas for frame in stack.frames):
+        notices.append(Notice.DECIMAL_COMMA.warning())
+    cited = {(frame.sop_instance_uid, frame.place and frame.place.frame) for frame in stack.frames if frame.sop_instance_uid}
+    if len(cited) < len(stack.frames):
+        notices.append(Notice.NOT_CITABLE.warning())
+    return notices
+
+
+def _refusal_of_header(frames: Sequence[Frame], uid: str) -> StudyError | None:
     """What speaks against a stack before its geometry is looked at."""
-    first, uid = frames[0], _uid(frames[0])
+    first = frames[0]
     if first.pixels.samples != 1:
         return Refusal.COLOUR.error(uid=uid, samples=first.pixels.samples)
     if not 2 <= min(first.pixels.rows, first.pixels.columns) <= max(first.pixels.rows, first.pixels.columns) <= limits.MAX_SIDE:
@@ -135,9 +204,17 @@ def _refusal_of_header(frames: list[Frame]) -> StudyError | None:
             bits = f"{pixels.bits_allocated} bits, {pixels.bits_stored} of them stored, up to bit {pixels.high_bit}"
             found = bits if form is Refusal.BAD_PIXEL_FORMAT else f"{rescale.slope:g} and {rescale.intercept:g}"
             return form.error(uid=uid, name=frame.name, syntax=pixels.transfer_syntax, found=found)
-        if frame.plane is not None and np.max(np.abs(frame.plane.position_mm)) > _FARTHEST_MM:
+    return _refusal_of_planes(frames, uid)
+
+
+def _refusal_of_planes(frames: Sequence[Frame], uid: str = "") -> StudyError | None:
+    """What speaks against single positions and directions."""
+    for frame in frames:
+        if frame.plane is None:
+            return Refusal.NO_POSITIONS.error(uid=uid)
+        if np.max(np.abs(frame.plane.position_mm)) > _FARTHEST_MM:
             return Refusal.BAD_GEOMETRY.error(uid=uid, found=f"a position of {frame.plane.position_mm} mm")
-    return _refusal_of_directions(first.plane, uid)
+    return _refusal_of_directions(frames[0].plane, uid) if frames[0].plane else None
 
 
 def _refusal_of_directions(plane: Plane, uid: str) -> StudyError | None:
@@ -151,126 +228,16 @@ def _refusal_of_directions(plane: Plane, uid: str) -> StudyError | None:
     return None
 
 
-def _in_order(frames: list[Frame]) -> tuple[list[Frame], list[tuple[Frame, Frame]], NDArray[np.float64]]:
-    """Frames by position along the normal, duplicates apart, and those positions in millimetres."""
-    planes = [frame.plane for frame in frames if frame.plane is not None]
-    normal = _normal(planes[0])
-    along = np.array([np.dot(plane.position_mm, normal) for plane in planes])
-    order = np.argsort(along, kind="stable")
-    gaps = np.diff(along[order])
-    near = limits.SAME_PLACE * float(np.median(gaps[gaps > 1e-3])) if np.any(gaps > 1e-3) else 1e-3
-    ordered, duplicates, where = [frames[order[0]]], [], [along[order[0]]]
-    for index in order[1:]:
-        if along[index] - where[-1] > near:
-            ordered.append(frames[index])
-            where.append(along[index])
-        else:
-            duplicates.append((ordered[-1], frames[index]))
-    return ordered, duplicates, np.array(where)
-
-
-def _normal(plane: Plane) -> NDArray[np.float64]:
-    normal = np.cross(plane.along_row, plane.along_column)
-    unit: NDArray[np.float64] = normal / np.linalg.norm(normal)
-    return unit
-
-
-def _layout(frames: list[Frame], along: NDArray[np.float64]) -> Layout:
-    first, uid = frames[0], _uid(frames[0])
-    positions = np.array([frame.plane.position_mm for frame in frames if frame.plane is not None])
-    _check_line(positions, along, frames[0])
-    _check_gaps(positions, along, uid)
-    step, places, notices = _spacing(along, positions)
-    count = round(float(places[-1])) + 1
-    line = (positions[-1] - positions[0]) / (along[-1] - along[0])
-    plane = first.plane
-    if plane is None or max(count, len(frames)) * first.pixels.rows * first.pixels.columns > limits.MAX_VOXELS:
-        raise Refusal.TOO_LARGE.error(
-            limit=limits.MAX_VOXELS, uid=uid, slices=count, rows=first.pixels.rows, columns=first.pixels.columns
-        )
-    row, column = (direction / np.linalg.norm(direction) for direction in _directions(plane))
-    affine = np.eye(4)
-    affine[:3, 0] = line * step
-    affine[:3, 1] = column * plane.pixel_mm[0]
-    affine[:3, 2] = row * plane.pixel_mm[1]
-    affine[:3, 3] = positions[0]
-    tilt = float(np.degrees(np.arccos(np.clip(np.dot(line / np.linalg.norm(line), _normal(plane)), -1, 1))))
-    if tilt > limits.MAX_SHEAR_DEGREES:
-        raise Refusal.STEEP_SHEAR.error(limit=limits.MAX_SHEAR_DEGREES, uid=uid, degrees=tilt)
-    if tilt >= limits.TILT_DEGREES:
-        notices = (Notice.GANTRY_TILT.warning(degrees=tilt), *notices)
-    grid = Grid((count, first.pixels.rows, first.pixels.columns), affine, first.series.frame_of_reference_uid)
-    return Layout(grid, places, notices)
-
-
-def _check_line(positions: NDArray[np.float64], along: NDArray[np.float64], first: Frame) -> None:
-    """Slices of a tilted gantry lie on an oblique line; those of two acquisitions on none."""
-    share = ((along - along[0]) / (along[-1] - along[0]))[:, None]
-    beside = np.linalg.norm(positions - (positions[0] + share * (positions[-1] - positions[0])), axis=1)
-    pixel = min(first.plane.pixel_mm) if first.plane is not None else 0.0
-    if float(beside.max()) > limits.MAX_CROOKED * pixel:
-        raise Refusal.CROOKED_STACK.error(uid=_uid(first), offset=float(beside.max()))
-
-
-def _check_gaps(positions: NDArray[np.float64], along: NDArray[np.float64], uid: str) -> None:
-    gaps = np.diff(along)
-    widest = int(np.argmax(gaps))
-    if gaps[widest] > limits.MAX_GAP_MM:
-        low, high = _named(positions, widest)
-        raise Refusal.WIDE_GAP.error(limit=limits.MAX_GAP_MM, uid=uid, low=low, high=high)
-
-
-def _named(positions: NDArray[np.float64], gap: int) -> tuple[str, str]:
-    """The two ends of a gap along the world axis that the stack runs along most, as in ``z 12.5``."""
-    axis = int(np.argmax(np.abs(positions[-1] - positions[0])))
-    low, high = (f"{'xyz'[axis]} {positions[index, axis]:.1f}" for index in (gap, gap + 1))
-    return low, high
-
-
-def _spacing(
-    along: NDArray[np.float64], positions: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64], tuple[ReadingWarning, ...]]:
-    """Distance of even slices, the place of each slice on them, and what to say about it."""
-    count, length = len(along), float(along[-1] - along[0])
-    whole = np.arange(count, dtype=np.float64)
-    if _is_even((along - along[0]) * ((count - 1) / length), whole, length / (count - 1)):
-        return length / (count - 1), whole, ()
-    gaps = np.diff(along)
-    low, high = _named(positions, int(np.argmax(gaps)))
-    usual = _usual_step(gaps)
-    slices = int(np.sum(np.maximum(1, np.round(gaps / usual))))
-    places = (along - along[0]) * (slices / length)
-    if _is_even(places, np.round(places), length / slices):
-        missing = slices + 1 - count
-        return length / slices, np.round(places), (Notice.MISSING_SLICES.warning(count=missing, low=low, high=high),)
-    slices = max(1, round(length / usual))
-    step = length / slices
-    notice = Notice.UNEVEN_SPACING.warning(least=float(gaps.min()), most=float(gaps.max()), low=low, high=high, step=step)
-    return step, (along - along[0]) / step, (notice,)
-
-
-def _is_even(places: NDArray[np.float64], wanted: NDArray[np.float64], step: float) -> bool:
-    """Whether places, in slices, are those wanted but for jitter and rounding; never so much that slices could swap."""
-    allowed = max(limits.MAX_JITTER, min(limits.MAX_ROUNDING_MM / step, 0.3))
-    return bool(np.max(np.abs(places - wanted)) <= allowed and np.min(np.diff(wanted)) >= 1)
-
-
-def _usual_step(gaps: NDArray[np.float64]) -> float:
-    """The smallest distance that at least a tenth of the neighbours have."""
-    for gap in np.sort(gaps):
-        alike = np.abs(gaps - gap) <= 0.1 * gap
-        if np.count_nonzero(alike) >= max(1, 0.1 * len(gaps)):
-            return float(np.median(gaps[alike]))
-    return float(np.median(gaps))
+def _directions(plane: Plane) -> NDArray[np.float64]:
+    return np.array((plane.along_row, plane.along_column), dtype=np.float64)
 
 
 def _uid(frame: Frame) -> str:
     return frame.series.series_uid or "without UID"
 
 
-def with_rest_named(stack: Stack, left_out: int) -> Stack:
+def _with_rest_named(stack: Stack, number: int, stacks: Sequence[Stack], differ: Sequence[str]) -> Stack:
     """The stack, saying that other images of its series are left out."""
-    if left_out == 0 or stack.layout is None:
-        return stack
-    notices = (*stack.layout.notices, Notice.STACKS_LEFT_OUT.warning(count=left_out))
-    return replace(stack, layout=replace(stack.layout, notices=notices))
+    left_out = sum(len(one.frames) + len(one.duplicates) for one in stacks) - len(stack.frames) - len(stack.duplicates)
+    about = {"number": number, "stacks": len(stacks), "count": left_out, "differ": ", ".join(differ)}
+    return _saying(stack, [Notice.STACKS_LEFT_OUT.warning(**about)])

@@ -196,8 +196,7 @@ def _zips(place: Place, found: dicom.Found) -> list[Path]:
         StudyError: There is none, or more than one.
     """
     if found.damaged:
-        name, cause = found.damaged[0]
-        raise Refusal.DAMAGED_FILE.error(name=name, cause=cause)
+        raise found.refusal()
     zips = [place.path / entry.name for entry in place.entries if place.path.is_dir() and is_zip(place.path / entry.name)]
     if len(zips) > 1:
         choices = ", ".join(path.name for path in zips[:10])

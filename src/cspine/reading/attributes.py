@@ -1,0 +1,104 @@
+"""Single attributes of a DICOM header, read as they are written and without trusting them."""
+
+import re
+from collections.abc import Iterable
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from cspine.reading.frames import Acquisition
+
+_DECIMALS = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "KVP",
+)
+_WITH_COMMAS = re.compile(rb"[\s+-]*\d*,\d+([eE][+-]?\d+)?\s*\0?|[^,]*")
+_MOST_CHARACTERS = 64
+_PHASES = (
+    "TemporalPositionIdentifier",
+    "NominalPercentageOfCardiacPhase",
+    "TriggerTime",
+    "ContrastBolusAgent",
+    "ContrastBolusStartTime",
+)
+_TAGS = {
+    keyword: Tag(tag_for_keyword(keyword) or 0)
+    for keyword in (
+        *_DECIMALS,
+        *_PHASES,
+        *("AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime"),
+        "InstanceNumber",
+    )
+}
+
+
+def with_points(dataset: Dataset) -> bool:
+    """Writes decimal commas of a header as points, in place; whether there were any.
+
+    Software of a country that writes ``0,625`` exports it so; DICOM (PS3.5, 6.2, DS) does not allow it. Numbers with a comma and a
+    point, or several commas, stay what they are.
+    """
+    found = False
+    for keyword in _DECIMALS:
+        raw = dataset.get_item(_TAGS[keyword])
+        if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or b"," not in raw.value:
+            continue
+        if all(_WITH_COMMAS.fullmatch(part) for part in raw.value.split(b"\\")):
+            dataset[raw.tag] = raw._replace(value=raw.value.replace(b",", b"."))
+            found = True
+    return found
+
+
+def written(dataset: Dataset, keyword: str) -> str:
+    """A short text attribute as it is written; empty where there is none or where it is no text."""
+    element = dataset.get_item(_TAGS[keyword])
+    value = None if element is None else element.value
+    if isinstance(value, bytes):
+        return value[:_MOST_CHARACTERS].decode("latin-1").strip(" \0")
+    return "" if value is None else str(value)[:_MOST_CHARACTERS].strip()
+
+
+def acquisition_of(dataset: Dataset) -> Acquisition:
+    """How an image came about, as far as its header says; nothing in there is an error."""
+    return Acquisition(
+        number=written(dataset, "AcquisitionNumber"),
+        time=_moment(dataset, "Acquisition"),
+        content_time=_moment(dataset, "Content"),
+        instance=_whole(written(dataset, "InstanceNumber")),
+        phase="/".join(written(dataset, keyword) for keyword in _PHASES).strip("/"),
+        voltage=written(dataset, "KVP"),
+        thickness_mm=number_in([written(dataset, "SliceThickness")]),
+    )
+
+
+def number_in(texts: Iterable[object]) -> float | None:
+    """The first positive number among values, or ``None``."""
+    for text in texts:
+        try:
+            number = float(str(text).replace(",", "."))
+        except ValueError:
+            continue
+        if 0 < number < float("inf"):
+            return number
+    return None
+
+
+def _moment(dataset: Dataset, stem: str) -> str:
+    """Date and time of an act; digits that sort as they follow each other."""
+    together = written(dataset, "AcquisitionDateTime") if stem == "Acquisition" else ""
+    return together or (time and written(dataset, f"{stem}Date") + time if (time := written(dataset, f"{stem}Time")) else "")
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None

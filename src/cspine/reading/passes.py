@@ -1,0 +1,47 @@
+"""Whether slices in order continue each other, by what they show."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SIDE = 32
+_SAMPLES = 4
+_LEAST_SLICES = 8
+_LIKER = 0.75
+_FARTHEST = 4
+_WINDOW_HU = (-1000.0, 1000.0)
+_LEAST_STRANGERS, _LEAST_SHARE = 6, 0.1
+
+
+def strangers(hu: NDArray[np.float32]) -> int:
+    """How many slices look much less like both their neighbours than like slices beyond them, as where passes are interleaved.
+
+    Args:
+        hu: Slices in order, ``(n, rows, columns)``.
+
+    Returns:
+        Their number; 0 where they are so few that chance or a moment of movement explains them.
+    """
+    count = len(hu)
+    if count < _LEAST_SLICES:
+        return 0
+    small = _small(hu)
+    near, far = np.full(count, np.inf), np.full(count, np.inf)
+    for lag in range(1, min(_FARTHEST, count - 1) + 1):
+        difference = np.abs(small[lag:] - small[:-lag]).mean(axis=(1, 2))
+        nearest = near if lag == 1 else far
+        nearest[:-lag] = np.minimum(nearest[:-lag], difference)
+        nearest[lag:] = np.minimum(nearest[lag:], difference)
+    found = int(np.count_nonzero(far < _LIKER * near))
+    return found if found >= max(_LEAST_STRANGERS, _LEAST_SHARE * count) else 0
+
+
+def _small(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Slices in some 32 x 32 blocks: noise is averaged, anatomy stays."""
+    block = max(1, min(hu.shape[1:]) // _SIDE)
+    stride = max(1, block // _SAMPLES)
+    samples = hu[:, ::stride, ::stride].clip(*_WINDOW_HU)
+    block //= stride
+    rows, columns = samples.shape[1] // block, samples.shape[2] // block
+    blocks = samples[:, : rows * block, : columns * block].reshape(len(hu), rows, block, columns, block)
+    averaged: NDArray[np.float32] = blocks.mean(axis=(2, 4))
+    return averaged
