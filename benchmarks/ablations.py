@@ -1,9 +1,9 @@
-"""What each part of the flagship is worth: the same short training with one thing changed, judged on the same unseen studies.
+"""What each part of the flagship is worth: the same short training with one thing changed, evaluated on the same unseen studies.
 
     python -m benchmarks.ablations OUT --learn DIR --unseen DIR [--rows NAME ...]
 
 DIR are data sets, the first with masks; no study may be in both. Every row is trained by `cspine train vertebra_mil` for the same
-number of steps, judged with vertebrae from the localiser, as in service, and compared with the first row over the same bootstrap
+number of steps, evaluated with vertebrae from the localiser, as in service, and compared with the first row over the same bootstrap
 samples of patients. A row that is done is not done again. Prints tables in Markdown.
 """
 
@@ -76,15 +76,15 @@ def main() -> None:
     for row in chosen:
         _run(row, options)
         keras.backend.clear_session()
-    done = [row for row in ROWS if (options.out / "judged" / row.name / "scores.csv").is_file()]
+    done = [row for row in ROWS if (options.out / "evaluated" / row.name / "scores.csv").is_file()]
     if len(done) > 1:
-        command.run("compare", *(str(options.out / "judged" / row.name) for row in done), "-o", str(options.out / "comparison"))
+        command.run("compare", *(str(options.out / "evaluated" / row.name) for row in done), "-o", str(options.out / "comparison"))
         print("\n".join(table(done, options.out)))
 
 
 def _run(row: Row, options: argparse.Namespace) -> None:
-    """Trains and judges a row, or what is left to do of it."""
-    folder, judged = options.out / row.name, options.out / "judged" / row.name
+    """Trains and evaluates a row, or what is left to do of it."""
+    folder, evaluated = options.out / row.name, options.out / "evaluated" / row.name
     cache = ("--cache", str(options.out / "cache") if options.cache is None else str(options.cache))
     if not (folder / "fold-0" / "held_out.csv").is_file():
         resumed = (folder / "run.json").is_file()
@@ -93,8 +93,8 @@ def _run(row: Row, options: argparse.Namespace) -> None:
         command.run("train", "vertebra_mil", "--data", str(options.learn), "-o", str(folder), *words, *cache)
         spent = {"seconds": time.process_time() - begin, "resumed": resumed}
         (options.out / f"{row.name}.json").write_text(json.dumps(spent) + "\n", encoding="utf-8")
-    if not (judged / "scores.csv").is_file():
-        command.run("evaluate", str(folder), "--data", str(options.unseen), "-o", str(judged), *cache)
+    if not (evaluated / "scores.csv").is_file():
+        command.run("evaluate", str(folder), "--data", str(options.unseen), "-o", str(evaluated), *cache)
 
 
 def table(rows: Sequence[Row], out: Path) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of runs and results")
     parser.add_argument("--learn", type=Path, required=True, metavar="DIR", help="data set to learn from, with masks")
-    parser.add_argument("--unseen", type=Path, required=True, metavar="DIR", help="data set to judge on")
+    parser.add_argument("--unseen", type=Path, required=True, metavar="DIR", help="data set to evaluate on")
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="some of the rows (default: all)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where crops are kept (default: in OUT)")
     return parser.parse_args()

@@ -1,8 +1,8 @@
 """A package on the same necks with thicker slices and larger pixels: what it calls, and whether levels keep their order.
 
 ``python -m benchmarks.coarse PACKAGE --data DIR -o FILE.json [--whole N] [--broken N]`` takes the first whole and the first broken
-studies of DIR, averages each scan over larger voxels, and judges it as `cspine detect` does. What was judged before is not judged
-again. Prints a table in Markdown; intervals are bootstraps over necks.
+studies of DIR, averages each scan over larger voxels, and predicts it as `cspine detect` does. What was predicted before is not
+predicted again. Prints a table in Markdown; intervals are bootstraps over necks.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     cases = _chosen(options.data, options.whole, options.broken)
     for number, case in enumerate(cases, 1):
         if case.study_uid not in found:
-            found[case.study_uid] = _judged(detector, case)
+            found[case.study_uid] = _evaluated(detector, case)
             options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"{number}/{len(cases)}", end="\r", flush=True)
     necks = [found[case.study_uid] for case in cases]
@@ -68,7 +68,7 @@ def _chosen(data: Path, whole: int, broken: int) -> list[Case]:
     return [case for kind, count in zip(kinds, (whole, broken), strict=True) for case in kind[:count]]
 
 
-def _judged(detector: Detector, case: Case) -> dict[str, Any]:
+def _evaluated(detector: Detector, case: Case) -> dict[str, Any]:
     study = read_study(case.images)
     said = []
     for slices, pixels in VOXELS_MM:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.families OUT [--steps N] [--rows NAME ...]
 
-Makes phantoms (OUT/enriched to learn from, OUT/calibration for probabilities, OUT/natural to be judged on), trains every row by
-its command, calibrates and judges it, compares all, and prints the table. A row that is done is not done again, one that was
+Makes phantoms (OUT/enriched to learn from, OUT/calibration for probabilities, OUT/natural to be evaluated on), trains every row by
+its command, calibrates and evaluates it, compares all, and prints the table. A row that is done is not done again, one that was
 killed goes on: call it again with the same words. The budget is the same number of slices, in the same batches, on the same
 schedule, for every row; ``--steps`` says how many.
 """
@@ -84,9 +84,9 @@ class Place:
         """Where prepared studies are kept, as commands are told."""
         return ("--cache", str(self.out / "cache"))
 
-    def judged(self, row: Row) -> Path:
+    def evaluated(self, row: Row) -> Path:
         """What `cspine evaluate` says of a row on the unseen studies."""
-        return self.runs / "judged" / row.name
+        return self.runs / "evaluated" / row.name
 
     def spent(self, row: Row) -> Path:
         """What training a row took."""
@@ -121,13 +121,13 @@ def main() -> None:
         _phantoms(place, data, options.jobs)
     for row in chosen:
         _train(place, row)
-        _judge(place, row)
+        _evaluate(place, row)
         keras.backend.clear_session()
-    judged = [row for row in ROWS if (place.judged(row) / "evaluation.csv").is_file()]
-    honest = [str(place.judged(row)) for row in judged if row.name != LEAKY]
+    evaluated = [row for row in ROWS if (place.evaluated(row) / "evaluation.csv").is_file()]
+    honest = [str(place.evaluated(row)) for row in evaluated if row.name != LEAKY]
     if len(honest) > 1:
         command.run("compare", *honest, "-o", str(place.runs / "comparison"))
-    print("\n".join(page(place, judged)))
+    print("\n".join(page(place, evaluated)))
 
 
 def _phantoms(place: Place, data: tuple[str, str], jobs: int) -> None:
@@ -145,14 +145,14 @@ def _train(place: Place, row: Row) -> None:
     _timed(place, row, [*words, "--data", str(place.out / LEARNT[0]), "-o", str(folder), *place.cache])
 
 
-def _judge(place: Place, row: Row) -> None:
-    """Calibrates a row and judges it on unseen studies; that of the leaky protocol also as that protocol does."""
-    folder, judged = place.runs / row.name, place.judged(row)
+def _evaluate(place: Place, row: Row) -> None:
+    """Calibrates a row and evaluates it on unseen studies; that of the leaky protocol also as that protocol does."""
+    folder, evaluated = place.runs / row.name, place.evaluated(row)
     if not (folder / "calibration.csv").is_file():
         command.run("calibrate", str(folder), "--data", str(place.out / CALIBRATED[0]), *place.cache)
-    if not (judged / "evaluation.csv").is_file():
-        command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(judged), *place.cache)
-    own = judged.with_name(f"{row.name}_itself")
+    if not (evaluated / "evaluation.csv").is_file():
+        command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(evaluated), *place.cache)
+    own = evaluated.with_name(f"{row.name}_itself")
     if row.name == LEAKY and not (own / "evaluation.csv").is_file():
         command.run(
             "evaluate", str(folder), "--data", str(place.out / LEARNT[0]), "-o", str(own), "--no-localisation", *place.cache
@@ -169,23 +169,23 @@ def _timed(place: Place, row: Row, words: Sequence[str]) -> None:
     path.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
 
 
-def page(place: Place, judged: Sequence[Row]) -> Iterator[str]:
+def page(place: Place, evaluated: Sequence[Row]) -> Iterator[str]:
     """The tables, in Markdown."""
     yield f"{place.steps} steps of {BATCH} slices, {EPOCHS} epoch(s); {software()}; {platform.machine()}, {os.cpu_count()} cores"
     yield ""
     yield "| " + " | ".join(TITLES) + " |"
     yield "|---" * len(TITLES) + "|"
-    for row in judged:
+    for row in evaluated:
         if row.name != LEAKY:
             yield _line(place, row)
-    leaky = next((row for row in judged if row.name == LEAKY), None)
+    leaky = next((row for row in evaluated if row.name == LEAKY), None)
     if leaky is not None:
         yield ""
         yield from _leaky(place, leaky)
 
 
 def _line(place: Place, row: Row) -> str:
-    found = _numbers(place.judged(row) / "evaluation.csv")
+    found = _numbers(place.evaluated(row) / "evaluation.csv")
     spent = Spent(**json.loads(place.spent(row).read_text(encoding="utf-8")))
     dice = [
         float(value) for (part, _, metric), (value, *_) in found.items() if (part, metric) == ("localisation", "dice") and value
@@ -205,8 +205,8 @@ def _line(place: Place, row: Row) -> str:
 
 
 def _leaky(place: Place, row: Row) -> Iterator[str]:
-    own = _numbers(place.judged(row).with_name(f"{row.name}_itself") / "evaluation.csv")
-    found = _numbers(place.judged(row) / "evaluation.csv")
+    own = _numbers(place.evaluated(row).with_name(f"{row.name}_itself") / "evaluation.csv")
+    found = _numbers(place.evaluated(row) / "evaluation.csv")
     yield "| of one and the same network | |"
     yield "|---|---|"
     yield f"| what the leaky protocol reports: accuracy of entries | {float(own['leaky protocol', 'slices', 'accuracy'][0]):.3f} |"

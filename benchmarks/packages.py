@@ -1,8 +1,9 @@
 """Packages side by side, as they serve: from the DICOM of each study to its probabilities, on the same patients.
 
-``python -m benchmarks.packages --data DIR -o OUT PACKAGE PACKAGE...`` judges every labelled study with every package, writes
+``python -m benchmarks.packages --data DIR -o OUT PACKAGE PACKAGE...`` evaluates every labelled study with every package, writes
 ``OUT/<package>/scores.csv``, which `cspine compare` takes too, and prints what each does and by how much it differs from the first,
-over the same bootstrap samples of patients. A level without a probability counts as 0. What was judged before is not judged again.
+over the same bootstrap samples of patients. A level without a probability counts as 0. What was evaluated before is not evaluated
+again.
 """
 
 import argparse
@@ -26,7 +27,7 @@ def main() -> None:
     options = _arguments()
     cases = [case for case in read_dataset(options.data).cases if case.fractured is not None][: options.studies]
     found = {
-        name: judged(partial(Detector, name, localiser=options.localiser), cases, options.out / Path(name).name)
+        name: evaluated(partial(Detector, name, localiser=options.localiser), cases, options.out / Path(name).name)
         for name in options.packages
     }
     comparison = compare(found)
@@ -35,7 +36,7 @@ def main() -> None:
         print(f"{model.name} less {comparison.models[0].name}: {', '.join(f'{m} {e}' for m, e in model.differences.items())}")
 
 
-def judged(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) -> StudyScores:
+def evaluated(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) -> StudyScores:
     """What a package says about labelled studies, from ``folder/scores.csv`` where it was asked before."""
     path = folder / "scores.csv"
     if path.is_file():

@@ -1,7 +1,8 @@
 """What narrow numbers do to the flagship: probabilities, AUROC and seconds in f32 and bf16, on the same crops.
 
-``python -m benchmarks.precision PACKAGE --run RUN --data DIR`` judges the studies of a data set twice with the exported network of
-a package that judges vertebra by vertebra. RUN says how crops are cut; those that an evaluation has cut come from its cache.
+``python -m benchmarks.precision PACKAGE --run RUN --data DIR`` predicts the studies of a data set twice with the exported network
+of a package that classifies vertebra by vertebra. RUN says how crops are cut; those that an evaluation has cut come from its
+cache.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def main() -> None:
     options = _arguments()
     package, examiner = load_package(options.package), examiner_of(open_run(options.run_folder))
     if not isinstance(examiner, VertebraExaminer) or not isinstance(package.manifest, VertebraManifest):
-        raise SystemExit("A package and a run that judge vertebra by vertebra are needed.")
+        raise SystemExit("A package and a run that evaluate vertebra by vertebra are needed.")
     cache = options.cache or options.run_folder.absolute().parent / "cache"
     cases = read_dataset(options.data).cases
     studies = prepare_crops(cases, Cutting(examiner.recipe.input, examiner.recipe.crops, examiner.finder), cache, lambda _: None)
@@ -39,7 +40,7 @@ def main() -> None:
     print("|---|---|---|---|")
     for precision in ("f32", "bf16"):
         path = package.network_path(VertebraManifest.KIND)
-        scores, taken = _judged(path, precision, studies, examiner.recipe)
+        scores, taken = _evaluated(path, precision, studies, examiner.recipe)
         calibrated[precision] = package.manifest.calibration.apply(scores.scores)
         overall = auroc(scores.truth[:, 0], calibrated[precision][:, 0])
         levels = mean_level_auroc(scores.truth, calibrated[precision])
@@ -48,7 +49,7 @@ def main() -> None:
     print(f"\nprobabilities part by {apart.mean():.4f} on average, {apart.max():.4f} at most; {len(studies)} studies")
 
 
-def _judged(path: Path, precision: str, studies: list[StudyCrops], recipe: VertebraRecipe) -> tuple[StudyScores, float]:
+def _evaluated(path: Path, precision: str, studies: list[StudyCrops], recipe: VertebraRecipe) -> tuple[StudyScores, float]:
     session, seen, taken = open_session(path, Engine(precision=precision)), [], []
     for study in studies:
         views = study_views(study, recipe)

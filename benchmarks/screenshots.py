@@ -64,7 +64,7 @@ def studies(data: Path) -> Iterator[Study]:
 
 
 def write_batch(out: Path, data: Path, detector: Detector) -> None:
-    """Judges the studies and writes their pages and the overview, as a batch would."""
+    """Predicts the studies and writes their pages and the overview, as a batch would."""
     cases = []
     for study in studies(data):
         prediction = detector.predict(study)

@@ -1,9 +1,9 @@
 """Whether a batch survives the night: damaged studies among good ones, and a process that is killed.
 
 ``python -m benchmarks.survival --data DIR`` makes a folder of many studies from those of a data set, one in twenty of them damaged,
-and judges it twice: once in peace, and once killed (SIGKILL) at random moments and resumed. It says whether all good studies were
-judged, whether each damaged one is named with its reason, whether a kill left anything half written, whether both ways end in the
-same files (times aside), and what memory did meanwhile.
+and predicts it twice: once in peace, and once killed (SIGKILL) at random moments and resumed. It says whether all good studies were
+evaluated, whether each damaged one is named with its reason, whether a kill left anything half written, whether both ways end in
+the same files (times aside), and what memory did meanwhile.
 """
 
 import argparse
@@ -31,7 +31,7 @@ class Verdict:
     """What came out.
 
     Attributes:
-        judged: Good studies that have a result.
+        evaluated: Good studies that have a result.
         named: Damaged studies with the code that was given.
         killed_at: How many cases were whole at each kill.
         faults: What is not as it should be; empty if all is well.
@@ -39,7 +39,7 @@ class Verdict:
         memory: What it needed.
     """
 
-    judged: int
+    evaluated: int
     named: dict[str, str]
     killed_at: tuple[int, ...]
     faults: tuple[str, ...]
@@ -48,7 +48,7 @@ class Verdict:
 
 
 def survive(studies: Path, damaged: dict[str, Damage], work: Path, arguments: Sequence[str], kills: Sequence[float]) -> Verdict:
-    """Judges a folder of studies in peace and under fire.
+    """Predicts a folder of studies in peace and under fire.
 
     Args:
         studies: The folder.
@@ -78,7 +78,7 @@ def survive(studies: Path, damaged: dict[str, Damage], work: Path, arguments: Se
     with _detect(studies, work / "fire", [*arguments, "--resume"]) as process:
         process.wait()
     names = sorted(path.name for path in studies.iterdir())
-    faults += _misjudged(names, damaged, cases) + _different(work / "peace", work / "fire")
+    faults += _wrongly_refused(names, damaged, cases) + _different(work / "peace", work / "fire")
     good = [name for name in names if Path(name).stem not in damaged and cases[name]["status"] == "ok"]
     named = {name: str(cases.get(name, {}).get("code")) for name in damaged}
     return Verdict(len(good), named, tuple(killed_at), tuple(faults), seconds, watch.memory)
@@ -109,14 +109,14 @@ def _half_written(out: Path) -> list[str]:
     return faults
 
 
-def _misjudged(names: Sequence[str], damaged: dict[str, Damage], cases: dict[str, Any]) -> list[str]:
+def _wrongly_refused(names: Sequence[str], damaged: dict[str, Damage], cases: dict[str, Any]) -> list[str]:
     faults = []
     for name in (Path(name).stem for name in names):
         case = cases.get(name)
         if case is None:
             faults.append(f"{name} is not in the journal")
         elif name not in damaged and case["status"] != "ok":
-            faults.append(f"{name} is good, and was not judged: {case['reason']}")
+            faults.append(f"{name} is good, and was not evaluated: {case['reason']}")
         elif name in damaged and (case["status"] == "ok" or case["code"] not in damaged[name].codes):
             faults.append(f"{name} is damaged ({damaged[name].name}), and {case['status']} with code {case['code']} came")
     return faults
@@ -148,7 +148,7 @@ def main() -> int:
         verdict = survive(work / "studies", damaged, work, ["--format", options.format], kills)
     good = options.studies - len(damaged)
     print(f"{options.studies} studies made of {len(sources)}, {len(damaged)} of them damaged; {options.format}")
-    print(f"in peace: {verdict.seconds:.0f} s, {verdict.judged} of {good} good ones judged")
+    print(f"in peace: {verdict.seconds:.0f} s, {verdict.evaluated} of {good} good ones evaluated")
     for name, damage in damaged.items():
         print(f"  {name}  {damage.name:<32}{verdict.named[name]}")
     print(f"killed when {' and '.join(map(str, verdict.killed_at))} were done, and resumed: ", end="")
@@ -162,7 +162,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="data set folder, as `cspine phantom` makes it")
-    parser.add_argument("--studies", type=int, default=200, help="how many studies to judge (default: 200)")
+    parser.add_argument("--studies", type=int, default=200, help="how many studies to evaluate (default: 200)")
     parser.add_argument("--damaged", type=float, default=0.05, help="share of them that is damaged (default: 0.05)")
     parser.add_argument("--kills", type=int, default=2, help="how often to kill (default: 2)")
     parser.add_argument("--seed", type=int, default=0, help="when to kill is drawn from it (default: 0)")

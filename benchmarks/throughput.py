@@ -1,6 +1,6 @@
 """How many studies a minute: in one batch, and by one call for each.
 
-``python -m benchmarks.throughput --data DIR`` judges the same studies both ways, in turns, and takes medians over the rounds. A
+``python -m benchmarks.throughput --data DIR`` predicts the same studies both ways, in turns, and takes medians over the rounds. A
 batch loads the model once and reads the next study while the network works; the last line says how much of the work of its
 stages it did side by side.
 """
@@ -31,7 +31,7 @@ class Taken:
     processor_seconds: float
 
 
-def judge(paths: Sequence[Path], out: Path, form: str) -> Taken:
+def evaluate(paths: Sequence[Path], out: Path, form: str) -> Taken:
     """One call of ``cspine detect``."""
     before, begin = os.times(), time.perf_counter()
     command = [sys.executable, "-m", "cspine", "detect", *map(str, paths), "-o", str(out), "--format", form]
@@ -43,7 +43,7 @@ def judge(paths: Sequence[Path], out: Path, form: str) -> Taken:
 
 def one_by_one(paths: Sequence[Path], out: Path, form: str) -> Taken:
     """A call for each."""
-    taken = [judge([path], out / path.name, form) for path in paths]
+    taken = [evaluate([path], out / path.name, form) for path in paths]
     return Taken(sum(one.seconds for one in taken), sum(one.processor_seconds for one in taken))
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     batches, singles, stages = [], [], []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            batches.append(judge(studies, Path(folder, "batch"), options.format))
+            batches.append(evaluate(studies, Path(folder, "batch"), options.format))
             stages.append(stages_s(Path(folder, "batch")))
             singles.append(one_by_one(studies, Path(folder, "single"), options.format))
     print(f"{len(studies)} studies, {options.format}, median of {options.rounds} rounds, {os.cpu_count()} processors")

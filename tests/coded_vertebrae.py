@@ -1,4 +1,4 @@
-"""A network that judges the necks of :mod:`tests.coded` vertebra by vertebra: a dark hole in a block is a fracture."""
+"""A network that classifies the necks of :mod:`tests.coded` vertebra by vertebra: a dark hole in a block is a fracture."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -3,7 +3,6 @@
 import json
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.reporting.json_result import as_json
 from cspine.results import (
     Assessment,
     Box,

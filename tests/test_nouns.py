@@ -50,10 +50,10 @@ def test_an_impossible_slice_specification_is_refused(changed: dict[str, object]
 
 @pytest.mark.parametrize("status", list(LevelStatus))
 def test_a_probability_exists_only_where_a_level_was_assessed(status: LevelStatus) -> None:
-    judged = status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
+    assessed = status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
 
     with pytest.raises(ValueError, match="if and only if it was assessed"):
-        LevelFinding(Level.C1, status, None if judged else Assessment(0.5, 0.5))
+        LevelFinding(Level.C1, status, None if assessed else Assessment(0.5, 0.5))
 
 
 def test_a_rejected_study_has_no_probability() -> None:
@@ -64,7 +64,7 @@ def test_a_rejected_study_has_no_probability() -> None:
         StudyResult(StudyStatus.REJECTED, (), facts, model, model, "balanced", Assessment(0.5, 0.5), ())
 
 
-def test_a_judgement_is_positive_from_its_threshold_on() -> None:
+def test_an_assessment_is_positive_from_its_threshold_on() -> None:
     assert Assessment(0.4, 0.4).positive
     assert not Assessment(0.39, 0.4).positive
     with pytest.raises(ValueError, match=r"must lie in 0\.\.1"):
@@ -75,7 +75,7 @@ def test_a_judgement_is_positive_from_its_threshold_on() -> None:
     ("low", "high", "sure"),
     [(None, None, True), (0.5, 0.7, True), (0.3, 0.62, False), (0.1, 0.62, False), (0.62, 0.62, True)],
 )
-def test_a_judgement_is_sure_where_all_passes_are_on_one_side_of_the_threshold(
+def test_an_assessment_is_sure_where_all_passes_are_on_one_side_of_the_threshold(
     low: float | None, high: float | None, sure: bool
 ) -> None:
     assert Assessment(0.62, 0.5, low, high).sure is sure
@@ -83,7 +83,7 @@ def test_a_judgement_is_sure_where_all_passes_are_on_one_side_of_the_threshold(
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.63, 0.7), (0.1, 0.61), (-0.1, 0.7), (0.1, 1.1)])
-def test_a_judgement_lies_between_its_passes(low: float, high: float) -> None:
+def test_an_assessment_lies_between_its_passes(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="lies between those of its passes"):
         Assessment(0.62, 0.5, low, high)
 

@@ -75,9 +75,9 @@ def test_slices_that_no_machine_holds_are_refused(change: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("change", [{"depth": 5}, {"neighbours": 5}, {"size": (36, 32)}, {"size": (32, 20)}])
-def test_all_slices_that_are_judged_are_cut_and_cells_fill_them(change: dict[str, Any]) -> None:
+def test_all_slices_that_are_classified_are_cut_and_cells_fill_them(change: dict[str, Any]) -> None:
     with pytest.raises(
-        GeometryError, match="cuts all slices and neighbours that it judges, with rows and columns in multiples of 8"
+        GeometryError, match="cuts all slices and neighbours that it needs, with rows and columns in multiples of 8"
     ):
         replace(SPEC, **change)
 

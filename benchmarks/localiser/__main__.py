@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.localiser.judging import LevelJudged, cut_between, heights_of, judge_neck, read_neck
+from benchmarks.localiser.scoring import LevelScore, cut_between, heights_of, read_neck, score_neck
 from cspine.anatomy import CERVICAL, Level
 from cspine.files import write_text
 from cspine.imaging import sample
 from cspine.locating import Localiser
 
-Necks = Sequence[Sequence[LevelJudged]]
+Necks = Sequence[Sequence[LevelScore]]
 
 _LEAST = 0.3
 """Of a level in a picture: less is not counted."""
@@ -39,7 +39,7 @@ class Measured:
 
 
 def main() -> None:
-    """Judges, prints, writes."""
+    """Scores, prints, writes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.localiser", description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -64,24 +64,24 @@ def main() -> None:
     write_text(options.out, json.dumps(facts, indent=1, default=str) + "\n")
 
 
-def _neck(images: Path, localiser: Localiser) -> tuple[list[LevelJudged], list[LevelJudged], float]:
+def _neck(images: Path, localiser: Localiser) -> tuple[list[LevelScore], list[LevelScore], float]:
     """A whole scan, and every three levels of it without C1 and C2."""
     neck = read_neck(images)
     begin = time.perf_counter()
     refined = localiser.outline(neck.volume)
     took = time.perf_counter() - begin
-    levels = judge_neck(refined, neck.volume.grid, neck.truth, neck.voxels)
+    levels = score_neck(refined, neck.volume.grid, neck.truth, neck.voxels)
     volume = sample(neck.volume, neck.volume.grid.canonical())
     parts = []
     for first in (Level.C3, Level.C4, Level.C5):
         low, high = heights_of([Level(first), Level(first + 1), Level(first + 2)], neck.truth)
         part = cut_between(volume, low, high)
-        parts += judge_neck(localiser.outline(part), part.grid, neck.truth, neck.voxels)
+        parts += score_neck(localiser.outline(part), part.grid, neck.truth, neck.voxels)
     return levels, parts, took
 
 
 def _figures(whole: Necks, cut: Necks) -> list[Measured]:
-    named: list[tuple[str, Necks, Callable[[Sequence[LevelJudged]], float]]] = [
+    named: list[tuple[str, Necks, Callable[[Sequence[LevelScore]], float]]] = [
         ("Dice of C1..C7 at 2 mm", whole, lambda one: _mean([o.dice for o in one if o.whole])),
         ("centroid error in mm, median", whole, lambda one: _quantile([o.apart_mm for o in one if o.whole], 50)),
         ("centroid error in mm, 95th percentile", whole, lambda one: _quantile([o.apart_mm for o in one if o.whole], 95)),
@@ -96,11 +96,11 @@ def _figures(whole: Necks, cut: Necks) -> list[Measured]:
     return [_measured(*each) for each in named]
 
 
-def _dice_of(level: Level, one: Sequence[LevelJudged]) -> float:
+def _dice_of(level: Level, one: Sequence[LevelScore]) -> float:
     return _mean([o.dice for o in one if o.whole and o.level is level])
 
 
-def _measured(name: str, necks: Necks, figure: Callable[[Sequence[LevelJudged]], float]) -> Measured:
+def _measured(name: str, necks: Necks, figure: Callable[[Sequence[LevelScore]], float]) -> Measured:
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(500):

@@ -3,10 +3,10 @@
     python -m benchmarks.localiser.ablations OUT --unseen DIR [--scans SCAN...] [--rows NAME ...]
 
 DIR is a folder of ``cspine phantom`` that no run learnt from, SCAN a real one. Every row is trained by `cspine train localiser` for
-as many steps, on larger voxels than what ships so that it takes a fifth of the time, exported, and judged alone, without a second
-network: on the necks of DIR, on windows of necks bent far out of shape with all kinds of chance, and on each scan by what the
-shipped localiser says there, whose outlines were looked at. Differences from the first row are bootstrapped over the same necks. A
-row that is done is not done again. Prints tables in Markdown.
+as many steps, on larger voxels than what ships so that it takes a fifth of the time, exported, and evaluated alone, without a
+second network: on the necks of DIR, on windows of necks bent far out of shape with all kinds of chance, and on each scan by what
+the shipped localiser says there, whose outlines were looked at. Differences from the first row are bootstrapped over the same
+necks. A row that is done is not done again. Prints tables in Markdown.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from benchmarks import command
 from benchmarks.ablations import Row
-from benchmarks.localiser.judging import count_whole, judge_neck, read_neck
 from benchmarks.localiser.real import told
+from benchmarks.localiser.scoring import count_whole, read_neck, score_neck
 from cspine.locating import Localiser
 from cspine.networks.loading import load_network
 from cspine.reading import read_study
@@ -47,7 +47,7 @@ _METRICS = {
     "necks": {"dice": "Dice at 2 mm", "right": "named right", "wrong": "named another level", "found": "right and sure"},
     "windows": {"dice": "Dice", "right": "named right", "wrong": "named another level"},
 }
-"""What is judged, by what, and what that is called in the tables."""
+"""What is evaluated, by what, and what that is called in the tables."""
 
 _WINDOWS = 200
 """Necks out of shape, behind those that chose an epoch."""
@@ -73,7 +73,7 @@ def main() -> None:
     for row in ROWS:
         if not options.rows or row.name in options.rows:
             _train(row, options.out)
-            _judge(row, options)
+            _evaluate(row, options)
             keras.backend.clear_session()
     print("\n".join(tables(options.out)))
 
@@ -92,7 +92,7 @@ def _train(row: Row, out: Path) -> None:
     command.run("export", str(folder), "-o", str(package))
 
 
-def _judge(row: Row, options: argparse.Namespace) -> None:
+def _evaluate(row: Row, options: argparse.Namespace) -> None:
     """Levels of unseen necks that are in view whole, windows, and what is found in real scans."""
     path = options.out / f"{row.name}.json"
     if path.is_file():
@@ -106,8 +106,8 @@ def _judge(row: Row, options: argparse.Namespace) -> None:
 
 def _neck(localiser: Localiser, images: Path) -> list[dict[str, float]]:
     neck = read_neck(images)
-    judged = judge_neck(localiser.outline(neck.volume), neck.volume.grid, neck.truth, neck.voxels)
-    return [{name: float(getattr(one, name)) for name in _METRICS["necks"]} for one in judged if one.whole]
+    evaluated = score_neck(localiser.outline(neck.volume), neck.volume.grid, neck.truth, neck.voxels)
+    return [{name: float(getattr(one, name)) for name in _METRICS["necks"]} for one in evaluated if one.whole]
 
 
 def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
@@ -116,20 +116,20 @@ def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
     pool = replace(recipe.pool, necks=1, held_out=recipe.pool.held_out + _WINDOWS)
     necks = make_pool(out / "cache" / "windows", pool, recipe.input, 1, lambda _: None)[Part.CHOOSE]
     network = load_network(open_run(out / row.name).fold(0) / BEST)
-    judged = [judge_windows(network, [one], recipe.input) for one in fixed_windows(necks, recipe)[recipe.pool.held_out :]]
-    return [[{name: getattr(one, name) for name in _METRICS["windows"]}] for one in judged if np.isfinite(one.dice)]
+    evaluated = [judge_windows(network, [one], recipe.input) for one in fixed_windows(necks, recipe)[recipe.pool.held_out :]]
+    return [[{name: getattr(one, name) for name in _METRICS["windows"]}] for one in evaluated if np.isfinite(one.dice)]
 
 
 def _beside_shipped(localiser: Localiser, path: Path) -> dict[str, Any]:
     """What is found in a real scan, and how far it is what the shipped localiser says there."""
     volume = read_study(path).volume
     truth = Localiser()(volume).labels
-    judged = judge_neck(localiser.outline(volume), volume.grid, truth, count_whole(truth))
+    evaluated = score_neck(localiser.outline(volume), volume.grid, truth, count_whole(truth))
     return {
         "names": told(localiser(volume)),
-        "dice": float(np.mean([one.dice for one in judged])),
-        "right": sum(one.right for one in judged),
-        "of": len(judged),
+        "dice": float(np.mean([one.dice for one in evaluated])),
+        "right": sum(one.right for one in evaluated),
+        "of": len(evaluated),
     }
 
 
@@ -143,12 +143,12 @@ def tables(out: Path) -> Iterator[str]:
 
 def _beside_first(found: dict[Row, dict[str, Any]], first: dict[str, Any]) -> Iterator[str]:
     """Rows that learnt equally long, beside the first of them."""
-    for judged, metrics in _METRICS.items():
-        yield from _head([judged, *(title for name in metrics.values() for title in (name, "difference"))])
+    for evaluated, metrics in _METRICS.items():
+        yield from _head([evaluated, *(title for name in metrics.values() for title in (name, "difference"))])
         for row, facts in found.items():
             cells = [row.what]
             for name in metrics:
-                own, other = _by_neck(facts[judged], name), _by_neck(first[judged], name)
+                own, other = _by_neck(facts[evaluated], name), _by_neck(first[evaluated], name)
                 cells += [_told(own), "" if facts is first else _told(own, other)]
             yield "| " + " | ".join(cells) + " |"
     yield from _head(["scans", *first["scans"]])
@@ -190,7 +190,7 @@ def _mean(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.localiser.ablations", description=__doc__)
     parser.add_argument("out", type=Path, help="folder of runs and results")
-    parser.add_argument("--unseen", type=Path, required=True, metavar="DIR", help="data set to judge on, with its truth")
+    parser.add_argument("--unseen", type=Path, required=True, metavar="DIR", help="data set to evaluate on, with its truth")
     parser.add_argument("--scans", nargs="*", type=Path, default=[], metavar="SCAN", help="real scans")
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="some of the rows (default: all)")
     return parser.parse_args()

@@ -1,9 +1,9 @@
-"""How fast a study is judged.
+"""How fast a study is predicted.
 
-``python -m benchmarks.speed --data DIR [--torch PYTHON] [--transfer]`` judges one study of about 320 slices of 512 x 512, a phantom
-of full size, which is made into DIR if nothing is there: stage by stage, the median of several times. Then the same neck in 100 to
-1000 slices, and in a wider field. First it says what the machine could do. ``--torch`` names a Python that has PyTorch, and times
-what won RSNA 2022 beside it, all of ours against all of it and networks against networks; ``--transfer`` a U-Net with
+``python -m benchmarks.speed --data DIR [--torch PYTHON] [--transfer]`` predicts one study of about 320 slices of 512 x 512, a
+phantom of full size, which is made into DIR if nothing is there: stage by stage, the median of several times. Then the same neck
+in 100 to 1000 slices, and in a wider field. First it says what the machine could do. ``--torch`` names a Python that has PyTorch,
+and times what won RSNA 2022 beside it, all of ours against all of it and networks against networks; ``--transfer`` a U-Net with
 InceptionResNetV2 on every slice. All in one run, one after the other.
 """
 
@@ -163,7 +163,7 @@ def _transfer(study: Study) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a data set folder, or where to make a phantom")
-    parser.add_argument("--model", default=None, metavar="PACKAGE", help="the package that judges (default: the shipped one)")
+    parser.add_argument("--model", default=None, metavar="PACKAGE", help="the package that classifies (default: the shipped one)")
     parser.add_argument("--torch", type=Path, metavar="PYTHON", help="a Python that has PyTorch")
     parser.add_argument("--transfer", action="store_true", help="time a U-Net with InceptionResNetV2 too")
     return parser.parse_args()

@@ -139,7 +139,7 @@ def laid(scan: torch.Tensor) -> torch.Tensor:
 
 
 def cut(scan: torch.Tensor, maps: torch.Tensor) -> list[torch.Tensor]:
-    """Of each of seven vertebrae the slices that are judged, ``(15, 6, 224, 224)``."""
+    """Of each of seven vertebrae the slices that are classified, ``(15, 6, 224, 224)``."""
     found = []
     for level in range(7):
         first = 20 + 40 * level

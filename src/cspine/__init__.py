@@ -29,4 +29,11 @@ _HOMES = {
 def __getattr__(name: str) -> Any:  # the type of a lazy attribute is known to type checkers from the imports above
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except AttributeError as error:  # from a library that does not fit: as it is, it would read as if cspine lacked the name
+        raise ImportError(f"cspine.{name} cannot be loaded, because a library fails: {error}") from error
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""The vertebrae that are judged, their names, label values and codes.
+"""The vertebrae that are assessed, their names, label values and codes.
 
 Label values follow the RSNA 2022 masks: 0 background, 1..7 C1..C7, 8..19 T1..T12.
 """

@@ -1,16 +1,24 @@
 """What cspine says about a study: no arrays, no file formats."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from cspine.anatomy import Level
 from cspine.geometry import Vector
 
 DISCLAIMER = "Research software, not a medical device. Not for diagnosis."
 
+TRAINED_ON_PHANTOMS = "trained_on_phantoms"
+"""Code of the reason that says whom the model has seen; it stands with the disclaimer."""
+
+SCHEMA_VERSION = "1.2"
+"""Version of ``result.json``; see ``reporting/result.schema.json``."""
+
 
 class LevelStatus(StrEnum):
-    """How much of a vertebra could be judged."""
+    """How much of a vertebra could be assessed."""
 
     ASSESSED = "assessed"
     PARTLY_IN_VIEW = "partly_in_view"
@@ -19,7 +27,7 @@ class LevelStatus(StrEnum):
 
 
 class StudyStatus(StrEnum):
-    """Whether a study was judged at all."""
+    """Whether a study was assessed at all."""
 
     OK = "ok"
     REJECTED = "rejected"
@@ -58,6 +66,10 @@ class Box:
     low_mm: Vector
     high_mm: Vector
 
+    def to_dict(self) -> dict[str, list[float]]:
+        """Returns the corners as plain JSON data, to the hundredth of a millimetre."""
+        return {"low": _rounded(self.low_mm, 2), "high": _rounded(self.high_mm, 2)}
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
@@ -92,6 +104,14 @@ class Assessment:
         """Whether all passes of test-time augmentation agree on that."""
         return self.low is None or self.high is None or self.low >= self.threshold or self.high < self.threshold
 
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the assessment as plain JSON data; ``range`` is ``None`` where there was one pass only."""
+        spread = None if self.low is None or self.high is None else {"low": self.low, "high": self.high}
+        return {"probability": self.probability, "range": spread, "positive": self.positive, "threshold": self.threshold}
+
+
+_NOT_ASSESSED: dict[str, Any] = {"probability": None, "range": None, "positive": None, "threshold": None}
+
 
 @dataclass(frozen=True, slots=True)
 class LevelFinding:
@@ -99,7 +119,7 @@ class LevelFinding:
 
     Attributes:
         level: Which one.
-        status: How much of it could be judged.
+        status: How much of it could be assessed.
         assessment: Present if and only if it was assessed, at least in part.
         centre_mm: Where it is, LPS ``(x, y, z)``; ``None`` where that is not known.
         key_slice: The stored image to look at first.
@@ -116,9 +136,21 @@ class LevelFinding:
     confidence: float | None = None
 
     def __post_init__(self) -> None:
-        judged = self.status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
-        if (self.assessment is not None) != judged:
+        assessed = self.status in (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
+        if (self.assessment is not None) != assessed:
             raise ValueError(f"A level has a probability if and only if it was assessed. Received: {self}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the finding as plain JSON data."""
+        return {
+            "level": self.level.name,
+            "status": self.status.value,
+            **(_NOT_ASSESSED if self.assessment is None else self.assessment.to_dict()),
+            "centre_mm": None if self.centre_mm is None else _rounded(self.centre_mm, 2),
+            "key_slice": None if self.key_slice is None else asdict(self.key_slice),
+            "box_mm": None if self.box_mm is None else self.box_mm.to_dict(),
+            "confidence": self.confidence,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +175,18 @@ class StudyFacts:
     orientation: str
     warnings: tuple[Reason, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the facts as plain JSON data."""
+        return {
+            "name": self.name,
+            "study_uid": self.study_uid,
+            "series_uid": self.series_uid,
+            "slices": self.slices,
+            "spacing_mm": _rounded(self.spacing_mm, 6),
+            "orientation": self.orientation,
+            "warnings": [asdict(warning) for warning in self.warnings],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -163,7 +207,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The package that judged.
+    """The package that classified.
 
     Attributes:
         name: Name of the package.
@@ -179,16 +223,20 @@ class ModelFacts:
     trained_on: str
     figures: tuple[Figure, ...] = ()
 
+    def to_dict(self) -> dict[str, str]:
+        """Returns what identifies the package as plain JSON data."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256, "trained_on": self.trained_on}
+
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
     """The result for one study.
 
     Attributes:
-        status: Whether it was judged.
+        status: Whether it was assessed.
         reasons: Why not, or what to mind.
         study: The scan.
-        model: The package that judged.
+        model: The package that classified.
         localiser: The package that found the vertebrae.
         operating_point: Which thresholds were used, for instance ``balanced``.
         overall: Any of the assessed levels is fractured; ``None`` where the study was rejected.
@@ -211,3 +259,38 @@ class StudyResult:
     def __post_init__(self) -> None:
         if (self.overall is None) != (self.status is StudyStatus.REJECTED):
             raise ValueError("A study has an overall probability if and only if it was not rejected.")
+
+    @property
+    def caution(self) -> str:
+        """Says that the model has seen phantoms only; empty where it has seen patients."""
+        return " ".join(reason.text for reason in self.reasons if reason.code == TRAINED_ON_PHANTOMS)
+
+    @property
+    def disclaimer(self) -> str:
+        """Says what must stand on every result: that it is for research, and whom the model has seen."""
+        return f"{DISCLAIMER} {self.caution}".rstrip()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of ``result.json`` as plain JSON data; ``reporting/result.schema.json`` describes it."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "status": self.status.value,
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "study": self.study.to_dict(),
+            "model": self.model.to_dict(),
+            "localiser": self.localiser.to_dict(),
+            "patient_overall": dict(_NOT_ASSESSED) if self.overall is None else self.overall.to_dict(),
+            "levels": [finding.to_dict() for finding in self.levels],
+            "operating_point": self.operating_point,
+            "timings_s": dict(self.timings_s),
+            "disclaimer": self.disclaimer,
+            "created": self.created,
+        }
+
+    def to_json(self) -> str:
+        """Returns the text of ``result.json``."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _rounded(numbers: Vector, digits: int) -> list[float]:
+    return [round(number, digits) for number in numbers]

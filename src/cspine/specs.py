@@ -161,7 +161,7 @@ class RefinerSpec(VolumeSpec):
 
 @dataclass(frozen=True, slots=True)
 class VertebraSpec:
-    """How a network that judges vertebra by vertebra sees a scan: slices across the spine at each of C1..C7.
+    """How a network that classifies vertebra by vertebra sees a scan: slices across the spine at each of C1..C7.
 
     A study ``(n, 7, slices, rows, columns, channels)`` holds, for each level, slices from feet to head, spread over its height: the
     slice and its neighbours, windowed to 0..1, and where the vertebra is, smoothed
@@ -171,12 +171,12 @@ class VertebraSpec:
         spacing_mm: Distance of slices that are cut, and of pixels, ``(z, y, x)``.
         depth: How many slices are cut.
         size: Rows and columns of a slice.
-        slices: How many of those that are cut are judged, evenly over the height of the vertebra.
-        neighbours: Slices above and below a judged one that are fed as further channels.
+        slices: How many of those that are cut are classified, evenly over the height of the vertebra.
+        neighbours: Slices above and below a classified one that are fed as further channels.
         window_hu: Hounsfield units that become 0 and 1; what lies outside is clipped.
         mask_blur_mm: Standard deviation by which the mask of the vertebra is smoothed: how far its border may be off.
         masked: Whether the mask is fed; without it that channel says only that the level is in the scan.
-        margin_mm: What is judged beyond the height of the vertebra, half of it at either end.
+        margin_mm: What is classified beyond the height of the vertebra, half of it at either end.
         neighbour_weight: How much cells next to those of the vertebra count as its own, 0..1: a broken piece may lie outside its
             outline.
     """
@@ -203,7 +203,7 @@ class VertebraSpec:
             )
         if self.depth < self.slices + 2 * self.neighbours or any(side % FRACTURE_CELL for side in self.size):
             raise GeometryError(
-                f"A vertebra specification cuts all slices and neighbours that it judges, with rows and columns in multiples of "
+                f"A vertebra specification cuts all slices and neighbours that it needs, with rows and columns in multiples of "
                 f"{FRACTURE_CELL}. Received: {self}"
             )
 

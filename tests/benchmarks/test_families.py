@@ -40,7 +40,7 @@ def test_every_family_has_a_row_and_so_have_boxes_and_studies_without_masks() ->
 def test_the_page_is_made_of_what_evaluation_writes(tmp_path: Path) -> None:
     place, rows = Place(tmp_path, 10), [row for row in ROWS if row.name in ("custom_cnn", LEAKY)]
     for row in rows:
-        for folder in (place.judged(row), place.judged(row).with_name(f"{row.name}_itself")):
+        for folder in (place.evaluated(row), place.evaluated(row).with_name(f"{row.name}_itself")):
             folder.mkdir(parents=True)
             (folder / "evaluation.csv").write_text(to_csv(report()), encoding="utf-8")
         place.spent(row).write_text('{"seconds": 2.0, "busy": 1.0}')

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.packages import judged
+from benchmarks.packages import evaluated
 from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import read_dataset
 from cspine.detection import Detector
@@ -19,7 +19,7 @@ def test_what_a_package_says_of_studies_is_kept_with_their_truth(
     data = write_data_set(tmp_path / "data", [neck(1, Level.C2, mask=False), neck(2, None, mask=False)])
     cases = read_dataset(data).cases
 
-    found = judged(lambda: Detector(coded_package, localiser=coded_localiser), cases, tmp_path / "out")
+    found = evaluated(lambda: Detector(coded_package, localiser=coded_localiser), cases, tmp_path / "out")
 
     truth = {case.study_uid: case.fractured for case in cases}
     assert [tuple(row) for row in found.truth[:, 1:]] == [truth[uid] for uid in found.study_uids]
@@ -28,5 +28,5 @@ def test_what_a_package_says_of_studies_is_kept_with_their_truth(
     for row, is_broken in zip(found.scores, found.truth[:, 0], strict=True):
         np.testing.assert_array_equal(row[1:] > 0.5, broken & is_broken)
         assert (row[0] > 0.5) == is_broken
-    again = judged(lambda: pytest.fail("what was judged is judged again"), cases, tmp_path / "out")
+    again = evaluated(lambda: pytest.fail("what was evaluated is evaluated again"), cases, tmp_path / "out")
     np.testing.assert_allclose(again.scores, found.scores)

@@ -32,6 +32,6 @@ def test_a_batch_with_damaged_studies_that_is_killed_twice_and_resumed_ends_like
     verdict = survive(tmp_path / "studies", damaged, tmp_path, [*asked(coded_package), "--format", "json"], [0.3, 0.4])
 
     assert verdict.faults == ()
-    assert verdict.judged == 9
+    assert verdict.evaluated == 9
     assert 0 < verdict.killed_at[0] < verdict.killed_at[1] < 9
     assert len(verdict.named) == len(DAMAGES)

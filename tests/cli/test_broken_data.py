@@ -141,7 +141,7 @@ def test_training_does_not_learn_from_a_mask_beside_the_bones(
     assert f"mask_not_on_bone: segmentations/{shifted}.nii" in capsys.readouterr().err
 
 
-def test_unseen_studies_are_judged_without_the_broken_ones(
+def test_unseen_studies_are_evaluated_without_the_broken_ones(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_data_set(tmp_path / "data", [stack(i, i % 7 if i % 2 else None) for i in range(300, 308)])

@@ -37,7 +37,7 @@ def test_probabilities_follow_how_often_fractures_are_where_a_run_was_calibrated
     assert after.manifest.calibration.apply(scores)[0, 0] < before.manifest.calibration.apply(scores)[0, 0]
 
 
-def test_who_had_a_part_in_a_run_neither_calibrates_nor_judges_it(
+def test_who_had_a_part_in_a_run_neither_calibrates_nor_evaluates_it(
     tiny_run: TinyRun, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert calibrate(own_run, tiny_run.unseen) == 0

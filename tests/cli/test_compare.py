@@ -14,27 +14,27 @@ def compare(out: Path, *sources: Path) -> int:
 def test_a_run_is_compared_with_an_evaluation_of_it_and_does_not_differ(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judged = tmp_path / "judged"
+    evaluated = tmp_path / "evaluated"
     arguments = [
         "evaluate",
         str(tiny_run.run),
         "--data",
         str(tiny_run.data),
         "-o",
-        str(judged),
+        str(evaluated),
         "--resamples",
         "5",
         "--no-localisation",
     ]
     assert main(arguments) == 0
 
-    assert compare(tmp_path / "out", tiny_run.run, judged) == 0
+    assert compare(tmp_path / "out", tiny_run.run, evaluated) == 0
 
     data = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert [model["name"] for model in data["models"]] == ["run", "judged"]
+    assert [model["name"] for model in data["models"]] == ["run", "evaluated"]
     assert data["models"][1]["differences"]["competition_loss_b"]["value"] == pytest.approx(0)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.html", "comparison.json", "comparison.csv"}
-    assert "judged" in capsys.readouterr().out
+    assert "evaluated" in capsys.readouterr().out
 
 
 def test_what_is_neither_run_nor_evaluation_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,4 +52,4 @@ def test_an_unfinished_run_is_told(tiny_run: TinyRun, tmp_path: Path, capsys: py
     (tmp_path / "begun" / "run.json").write_text((tiny_run.run / "run.json").read_text())
 
     assert compare(tmp_path / "out", tmp_path / "begun") == 2
-    assert "A run can be judged when a fold is trained to its end" in capsys.readouterr().err
+    assert "A run can be evaluated when a fold is trained to its end" in capsys.readouterr().err

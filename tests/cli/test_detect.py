@@ -73,7 +73,7 @@ def test_a_study_gets_its_folder_a_row_and_a_line_in_the_journal(
     assert said.err == ""
 
 
-def test_a_batch_judges_all_and_one_bad_case_stops_none(
+def test_a_batch_predicts_all_and_one_bad_case_stops_none(
     necks: Path, out: Path, coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tmp_path / "note.nii.gz"
@@ -267,7 +267,7 @@ def test_resuming_keeps_what_is_whole_and_does_the_rest(necks: Path, out: Path, 
     assert _statuses(out) == {"broken": "ok", "odd": "rejected", "whole": "ok"}
 
 
-def test_resuming_with_other_thresholds_judges_again(necks: Path, out: Path, coded_package: Path) -> None:
+def test_resuming_with_other_thresholds_predicts_again(necks: Path, out: Path, coded_package: Path) -> None:
     _detect(necks / "whole.nii.gz", "--format", "json", package=coded_package, out=out)
 
     _detect(necks / "whole.nii.gz", "--format", "json", "--operating-point", "rule_out", "--resume", package=coded_package, out=out)
@@ -275,7 +275,7 @@ def test_resuming_with_other_thresholds_judges_again(necks: Path, out: Path, cod
     assert json.loads((out / "whole" / "result.json").read_text())["operating_point"] == "rule_out"
 
 
-def test_resuming_judges_a_scan_again_that_has_changed(necks: Path, out: Path, coded_package: Path, tmp_path: Path) -> None:
+def test_resuming_predicts_a_scan_again_that_has_changed(necks: Path, out: Path, coded_package: Path, tmp_path: Path) -> None:
     scan = shutil.copy(necks / "whole.nii.gz", tmp_path / "neck.nii.gz")
     _detect(scan, "--format", "json", package=coded_package, out=out)
     assert json.loads((out / "neck" / "result.json").read_text())["patient_overall"]["positive"] is False

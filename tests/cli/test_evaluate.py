@@ -12,7 +12,7 @@ def evaluate(run: Path, data: Path, out: Path) -> int:
     return main(["evaluate", str(run), "--data", str(data), "-o", str(out), "--resamples", "20"])
 
 
-def test_on_its_own_data_a_run_is_judged_on_the_patients_it_held_out(
+def test_on_its_own_data_a_run_is_evaluated_on_the_patients_it_held_out(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = evaluate(tiny_run.run, tiny_run.data, tmp_path / "out")
@@ -21,11 +21,11 @@ def test_on_its_own_data_a_run_is_judged_on_the_patients_it_held_out(
     assert "out of fold" in capsys.readouterr().out
     folds = json.loads((tiny_run.run / "run.json").read_text())["folds"]
     with (tmp_path / "out" / "scores.csv").open() as file:
-        judged = {row["study_uid"] for row in csv.DictReader(file)}
-    assert judged == {uid for uid, fold in folds.items() if fold == 0}
+        evaluated = {row["study_uid"] for row in csv.DictReader(file)}
+    assert evaluated == {uid for uid, fold in folds.items() if fold == 0}
 
 
-def test_on_other_data_every_study_is_judged_and_every_number_has_an_interval(
+def test_on_other_data_every_study_is_evaluated_and_every_number_has_an_interval(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = evaluate(tiny_run.run, tiny_run.unseen, tmp_path / "out")

@@ -51,7 +51,7 @@ def test_a_package_repeats_its_samples_and_says_whom_it_has_seen(package: Path) 
     assert "twenty bright squares" in loaded.card
 
 
-def test_a_package_judges_a_study(tiny_run: TinyRun, package: Path, coded_localiser: Path) -> None:
+def test_a_package_predicts_a_study(tiny_run: TinyRun, package: Path, coded_localiser: Path) -> None:
     study = read_study(next(path for path in (tiny_run.unseen / "train_images").iterdir()))
 
     result = Detector(package, localiser=coded_localiser)(study)

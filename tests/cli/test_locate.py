@@ -86,7 +86,7 @@ def test_one_bad_study_does_not_stop_the_rest(
     assert (tmp_path / "out" / "neck" / "vertebrae.json").is_file()
 
 
-def test_a_package_that_judges_finds_no_vertebrae(
+def test_a_package_that_predicts_finds_no_vertebrae(
     necks: Path, tmp_path: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _locate(necks, localiser=coded_package, out=tmp_path) == Exit.WRONG_INPUT

@@ -64,7 +64,7 @@ def test_a_submission_matches_the_sample_row_by_row_and_says_what_the_detector_s
     assert found[f"{BROKEN}_patient_overall"] == pytest.approx(result.overall.probability)
     assert found[f"{BROKEN}_C3"] > 0.5 > found[f"{WHOLE}_C3"]
     assert found[f"{CUT}_C7"] == pytest.approx(PREVALENCE[7], abs=1e-6)
-    assert "24 rows of 3 studies, calibrated; 1 with a vertebra not judged" in capsys.readouterr().out
+    assert "24 rows of 3 studies, calibrated; 1 with a vertebra not assessed" in capsys.readouterr().out
     assert not list(task.glob(".out*"))
 
 
@@ -84,7 +84,7 @@ def test_nothing_is_so_certain_that_an_error_would_cost_without_bound(task: Path
     assert all(0 < value < 1 for value in submitted(task).values())
 
 
-def test_a_study_that_cannot_be_read_stops_it_and_what_was_judged_is_taken_again(
+def test_a_study_that_cannot_be_read_stops_it_and_what_was_predicted_is_taken_again(
     task: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = task / "test_images" / WHOLE
@@ -92,7 +92,7 @@ def test_a_study_that_cannot_be_read_stops_it_and_what_was_judged_is_taken_again
     assert submit(coded_package, task) == 2
     assert WHOLE in capsys.readouterr().err
     assert not (task / "out.csv").exists()
-    kept = [json.loads(line)["study"] for line in (task / ".out.csv.judged").read_text().splitlines()]
+    kept = [json.loads(line)["study"] for line in (task / ".out.csv.partial").read_text().splitlines()]
     assert sorted(kept) == [BROKEN, CUT]
 
     hidden.rename(images)
@@ -102,16 +102,16 @@ def test_a_study_that_cannot_be_read_stops_it_and_what_was_judged_is_taken_again
     assert len(submitted(task)) == 24
 
 
-def test_a_line_that_was_being_written_when_it_was_stopped_is_judged_again(task: Path, coded_package: Path) -> None:
-    (task / ".out.csv.judged").write_text('{"study": "1.2.1", "mod')
+def test_a_line_that_was_being_written_when_it_was_stopped_is_predicted_again(task: Path, coded_package: Path) -> None:
+    (task / ".out.csv.partial").write_text('{"study": "1.2.1", "mod')
 
     assert submit(coded_package, task, "--resume") == 0
     assert len(submitted(task)) == 24
 
 
 def test_what_another_model_said_is_not_taken(task: Path, coded_package: Path) -> None:
-    line = {"study": BROKEN, "model": "another", "judged": [0.123] * 8}
-    (task / ".out.csv.judged").write_text(json.dumps(line) + "\n")
+    line = {"study": BROKEN, "model": "another", "probabilities": [0.123] * 8}
+    (task / ".out.csv.partial").write_text(json.dumps(line) + "\n")
 
     assert submit(coded_package, task, "--resume", "--values", "calibrated") == 0
     assert submitted(task)[f"{BROKEN}_C3"] != pytest.approx(0.123)

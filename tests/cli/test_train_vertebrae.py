@@ -1,4 +1,4 @@
-"""The way of a network that judges vertebra by vertebra: trained, calibrated, evaluated, exported, asked."""
+"""The way of a network that classifies vertebra by vertebra: trained, calibrated, evaluated, exported, asked."""
 
 import csv
 import json
@@ -112,7 +112,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(trained: Trained) -> None
     assert (trained.run / "fold-0" / "held_out.csv").read_bytes() == before
 
 
-def test_a_run_is_judged_on_whom_it_held_out_where_the_localiser_finds_them(
+def test_a_run_is_evaluated_on_whom_it_held_out_where_the_localiser_finds_them(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["evaluate", str(trained.run), "--data", str(trained.data), "-o", str(tmp_path), "--resamples", "10"]
@@ -125,7 +125,7 @@ def test_a_run_is_judged_on_whom_it_held_out_where_the_localiser_finds_them(
     assert found["places"] is not None
 
 
-def test_others_calibrate_it_and_then_judge_it_no_more(
+def test_others_calibrate_it_and_then_evaluate_it_no_more(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Path(shutil.copytree(trained.run, tmp_path / "run"))
@@ -179,25 +179,25 @@ def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
     assert "bf16" not in (tmp_path / "package" / "card.md").read_text()
 
 
-def test_a_package_judges_a_study_as_the_run_judges_it(
+def test_a_package_predicts_a_study_as_the_run_predicts_it(
     trained: Trained, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--model", str(package), "--localiser", str(trained.localiser), "--format", "json", "-o", str(tmp_path / "out")]
     assert main(["detect", trained.study(1), *asked]) == Exit.DONE
-    evaluate = ["evaluate", str(trained.run), "--data", str(trained.unseen), "-o", str(tmp_path / "judged"), "--resamples", "10"]
+    evaluate = ["evaluate", str(trained.run), "--data", str(trained.unseen), "-o", str(tmp_path / "evaluated"), "--resamples", "10"]
     assert main(evaluate) == Exit.DONE
 
     (path,) = (tmp_path / "out").glob("*/result.json")
     result = json.loads(path.read_text())
-    judged = StudyScores.from_csv(tmp_path / "judged" / "scores.csv")
+    evaluated = StudyScores.from_csv(tmp_path / "evaluated" / "scores.csv")
     said = [result["patient_overall"], *result["levels"]]
-    wanted = judged.scores[judged.study_uids.index(Path(trained.study(1)).name)]
+    wanted = evaluated.scores[evaluated.study_uids.index(Path(trained.study(1)).name)]
     assert [one["probability"] for one in said] == pytest.approx(wanted, abs=2e-3)
     for one in said:
         assert one["range"]["low"] <= one["probability"] <= one["range"]["high"]
 
 
-def test_a_run_that_only_finds_vertebrae_is_not_asked_to_judge(
+def test_a_run_that_only_finds_vertebrae_is_not_asked_to_classify(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -208,5 +208,5 @@ def test_a_run_that_only_finds_vertebrae_is_not_asked_to_judge(
     assert main(["calibrate", str(run), "--data", str(trained.unseen)]) == Exit.WRONG_INPUT
 
     told = capsys.readouterr().err
-    assert "A network that judges is needed: custom_cnn" in told
+    assert "A network that classifies is needed: custom_cnn" in told
     assert "vertebra_mil. Received localiser, which finds vertebrae" in told

@@ -134,7 +134,7 @@ def test_the_key_slice_and_the_box_show_the_fracture(detector: Detector) -> None
         (lambda v: Volume(np.where((v.hu > 100) & (v.hu < 2000), 350, v.hu), v.grid), "no_cervical_spine", "No cervical vertebra"),
     ],
 )
-def test_a_scan_that_cannot_be_judged_is_rejected_with_its_reason(
+def test_a_scan_that_cannot_be_assessed_is_rejected_with_its_reason(
     change: Callable[[Volume], Volume], code: str, text: str, detector: Detector
 ) -> None:
     result = detector(study_of(change(coded_volume())))
@@ -200,7 +200,7 @@ def test_who_wants_the_same_bytes_again_says_when_it_is(
     assert found == created if created else found > "2026"
 
 
-def test_one_call_reads_and_judges(coded_package: Path, coded_localiser: Path, tmp_path: Path) -> None:
+def test_one_call_reads_and_predicts(coded_package: Path, coded_localiser: Path, tmp_path: Path) -> None:
     path = write_nifti(coded_volume(fractured=[Level.C3]), tmp_path / "neck.nii.gz")
 
     result = cspine.detect(path, coded_package, localiser=coded_localiser)

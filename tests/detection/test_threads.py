@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_info
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection import Detector
 from cspine.evidence import Prediction
-from cspine.reporting.json_result import as_json
 from cspine.study import Study
 from tests.coded import coded_volume, study_of, write_coded_package
 from tests.coded_vertebrae import holed_volume, write_vertebra_package
@@ -36,7 +35,7 @@ def _vertebrawise(number: int) -> Study:
 
 def _told(prediction: Prediction) -> tuple[str, bytes]:
     """All that is said of a study, times aside."""
-    said: dict[str, Any] = as_json(replace(prediction.result, timings_s={}, created=""))
+    said: dict[str, Any] = replace(prediction.result, timings_s={}, created="").to_dict()
     evidence = prediction.evidence
     assert evidence is not None
     arrays: list[NDArray[Any] | None] = [evidence.labels.labels if evidence.labels is not None else None, evidence.line_mm]

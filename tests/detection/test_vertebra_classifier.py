@@ -1,4 +1,4 @@
-"""Judging vertebra by vertebra, with a network that knows a dark hole in a block."""
+"""Classifies studies vertebra by vertebra, with a network that knows a dark hole in a block."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -113,11 +113,11 @@ def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_judged(netw
     crops = np.ones(SPEC.shape, np.float32)
     grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC, crops[None])
 
-    judged = set(CERVICAL) - {Level.C1, BROKEN, Level.C7}
-    assert set(grids) == judged
-    assert {level for level in CERVICAL if crops[level - 1].any()} == judged
-    assert {level for level in CERVICAL if said.spots[level - 1] is not None} == judged
-    assert {level for level in CERVICAL if said.scores[level] > 0} == judged
+    assessed = set(CERVICAL) - {Level.C1, BROKEN, Level.C7}
+    assert set(grids) == assessed
+    assert {level for level in CERVICAL if crops[level - 1].any()} == assessed
+    assert {level for level in CERVICAL if said.spots[level - 1] is not None} == assessed
+    assert {level for level in CERVICAL if said.scores[level] > 0} == assessed
     assert said.scores[0] < 0.1
 
 
@@ -191,7 +191,7 @@ def test_a_scan_that_is_all_noise_is_not_judged(network: Path) -> None:
 
     (reason,) = said.refusals
     assert reason.code == "extreme_noise"
-    assert reason.text.startswith("Noise of 100 HU at most may be judged.")
+    assert reason.text.startswith("Noise of 100 HU at most may be assessed.")
     assert judge(WHOLE, located(), Clock()).refusals == ()
     assert not said.scores.any()
     assert said.spots == (None,) * 7
@@ -220,7 +220,7 @@ def test_what_is_strange_about_a_scan_is_told(
     assert text in reason.text
 
 
-def test_vertebrae_of_which_nothing_is_known_forbid_judging(network: Path) -> None:
+def test_vertebrae_of_which_nothing_is_known_forbid_assessing(network: Path) -> None:
     said = classification(network, WHOLE, located(uncertain=CERVICAL))
 
     assert [reason.code for reason in said.refusals] == ["nothing_to_see"]

@@ -77,7 +77,7 @@ def test_calibration_needs_patients_of_both_kinds() -> None:
         fit_calibration(replace(given, truth=np.zeros_like(given.truth)))
 
 
-def test_nobody_is_judged_by_a_calibration_that_saw_him() -> None:
+def test_nobody_is_scored_by_a_calibration_that_saw_him() -> None:
     given = overconfident(60)
     flipped = given.truth.copy()
     flipped[0] = ~flipped[0]

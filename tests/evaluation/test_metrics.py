@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert one == other
 
 
-def test_what_cannot_be_judged_has_no_number() -> None:
+def test_what_cannot_be_measured_has_no_number() -> None:
     truth = np.zeros(5, dtype=bool)
     p = np.linspace(0, 1, 5)
 
@@ -102,7 +102,7 @@ def test_levels_without_a_fracture_are_left_out_of_the_mean() -> None:
     assert mean == pytest.approx(np.mean([roc_auc_score(truth[:, i], given.scores[:, i]) for i in rest]))
 
 
-def test_what_is_best_submitted_is_judged_beside_what_is_probable() -> None:
+def test_what_is_best_submitted_is_scored_beside_what_is_probable() -> None:
     given = scores()
 
     found = evaluate(given, HALF, resamples=5)
@@ -112,7 +112,7 @@ def test_what_is_best_submitted_is_judged_beside_what_is_probable() -> None:
     assert found.competition_b_adjusted.value == pytest.approx(competition_loss(given.truth, adjusted).overall)
 
 
-def test_a_fitted_overall_is_judged_beside_the_other() -> None:
+def test_a_fitted_overall_is_scored_beside_the_other() -> None:
     given = scores()
 
     found = evaluate(given, HALF, given.scores[:, 0] ** 2, resamples=5).fitted_overall

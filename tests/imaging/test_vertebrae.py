@@ -1,4 +1,4 @@
-"""What a network that judges vertebra by vertebra is fed."""
+"""What a network that classifies vertebra by vertebra is fed."""
 
 from dataclasses import replace
 
@@ -11,9 +11,9 @@ from cspine.geometry import Grid
 from cspine.imaging.vertebrae import (
     Pose,
     cell_grid,
+    classified_slices,
     frame,
     greyed,
-    judged_slices,
     mask_grid,
     own_cells,
     smooth_mask,
@@ -75,44 +75,44 @@ def test_a_pixel_of_a_mask_lies_in_the_middle_of_its_pixels() -> None:
 
 @pytest.mark.parametrize("height", [5.0, 13.0, 21.0])
 def test_a_cell_lies_in_the_middle_of_its_pixels(height: float) -> None:
-    crop, judged = vertebra_grid(TILTED, SPEC), judged_slices(height, SPEC)
-    cells = cell_grid(crop, judged)
+    crop, chosen = vertebra_grid(TILTED, SPEC), classified_slices(height, SPEC)
+    cells = cell_grid(crop, chosen)
 
     assert cells.shape == (4, 4, 5)
-    np.testing.assert_allclose(cells.world(np.moveaxis(np.indices(cells.shape), 0, -1)), middles(crop, judged.tolist(), 8))
+    np.testing.assert_allclose(cells.world(np.moveaxis(np.indices(cells.shape), 0, -1)), middles(crop, chosen.tolist(), 8))
 
 
 def test_the_cells_of_a_single_slice_lie_on_it() -> None:
     spec = replace(SPEC, slices=1)
     crop = vertebra_grid(TILTED, spec)
-    judged = judged_slices(TILTED.height_mm, spec)
+    chosen = classified_slices(TILTED.height_mm, spec)
 
-    np.testing.assert_allclose(cell_grid(crop, judged).world((0, 0, 0)), middles(crop, judged.tolist(), 8)[0, 0, 0])
-
-
-@pytest.mark.parametrize(("height", "judged"), [(13.0, [3, 5, 7, 9]), (1.0, [4, 5, 6, 7]), (90.0, [1, 4, 7, 10])])
-def test_slices_are_judged_evenly_over_a_vertebra_and_a_little_more(height: float, judged: list[int]) -> None:
-    np.testing.assert_array_equal(judged_slices(height, SPEC), judged)
+    np.testing.assert_allclose(cell_grid(crop, chosen).world((0, 0, 0)), middles(crop, chosen.tolist(), 8)[0, 0, 0])
 
 
-@pytest.mark.parametrize(("height", "judged"), [(13.0, [4, 6, 8, 10]), (90.0, [2, 5, 8, 10])])
-def test_raised_slices_are_nearer_the_head_as_far_as_the_crop_goes(height: float, judged: list[int]) -> None:
-    np.testing.assert_array_equal(judged_slices(height, SPEC, 1), judged)
+@pytest.mark.parametrize(("height", "chosen"), [(13.0, [3, 5, 7, 9]), (1.0, [4, 5, 6, 7]), (90.0, [1, 4, 7, 10])])
+def test_slices_are_classified_evenly_over_a_vertebra_and_a_little_more(height: float, chosen: list[int]) -> None:
+    np.testing.assert_array_equal(classified_slices(height, SPEC), chosen)
+
+
+@pytest.mark.parametrize(("height", "chosen"), [(13.0, [4, 6, 8, 10]), (90.0, [2, 5, 8, 10])])
+def test_raised_slices_are_nearer_the_head_as_far_as_the_crop_goes(height: float, chosen: list[int]) -> None:
+    np.testing.assert_array_equal(classified_slices(height, SPEC, 1), chosen)
 
 
 @given(st.floats(0, 200), st.integers(1, 8), st.integers(0, 2), st.integers(0, 9))
-def test_whatever_its_height_no_slice_is_judged_twice_or_without_its_neighbours(
+def test_whatever_its_height_no_slice_is_classified_twice_or_without_its_neighbours(
     height: float, slices: int, neighbours: int, more: int
 ) -> None:
     depth = slices + 2 * neighbours + more
-    judged = judged_slices(height, replace(SPEC, depth=depth, slices=slices, neighbours=neighbours))
+    chosen = classified_slices(height, replace(SPEC, depth=depth, slices=slices, neighbours=neighbours))
 
-    apart = np.diff(judged)
-    assert judged.shape == (slices,)
+    apart = np.diff(chosen)
+    assert chosen.shape == (slices,)
     assert np.all(apart >= 1)
     assert np.ptp(apart) <= 1 if slices > 1 else True
-    assert judged[0] >= neighbours
-    assert judged[-1] <= depth - 1 - neighbours
+    assert chosen[0] >= neighbours
+    assert chosen[-1] <= depth - 1 - neighbours
 
 
 def test_grey_is_the_window_in_255_steps() -> None:
@@ -168,5 +168,5 @@ def test_cells_beside_a_vertebra_are_its_own_where_they_count_enough() -> None:
     np.testing.assert_array_equal(own_cells(crop, replace(SPEC, neighbour_weight=0.1)).sum(), 1)
 
 
-def test_a_margin_spreads_what_is_judged_beyond_the_vertebra() -> None:
-    np.testing.assert_array_equal(judged_slices(9.0, replace(SPEC, margin_mm=7.0)), judged_slices(13.0, SPEC))
+def test_a_margin_spreads_what_is_classified_beyond_the_vertebra() -> None:
+    np.testing.assert_array_equal(classified_slices(9.0, replace(SPEC, margin_mm=7.0)), classified_slices(13.0, SPEC))

@@ -35,7 +35,7 @@ def test_a_journal_lists_every_job_from_the_start(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["failures.csv", "run.json"]
 
 
-def test_failures_are_a_table_of_what_has_no_judgement_and_why(tmp_path: Path) -> None:
+def test_failures_are_a_table_of_what_has_no_result_and_why(tmp_path: Path) -> None:
     good, odd, bad, waiting = _NECKS
     with Journal(tmp_path, _FACTS, _NECKS) as journal:
         journal.note(replace(good, status=JobStatus.OK))

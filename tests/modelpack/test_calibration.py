@@ -27,7 +27,7 @@ def test_any_fracture_is_as_likely_as_the_calibrated_levels_say() -> None:
 
 
 @given(_SCORES)
-def test_a_network_that_judges_the_study_itself_is_believed(scores: np.ndarray) -> None:
+def test_a_network_that_predicts_the_study_itself_is_believed(scores: np.ndarray) -> None:
     slopes, intercepts = (2.0, *([1.5] * 7)), (0.5, *([-1.0] * 7))
 
     own, made = OwnOverall(slopes, intercepts).apply(scores), Calibration(slopes, intercepts).apply(scores)

@@ -111,7 +111,7 @@ def _vertebrae(**changes: Any) -> VertebraManifest:
     return VertebraManifest(**{**given, **changes})
 
 
-def test_the_manifest_of_a_package_that_judges_vertebrae_survives_the_way_to_json_and_back() -> None:
+def test_the_manifest_of_a_package_that_predicts_vertebrae_survives_the_way_to_json_and_back() -> None:
     manifest = _vertebrae(tta_passes=1)
 
     found = read_manifest(manifest.to_json())

@@ -1,4 +1,4 @@
-"""A study judged as it is and mirrored on the next slices."""
+"""A study assessed as it is and mirrored on the next slices."""
 
 import numpy as np
 import pytest

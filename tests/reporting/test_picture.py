@@ -34,7 +34,7 @@ def test_the_picture_says_what_the_result_says(broken_result: StudyResult, broke
 def test_a_rejected_study_is_drawn_with_its_reason(rejected_result: StudyResult, broken_neck: Study) -> None:
     words = _words(rejected_result, broken_neck)
 
-    assert "Not judged: not hounsfield" in words
+    assert "Not assessed: not hounsfield" in words
     assert any("do not look so" in word for word in words)
     assert not any("%" in word and word[0] == "C" for word in words)
 
@@ -97,7 +97,7 @@ def test_no_probability_reads_as_certainty(probability: float, text: str) -> Non
 def test_words_for_people_repeat_no_code(broken_result: StudyResult) -> None:
     assert headline(broken_result).endswith("(threshold 50 %, balanced)")
     assert notes(broken_result) == [
-        "Not or not wholly judged, because not seen whole: C1.",
+        "Not or only partly assessed, because not seen whole: C1.",
         "C1 should be in view, and was not found.",
     ]
 
@@ -156,8 +156,8 @@ def test_ranges_do_not_run_into_one_another(broken_result: StudyResult, broken_n
 def test_no_threshold_runs_through_what_stands_above_a_bar(
     broken_result: StudyResult, broken_neck: Study, threshold: float
 ) -> None:
-    judged = replace(broken_result.levels[1], assessment=Assessment(0.04, threshold, 0.004, 0.18))
-    figure = draw(replace(broken_result, levels=(broken_result.levels[0], judged, *broken_result.levels[2:])), broken_neck)
+    assessed = replace(broken_result.levels[1], assessment=Assessment(0.04, threshold, 0.004, 0.18))
+    figure = draw(replace(broken_result, levels=(broken_result.levels[0], assessed, *broken_result.levels[2:])), broken_neck)
     figure.canvas.draw()
 
     (words,) = (artist for artist in figure.findobj(Text) if artist.get_text().startswith("4 %\n"))

@@ -23,7 +23,7 @@ COMMANDS = {
     "anatomy": "turn surfaces of vertebrae into an anatomy for phantoms",
     "cache": "show or clean a cache of prepared studies",
     "train": "train a recipe on a data set",
-    "evaluate": "judge a trained run on the patients it has not seen",
+    "evaluate": "evaluate a trained run on the patients it has not seen",
     "compare": "compare runs or evaluations on the same patients",
     "calibrate": "take a run's probabilities from another data set",
     "export": "turn a trained run into a model package",

@@ -1,6 +1,6 @@
 """Compares models on the same patients: what each does, and by how much it differs from the first.
 
-A source is a folder that `cspine evaluate` wrote, or a run, which is judged out of fold from the scores of the patients that
+A source is a folder that `cspine evaluate` wrote, or a run, which is assessed out of fold from the scores of the patients that
 it held out. OUT gets comparison.html, comparison.json and comparison.csv. Differences are bootstrapped over the same samples of
 patients.
 """

@@ -1,6 +1,6 @@
-"""Judges a trained run on patients it has not seen.
+"""Evaluates a trained run on patients it has not seen.
 
-With the data set that the run was trained on: each patient is judged by the network that held him out, with a calibration
+With the data set that the run was trained on: each patient is predicted by the network that held him out, with a calibration
 that has not seen him either. With another data set: by the network of the first trained fold, with the calibration and
 thresholds that `cspine export` gives it. OUT gets evaluation.html, evaluation.json, evaluation.csv, and scores.csv, which
 `cspine compare` reads. Every number has a bootstrap interval over patients.
@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-localisation", action="store_true", help="leave out where it looked; out of fold this spares every pass of a network"
     )
     parser.add_argument(
-        "--masks", action="store_true", help="of a network that judges vertebra by vertebra: trust masks, not the localiser alone"
+        "--masks",
+        action="store_true",
+        help="of a vertebra classifier: trust masks, not the localiser alone",
     )
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")

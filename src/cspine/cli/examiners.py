@@ -12,11 +12,11 @@ from cspine.training.vertebrae.settings import VertebraRecipe
 
 
 def examiner_of(run: Run, finder: Finder = Finder.LOCALISER) -> SliceExaminer | VertebraExaminer:
-    """Asks the networks of a run that judges.
+    """Asks the networks of a run that classifies.
 
     Args:
         run: The run.
-        finder: Who finds the vertebrae, for networks that judge them one by one.
+        finder: Who finds the vertebrae, for networks that classify them one by one.
 
     Raises:
         UsageError: The run is of another kind.
@@ -27,4 +27,4 @@ def examiner_of(run: Run, finder: Finder = Finder.LOCALISER) -> SliceExaminer | 
     if isinstance(recipe, Recipe):
         return SliceExaminer(with_settings(recipe, run.facts.settings))
     known = ", ".join(name for name in recipe_names() if isinstance(load_recipe(name), Recipe | VertebraRecipe))
-    raise UsageError(f"A network that judges is needed: {known}. Received {run.facts.recipe}, which finds vertebrae.")
+    raise UsageError(f"A network that classifies is needed: {known}. Received {run.facts.recipe}, which finds vertebrae.")

@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="PACKAGE", help="folder of the package")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="of a network that judges: data set folder of the run, for samples"
+        "--data", type=Path, metavar="DIR", help="of a network that classifies: data set folder of the run, for samples"
     )
     parser.add_argument("--refiner", type=Path, metavar="RUN", help="of a localiser: a run that outlines what it finds")
     parser.add_argument(
         "--precision",
         choices=["f32", "bf16"],
         default="f32",
-        help="how a localiser, or a network that judges vertebra by vertebra, may be calculated; a network that bf16 moves too far "
+        help="how a localiser, or a vertebra classifier, may be calculated; a network that bf16 moves too far "
         "stays in f32 (default: f32)",
     )
     parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=float,
         metavar=("SLICES", "PIXELS"),
-        help="of a network that judges: from which distances on results tell that the scan is coarse (default: 1.5 0.8)",
+        help="of a network that classifies: from which distances on results tell that the scan is coarse (default: 1.5 0.8)",
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
@@ -77,12 +77,12 @@ def run(options: argparse.Namespace) -> int:
     elif isinstance(recipe, RefinerRecipe):
         raise UsageError("A refiner is exported with the localiser whose vertebrae it outlines: `cspine export RUN --refiner RUN`.")
     else:
-        name, version = _export_judge(current, with_settings(recipe, current.facts.settings), options)
+        name, version = _export_classifier(current, with_settings(recipe, current.facts.settings), options)
     print(f"exported {name} {version}: {options.out}")  # noqa: T201
     return 0
 
 
-def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argparse.Namespace) -> tuple[str, str]:
+def _export_classifier(current: "Run", recipe: Recipe | VertebraRecipe, options: argparse.Namespace) -> tuple[str, str]:
     from cspine.modelpack import TrainingData
     from cspine.training.core.data import same_cases
     from cspine.training.core.export import PackageRequest, export
@@ -91,9 +91,9 @@ def _export_judge(current: "Run", recipe: Recipe | VertebraRecipe, options: argp
     from cspine.training.vertebrae.export import export_vertebrae
 
     if options.data is None or options.refiner is not None:
-        raise UsageError("A network that judges is exported with --data DIR, the data set of its run, and without --refiner.")
+        raise UsageError("A network that classifies is exported with --data DIR, the data set of its run, and without --refiner.")
     if options.precision != "f32" and not isinstance(recipe, VertebraRecipe):
-        raise UsageError("A network that judges slices is exported in f32, without --precision.")
+        raise UsageError("A network that classifies slices is exported in f32, without --precision.")
     cases = same_cases(current, options.data)
     phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
     request = PackageRequest(
@@ -133,7 +133,7 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
     from cspine.training.localiser.export import LocaliserRequest, coarse_network, export_localiser
 
     if options.data is not None or options.coarse_mm is not None:
-        raise UsageError("A localiser is exported without --data and --coarse-mm: its samples are made, and it judges nothing.")
+        raise UsageError("A localiser is exported without --data and --coarse-mm: its samples are made, and it classifies nothing.")
     networks = [coarse_network(current, recipe, options.fold)]
     if options.refiner is not None:
         networks.append(_refiner(options.refiner))

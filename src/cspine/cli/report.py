@@ -19,7 +19,7 @@ _CELL = 9
 _LISTED = 10
 """So many jobs have their files listed one by one."""
 
-_NOT_JUDGED = {"not_in_view": "-", "uncertain": "?"}
+_NOT_ASSESSED = {"not_in_view": "-", "uncertain": "?"}
 
 
 def exit_code(jobs: Sequence[Job]) -> Exit:
@@ -72,11 +72,11 @@ def _row(name: str, width: int, result: dict[str, Any]) -> str:
     return (f"{shown:<{width}}" + "".join(f"{cell:>{_CELL}}" for cell in cells)).rstrip()
 
 
-def _cell(judged: dict[str, Any], status: str) -> str:
-    if judged["probability"] is None:
-        return _NOT_JUDGED[status] + " "
+def _cell(entry: dict[str, Any], status: str) -> str:
+    if entry["probability"] is None:
+        return _NOT_ASSESSED[status] + " "
     partly = "~" if status == "partly_in_view" else ""
-    return f"{partly}{percent(judged['probability'])}{'*' if judged['positive'] else ' '}"
+    return f"{partly}{percent(entry['probability'])}{'*' if entry['positive'] else ' '}"
 
 
 def _written(out: Path, done: Sequence[Job], journal: Journal) -> list[str]:

@@ -1,10 +1,10 @@
-"""Judges the test studies of a data set and writes the file to submit.
+"""Predicts the test studies of a data set and writes the file to submit.
 
 DIR has test.csv and test_images; where it has sample_submission.csv too, the rows stand in its order. In the competition's loss a
 fracture weighs twice as much as its absence, so what is best submitted for a probability p is 2p / (1 + p): no probability any
-more. `--values calibrated` writes the probabilities themselves. Where a vertebra is not judged, because it is not in the picture or
-the scan was rejected, the published prevalence stands in. Studies that were judged are kept beside the file until it is whole;
-`--resume` takes them.
+more. `--values calibrated` writes the probabilities themselves. Where a vertebra has no probability, because it is not in the
+picture or the scan was rejected, the published prevalence stands in. Studies that were predicted are kept beside the file until it
+is whole; `--resume` takes them.
 """
 
 import argparse
@@ -59,21 +59,21 @@ def run(options: argparse.Namespace) -> int:
     studies = list(dict.fromkeys(row.study_uid for row in rows))
     with Screen() as screen:
         for number, uid in enumerate(studies, 1):
-            screen.say(f"judging study {number} of {len(studies)}")
-            if uid not in kept.judged:
-                kept.add(uid, _judged(detector, options.data / "test_images" / uid, options.skip_broken))
-    values = {uid: _filled(kept.judged[uid]) for uid in studies}
+            screen.say(f"predicting study {number} of {len(studies)}")
+            if uid not in kept.predicted:
+                kept.add(uid, _predicted(detector, options.data / "test_images" / uid, options.skip_broken))
+    values = {uid: _filled(kept.predicted[uid]) for uid in studies}
     if options.values == "adjusted":
         values = {uid: metric_adjusted(p) for uid, p in values.items()}
     write_result(options.out.parent, options.out.name, submission_csv(rows, {uid: p.tolist() for uid, p in values.items()}))
     kept.clear()
-    gaps = sum(None in kept.judged[uid] for uid in studies)
-    print(f"{len(rows)} rows of {len(studies)} studies, {options.values}; {gaps} with a vertebra not judged: {options.out}")  # noqa: T201
+    gaps = sum(None in kept.predicted[uid] for uid in studies)
+    print(f"{len(rows)} rows of {len(studies)} studies, {options.values}; {gaps} with a vertebra not predicted: {options.out}")  # noqa: T201
     return 0
 
 
-def _judged(detector: Detector, images: Path, skip_broken: bool) -> list[float | None]:
-    """Probability of any fracture and of C1..C7; ``None`` where it was not judged."""
+def _predicted(detector: Detector, images: Path, skip_broken: bool) -> list[float | None]:
+    """Probability of any fracture and of C1..C7; ``None`` where it was not assessed."""
     try:
         result = detector(read_study(images))
     except InputError as error:
@@ -85,40 +85,40 @@ def _judged(detector: Detector, images: Path, skip_broken: bool) -> list[float |
     return [None if assessment is None else assessment.probability for assessment in assessments]
 
 
-def _filled(judged: list[float | None]) -> NDArray[np.float64]:
+def _filled(predicted: list[float | None]) -> NDArray[np.float64]:
     from cspine.evaluation.competition import PREVALENCE
 
-    return np.array([p if q is None else min(max(q, _SMALLEST), 1 - _SMALLEST) for q, p in zip(judged, PREVALENCE, strict=True)])
+    return np.array([p if q is None else min(max(q, _SMALLEST), 1 - _SMALLEST) for q, p in zip(predicted, PREVALENCE, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A judged study."""
+    """A predicted study."""
 
     study: str
     model: str
-    judged: tuple[float | None, ...]
+    probabilities: tuple[float | None, ...]
 
     def __post_init__(self) -> None:
-        if len(self.judged) != 1 + len(CERVICAL) or not all(p is None or 0 <= p <= 1 for p in self.judged):
-            raise ValueError(f"A judged study has {1 + len(CERVICAL)} probabilities. Received: {self.judged}")
+        if len(self.probabilities) != 1 + len(CERVICAL) or not all(p is None or 0 <= p <= 1 for p in self.probabilities):
+            raise ValueError(f"A predicted study has {1 + len(CERVICAL)} probabilities. Received: {self.probabilities}")
 
 
 class _Kept:
-    """Judged studies, a line each, beside the file that they are for."""
+    """Predicted studies, a line each, beside the file that they are for."""
 
     def __init__(self, out: Path, model: str, *, resume: bool) -> None:
-        self._path = out.with_name(f".{out.name}.judged")
-        self.judged: dict[str, list[float | None]] = {}
+        self._path = out.with_name(f".{out.name}.partial")
+        self.predicted: dict[str, list[float | None]] = {}
         if resume and self._path.is_file():
-            self.judged = {line.study: list(line.judged) for line in self._lines() if line.model == model}
+            self.predicted = {line.study: list(line.probabilities) for line in self._lines() if line.model == model}
         self._model = model
         self._rewrite()
 
-    def add(self, study: str, judged: list[float | None]) -> None:
+    def add(self, study: str, predicted: list[float | None]) -> None:
         """Keeps one."""
-        self.judged[study] = judged
-        self._write("a", {study: judged})
+        self.predicted[study] = predicted
+        self._write("a", {study: predicted})
 
     def clear(self) -> None:
         """Forgets all."""
@@ -134,13 +134,13 @@ class _Kept:
         return lines
 
     def _rewrite(self) -> None:
-        self._write("w", self.judged)
+        self._write("w", self.predicted)
 
-    def _write(self, mode: str, judged: Mapping[str, list[float | None]]) -> None:
+    def _write(self, mode: str, predicted: Mapping[str, list[float | None]]) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open(mode, encoding="utf-8") as file:
-                for study, one in judged.items():
-                    file.write(json.dumps({"study": study, "model": self._model, "judged": one}) + "\n")
+                for study, one in predicted.items():
+                    file.write(json.dumps({"study": study, "model": self._model, "probabilities": one}) + "\n")
         except OSError as error:
             raise OutputError(f"A submission needs a place that can be written. {self._path.parent}: {error.strerror}.") from error

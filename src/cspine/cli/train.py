@@ -1,4 +1,4 @@
-"""Trains a recipe: a network that judges on a data set in the RSNA 2022 layout, or a localiser or refiner on necks that it makes.
+"""Trains a recipe: a classifier on a data set in the RSNA 2022 layout, or a localiser or refiner on necks that it makes.
 
 With --data, a localiser learns from the masks of a data set too (--set masked.share=1: from these alone).
 

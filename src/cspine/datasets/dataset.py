@@ -3,7 +3,7 @@
 ::
 
     train.csv, train_bounding_boxes.csv     labels, boxes
-    test.csv                                studies to be judged
+    test.csv                                studies to be predicted
     train_images/<uid>/<n>.dcm              n = InstanceNumber
     test_images/<uid>/<n>.dcm
     segmentations/<uid>.nii                 masks

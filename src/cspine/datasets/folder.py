@@ -116,7 +116,7 @@ def _misnamed(path: Path, known: Collection[str]) -> Problem | None:
 
 
 def _mask_fault(path: Path) -> str | None:
-    """Why a mask cannot be opened, judged by its header and its size."""
+    """Why a mask cannot be opened, assessed by its header and its size."""
     try:
         image = nibabel.load(path)
         shape = image.shape

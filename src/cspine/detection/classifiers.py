@@ -1,4 +1,4 @@
-"""What every way of judging a study whose vertebrae are known gives."""
+"""What every way of assessing a study whose vertebrae are known gives."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -33,12 +33,12 @@ class Classification:
     """What a network said about a study.
 
     Attributes:
-        scores: Overall and C1..C7, 0..1, not calibrated, 0 for levels that were not judged, ``(8,)``.
+        scores: Overall and C1..C7, 0..1, not calibrated, 0 for levels that were not assessed, ``(8,)``.
         tta_scores: The same for each pass of test-time augmentation, ``(passes, 8)``; empty where there is but one.
-        spots: Of C1..C7 where to look; ``None`` for levels that were not judged.
+        spots: Of C1..C7 where to look; ``None`` for levels that were not assessed.
         heat: How strongly each voxel speaks for a fracture, where the network says so.
         reasons: What to mind about the scan.
-        refusals: What forbids judging it after all.
+        refusals: What forbids assessing it after all.
     """
 
     scores: NDArray[np.float64]
@@ -50,13 +50,13 @@ class Classification:
 
     @classmethod
     def none(cls, refusals: tuple[Reason, ...]) -> "Classification":
-        """Of a scan that is not judged after all."""
+        """Of a scan that is not assessed after all."""
         outputs = len(CERVICAL) + 1
         return cls(np.zeros(outputs), np.empty((0, outputs)), (None,) * len(CERVICAL), refusals=refusals)
 
 
 class Classifier(Protocol):
-    """A network that is loaded and judges studies whose vertebrae are known."""
+    """A network that is loaded and classifies studies whose vertebrae are known."""
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Classification:
         """What it says about a study.

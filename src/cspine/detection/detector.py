@@ -25,7 +25,7 @@ from cspine.study import Study
 
 
 class Detector:
-    """Judges studies with one model package and one localiser, loaded once.
+    """Predicts studies with one model package and one localiser, loaded once.
 
     Several threads may use one detector at the same time: each call has buffers and inference requests of its own, and gives the
     same result as it would alone. Meanwhile numpy's matrix products keep to one thread in all of the process; the number of before
@@ -66,7 +66,7 @@ class Detector:
         self._standing = tuple(dict.fromkeys((*network.reasons, *self.localiser.reasons)))
 
     def __call__(self, study: Study) -> StudyResult:
-        """The result for one study: judged, or rejected with reasons.
+        """The result for one study: assessed, or rejected with reasons.
 
         Raises:
             PackageError: The network does not do what its manifest says.
@@ -80,9 +80,9 @@ class Detector:
             PackageError: The network does not do what its manifest says.
         """
         with alone():
-            return self._examined(study, Clock())
+            return self._predicted(study, Clock())
 
-    def _examined(self, study: Study, clock: Clock) -> Prediction:
+    def _predicted(self, study: Study, clock: Clock) -> Prediction:
         manifest = self.package.manifest
         with clock.stage("check"):
             reasons = check_scan(study.volume, manifest.quality)
@@ -152,7 +152,7 @@ class Detector:
 def detect(
     path: str | Path, model: str | Path | None = None, series_uid: str | None = None, localiser: str | Path | None = None
 ) -> StudyResult:
-    """Reads one study and judges it.
+    """Reads one study and predicts its fractures.
 
     Args:
         path: Folder, zip or NIfTI file of one study.
@@ -176,7 +176,7 @@ def _classifier_of(manifest: Manifest, session: Session) -> Classifier:
         return VertebraClassifier(manifest, session)
     if isinstance(manifest, SliceManifest):
         return SliceClassifier(manifest, session)
-    raise PackageError(f"A package that judges is of kind {Manifest.KIND}. Received: {manifest.kind}.")
+    raise PackageError(f"A package that classifies is of kind {Manifest.KIND}. Received: {manifest.kind}.")
 
 
 def facts_of(study: Study) -> StudyFacts:

@@ -9,7 +9,7 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.detection.classifiers import Classification, Spot
 from cspine.locating import Located, Vertebra
 from cspine.modelpack import Calibration, Manifest, OperatingPoint, TrainingData
-from cspine.results import Assessment, KeySlice, LevelFinding, LevelStatus, Reason
+from cspine.results import TRAINED_ON_PHANTOMS, Assessment, KeySlice, LevelFinding, LevelStatus, Reason
 from cspine.study import Study
 
 
@@ -68,14 +68,14 @@ def _finding(study: Study, vertebra: Vertebra | None, spot: Spot | None, said: _
 
 
 def what_to_mind(manifest: Manifest, overall: Assessment | None, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
-    """What a reader of the result must know: about the model, and about levels that were not judged whole."""
+    """What a reader of the result must know: about the model, and about levels that were not assessed whole."""
     reasons = []
     if manifest.training_data is TrainingData.PHANTOMS:
         text = "The model was trained on synthetic phantoms only. What it says about a patient is unproven."
-        reasons.append(Reason("trained_on_phantoms", text))
+        reasons.append(Reason(TRAINED_ON_PHANTOMS, text))
     missing = [finding.level.name for finding in levels if finding.status is not LevelStatus.ASSESSED]
     if missing:
-        text = f"Not or not wholly judged, because not seen whole: {', '.join(missing)}."
+        text = f"Not or only partly assessed, because not seen whole: {', '.join(missing)}."
         reasons.append(Reason("levels_incomplete", text))
     unsure = [finding.level.name for finding in levels if finding.assessment is not None and not finding.assessment.sure]
     unsure += ["any fracture"] * (overall is not None and not overall.sure)

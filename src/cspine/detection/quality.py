@@ -1,4 +1,4 @@
-"""Scans that are not judged, and why: every check has a code and a sentence for people."""
+"""Scans that are not assessed, and why: every check has a code and a sentence for people."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ _WORDS = {"bone_hu": "HU of bone", "soft_hu": "HU of soft tissue", "noise_hu": "
 
 
 def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
-    """What forbids judging a scan, before any network has seen it; nothing if it may be judged."""
+    """What forbids assessing a scan, before any network has seen it; nothing if it may be assessed."""
     grid = volume.grid.canonical()
     slices, shortest, thickest = grid.shape[0], min(grid.extent_mm), max(grid.spacing_mm)
     reasons = []
@@ -49,7 +49,7 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
-    """What to mind about a scan that is judged: slices or pixels in which a whole vertebra may look broken."""
+    """What to mind about a scan that is assessed: slices or pixels in which a whole vertebra may look broken."""
     _, pixels, slices = sorted(volume.grid.spacing_mm)
     thick, wide = limits.coarse_mm
     if slices <= thick and pixels <= wide:
@@ -62,7 +62,7 @@ def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def check_located(located: Located) -> tuple[Reason, ...]:
-    """What forbids judging a scan once its vertebrae were looked for."""
+    """What forbids assessing a scan once its vertebrae were looked for."""
     if any(vertebra.status is not LevelStatus.UNCERTAIN for vertebra in located.vertebrae):
         return ()
     if located.vertebrae:
@@ -72,17 +72,17 @@ def check_located(located: Located) -> tuple[Reason, ...]:
 
 
 def check_appearance(seen: Appearance | None, limits: AppearanceLimits) -> tuple[Reason, ...]:
-    """What forbids judging a scan once its vertebrae were cut."""
+    """What forbids assessing a scan once its vertebrae were cut."""
     if seen is None:
         return (Reason("nothing_to_see", "The vertebrae that were found show neither bone nor soft tissue around it."),)
     if seen.noise_hu > limits.most_noise_hu:
-        text = f"Noise of {limits.most_noise_hu:.0f} HU at most may be judged. Around the vertebrae it is {seen.noise_hu:.0f} HU."
+        text = f"Noise of {limits.most_noise_hu:.0f} HU at most may be assessed. Around the vertebrae it is {seen.noise_hu:.0f} HU."
         return (Reason("extreme_noise", text),)
     return ()
 
 
 def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason, ...]:
-    """What to mind about a scan that is judged: metal, and what was not seen in training."""
+    """What to mind about a scan that is assessed: metal, and what was not seen in training."""
     reasons = []
     if seen.metal_ml >= limits.metal_ml:
         text = f"There are {seen.metal_ml:.0f} ml of metal or the like around the vertebrae; its streaks hide and mimic fractures."

@@ -1,4 +1,4 @@
-"""Judging slice by slice: slices around the vertebrae, pooled to levels."""
+"""Classifies studies slice by slice: slices around the vertebrae, pooled to levels."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The slices that a slice network judges: around the vertebrae that were located, which also tell which level a slice shows."""
+"""The slices that a slice network classifies: around the vertebrae that were located, which also tell which level a slice shows."""
 
 import numpy as np
 from numpy.typing import NDArray

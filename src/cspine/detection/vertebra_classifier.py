@@ -1,4 +1,4 @@
-"""Judging vertebra by vertebra: a close look at each, and at where it looks broken."""
+"""Classifies studies vertebra by vertebra: a close look at each, and at where it looks broken."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,8 +18,8 @@ from cspine.imaging.appearance import appearance_of
 from cspine.imaging.threads import side_by_side
 from cspine.imaging.vertebrae import (
     cell_grid,
+    classified_slices,
     greyed,
-    judged_slices,
     mask_grid,
     own_cells,
     smooth_mask,
@@ -74,10 +74,10 @@ class VertebraClassifier:
             outputs = [self._session.run(crops[None]) for crops in room]
             said = combine_tta({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
         with clock.stage("calibrate"):
-            judged = np.isin(CERVICAL, list(grids))
+            assessed = np.isin(CERVICAL, list(grids))
             shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
             spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
-            counted = np.concatenate([[judged.any()], judged])
+            counted = np.concatenate([[assessed.any()], assessed])
             return Classification(
                 scores=np.where(counted, said.scores, 0.0),
                 tta_scores=np.where(counted, said.each, 0.0),
@@ -88,17 +88,17 @@ class VertebraClassifier:
 
 
 def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: NDArray[np.float32]) -> Mapping[Level, Grid]:
-    """The crops of a study as the network takes them. Levels of uncertain names are not judged.
+    """The crops of a study as the network takes them. Levels of uncertain names are not assessed.
 
     Args:
         volume: The scan.
         located: Where its vertebrae are.
         spec: What the network sees.
         crops: Where they are put, as each pass sees them (:mod:`cspine.modelpack.tta`); nothing but zeros for a level that is not
-            judged; ``(passes, 7, slices, rows, columns, channels)``.
+            assessed; ``(passes, 7, slices, rows, columns, channels)``.
 
     Returns:
-        The cells of each level that is judged, in the first pass.
+        The cells of each level that is assessed, in the first pass.
     """
     sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
     poses = {level: pose for level, pose in find_poses(located.labels).items() if level in sure}
@@ -110,14 +110,14 @@ def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: N
 
     def put(level: Level) -> Grid:
         grid, height = grids[level], poses[level].height_mm
-        judged = [judged_slices(height, spec, raised) for raised in range(len(crops))]
-        seen = slice(judged[0][0] - spec.neighbours, judged[-1][-1] + spec.neighbours + 1)
+        chosen = [classified_slices(height, spec, raised) for raised in range(len(crops))]
+        seen = slice(chosen[0][0] - spec.neighbours, chosen[-1][-1] + spec.neighbours + 1)
         grey = np.zeros(grid.shape, np.uint8)
         grey[seen] = greyed(sample(near, grid.part((seen.start, 0, 0), grey[seen].shape)).hu, spec)
         mask = smooth_mask(sample(located.labels, mask_grid(grid)).labels == level, spec)
-        for number, slices in enumerate(judged):
+        for number, slices in enumerate(chosen):
             vertebra_input(grey, mask, slices, spec, out=tta_transform(crops[number, level - 1], number))
-        return cell_grid(grid, judged[0])
+        return cell_grid(grid, chosen[0])
 
     return dict(zip(grids, side_by_side(put, list(grids)), strict=True))
 

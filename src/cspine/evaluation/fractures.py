@@ -51,7 +51,7 @@ class GroupMetrics:
         group: Which levels, in words.
         levels: How many.
         patients: Of how many.
-        flagged: Share that is called fractured at the operating point: sensitivity, or false alarms for whole levels.
+        flagged: Share that is flagged at the operating point: sensitivity, or false positives for intact levels.
         auroc: Against all whole levels; NaN for whole ones.
     """
 
@@ -91,7 +91,7 @@ def by_fracture(
         resamples: Bootstrap samples of patients.
         seed: Of the bootstrap.
     """
-    judge = _Judge(
+    bootstrap = _GroupBootstrap(
         scores, list(truths), thresholds, np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
     )
     kinds = sorted({truth.kind for truth in truths if truth.kind})
@@ -104,10 +104,10 @@ def by_fracture(
         ("intact, without", lambda t: t.severity is None and not t.lookalikes),
         *((f"intact, with {one.replace('_', ' ')}", _like(one)) for one in alike),
     ]
-    return [judge.group(name, np.array([chosen(truth) for truth in truths])) for name, chosen in groups]
+    return [bootstrap.group(name, np.array([chosen(truth) for truth in truths])) for name, chosen in groups]
 
 
-class _Judge:
+class _GroupBootstrap:
     """Bootstraps groups of levels over patients."""
 
     def __init__(
@@ -116,20 +116,20 @@ class _Judge:
         self._said = np.array([scores.scores[truth.patient, truth.level] for truth in truths])
         self._patients = np.array([truth.patient for truth in truths])
         self._whole = np.array([truth.severity is None for truth in truths])
-        self._called_from = np.array([thresholds[truth.level] for truth in truths])
+        self._thresholds = np.array([thresholds[truth.level] for truth in truths])
         self._counts = np.stack([np.bincount(sample, minlength=len(scores)) for sample in samples])
 
     def group(self, name: str, chosen: NDArray[np.bool_]) -> GroupMetrics:
-        called = self._estimate(lambda times: self._called(chosen, times))
+        flagged = self._estimate(lambda times: self._flagged(chosen, times))
         against = chosen | self._whole
         of_whole = not np.any(chosen & ~self._whole)
         nothing = Estimate(math.nan, math.nan, math.nan)
         area = nothing if of_whole else self._estimate(lambda times: self._area(chosen[against], against, times))
-        return GroupMetrics(name, int(chosen.sum()), len(np.unique(self._patients[chosen])), called, area)
+        return GroupMetrics(name, int(chosen.sum()), len(np.unique(self._patients[chosen])), flagged, area)
 
-    def _called(self, chosen: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
+    def _flagged(self, chosen: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
         weight = times[self._patients[chosen]]
-        return float(np.average(self._said[chosen] >= self._called_from[chosen], weights=weight)) if weight.sum() else math.nan
+        return float(np.average(self._said[chosen] >= self._thresholds[chosen], weights=weight)) if weight.sum() else math.nan
 
     def _area(self, broken: NDArray[np.bool_], against: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
         repeats = times[self._patients[against]]

@@ -43,7 +43,7 @@ class OutputMetrics:
 
     Attributes:
         output: ``overall`` or a level.
-        patients: How many were judged.
+        patients: How many were predicted.
         fractured: How many of them have the fracture.
         estimates: By name: ``auroc``, ``average_precision``, ``ece``, and for each operating point ``sensitivity_NAME`` and
             ``specificity_NAME``; for a prevalence that the user gives also ``ppv_NAME`` and ``npv_NAME``, of the overall output.
@@ -61,7 +61,7 @@ class Evaluation:
 
     Attributes:
         outputs: Overall and C1..C7.
-        mean_level_auroc: Over the levels that can be judged.
+        mean_level_auroc: Over the levels that can be scored.
         competition_a: RSNA 2022 loss, normalised within each study.
         competition_b: The same, normalised over all studies.
         competition_b_adjusted: B of what is best submitted where positives weigh double (:func:`.metric_adjusted`).
@@ -122,7 +122,7 @@ def evaluate(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Judges calibrated probabilities.
+    """Evaluates calibrated probabilities.
 
     Args:
         scores: Truth and probabilities.

@@ -60,7 +60,7 @@ def reliability(scores: StudyScores) -> str:
 
 
 def confusion(scores: StudyScores, points: Sequence[OperatingPoint]) -> str:
-    """How many were called what, at each operating point: any fracture above, all levels together below."""
+    """How many were flagged, at each operating point: any fracture above, all levels together below."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots(2, len(points), squeeze=False)
@@ -91,7 +91,7 @@ def froc(localisation: LocalisationMetrics) -> str:
 
 
 def by_severity(groups: Sequence[GroupMetrics]) -> str:
-    """Share of levels called fractured, by group, with intervals."""
+    """Share of levels that are flagged, by group, with intervals."""
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
@@ -179,7 +179,7 @@ def _reliability(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64]) 
 
 
 def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
-    """Rows: fractured, whole. Columns: called fractured, called whole."""
+    """Rows: fractured, intact. Columns: flagged, not flagged."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1.4)
     for (i, j), count in np.ndenumerate(counts):

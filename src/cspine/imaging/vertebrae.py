@@ -1,4 +1,4 @@
-"""What a network that judges vertebra by vertebra is fed: the same for training and for service."""
+"""What a network that classifies vertebra by vertebra is fed: the same for training and for service."""
 
 from dataclasses import dataclass, replace
 
@@ -75,8 +75,8 @@ def greyed(hu: NDArray[np.floating], spec: VertebraSpec) -> NDArray[np.uint8]:
     return np.rint(windowed(hu, spec.window_hu) * STEPS).astype(np.uint8)
 
 
-def judged_slices(height_mm: float, spec: VertebraSpec, raised: int = 0) -> NDArray[np.intp]:
-    """Which of the slices of a crop are judged, ``(slices,)``: evenly over the height of its vertebra, and a little more.
+def classified_slices(height_mm: float, spec: VertebraSpec, raised: int = 0) -> NDArray[np.intp]:
+    """Which of the slices of a crop are chosen, ``(slices,)``: evenly over the height of its vertebra, and a little more.
 
     Args:
         height_mm: Of the vertebra.
@@ -93,7 +93,7 @@ def judged_slices(height_mm: float, spec: VertebraSpec, raised: int = 0) -> NDAr
 def vertebra_input(
     grey: NDArray[np.uint8],
     mask: NDArray[np.float32],
-    judged: NDArray[np.intp],
+    chosen: NDArray[np.intp],
     spec: VertebraSpec,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
@@ -102,7 +102,7 @@ def vertebra_input(
     Args:
         grey: Of :func:`greyed`, ``(depth, rows, columns)``.
         mask: Of :func:`smooth_mask`, ``(depth, rows / 2, columns / 2)``.
-        judged: Of :func:`judged_slices`, ``(slices,)``.
+        chosen: Of :func:`classified_slices`, ``(slices,)``.
         spec: What the network sees.
         out: Where it is put, if it has a place already.
 
@@ -111,8 +111,8 @@ def vertebra_input(
     """
     out = np.empty((spec.slices, *spec.size, spec.channels), np.float32) if out is None else out
     for channel, beside in enumerate(range(-spec.neighbours, spec.neighbours + 1)):
-        np.divide(grey[judged + beside], np.float32(STEPS), out=out[..., channel])
-    out[..., -1] = mask[judged].repeat(MASK_STEP, axis=1).repeat(MASK_STEP, axis=2) if spec.masked else 1.0
+        np.divide(grey[chosen + beside], np.float32(STEPS), out=out[..., channel])
+    out[..., -1] = mask[chosen].repeat(MASK_STEP, axis=1).repeat(MASK_STEP, axis=2) if spec.masked else 1.0
     return out
 
 
@@ -123,13 +123,13 @@ def smooth_mask(mask: NDArray[np.bool_], spec: VertebraSpec) -> NDArray[np.float
     return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=2.5), dtype=np.float32)
 
 
-def cell_grid(crop: Grid, judged: NDArray[np.intp]) -> Grid:
-    """Where the cells of the slices that are judged lie; slices are as far apart as they are on average."""
+def cell_grid(crop: Grid, chosen: NDArray[np.intp]) -> Grid:
+    """Where the cells of the slices that are chosen lie; slices are as far apart as they are on average."""
     affine = crop.affine.copy()
-    affine[:3, 0] *= (judged[-1] - judged[0]) / (len(judged) - 1) if len(judged) > 1 else 1
+    affine[:3, 0] *= (chosen[-1] - chosen[0]) / (len(chosen) - 1) if len(chosen) > 1 else 1
     affine[:3, 1:3] *= FRACTURE_CELL
-    affine[:3, 3] = crop.world((judged[0], (FRACTURE_CELL - 1) / 2, (FRACTURE_CELL - 1) / 2))
-    return replace(crop, shape=(len(judged), crop.shape[1] // FRACTURE_CELL, crop.shape[2] // FRACTURE_CELL), affine=affine)
+    affine[:3, 3] = crop.world((chosen[0], (FRACTURE_CELL - 1) / 2, (FRACTURE_CELL - 1) / 2))
+    return replace(crop, shape=(len(chosen), crop.shape[1] // FRACTURE_CELL, crop.shape[2] // FRACTURE_CELL), affine=affine)
 
 
 def own_cells(crop: NDArray[np.float32], spec: VertebraSpec) -> NDArray[np.bool_]:

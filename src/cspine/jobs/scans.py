@@ -45,7 +45,7 @@ def read_scan(source: str, series_uid: str | None) -> Scan:
 def fingerprint_of(source: Path) -> str:
     """A digest of the names, sizes and times of all files of a study; it changes when one is added, lost or written again.
 
-    Contents are not read: for a night of studies that would cost as much as judging them. A scan that is moved keeps its mark.
+    Contents are not read: for a night of studies that would cost as much as to predict them. A scan that is moved keeps its mark.
     """
     digest = hashlib.sha256()
     for name, status in sorted(_files(source), key=lambda file: file[0]):

@@ -11,7 +11,7 @@ from cspine.runtime import Device
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packages:
-    """What judges and what finds the vertebrae, loaded.
+    """The networks that classify and that find the vertebrae, loaded.
 
     Attributes:
         model: The model package.

@@ -15,7 +15,6 @@ from cspine.jobs.scans import Scan
 from cspine.jobs.task import Packages, Task
 from cspine.locating import Localiser
 from cspine.reporting import write_result
-from cspine.reporting.json_result import as_json
 from cspine.reporting.written import together
 from cspine.runtime import Engine
 
@@ -48,7 +47,7 @@ class Worker:
         self.provenance = task.provenance(packages)
 
     def do(self, job: Job, read: Callable[[], Scan]) -> Job:
-        """Judges and writes one study; whatever goes wrong stays in its job.
+        """Predicts and writes one study; whatever goes wrong stays in its job.
 
         Args:
             job: The job.
@@ -56,14 +55,14 @@ class Worker:
         """
         begin = time.perf_counter()
         try:
-            return self._judge_and_write(job, read())
+            return self._predict_and_write(job, read())
         except Exception as error:
             if not isinstance(error, InputError):
                 _log.exception("%s failed", job.name)
             drop_job(self._task.out, job.name)
             return replace(job.failed(error), seconds=round(time.perf_counter() - begin, 3))
 
-    def _judge_and_write(self, job: Job, scan: Scan) -> Job:
+    def _predict_and_write(self, job: Job, scan: Scan) -> Job:
         study = replace(scan.study, name=job.name)
         prediction = _timed(self._detector.predict(study), {"read": round(scan.seconds, 4)})
 
@@ -76,7 +75,7 @@ class Worker:
             notes = tuple(note.text for note in written.notes)
             record = JobRecord(self.provenance, scan.mark, written.files, notes)
             (folder / RECORD).write_text(record.to_json(), encoding="utf-8")
-            return job.done(as_json(whole.result), written.files, notes)
+            return job.done(whole.result.to_dict(), written.files, notes)
 
         return put_job(self._task.out, job.name, write)
 

@@ -62,7 +62,7 @@ class Calibration:
 
 
 class OwnOverall(Calibration):
-    """The same for networks that judge the study themselves: the score of any fracture is the first of theirs."""
+    """The same for networks that score the study themselves: the score of any fracture is the first of theirs."""
 
     def _any(self, scores: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
         return scores[..., 0]

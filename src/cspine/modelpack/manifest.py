@@ -86,7 +86,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Which scans the package does not judge, and of which it is told that what it says is of no use.
+    """Which scans the package does not assess, and of which it is told that what it says is of no use.
 
     Attributes:
         thickest_mm: Largest distance of voxels, in any direction.
@@ -107,7 +107,7 @@ class AppearanceLimits:
 
     Attributes:
         seen: Lowest and highest value, by name, of studies that belong to training, and a little beyond; what lies outside is told.
-        most_noise_hu: Scans of more noise are not judged.
+        most_noise_hu: Scans of more noise are not assessed.
         metal_ml: From this much metal on it is told.
     """
 
@@ -199,13 +199,13 @@ class PackageManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(PackageManifest):
-    """A package that judges: one network, in the role that its kind is called by.
+    """A package that classifies: one network, in the role that its kind is called by.
 
     Attributes:
         calibration: From scores to probabilities.
         operating_points: Sets of thresholds to choose from.
         default_point: The one that is used unless the user asks for another.
-        quality: Which scans it does not judge.
+        quality: Which scans it does not assess.
     """
 
     KIND: ClassVar[str] = "slices or vertebrae"
@@ -236,7 +236,7 @@ class Manifest(PackageManifest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceManifest(Manifest):
-    """A package of kind ``slices``: its network judges slice by slice.
+    """A package of kind ``slices``: its network classifies slice by slice.
 
     Attributes:
         spec: What the network is fed.
@@ -256,7 +256,7 @@ class SliceManifest(Manifest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertebraManifest(Manifest):
-    """A package of kind ``vertebrae``: its network judges vertebra by vertebra, and the seven together.
+    """A package of kind ``vertebrae``: its network classifies vertebra by vertebra, and the seven together.
 
     Attributes:
         spec: What the network is fed.

@@ -26,7 +26,7 @@ from cspine.modelpack.manifest import (
 from cspine.network_content import NetworkContent
 
 DEFAULT_PACKAGE, DEFAULT_LOCALISER = "vertebra_mil_phantoms", "localiser_phantoms"
-"""The shipped packages that judge, and find the vertebrae, unless the user names others."""
+"""The shipped packages that classify, and find the vertebrae, unless the user names others."""
 
 _SHIPPED = Path(__file__).parent / "packages"
 _MANIFEST, _CARD = "manifest.json", "card.md"
@@ -185,7 +185,7 @@ def write_package(
 
 
 def load_package(path_or_name: str | Path | None = None) -> Package[Manifest]:
-    """A model package that judges, from a folder or, by its name, one of those that ship with cspine.
+    """A model package that classifies, from a folder or, by its name, one of those that ship with cspine.
 
     Every file is compared with its checksum.
 

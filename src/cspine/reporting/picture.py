@@ -14,7 +14,7 @@ from cspine.reporting.strip import draw_strip
 from cspine.reporting.style import BACKGROUND, INK, MARK, QUIET, shade, shade_of_level
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, View, axial_view, key_height_mm, sagittal_view
-from cspine.reporting.words import disclaimer, headline, notes, short_name, spanned
+from cspine.reporting.words import headline, notes, short_name, spanned
 from cspine.reporting.written import Written
 from cspine.results import LevelFinding, StudyResult
 from cspine.study import Study
@@ -151,4 +151,4 @@ def _draw_words(page: _Page, result: StudyResult) -> None:
     page.write(0.28, headline(result), color=INK if result.overall is None else shade(result.overall), fontsize=17, weight="bold")
     page.write(0.66, "   ·   ".join(facts), color=QUIET, fontsize=9.5)
     page.write_below(0.5, "\n".join(notes(result)), color=QUIET, fontsize=9, linespacing=1.45)
-    page.write_below(0.2, disclaimer(result), color=INK, fontsize=9.5, weight="bold")
+    page.write_below(0.2, result.disclaimer, color=INK, fontsize=9.5, weight="bold")

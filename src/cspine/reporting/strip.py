@@ -15,7 +15,7 @@ _OVERALL_AT = -1.5
 
 def draw_strip(axes: Axes, result: StudyResult) -> None:
     """Draws one bar per level, the whole study left of them; a short line marks each threshold."""
-    bars: list[tuple[float, Assessment | None, str]] = [(_OVERALL_AT, result.overall, "" if result.overall else "not judged")]
+    bars: list[tuple[float, Assessment | None, str]] = [(_OVERALL_AT, result.overall, "" if result.overall else "not assessed")]
     for place, finding in enumerate(result.levels):
         bars.append((place, finding.assessment, "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]))
     _draw_frame(axes, max(len(_lines(assessment, status)) for _, assessment, status in bars))

@@ -9,12 +9,12 @@ _LEAST = 1e-6
 
 
 def by_suspicion(result: StudyResult) -> list[LevelFinding]:
-    """The levels that were judged and placed, the one furthest above its threshold first.
+    """The levels that were assessed and placed, the one furthest above its threshold first.
 
     Thresholds of levels differ, so distances are those of log odds: 11 % is nearer to a threshold of 49 % than 1 % to one of 19 %.
     """
-    judged = [finding for finding in result.levels if finding.assessment is not None and finding.centre_mm is not None]
-    return sorted(judged, key=_excess, reverse=True)
+    assessed = [finding for finding in result.levels if finding.assessment is not None and finding.centre_mm is not None]
+    return sorted(assessed, key=_excess, reverse=True)
 
 
 def _excess(finding: LevelFinding) -> float:

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from cspine.results import DISCLAIMER, Assessment, LevelStatus, StudyResult, StudyStatus
+from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelStatus, StudyResult, StudyStatus
 
 STATUS_WORDS = {
     LevelStatus.ASSESSED: "assessed",
@@ -10,9 +10,6 @@ STATUS_WORDS = {
     LevelStatus.NOT_IN_VIEW: "not in view",
     LevelStatus.UNCERTAIN: "uncertain",
 }
-
-PHANTOMS = "trained_on_phantoms"
-"""Code of the reason that says whom the model has seen: it stands with the disclaimer, not among the reasons."""
 
 _LINE = 165
 _LONGEST_NAME = 70
@@ -47,7 +44,9 @@ def spanned(assessment: Assessment) -> str:
 def headline(result: StudyResult) -> str:
     """The result in one line."""
     if result.status is StudyStatus.REJECTED or result.overall is None:
-        return "Not judged: " + "; ".join(reason.code.replace("_", " ") for reason in result.reasons if reason.code != PHANTOMS)
+        return "Not assessed: " + "; ".join(
+            reason.code.replace("_", " ") for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS
+        )
     verdict = ("suspected" if result.overall.positive else "not suspected") + ("" if result.overall.sure else ", unsure")
     threshold = f"threshold {percent(result.overall.threshold)}, {result.operating_point}"
     about = "; ".join(filter(None, [span(result.overall), threshold]))
@@ -62,15 +61,5 @@ def short_name(result: StudyResult) -> str:
 
 def notes(result: StudyResult) -> list[str]:
     """Reasons and warnings, each on lines of its own."""
-    texts = [reason.text for reason in (*result.reasons, *result.study.warnings) if reason.code != PHANTOMS]
+    texts = [reason.text for reason in (*result.reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS]
     return [line for text in texts for line in textwrap.wrap(text, _LINE)]
-
-
-def caution(result: StudyResult) -> str:
-    """What to mind about whom the model has seen; empty where there is nothing to mind."""
-    return " ".join(reason.text for reason in result.reasons if reason.code == PHANTOMS)
-
-
-def disclaimer(result: StudyResult) -> str:
-    """What must stand on every result."""
-    return " ".join(filter(None, [DISCLAIMER, caution(result)]))

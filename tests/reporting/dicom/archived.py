@@ -168,12 +168,12 @@ def archived(name: str, folder: Path) -> Archived:
 def objects_of(path: Path, folder: Path) -> Archived:
     """The objects of a scan on disk."""
     study = read_study(path)
-    prediction = examination_of(study)
+    prediction = prediction_of(study)
     folder.mkdir()
     return Archived(path, study, prediction, folder, write_result(prediction, study, folder, ("sr", "seg", "sc", "nifti")))
 
 
-def examination_of(study: Study) -> Prediction:
+def prediction_of(study: Study) -> Prediction:
     """C1 is cut, C4 is broken, C7 is not in view and has no label; labels and heat lie on coarse grids of their own."""
     labels = blocks(study)
     grid = labels.grid.with_spacing((6.0, 6.0, 6.0))
@@ -218,7 +218,7 @@ def result_of(study: Study, labels: LabelMap) -> StudyResult:
 
 
 def rejected(prediction: Prediction) -> Prediction:
-    """The same scan, not judged."""
+    """The same scan, not assessed."""
     result = prediction.result
     levels = tuple(LevelFinding(level, LevelStatus.UNCERTAIN) for level in CERVICAL)
     return Prediction(

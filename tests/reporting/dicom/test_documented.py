@@ -21,7 +21,7 @@ def test_every_code_is_listed() -> None:
 
 
 def test_every_note_is_explained() -> None:
-    notes = (source.NO_DICOM, source.NOT_CITABLE, source.NOT_JUDGED, seg.NO_VERTEBRAE, nifti.NOTHING)
+    notes = (source.NO_DICOM, source.NOT_CITABLE, source.NOT_ASSESSED, seg.NO_VERTEBRAE, nifti.NOTHING)
 
     for code in (*(note.code for note in notes), "completed"):
         assert f"| `{code}` |" in _PAGE

@@ -60,7 +60,7 @@ def test_every_object_has_a_series_of_its_own_and_all_uids_are_valid(made: Make)
     assert all(UID(uid).is_valid and len(uid) <= 64 for uid in uids)
 
 
-def test_dates_are_of_the_moment_of_judging_in_the_time_zone_of_the_scan(made: Make) -> None:
+def test_dates_are_of_the_moment_of_prediction_in_the_time_zone_of_the_scan(made: Make) -> None:
     archive = made("hospital")
 
     for name in _OBJECTS:

@@ -124,4 +124,4 @@ def test_a_rejected_scan_gets_no_segmentation(made: Make, tmp_path: Path) -> Non
 
     written = write_result(rejected(archive.prediction), archive.study, tmp_path, ("seg",))
 
-    assert (written.files, [note.code for note in written.notes]) == ((), ["not_judged"])
+    assert (written.files, [note.code for note in written.notes]) == ((), ["not_assessed"])

@@ -13,7 +13,7 @@ from cspine.reading.quiet import quiet
 from cspine.reporting import Written, write_result
 from tests.coded import coded_volume, write_nifti
 from tests.reading.scans import Change, Scan, body, lacking, setting
-from tests.reporting.dicom.archived import PATIENT, Archived, examination_of, objects_of
+from tests.reporting.dicom.archived import PATIENT, Archived, objects_of, prediction_of
 
 pytestmark = pytest.mark.xdist_group("dicom objects")
 
@@ -84,7 +84,7 @@ def test_odd_attributes_pass_unchanged(odd: str, tmp_path: Path) -> None:
     path = _small(tmp_path / "scan", setting(**PATIENT | _ODD[odd]))
     study = read_study(path)
 
-    write_result(examination_of(study), study, tmp_path, ("sr",))
+    write_result(prediction_of(study), study, tmp_path, ("sr",))
 
     with quiet("pydicom"):
         source, data = dcmread(next(path.iterdir())), dcmread(tmp_path / "result_sr.dcm")
@@ -95,7 +95,7 @@ def test_a_method_of_deidentification_that_is_not_stated_is_called_so(tmp_path: 
     change = setting(**PATIENT | {"PatientIdentityRemoved": "YES", "DeidentificationMethod": ""})
     study = read_study(_small(tmp_path / "scan", change))
 
-    (note,) = write_result(examination_of(study), study, tmp_path, ("sr",)).notes
+    (note,) = write_result(prediction_of(study), study, tmp_path, ("sr",)).notes
 
     assert dcmread(tmp_path / "result_sr.dcm").DeidentificationMethod == "Not stated by the source"
     assert "DeidentificationMethod filled in" in note.text
@@ -115,7 +115,7 @@ def test_a_scan_without_study_and_series_uids_gets_derived_ones(tmp_path: Path) 
 def test_images_without_instance_uids_cannot_be_cited(tmp_path: Path) -> None:
     study = read_study(_small(tmp_path / "scan", lacking("SOPInstanceUID")))
 
-    written = write_result(examination_of(study), study, tmp_path, ("sr", "seg", "sc", "nifti"))
+    written = write_result(prediction_of(study), study, tmp_path, ("sr", "seg", "sc", "nifti"))
 
     assert [note.code for note in written.notes] == ["not_citable"]
     assert written.files == ("labels.nii.gz", "heat.nii.gz")
@@ -124,7 +124,7 @@ def test_images_without_instance_uids_cannot_be_cited(tmp_path: Path) -> None:
 def test_a_nifti_scan_gets_no_dicom_objects_and_one_line_says_why(tmp_path: Path) -> None:
     study = read_study(write_nifti(coded_volume(), tmp_path / "neck.nii"))
 
-    written = write_result(examination_of(study), study, tmp_path, ("json", "sr", "seg", "sc"))
+    written = write_result(prediction_of(study), study, tmp_path, ("json", "sr", "seg", "sc"))
 
     assert written == Written(("result.json",), written.notes)
     assert [note.text for note in written.notes] == [
@@ -139,7 +139,7 @@ def test_files_that_vanish_before_the_report_are_an_error_of_one_line(tmp_path: 
         file.unlink()
 
     with pytest.raises(StudyError, match=r"Nothing can be opened at .*\.dcm \(No such file or directory\)"):
-        write_result(examination_of(study), study, tmp_path, ("sr",))
+        write_result(prediction_of(study), study, tmp_path, ("sr",))
 
 
 def test_files_that_change_before_the_report_are_an_error_of_one_line(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_files_that_change_before_the_report_are_an_error_of_one_line(tmp_path: 
         data.save_as(file)
 
     with pytest.raises(StudyError, match=r"\.dcm changed or vanished while it was read\."):
-        write_result(examination_of(study), study, tmp_path, ("sr",))
+        write_result(prediction_of(study), study, tmp_path, ("sr",))
 
 
 def test_no_patient_appears_in_nouns_notes_or_logs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -90,7 +90,7 @@ def test_the_range_over_test_time_augmentation_stands_as_a_comment(made: Make, t
     assert said["C3"] == []
 
 
-def test_a_group_per_judged_level_refers_to_its_segment_and_shares_its_tracking_uid(made: Make) -> None:
+def test_a_group_per_assessed_level_refers_to_its_segment_and_shares_its_tracking_uid(made: Make) -> None:
     archive = made("hospital")
     segmentation = segread(archive.folder / "result_seg.dcm")
     segments = {item.SegmentLabel: item for item in segmentation.SegmentSequence}
@@ -110,7 +110,7 @@ def test_a_group_per_judged_level_refers_to_its_segment_and_shares_its_tracking_
         assert _presence(group) == ("52101004" if level is Level.C4 else "272519000")
 
 
-def test_what_was_not_judged_is_undetermined_and_has_no_probability(made: Make) -> None:
+def test_what_was_not_assessed_is_undetermined_and_has_no_probability(made: Make) -> None:
     groups = _report(made("hospital")).content.get_image_measurement_groups()
     (missing,) = [group for group in groups if _site(group) == Level.C7.code.value]
 
@@ -206,5 +206,5 @@ def test_a_rejected_scan_gets_no_report(made: Make, tmp_path: Path) -> None:
 
     written = write_result(rejected(archive.prediction), archive.study, tmp_path, ("sr",))
 
-    assert (written.files, [note.code for note in written.notes]) == ((), ["not_judged"])
+    assert (written.files, [note.code for note in written.notes]) == ((), ["not_assessed"])
     assert list(tmp_path.iterdir()) == []

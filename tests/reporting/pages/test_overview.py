@@ -21,7 +21,7 @@ def _case(name: str, status: str = "ok", reason: str | None = None, files: tuple
 
 @pytest.fixture
 def batch(broken_result: StudyResult, rejected_result: StudyResult, broken_neck: Study, tmp_path: Path) -> Path:
-    """Three studies that were judged, one rejected, one failed, one not reached; and one that was taken away."""
+    """Three studies that were assessed, one rejected, one failed, one not reached; and one that was taken away."""
     said = {"quiet": 0.2, "loud & <clear>": 0.9, "middling": 0.6}
     for name, probability in said.items():
         (tmp_path / name).mkdir()
@@ -69,13 +69,13 @@ def test_ranges_stand_with_the_numbers_and_say_what_is_unsure(batch: Path, broke
     page = _page(batch)
     (row,) = re.findall(r"<tr class.*middling.*</tr>", page)
     assert "<b>60 %</b> suspected <small>45–66 % unsure</small>" in row
-    judged = sum(finding.assessment is not None for finding in levels)
-    assert row.count("70 % <small>62–71 %</small>") == judged
+    assessed = sum(finding.assessment is not None for finding in levels)
+    assert row.count("70 % <small>62–71 %</small>") == assessed
     assert "Small: the lowest" in page
 
 
-def test_what_was_not_judged_stands_with_its_reason(batch: Path) -> None:
-    table = _page(batch).split('<table class="unjudged">')[1]
+def test_what_was_not_assessed_stands_with_its_reason(batch: Path) -> None:
+    table = _page(batch).split('<table class="unassessed">')[1]
 
     rows = [re.sub(r"<[^>]+>", "|", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
     told = [[part for part in unescape(row).split("|") if part] for row in rows]
@@ -99,7 +99,7 @@ def test_the_overview_counts_every_study_once_and_says_what_it_is_not(batch: Pat
         "waiting": 1,
         "ok": 1,
     }
-    assert sum(page.counts.values()) == len(page.rows) + len(page.unjudged) == 7
+    assert sum(page.counts.values()) == len(page.rows) + len(page.unassessed) == 7
     assert [row.verdict for row in page.rows] == ["suspected", "suspected", "single levels"]
     assert page.point == "rule out"
     top = to_html(page).split("<main>")[0]
@@ -107,7 +107,7 @@ def test_the_overview_counts_every_study_once_and_says_what_it_is_not(batch: Pat
     assert "trained on synthetic phantoms only" in top
 
 
-def test_a_level_that_was_not_judged_sorts_below_all_that_were(batch: Path) -> None:
+def test_a_level_that_was_not_assessed_sorts_below_all_that_were(batch: Path) -> None:
     page = overview_page(batch, json.loads((batch / "run.json").read_text(encoding="utf-8")))
 
     first = page.rows[0].levels[0]

@@ -97,7 +97,7 @@ def test_names_beside_the_spine_do_not_cover_each_other(prediction: Prediction, 
     assert [mark.name for mark in picture.marks if mark.line is not None] == ["C4"]
 
 
-def test_a_scan_that_was_not_judged_is_never_shown_from_the_side(broken_neck: Study) -> None:
+def test_a_scan_that_was_not_assessed_is_never_shown_from_the_side(broken_neck: Study) -> None:
     assert [picture.plane for picture in whole_pictures(broken_neck)] == [Plane.AXIAL, Plane.CORONAL]
 
 

@@ -34,12 +34,12 @@ def _words(page: str) -> str:
 def test_the_page_says_what_the_result_says(prediction: Prediction, broken_neck: Study) -> None:
     words = _words(_page(prediction, broken_neck))
 
-    assert "Fracture suspected Look first at C4. C1 is not in view, not judged." in words
+    assert "Fracture suspected Look first at C4. C1 is not in view, not assessed." in words
     assert "threshold 50 %, operating point balanced" in words
     assert "Where to look C4" in words
-    assert "Not or not wholly judged, because not seen whole: C1." in words
+    assert "Not or only partly assessed, because not seen whole: C1." in words
     assert "Checked and passed: Hounsfield units" in words
-    assert "Judged by coded, version 3, " in words
+    assert "Classified by coded, version 3, " in words
     assert "Vertebrae found by " in words
     assert "AUROC on blocks 1.00 (0.90 to 1.00)" in words
 
@@ -94,7 +94,7 @@ def test_a_rejected_study_is_shown_with_its_reason_and_no_probability(rejected_r
     page = _page(Prediction(rejected_result), broken_neck)
     words = _words(page.split('<h2 id="model">')[0])
 
-    assert "Not judged A CT of a neck holds air, soft tissue and bone." in words
+    assert "Not assessed A CT of a neck holds air, soft tissue and bone." in words
     assert "What was seen" in words
     assert page.count('<svg class="slice"') == 2
     assert "face" not in page.split("</style>")[1]
@@ -123,7 +123,7 @@ def _with(result: StudyResult, overall: float, levels: tuple[float | LevelStatus
             "Fracture suspected",
             ("No single level reaches its threshold; the highest is C2 with 40 %.",),
         ),
-        (0.2, (0.1,) * 7, "No fracture suspected", ("Every level that was judged is below its threshold.",)),
+        (0.2, (0.1,) * 7, "No fracture suspected", ("Every level that was assessed is below its threshold.",)),
         (
             0.2,
             (0.7, *(0.1,) * 6),
@@ -135,9 +135,9 @@ def _with(result: StudyResult, overall: float, levels: tuple[float | LevelStatus
             (0.1, 0.1, 0.1, 0.1, LevelStatus.UNCERTAIN, LevelStatus.NOT_IN_VIEW, LevelStatus.NOT_IN_VIEW),
             "No fracture suspected",
             (
-                "Every level that was judged is below its threshold.",
-                "C6 and C7 are not in view, not judged.",
-                "C5 is uncertain, not judged.",
+                "Every level that was assessed is below its threshold.",
+                "C6 and C7 are not in view, not assessed.",
+                "C5 is uncertain, not assessed.",
             ),
         ),
     ],
@@ -183,7 +183,7 @@ def test_the_range_over_passes_is_shown_and_where_they_disagree_is_called_unsure
 
 _STUDY_NOUNS = (nouns.Verdict, nouns.Cell, nouns.Panel, nouns.Fact, nouns.Window, pictures.Picture, pictures.Mark)
 _STACK_NOUNS = (stack.Stack, stack.StackLevel)
-_OVERVIEW_NOUNS = (overview.Row, overview.Entry, overview.Unjudged)
+_OVERVIEW_NOUNS = (overview.Row, overview.Entry, overview.Unassessed)
 
 
 def _documented(noun: type) -> set[str]:

@@ -66,7 +66,7 @@ def equipment(result: StudyResult) -> dict[str, str | list[str]]:
 
 
 def moment_of(result: StudyResult, header: Dataset) -> datetime:
-    """When the scan was judged, in the time zone of the scan where its header says one, else in that of this machine."""
+    """When the scan was assessed, in the time zone of the scan where its header says one, else in that of this machine."""
     moment = datetime.fromisoformat(result.created) if result.created else datetime.now(UTC)
     offset = _OFFSET.fullmatch(str(header.get("TimezoneOffsetFromUTC") or "").strip())
     if offset is not None:

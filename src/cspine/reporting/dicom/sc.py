@@ -30,7 +30,7 @@ _BAND_INCHES = 0.42
 
 
 def write(prediction: Prediction, study: Study, folder: Path) -> Written:
-    """Writes ``result_sc.dcm``, for a study that was not judged too: then it says why."""
+    """Writes ``result_sc.dcm``, for a study that was not assessed too: then it says why."""
     source = source_of(study)
     if isinstance(source, Reason):
         return Written(notes=(source,))

@@ -15,7 +15,7 @@ from cspine.reading.quiet import quiet
 from cspine.reporting.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE, coded
 from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, equipment
 from cspine.reporting.dicom.segments import Segments, segments_of
-from cspine.reporting.dicom.source import Source, finish, judged_source, save
+from cspine.reporting.dicom.source import Source, clinical_source, finish, save
 from cspine.reporting.written import Written
 from cspine.results import Reason, StudyResult
 from cspine.study import Study
@@ -28,7 +28,7 @@ NO_VERTEBRAE = Reason("no_vertebrae", "No seg is written: the package finds no o
 
 def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result_seg.dcm``; nothing where no vertebra is outlined."""
-    source = judged_source(prediction.result, study)
+    source = clinical_source(prediction.result, study)
     if isinstance(source, Reason):
         return Written(notes=(source,))
     segments = segments_of(prediction.evidence.labels, study)

@@ -31,7 +31,7 @@ _EMPTY = (
 
 NO_DICOM = Reason("no_dicom_source", "sr, seg and sc cite the images of a DICOM study. This scan is none; give its DICOM files.")
 NOT_CITABLE = Reason("not_citable", "sr, seg and sc cite images by their SOP Instance UIDs. Those of this scan have none.")
-NOT_JUDGED = Reason("not_judged", "A scan that was not judged gets no sr and no seg: they would have no content. sc says why.")
+NOT_ASSESSED = Reason("not_assessed", "A scan that was not assessed gets no sr and no seg: they would be empty. sc says why.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,9 +73,9 @@ def source_of(study: Study) -> Source | Reason:
         return Source(header, images, tuple(source.frame_number for source in study.sources), notes)
 
 
-def judged_source(result: StudyResult, study: Study) -> Source | Reason:
-    """The same for objects with clinical content, which only a study that was judged can have."""
-    return NOT_JUDGED if result.status is StudyStatus.REJECTED and study.origin is not None else source_of(study)
+def clinical_source(result: StudyResult, study: Study) -> Source | Reason:
+    """The same for objects with clinical content, which only a study that was assessed can have."""
+    return NOT_ASSESSED if result.status is StudyStatus.REJECTED and study.origin is not None else source_of(study)
 
 
 def finish(made: SOPClass, source: Source, result: StudyResult) -> None:

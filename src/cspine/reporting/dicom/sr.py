@@ -15,8 +15,8 @@ from cspine.reporting.dicom.codes import coded
 from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, derived_uid, equipment
 from cspine.reporting.dicom.regions import region_on
 from cspine.reporting.dicom.segments import Segments, segments_of
-from cspine.reporting.dicom.source import Source, finish, judged_source, save
-from cspine.reporting.words import STATUS_WORDS, disclaimer, span
+from cspine.reporting.dicom.source import Source, clinical_source, finish, save
+from cspine.reporting.words import STATUS_WORDS, span
 from cspine.reporting.written import Written
 from cspine.results import Assessment, LevelFinding, LevelStatus, Reason, StudyResult
 from cspine.study import Study
@@ -28,7 +28,7 @@ SERIES_NUMBER = 9101
 
 def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result_sr.dcm``."""
-    source = judged_source(prediction.result, study)
+    source = clinical_source(prediction.result, study)
     if isinstance(source, Reason):
         return Written(notes=(source,))
     segments = segments_of(prediction.evidence.labels, study)
@@ -89,10 +89,10 @@ class _Groups:
     def _overall(self) -> Any:
         tracking = sr.TrackingIdentifier(self._identity.uid("tracking", "overall"), "Any fracture of the levels in view")
         group = sr.MeasurementsAndQualitativeEvaluations(tracking, **self._said(self._result.overall, CERVICAL_SPINE))
-        return _with_comments(group, _several(self._result.overall), disclaimer(self._result))
+        return _with_comments(group, _several(self._result.overall), self._result.disclaimer)
 
     def _level(self, finding: LevelFinding) -> Any:
-        """A volumetric group where the level is judged and has a segment, else one without a region."""
+        """A volumetric group where the level is assessed and has a segment, else one without a region."""
         tracking = sr.TrackingIdentifier(self._identity.tracking_uid(finding.level), finding.level.name)
         said = self._said(finding.assessment, finding.level.code)
         number = self._segments.number(finding.level)

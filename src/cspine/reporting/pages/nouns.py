@@ -15,7 +15,7 @@ class Verdict:
         tone: How it is coloured.
         title: In two or three words.
         sentences: What follows from it.
-        probability: That any level is fractured; empty where nothing was judged.
+        probability: That any level is fractured; empty where nothing was assessed.
         range: Range over the passes of test-time augmentation; empty where there is but one, or all are the same.
         unsure: Whether they are not on the same side of the threshold.
         threshold: From where on it counts.
@@ -39,12 +39,12 @@ class Cell:
     Attributes:
         name: ``Any`` or a level.
         tone: How it is coloured.
-        status: How much of it was judged, in words.
-        probability: For people; empty where nothing was judged.
+        status: How much of it was assessed, in words.
+        probability: For people; empty where nothing was assessed.
         range: Range over the passes of test-time augmentation; empty where there is but one, or all are the same.
         unsure: Whether they are not on the same side of the threshold.
         share: The same as a length, 0..100.
-        threshold: For people; empty where nothing was judged.
+        threshold: For people; empty where nothing was assessed.
         threshold_share: The same as a length, 0..100.
         image: The stored image to open first, counted from 1, or ``None``.
         slice: Its place in the stack, or ``None``.
@@ -113,10 +113,10 @@ class StudyPage:
         verdict: What is said about it.
         disclaimer: What cspine is not.
         caution: What to mind about whom the model has seen; may be empty.
-        strip: ``Any`` and C1..C7; empty where nothing was judged.
+        strip: ``Any`` and C1..C7; empty where nothing was assessed.
         panels: Levels to look at, the most suspicious first.
         alarm: Whether the panels are those above their threshold, or the nearest one below.
-        seen: What a scan shows that was not judged.
+        seen: What a scan shows that was not assessed.
         scout: The spine from the side, as high as the stack.
         stack: The slices to scroll through.
         windows: What the stack can be seen in, the first one at first.
@@ -124,7 +124,7 @@ class StudyPage:
         checks: What the scan was checked for, and passed.
         facts: The scan in numbers.
         model: The packages in words.
-        figures: What was measured about the one that judges.
+        figures: What was measured about the one that classifies.
         identifiers: Unique identifiers, if they were asked for.
     """
 

@@ -14,8 +14,8 @@ from cspine.reporting.json_result import read_result
 from cspine.reporting.pages import identified, study
 from cspine.reporting.pages.templating import render
 from cspine.reporting.pages.tone import Tone
-from cspine.reporting.words import PHANTOMS, STATUS_WORDS, from_to, percent
-from cspine.results import DISCLAIMER, LevelStatus
+from cspine.reporting.words import STATUS_WORDS, from_to, percent
+from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, LevelStatus
 from cspine.strict_json import read_json
 
 FILE = "index.html"
@@ -49,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A study that was judged.
+    """A study that was assessed.
 
     Attributes:
         name: What the user calls it.
@@ -69,7 +69,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Unjudged:
+class Unassessed:
     """A study without a result.
 
     Attributes:
@@ -98,8 +98,8 @@ class OverviewPage:
         levels: Names of the columns of levels.
         ranged: Whether any number has a range.
         counts: How many studies became what.
-        rows: Studies that were judged, the most suspicious first.
-        unjudged: Studies that were not, by name.
+        rows: Studies that were assessed, the most suspicious first.
+        unassessed: Studies that were not, by name.
     """
 
     name: str
@@ -111,7 +111,7 @@ class OverviewPage:
     ranged: bool
     counts: dict[str, int]
     rows: tuple[Row, ...]
-    unjudged: tuple[Unjudged, ...]
+    unassessed: tuple[Unassessed, ...]
 
 
 def write_overview(out: Path, journal: str = "run.json") -> Path:
@@ -173,9 +173,9 @@ def context(page: OverviewPage) -> dict[str, Any]:
 def overview_page(out: Path, run: dict[str, Any]) -> OverviewPage:
     """What the overview says, from the journal of a batch and the results that it lists."""
     results = [(case, _result(out, case)) for case in run["cases"]]
-    judged = [(case, result) for case, result in results if result is not None and result["status"] == "ok"]
+    assessed = [(case, result) for case, result in results if result is not None and result["status"] == "ok"]
     others = [case for case, result in results if result is None or result["status"] != "ok"]
-    rows = sorted((_row(case, result) for case, result in judged), key=_suspicion)
+    rows = sorted((_row(case, result) for case, result in assessed), key=_suspicion)
     return OverviewPage(
         name=out.resolve().name,
         model=f"{run['model']['name']}, version {run['model']['version']}",
@@ -186,7 +186,7 @@ def overview_page(out: Path, run: dict[str, Any]) -> OverviewPage:
         ranged=any(entry.range for row in rows for entry in (row.overall, *row.levels)),
         counts=_counts(rows, others),
         rows=tuple(rows),
-        unjudged=tuple(sorted(map(_unjudged, others), key=lambda case: case.name.casefold())),
+        unassessed=tuple(sorted(map(_unassessed, others), key=lambda case: case.name.casefold())),
     )
 
 
@@ -201,7 +201,7 @@ def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
-    reasons = [reason for reason in result["reasons"] if reason["code"] != PHANTOMS]
+    reasons = [reason for reason in result["reasons"] if reason["code"] != TRAINED_ON_PHANTOMS]
     overall, levels = _entry(result["patient_overall"]), tuple(map(_entry, result["levels"]))
     single = SINGLE if any(entry.tone is Tone.SUSPICIOUS for entry in levels) else NONE
     return Row(
@@ -229,9 +229,9 @@ def _suspicion(row: Row) -> tuple[int, float, float, str]:
     return VERDICTS.index(row.verdict), -row.overall.value, -highest, row.name.casefold()
 
 
-def _unjudged(case: dict[str, Any]) -> Unjudged:
+def _unassessed(case: dict[str, Any]) -> Unassessed:
     missing = "Its result.json is not there." if case["status"] == "ok" else "It was not reached."
-    return Unjudged(case["name"], _link(case), case["status"], case["reason"] or missing)
+    return Unassessed(case["name"], _link(case), case["status"], case["reason"] or missing)
 
 
 def _link(case: dict[str, Any]) -> str:
@@ -248,5 +248,5 @@ def _counts(rows: Iterable[Row], others: Iterable[dict[str, Any]]) -> dict[str, 
 
 
 def _caution(results: Iterable[dict[str, Any]]) -> str:
-    texts = (reason["text"] for result in results for reason in result["reasons"] if reason["code"] == PHANTOMS)
+    texts = (reason["text"] for result in results for reason in result["reasons"] if reason["code"] == TRAINED_ON_PHANTOMS)
     return " ".join(dict.fromkeys(texts))

@@ -110,7 +110,7 @@ def scout(prediction: Prediction, study: Study, grid: Grid) -> Picture:
 
 
 def whole_pictures(study: Study) -> tuple[Picture, ...]:
-    """What a scan shows that was not judged, from below and from the front; never from the side, where a face would be seen."""
+    """What a scan shows that was not assessed, from below and from the front; never from the side, where a face would be seen."""
     box = study.volume.grid.corners_mm()
     low, high = box.min(axis=0), box.max(axis=0)
     views = {

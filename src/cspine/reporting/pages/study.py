@@ -14,9 +14,9 @@ from cspine.reporting.pages.tone import tone
 from cspine.reporting.pages.verdict import verdict
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, key_height_mm
-from cspine.reporting.words import PHANTOMS, STATUS_WORDS, caution, percent, short_name, span
+from cspine.reporting.words import STATUS_WORDS, percent, short_name, span
 from cspine.reporting.written import Written
-from cspine.results import DISCLAIMER, Assessment, LevelFinding, LevelStatus, StudyResult, StudyStatus
+from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, StudyResult, StudyStatus
 from cspine.study import Study
 
 FILES = ("result.html",)
@@ -57,7 +57,7 @@ def study_page(prediction: Prediction, study: Study, identifiers: tuple[Fact, ..
         name=short_name(result),
         verdict=verdict(result),
         disclaimer=DISCLAIMER,
-        caution=caution(result),
+        caution=result.caution,
         strip=(_overall(result.overall), *cells.values()) if result.overall else (),
         panels=tuple(Panel(cells[finding.level], level_pictures(prediction, study, finding)) for finding in shown),
         alarm=bool(alarming),
@@ -75,7 +75,7 @@ def study_page(prediction: Prediction, study: Study, identifiers: tuple[Fact, ..
 
 
 def _overall(assessment: Assessment) -> Cell:
-    return _judged(Cell("Any", tone(assessment), ""), assessment)
+    return _assessed(Cell("Any", tone(assessment), ""), assessment)
 
 
 def _cell(study: Study, finding: LevelFinding, grid: Grid | None) -> Cell:
@@ -83,10 +83,10 @@ def _cell(study: Study, finding: LevelFinding, grid: Grid | None) -> Cell:
     image = None if finding.key_slice is None else finding.key_slice.index + 1
     place = None if grid is None or finding.centre_mm is None else slice_at(grid, key_height_mm(study, finding))
     cell = Cell(finding.level.name, tone(finding.assessment), status, image=image, slice=place)
-    return cell if finding.assessment is None else _judged(cell, finding.assessment)
+    return cell if finding.assessment is None else _assessed(cell, finding.assessment)
 
 
-def _judged(cell: Cell, assessment: Assessment) -> Cell:
+def _assessed(cell: Cell, assessment: Assessment) -> Cell:
     return replace(
         cell,
         probability=percent(assessment.probability),
@@ -101,7 +101,7 @@ def _judged(cell: Cell, assessment: Assessment) -> Cell:
 def _notes(result: StudyResult) -> tuple[str, ...]:
     """Warnings of reading, and what else to mind; why a study was rejected stands in its verdict."""
     reasons = result.reasons if result.status is StudyStatus.OK else ()
-    return tuple(reason.text for reason in (*reasons, *result.study.warnings) if reason.code != PHANTOMS)
+    return tuple(reason.text for reason in (*reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS)
 
 
 def _facts(result: StudyResult) -> tuple[Fact, ...]:
@@ -115,10 +115,10 @@ def _facts(result: StudyResult) -> tuple[Fact, ...]:
 
 
 def _model(result: StudyResult) -> tuple[Fact, ...]:
-    judge, finder = result.model, result.localiser
+    model, finder = result.model, result.localiser
     return (
-        Fact("Judged by", f"{judge.name}, version {judge.version}, {judge.sha256[:12]}"),
-        Fact("It was trained on", judge.trained_on),
+        Fact("Classified by", f"{model.name}, version {model.version}, {model.sha256[:12]}"),
+        Fact("It was trained on", model.trained_on),
         Fact("Vertebrae found by", f"{finder.name}, version {finder.version}, {finder.sha256[:12]}"),
         Fact("It was trained on", finder.trained_on),
     )

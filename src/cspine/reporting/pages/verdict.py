@@ -3,22 +3,22 @@
 from cspine.reporting.pages.nouns import Verdict
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.suspicion import by_suspicion
-from cspine.reporting.words import PHANTOMS, STATUS_WORDS, percent, span, spanned
-from cspine.results import Assessment, LevelFinding, LevelStatus, StudyResult
+from cspine.reporting.words import STATUS_WORDS, percent, span, spanned
+from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, StudyResult
 
 
 def verdict(result: StudyResult) -> Verdict:
-    """The verdict of a study, judged or rejected."""
+    """The verdict of a study, assessed or rejected."""
     overall = result.overall
     if overall is None:
-        why = tuple(reason.text for reason in result.reasons if reason.code != PHANTOMS)
-        return Verdict(Tone.UNKNOWN, "Not judged", why)
+        why = tuple(reason.text for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS)
+        return Verdict(Tone.UNKNOWN, "Not assessed", why)
     above = _above(result)
     single = f"{_listed(above)} suspected" if above else "No fracture suspected"
     return Verdict(
         tone=Tone.SUSPICIOUS if above else tone(overall),
         title="Fracture suspected" if overall.positive else single,
-        sentences=(_where(result, overall), *_unjudged(result)),
+        sentences=(_where(result, overall), *_unassessed(result)),
         probability=percent(overall.probability),
         range=span(overall),
         unsure=not overall.sure,
@@ -41,22 +41,22 @@ def _where(result: StudyResult, overall: Assessment) -> str:
         return f"The study as a whole is below its threshold, but {_listed(above)} {verb} above {own}. Look there."
     if overall.positive and ordered and ordered[0].assessment:
         return f"No single level reaches its threshold; the highest is {_told(ordered[0], ordered[0].assessment)}."
-    return "Every level that was judged is below its threshold."
+    return "Every level that was assessed is below its threshold."
 
 
 def _told(finding: LevelFinding, assessment: Assessment) -> str:
     return f"{finding.level.name} with {spanned(assessment)}"
 
 
-def _unjudged(result: StudyResult) -> tuple[str, ...]:
-    """One sentence for each way in which levels were not judged, or not whole."""
+def _unassessed(result: StudyResult) -> tuple[str, ...]:
+    """One sentence for each way in which levels were not assessed, or not whole."""
     said = []
     for status in (LevelStatus.NOT_IN_VIEW, LevelStatus.UNCERTAIN, LevelStatus.PARTLY_IN_VIEW):
         names = [finding.level.name for finding in result.levels if finding.status is status]
         if names:
             verb = "is" if len(names) == 1 else "are"
-            judged = "" if status is LevelStatus.PARTLY_IN_VIEW else ", not judged"
-            said.append(f"{_listed(names)} {verb} {STATUS_WORDS[status]}{judged}.")
+            assessed = "" if status is LevelStatus.PARTLY_IN_VIEW else ", not assessed"
+            said.append(f"{_listed(names)} {verb} {STATUS_WORDS[status]}{assessed}.")
     return tuple(said)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import CERVICAL
-from cspine.imaging.vertebrae import STEPS, judged_slices, smooth_mask, vertebra_input
+from cspine.imaging.vertebrae import STEPS, classified_slices, smooth_mask, vertebra_input
 from cspine.specs import FRACTURE_CELL, MASK_STEP
 from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
 from cspine.training.slices.settings import BoxUse, FractureMaskUse
@@ -123,7 +123,7 @@ def _vertebra(study: StudyCrops, i: int, chance: StudyChance, recipe: VertebraRe
     grey = _recoloured(grey if chance.voxels is None else coarsened(grey, chance.voxels, spec.spacing_mm), chance, i)
     if chance.mirrored:
         grey, marks, mask = grey[..., ::-1], marks[..., ::-1], mask[..., ::-1]
-    judged = judged_slices(study.heights_mm[i] * chance.heights[i], spec, chance.raised)
+    judged = classified_slices(study.heights_mm[i] * chance.heights[i], spec, chance.raised)
     vertebra_input(grey, smooth_mask(mask, spec), judged, spec, out)
     return where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=bool(study.broken[i]))
 

@@ -16,14 +16,14 @@ from cspine.reading import read_study
 from cspine.results import LevelStatus
 from cspine.volume import LabelMap, Volume
 
-JUDGED_AT_MM = 2.0
+SCORED_AT_MM = 2.0
 SURE = (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
 _WHOLE = 0.98
 """Share of a vertebra in a picture from which on it is in view whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class LevelJudged:
+class LevelScore:
     """A level in view.
 
     Attributes:
@@ -86,7 +86,7 @@ def read_neck(images: Path) -> Neck:
     return Neck(read_study(images).volume, truth, count_whole(truth))
 
 
-def judge_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDArray[np.float64]) -> list[LevelJudged]:
+def score_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDArray[np.float64]) -> list[LevelScore]:
     """Every level of which there is something in the picture.
 
     Args:
@@ -95,24 +95,24 @@ def judge_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDAr
         truth: True labels, at least of all that the picture holds.
         whole_voxels: Voxels of 2 mm of each whole level, ``(7,)``.
     """
-    grid = judged_grid(scan)
+    grid = scoring_grid(scan)
     inside = _inside(scan, grid)
     true, said = sample(truth, grid).labels, refined.labels_on(grid).labels
     true[~inside], said[~inside] = 0, 0
-    return [_judged(level, true, said, refined, whole_voxels[level - 1]) for level in CERVICAL if (true == level).any()]
+    return [_score(level, true, said, refined, whole_voxels[level - 1]) for level in CERVICAL if (true == level).any()]
 
 
-def judged_grid(scan: Grid) -> Grid:
+def scoring_grid(scan: Grid) -> Grid:
     """Upright voxels of 2 mm over a picture."""
     corners = scan.corners_mm()
     low, high = corners.min(axis=0), corners.max(axis=0)
-    z, y, x = (int(np.ceil(side)) for side in ((high - low) / JUDGED_AT_MM)[::-1])
-    return Grid.upright((low + high) / 2, (z, y, x), (JUDGED_AT_MM,) * 3)
+    z, y, x = (int(np.ceil(side)) for side in ((high - low) / SCORED_AT_MM)[::-1])
+    return Grid.upright((low + high) / 2, (z, y, x), (SCORED_AT_MM,) * 3)
 
 
 def count_whole(truth: LabelMap) -> NDArray[np.float64]:
     """Voxels of 2 mm of C1..C7, ``(7,)``."""
-    labels = sample(truth, judged_grid(truth.grid)).labels
+    labels = sample(truth, scoring_grid(truth.grid)).labels
     return np.array([np.count_nonzero(labels == level) for level in CERVICAL], dtype=np.float64)
 
 
@@ -133,16 +133,16 @@ def cut_between(volume: Volume, low: float, high: float) -> Volume:
     return Volume(np.ascontiguousarray(volume.hu[first : last + 1]), volume.grid.part((first, 0, 0), shape))
 
 
-def _judged(level: Level, true: NDArray[np.uint8], said: NDArray[np.uint8], refined: Refined, whole: float) -> LevelJudged:
+def _score(level: Level, true: NDArray[np.uint8], said: NDArray[np.uint8], refined: Refined, whole: float) -> LevelScore:
     there, named = true == level, said == level
     vertebra = refined.located.vertebra(level)
     apart = float("nan")
     if named.any():
-        apart = float(np.linalg.norm(np.argwhere(there).mean(axis=0) - np.argwhere(named).mean(axis=0)) * JUDGED_AT_MM)
+        apart = float(np.linalg.norm(np.argwhere(there).mean(axis=0) - np.argwhere(named).mean(axis=0)) * SCORED_AT_MM)
     counts = np.bincount(said[there], minlength=OTHER_BONE + 1)
     called = int(np.argmax(counts[1:OTHER_BONE])) + 1 if counts[1:OTHER_BONE].sum() > counts[0] + counts[OTHER_BONE] else 0
     other = refined.located.vertebra(Level(called)) if called in CERVICAL and called != level else None
-    return LevelJudged(
+    return LevelScore(
         level=level,
         share=float(there.sum() / max(whole, 1)),
         status=None if vertebra is None else vertebra.status,
