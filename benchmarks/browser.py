@@ -122,13 +122,13 @@ class Browser:
         """Loads a page from a file and waits until it stands."""
         self.console.clear()
         self.requests.clear()
-        self.look(width, height, scale, dark=dark)
+        self.resize(width, height, scale, dark=dark)
         self._address = page.resolve().as_uri()
         self.call("Page.navigate", url=self._address)
         self._await_event("Page.loadEventFired")
         self.wait_for(_READY)
 
-    def look(self, width: int, height: int, scale: float = 1.0, *, dark: bool = False) -> None:
+    def resize(self, width: int, height: int, scale: float = 1.0, *, dark: bool = False) -> None:
         """Sets the size of the window and which colours the system prefers."""
         phone = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone)

@@ -24,7 +24,7 @@ import keras
 from benchmarks import command
 from cspine.training.core.backend import software
 
-LEARNT = ("enriched", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --enriched 0.6")
+TRAINING_SET = ("enriched", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --enriched 0.6")
 CALIBRATED = ("calibration", "--studies 40 --seed 5003 --size small --masks 1 --boxes 1")
 UNSEEN = ("natural", "--studies 100 --seed 5002 --size small --masks 1 --boxes 1")
 BATCH, EPOCHS = 8, 1
@@ -117,7 +117,7 @@ def main() -> None:
     options = _arguments()
     place = Place(options.out, options.steps)
     chosen = [row for row in ROWS if not options.rows or row.name in options.rows]
-    for data in (LEARNT, CALIBRATED, UNSEEN):
+    for data in (TRAINING_SET, CALIBRATED, UNSEEN):
         _phantoms(place, data, options.jobs)
     for row in chosen:
         _train(place, row)
@@ -142,7 +142,7 @@ def _train(place: Place, row: Row) -> None:
         return
     resumed = (folder / "run.json").is_file()
     words = ["train", row.recipe, "--resume"] if resumed else place.command(row)
-    _timed(place, row, [*words, "--data", str(place.out / LEARNT[0]), "-o", str(folder), *place.cache])
+    _timed(place, row, [*words, "--data", str(place.out / TRAINING_SET[0]), "-o", str(folder), *place.cache])
 
 
 def _evaluate(place: Place, row: Row) -> None:
@@ -155,7 +155,7 @@ def _evaluate(place: Place, row: Row) -> None:
     own = evaluated.with_name(f"{row.name}_itself")
     if row.name == LEAKY and not (own / "evaluation.csv").is_file():
         command.run(
-            "evaluate", str(folder), "--data", str(place.out / LEARNT[0]), "-o", str(own), "--no-localisation", *place.cache
+            "evaluate", str(folder), "--data", str(place.out / TRAINING_SET[0]), "-o", str(own), "--no-localisation", *place.cache
         )
 
 

@@ -32,7 +32,7 @@ class LevelScore:
         status: What the localiser says, ``None`` where it says nothing.
         dice: Overlap at 2 mm (Dice, 1945).
         apart_mm: From its centroid to the one that is said; NaN where nothing is said.
-        called: The level that most of its voxels are called, 0 where most are called none.
+        named: The level that most of its voxels are named, 0 where most are named none.
         misled: Whether that is another level of the neck, of which the localiser is sure.
     """
 
@@ -41,7 +41,7 @@ class LevelScore:
     status: LevelStatus | None
     dice: float
     apart_mm: float
-    called: int
+    named: int
     misled: bool
 
     @property
@@ -51,13 +51,13 @@ class LevelScore:
 
     @property
     def right(self) -> bool:
-        """Whether most of it is called what it is, sure or not."""
-        return self.called == self.level
+        """Whether most of it is named what it is, sure or not."""
+        return self.named == self.level
 
     @property
     def wrong(self) -> bool:
-        """Whether most of it is called another level of the neck, sure or not."""
-        return self.called in CERVICAL and not self.right
+        """Whether most of it is named another level of the neck, sure or not."""
+        return self.named in CERVICAL and not self.right
 
     @property
     def found(self) -> bool:
@@ -140,15 +140,15 @@ def _score(level: Level, true: NDArray[np.uint8], said: NDArray[np.uint8], refin
     if named.any():
         apart = float(np.linalg.norm(np.argwhere(there).mean(axis=0) - np.argwhere(named).mean(axis=0)) * SCORED_AT_MM)
     counts = np.bincount(said[there], minlength=OTHER_BONE + 1)
-    called = int(np.argmax(counts[1:OTHER_BONE])) + 1 if counts[1:OTHER_BONE].sum() > counts[0] + counts[OTHER_BONE] else 0
-    other = refined.located.vertebra(Level(called)) if called in CERVICAL and called != level else None
+    mostly = int(np.argmax(counts[1:OTHER_BONE])) + 1 if counts[1:OTHER_BONE].sum() > counts[0] + counts[OTHER_BONE] else 0
+    other = refined.located.vertebra(Level(mostly)) if mostly in CERVICAL and mostly != level else None
     return LevelScore(
         level=level,
         share=float(there.sum() / max(whole, 1)),
         status=None if vertebra is None else vertebra.status,
         dice=float(2 * np.count_nonzero(there & named) / (there.sum() + named.sum())),
         apart_mm=apart,
-        called=called,
+        named=mostly,
         misled=other is not None and other.status in SURE,
     )
 

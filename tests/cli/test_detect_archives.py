@@ -52,7 +52,7 @@ def test_a_batch_writes_what_each_study_allows_and_says_what_it_leaves_out(
     assert _cases(tmp_path / "out") == cases
 
 
-def test_judging_again_gives_the_same_identifiers(mixed: Path, tmp_path: Path, coded_package: Path) -> None:
+def test_predicting_again_gives_the_same_identifiers(mixed: Path, tmp_path: Path, coded_package: Path) -> None:
     found = []
     for run in ("first", "second"):
         out = tmp_path / run

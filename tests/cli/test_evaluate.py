@@ -40,7 +40,7 @@ def test_on_other_data_every_study_is_evaluated_and_every_number_has_an_interval
     assert (tmp_path / "out" / "evaluation.csv").is_file()
 
 
-def test_patients_that_the_run_learnt_from_are_not_taken_for_unseen(
+def test_patients_that_the_run_was_trained_on_are_not_taken_for_unseen(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     header, *rows = (tiny_run.data / "train.csv").read_text().splitlines()

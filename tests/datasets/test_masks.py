@@ -50,7 +50,7 @@ def test_a_mask_on_another_grid_keeps_its_place_in_the_world(folder: Path) -> No
         assert np.abs(centres[0] - centres[1]).max() < 0.5
 
 
-def test_islands_of_noise_are_removed_and_vertebrae_stay(folder: Path) -> None:
+def test_small_components_are_removed_and_vertebrae_stay(folder: Path) -> None:
     case = read_dataset(folder).cases[0]
     assert case.mask is not None
     clean = load_mask(case.mask)

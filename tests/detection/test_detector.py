@@ -86,7 +86,7 @@ def test_a_level_that_is_not_in_the_picture_has_no_probability(detector: Detecto
     assert "levels_incomplete: C1, C5, C6, C7" in {f"{r.code}:{r.text.split(':')[-1].rstrip('.')}" for r in result.reasons}
 
 
-def test_levels_that_nothing_anchors_are_not_judged(detector: Detector) -> None:
+def test_levels_that_nothing_anchors_are_not_assessed(detector: Detector) -> None:
     result = detector(study_of(coded_volume([Level.C3, Level.C4, Level.C5], fractured=[Level.C4])))
 
     assert result.status is StudyStatus.REJECTED
@@ -217,7 +217,7 @@ def test_one_call_on_nothing_says_so(coded_package: Path, coded_localiser: Path,
 @pytest.mark.parametrize(
     ("package", "spacing_mm"), [("vertebra_mil_phantoms", (2.0, 2.0, 2.0)), ("custom_cnn_phantoms", (1.2, 4.0, 4.0))]
 )
-def test_an_examination_shows_where_the_network_sees_a_fracture(
+def test_a_prediction_shows_where_the_network_sees_a_fracture(
     package: str, spacing_mm: Vector, coded_package: Path, coded_localiser: Path
 ) -> None:
     study = study_of(coded_volume(fractured=[Level.C5]))

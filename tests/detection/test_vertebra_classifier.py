@@ -106,7 +106,7 @@ def test_it_points_at_the_hole_and_boxes_it_however_the_scan_is_stored(network: 
     assert np.all(np.abs(hottest - hole) <= (CELL_MM / 2 + 2, CELL_MM / 2 + 2, 5))
 
 
-def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_judged(network: Path) -> None:
+def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_assessed(network: Path) -> None:
     where = located(uncertain=[Level.C1, BROKEN], missing=[Level.C7])
 
     said = classification(network, holed_volume(BROKEN), where)
@@ -182,17 +182,17 @@ def _with_metal(volume: Volume) -> Volume:
     return replace(volume, hu=hu)
 
 
-def test_a_scan_that_is_all_noise_is_not_judged(network: Path) -> None:
-    judge = VertebraClassifier(
+def test_a_scan_that_is_all_noise_is_not_assessed(network: Path) -> None:
+    classifier = VertebraClassifier(
         vertebra_manifest(appearance=AppearanceLimits(most_noise_hu=100.0)), open_session(network, Engine(threads=1))
     )
 
-    said = judge(_noisy(WHOLE), located(), Clock())
+    said = classifier(_noisy(WHOLE), located(), Clock())
 
     (reason,) = said.refusals
     assert reason.code == "extreme_noise"
     assert reason.text.startswith("Noise of 100 HU at most may be assessed.")
-    assert judge(WHOLE, located(), Clock()).refusals == ()
+    assert classifier(WHOLE, located(), Clock()).refusals == ()
     assert not said.scores.any()
     assert said.spots == (None,) * 7
 
@@ -212,9 +212,9 @@ def test_a_scan_that_is_all_noise_is_not_judged(network: Path) -> None:
 def test_what_is_strange_about_a_scan_is_told(
     network: Path, change: Callable[[Volume], Volume], limits: AppearanceLimits, code: str, text: str
 ) -> None:
-    judge = VertebraClassifier(vertebra_manifest(appearance=limits), open_session(network, Engine(threads=1)))
+    classifier = VertebraClassifier(vertebra_manifest(appearance=limits), open_session(network, Engine(threads=1)))
 
-    (reason,) = judge(change(WHOLE), located(), Clock()).reasons
+    (reason,) = classifier(change(WHOLE), located(), Clock()).reasons
 
     assert reason.code == code
     assert text in reason.text

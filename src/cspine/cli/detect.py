@@ -131,7 +131,7 @@ def _facts(packages: Packages, provenance: Provenance) -> dict[str, Any]:
 
 
 def _kept(out: Path, jobs: Sequence[Job], provenance: Provenance) -> list[Job]:
-    found = (kept(out, job, provenance) for job in progress(jobs, len(jobs), "looking"))
+    found = (kept(out, job, provenance) for job in progress(jobs, len(jobs), "checking"))
     return [job for job in found if job is not None]
 
 

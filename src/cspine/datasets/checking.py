@@ -10,7 +10,7 @@ from cspine.anatomy import CERVICAL
 from cspine.datasets.boxes import box_in_world
 from cspine.datasets.case import Case, Problem, SliceBox
 from cspine.datasets.dataset import Dataset, refuse
-from cspine.datasets.masks import centroids_mm, load_mask, without_islands
+from cspine.datasets.masks import centroids_mm, load_mask, without_small_components
 from cspine.errors import DatasetError, StudyError
 from cspine.imaging import sample
 from cspine.reading import read_study
@@ -125,7 +125,7 @@ def without(data: Dataset, codes: Mapping[str, Collection[str]]) -> Dataset:
 
 def fit_mask(study: Study, stored: LabelMap) -> tuple[LabelMap, MaskFit]:
     """The mask on the grid of a study, and how well it fits."""
-    clean = without_islands(stored)
+    clean = without_small_components(stored)
     mask = sample(clean, study.volume.grid)
     marked = mask.labels > 0
     bone = study.volume.hu > BONE_HU

@@ -15,7 +15,7 @@ from cspine.reading.nifti import slices_of
 from cspine.volume import LabelMap
 
 _LARGEST_LABEL = 255
-_ISLAND_SHARE = 0.1
+_SMALL_SHARE = 0.1
 """A part of a label smaller than this share of its largest part is noise."""
 
 
@@ -55,22 +55,22 @@ def mask_on(grid: Grid, path: str | Path) -> LabelMap:
 
 
 def read_mask(case: Case, grid: Grid) -> LabelMap:
-    """The mask of a case on a grid, without islands of noise.
+    """The mask of a case on a grid, without small components, which are noise.
 
     Raises:
         DatasetError: The case has no mask, or as :func:`load_mask`.
     """
     if case.mask is None:
         raise DatasetError(f"Study {case.study_uid} needs a mask in segmentations/, and has none. Choose a study that has one.")
-    return sample(without_islands(load_mask(case.mask)), grid)
+    return sample(without_small_components(load_mask(case.mask)), grid)
 
 
-def without_islands(mask: LabelMap) -> LabelMap:
+def without_small_components(mask: LabelMap) -> LabelMap:
     """The mask without parts of a label that are much smaller than its largest part."""
     labels = mask.labels.copy()
     for value, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:
-            _clear_islands(labels[box], value)
+            _clear_small_components(labels[box], value)
     return LabelMap(labels, mask.grid)
 
 
@@ -97,11 +97,11 @@ def _inner(error: StudyError) -> str:
     return str(error).rstrip(".")
 
 
-def _clear_islands(labels: NDArray[np.uint8], value: int) -> None:
+def _clear_small_components(labels: NDArray[np.uint8], value: int) -> None:
     """Works in place."""
     parts, count = ndimage.label(labels == value)
     if count > 1:
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
-        small = (sizes < _ISLAND_SHARE * sizes.max()) & (sizes > 0)
+        small = (sizes < _SMALL_SHARE * sizes.max()) & (sizes > 0)
         labels[small[parts]] = 0

@@ -36,12 +36,12 @@ class SliceClassifier:
         with clock.stage("crop"):
             stack = sample(volume, slices_around(located, volume.grid, self._spec))
         with clock.stage("classify"):
-            fracture, heat = self._look(stack)
+            fracture, heat = self._run(stack)
             pooled = pool_slices(fracture, visible_levels(located, stack.grid))
         spots = tuple(_spot(level, located, pooled, stack.grid) for level in CERVICAL)
         return Classification(pooled.outputs, np.empty((0, len(pooled.outputs))), spots, heat)
 
-    def _look(self, stack: Volume) -> tuple[NDArray[np.float32], HeatMap | None]:
+    def _run(self, stack: Volume) -> tuple[NDArray[np.float32], HeatMap | None]:
         """Fracture by slice, ``(n, 7)``, and where, if the network says so."""
         count = stack.grid.shape[0]
         batches = [range(begin, min(begin + _BATCH, count)) for begin in range(0, count, _BATCH)]

@@ -138,8 +138,8 @@ def _curves(name: str, scores: StudyScores, draw_one: Callable[..., None], label
         for i, output in reversed(list(enumerate(OUTPUTS))):
             truth = scores.truth[:, i]
             if truth.any() and not truth.all():
-                look = {"color": INK, "linewidth": 2.2} if i == 0 else {"color": _LEVEL_COLOURS[i - 1], "linewidth": 1}
-                draw_one(ax, truth, scores.scores[:, i], label=output, **look)
+                style = {"color": INK, "linewidth": 2.2} if i == 0 else {"color": _LEVEL_COLOURS[i - 1], "linewidth": 1}
+                draw_one(ax, truth, scores.scores[:, i], label=output, **style)
         ax.set(xlabel=labels[0], ylabel=labels[1], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         handles, names = ax.get_legend_handles_labels()
         ax.legend(handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1, 0.5))
@@ -147,15 +147,15 @@ def _curves(name: str, scores: StudyScores, draw_one: Callable[..., None], label
     return _svg(name, (4.6, 3.6), draw)
 
 
-def _draw_roc(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64], **look: object) -> None:
+def _draw_roc(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64], **style: object) -> None:
     false, true, _ = roc_curve(truth, said)
-    ax.plot(false, true, **look)  # type: ignore[arg-type]
+    ax.plot(false, true, **style)  # type: ignore[arg-type]
     ax.plot((0, 1), (0, 1), color=QUIET, linewidth=0.5, linestyle=":")
 
 
-def _draw_precision(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64], **look: object) -> None:
+def _draw_precision(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64], **style: object) -> None:
     precision, recall, _ = precision_recall_curve(truth, said)
-    ax.step(recall, precision, where="post", **look)  # type: ignore[arg-type]
+    ax.step(recall, precision, where="post", **style)  # type: ignore[arg-type]
 
 
 def _reliability(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64]) -> None:

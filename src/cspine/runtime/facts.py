@@ -43,9 +43,9 @@ class EngineFacts:
 def engines() -> tuple[EngineFacts, ...]:
     """Every engine, whether it is here or not; the default one first."""
     found = []
-    for name, look in _ENGINES.items():
+    for name, facts in _ENGINES.items():
         try:
-            found.append(look())
+            found.append(facts())
         except (ImportError, OSError, RuntimeError, PackageError) as error:  # a library that is not there, or does not load
             found.append(EngineFacts(name, problem=" ".join(str(error).split())))
     return tuple(found)

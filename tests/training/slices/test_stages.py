@@ -127,7 +127,7 @@ def test_pretrained_weights_are_where_training_begins_and_stay_until_they_are_tu
         for number, variable in enumerate(fresh.variables):
             if not np.array_equal(stored(folder)[f"model{number}"], keras.ops.convert_to_numpy(variable.value)):
                 changed.add(variable.path.split("/")[0 if NAME not in variable.path else 1])
-        assert changed >= {"evidence", "where_logits"} | tuned
+        assert changed >= {"evidence", "level_map_logits"} | tuned
         assert not changed & ({"first", "second", "first_normalisation", "second_normalisation"} - tuned)
 
 
@@ -174,7 +174,7 @@ def test_patience_is_counted_in_the_last_stage() -> None:
 
 
 def record(epoch: int, auroc: float) -> EpochRecord:
-    values = {"loss": 1.0, "fracture_loss": 1.0, "visible_loss": 1.0, "where_loss": 1.0, "learning_rate": 0.1, "seconds": 1.0}
+    values = {"loss": 1.0, "fracture_loss": 1.0, "visible_loss": 1.0, "level_map_loss": 1.0, "learning_rate": 0.1, "seconds": 1.0}
     return EpochRecord(epoch=epoch, auroc_overall=auroc, auroc_levels=auroc, auroc_slices=auroc, **values)
 
 

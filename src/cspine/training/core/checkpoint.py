@@ -27,7 +27,7 @@ class EpochRecord:
         loss: Mean of the epoch, or of what was left of it after a resume.
         fracture_loss: Its part.
         visible_loss: Its part.
-        where_loss: Its part.
+        level_map_loss: Its part.
         learning_rate: At the end.
         auroc_overall: Of ``patient_overall``, on held-out patients; NaN where they are all alike.
         auroc_levels: Mean over the levels that can be judged, on held-out patients.
@@ -41,7 +41,7 @@ class EpochRecord:
     loss: float
     fracture_loss: float
     visible_loss: float
-    where_loss: float
+    level_map_loss: float
     learning_rate: float
     auroc_overall: float
     auroc_levels: float

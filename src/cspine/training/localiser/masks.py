@@ -12,7 +12,7 @@ from cspine.anatomy import CERVICAL
 from cspine.datasets import Case, load_mask
 from cspine.datasets.cache import Cache
 from cspine.datasets.checking import BONE_HU
-from cspine.datasets.masks import centroids_mm, without_islands
+from cspine.datasets.masks import centroids_mm, without_small_components
 from cspine.geometry import Grid, Shape
 from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
@@ -116,7 +116,7 @@ def known_classes(mask: LabelMap, picture: Volume) -> NDArray[np.uint8]:
 
 
 def _pictures(case: Case, path: Path, shape: Shape, spec: VolumeSpec) -> dict[str, NDArray[Any]]:
-    volume, mask = read_study(case.images).volume, without_islands(load_mask(path))
+    volume, mask = read_study(case.images).volume, without_small_components(load_mask(path))
     pictures, classes = [], []
     for grid in picture_grids(volume.grid, mask, shape, spec):
         picture = sample(volume, grid)

@@ -157,7 +157,7 @@ def _epoch(trained: _Network, recipe: Recipe, data: FoldData, home: Path, progre
         loss=losses["loss"],
         fracture_loss=losses["fracture_loss"],
         visible_loss=losses["visible_loss"],
-        where_loss=losses["where_loss"],
+        level_map_loss=losses["level_map_loss"],
         maps_loss=losses.get("maps_loss", math.nan),
         fracture_map_loss=losses.get("fracture_map_loss", math.nan),
         learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import Case, box_in_world, load_mask
 from cspine.datasets.cache import Cache
-from cspine.datasets.masks import without_islands
+from cspine.datasets.masks import without_small_components
 from cspine.imaging import around, sample
 from cspine.imaging.vertebrae import Pose, greyed, mask_grid, vertebra_grid
 from cspine.locating import Localiser
@@ -139,7 +139,7 @@ def _cut(case: Case, cutting: Cutting, *, by_mask: bool) -> dict[str, NDArray[An
     study = read_study(case.images)
     refuse_wrong_marks(case if by_mask else replace(case, mask=None), study)
     if by_mask and case.mask is not None:
-        labels = without_islands(load_mask(case.mask))
+        labels = without_small_components(load_mask(case.mask))
         seen = well_in_view(labels)
     else:
         labels, seen = _found(study.volume, _localiser(cutting.settings.localiser))
