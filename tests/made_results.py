@@ -1,7 +1,5 @@
 """Results without a scan and without a network."""
 
-import json
-
 from cspine.anatomy import CERVICAL, Level
 from cspine.results import (
     Assessment,
@@ -36,7 +34,7 @@ def made_result(**timings_s: float) -> StudyResult:
 
 def result_text(**timings_s: float) -> str:
     """Its ``result.json``."""
-    return json.dumps(as_json(made_result(**timings_s)), indent=2)
+    return made_result(**timings_s).to_json()
 
 
 def _finding(level: Level) -> LevelFinding:

@@ -4,9 +4,9 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 

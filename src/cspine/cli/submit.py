@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     write_result(options.out.parent, options.out.name, submission_csv(rows, {uid: p.tolist() for uid, p in values.items()}))
     kept.clear()
     gaps = sum(None in kept.predicted[uid] for uid in studies)
-    print(f"{len(rows)} rows of {len(studies)} studies, {options.values}; {gaps} with a vertebra not predicted: {options.out}")  # noqa: T201
+    print(f"{len(rows)} rows of {len(studies)} studies, {options.values}; {gaps} with a vertebra not assessed: {options.out}")  # noqa: T201
     return 0
 
 
