@@ -98,9 +98,9 @@ def test_the_word_reaches_the_result(
     _spoil(monkeypatch, opened, _wrong_in_half)
     detector = Detector(package, localiser=coded_localiser)
 
-    judged, rejected = detector(study_of(coded_volume())), detector(study_of(coded_volume(levels=())))
+    assessed, rejected = detector(study_of(coded_volume())), detector(study_of(coded_volume(levels=())))
 
-    for result in (judged, rejected):
+    for result in (assessed, rejected):
         assert "single_precision" in [reason.code for reason in result.reasons]
 
 
@@ -155,7 +155,7 @@ def test_a_damaged_memory_is_as_none(
     assert open_network(package, "slices", Engine()).precision == "f32"
 
 
-def test_without_a_place_to_remember_each_process_looks_again(
+def test_without_a_place_to_remember_each_process_checks_again(
     package: Package[Manifest], opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -2,11 +2,13 @@
 
 import math
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,8 +20,12 @@ LARGEST_BYTES = 16 << 30
 
 _MOST_MEMBERS = 100_000
 
-_DAMAGES = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError)
-"""What ``zipfile``, ``zlib`` and numpy raise over damaged files; an encrypted or oddly packed member is a RuntimeError."""
+_DAMAGES = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError, MemoryError, RuntimeError),
+    *(SyntaxError, TokenError, struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What ``zipfile``, ``zlib`` and numpy raise over damaged files; an encrypted or oddly packed member is a RuntimeError, and the
+head of an array is parsed as Python."""
 
 
 class ArrayFileError(ValueError):
@@ -50,6 +56,22 @@ def read_arrays(
         raise
     except _DAMAGES as error:
         raise ArrayFileError(f"it is damaged ({' '.join(str(error).split()):.120})") from error
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """Maps the array of a ``.npy`` file, read-only.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ArrayFileError: It is damaged, or holds Python objects.
+    """
+    try:
+        mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except _DAMAGES as error:
+        raise ArrayFileError(f"it is damaged ({' '.join(str(error).split()):.120})") from error
+    return mapped
 
 
 def _members(archive: zipfile.ZipFile, names: Collection[str] | None, most_bytes: int) -> dict[str, zipfile.ZipInfo]:

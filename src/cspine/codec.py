@@ -5,6 +5,8 @@ from enum import Enum
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from cspine.errors import one_line
+
 T = TypeVar("T")
 
 
@@ -36,7 +38,9 @@ def decode(kind: type[T], data: object, where: str) -> T:
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # every caller gives a dataclass
     unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
     if unknown or missing:
-        wrong = [f"unknown: {_on_a_line(unknown)}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
+        wrong = [f"unknown: {one_line(', '.join(unknown), 80)}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(
+            missing
+        )
         raise ShapeError(f"{where} must have exactly these keys: {', '.join(names)}. Received {'; '.join(wrong)}.")
     return kind(**{name: _value(types[name], data[name], f"{where}.{name}") for name in names})
 
@@ -77,9 +81,3 @@ def _plain(kind: Any, data: object, where: str) -> Any:
     if kind in (int, str, bool) and type(data) is kind:
         return data
     raise ShapeError(f"{where} must be {getattr(kind, '__name__', kind)}. Received: {data!r:.80}")
-
-
-def _on_a_line(keys: list[str]) -> str:
-    """Keys that somebody else chose, the first of them, as a message shows them."""
-    text = ", ".join(keys)
-    return f"{text if text.isprintable() else ascii(text):.80}"

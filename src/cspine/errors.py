@@ -66,3 +66,9 @@ class TrainingError(InputError):
 
 class OutputError(InputError):
     """A result cannot be written."""
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """Returns text that somebody else wrote as a message may hold it: the beginning of it, on one line, in letters that print."""
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 
 from cspine.datasets.case import Case, SliceBox
 from cspine.datasets.folder import slice_path
-from cspine.errors import DatasetError
+from cspine.errors import DatasetError, one_line
 from cspine.study import Study
 
 
@@ -62,8 +61,13 @@ def _corners_mm(case: Case, box: SliceBox) -> NDArray[np.float64]:
         position = np.asarray(header.ImagePositionPatient, dtype=np.float64)
         along_row, along_column = np.asarray(header.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
         row_spacing, column_spacing = (float(value) for value in header.PixelSpacing)
-    except (OSError, ValueError, TypeError, AttributeError, InvalidDicomError) as error:
-        raise DatasetError(f"The box of study {case.study_uid} needs {path.name} with its geometry. Received: {error}.") from error
+        geometry = np.concatenate([position.reshape(3), along_row, along_column, [row_spacing, column_spacing]])
+    except Exception as error:  # pydicom raises whatever comes up over a damaged header
+        raise DatasetError(
+            f"The box of study {case.study_uid} needs {path.name} with its geometry. Received: {one_line(str(error))}."
+        ) from error
+    if not np.isfinite(geometry).all():
+        raise DatasetError(f"The box of study {case.study_uid} needs {path.name} with numbers for its geometry. Repair the file.")
     if number != box.slice_number:
         raise DatasetError(
             f"The box of study {case.study_uid} needs image {box.slice_number}. {path.name} says that it is {number}."

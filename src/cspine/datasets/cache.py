@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.array_files import map_array
 from cspine.errors import OutputError
 from cspine.files import clear_unfinished, remove, replacing_folder, write_text
 from cspine.strict_json import read_json
@@ -180,7 +181,7 @@ class Cache:
                 if self._seen.get(path) != state and _digest_of(path) != digest:
                     return None
                 self._seen[path] = state
-                found[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+                found[name] = map_array(path)
             os.utime(entry.home)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import nibabel
 import pydicom
-from nibabel.filebasedimages import ImageFileError
-from pydicom.errors import InvalidDicomError
 
 from cspine.datasets.case import Problem
+from cspine.errors import one_line
 
 _END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 _TAIL = 4096
@@ -27,7 +26,7 @@ def image_size(path: Path) -> tuple[int, int] | None:
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
         return int(header.Rows), int(header.Columns)
-    except (OSError, ValueError, AttributeError, InvalidDicomError):
+    except Exception:  # pydicom raises whatever comes up over a damaged header
         return None
 
 
@@ -43,7 +42,7 @@ def check_slices(images: Path, uid: str) -> Problem | None:
         return Problem("missing_images", f"Study {uid} needs its images in {place}; none are there. The study is left out.", uid)
     strange = [name for name in sizes if not _NUMBERED.fullmatch(name)]
     if strange:
-        text = f"{place} needs files called <InstanceNumber>.dcm. Received: {min(strange)}. The study is left out."
+        text = f"{place} needs files called <InstanceNumber>.dcm. Received: {one_line(min(strange), 80)}. The study is left out."
         return Problem("bad_slice_name", text, uid)
     numbers = sorted(int(name.removesuffix(".dcm")) for name in sizes)
     gaps = numbers[-1] - numbers[0] + 1 - len(numbers)
@@ -70,7 +69,7 @@ def _first_cut(images: Path, sizes: Mapping[str, int]) -> str | None:
                 pixels = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
                 return None if left >= pixels + (8 if syntax.is_implicit_VR else 12) else smallest
         return next((name for name in sorted(sizes) if not _reaches_its_end(images / name)), None)
-    except (OSError, ValueError, AttributeError, TypeError, InvalidDicomError):
+    except Exception:  # pydicom raises whatever comes up over a damaged header
         return smallest
 
 
@@ -125,6 +124,6 @@ def _mask_fault(path: Path) -> str | None:
         needed = int(image.dataobj.offset) + int(shape[0]) * int(shape[1]) * int(shape[2]) * image.get_data_dtype().itemsize
         if path.suffix == ".nii" and path.stat().st_size < needed:
             return f"it needs {needed} bytes and has {path.stat().st_size}"
-    except (OSError, ValueError, TypeError, EOFError, ImageFileError) as error:
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # so does nibabel
+        return one_line(str(error).splitlines()[0], 120) if str(error) else type(error).__name__
     return None

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.datasets.tables import PREDICTIONS, SUBMISSION_COLUMNS, TEST_COLUMNS, read_rows
-from cspine.errors import DatasetError
+from cspine.datasets.tables import PREDICTIONS, SUBMISSION_COLUMNS, TEST_COLUMNS, is_study, read_rows, told_of
+from cspine.errors import DatasetError, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ def submission_rows(root: Path) -> list[SubmissionRow]:
     path = root / "test.csv"
     for number, row in read_rows(path, TEST_COLUMNS):
         row_id, uid, kind = (row[column].strip() for column in TEST_COLUMNS)
-        if kind not in PREDICTIONS or not row_id or not uid or row_id in asked:
+        if kind not in PREDICTIONS or not row_id or not is_study(uid) or row_id in asked:
             raise DatasetError(
                 f"{path.name} line {number} needs a row_id of its own, a study and one of {', '.join(PREDICTIONS)}. "
-                f"Received: {row_id or 'no row_id'}, {uid or 'no study'}, {kind or 'nothing'}. Repair it."
+                f"Received: {told_of(row_id, uid, kind)}. Repair it."
             )
         asked[row_id] = SubmissionRow(row_id, uid, PREDICTIONS.index(kind))
     if not asked:
@@ -51,7 +51,7 @@ def submission_rows(root: Path) -> list[SubmissionRow]:
         odd = sorted(set(order) ^ set(asked))
         raise DatasetError(
             f"sample_submission.csv and test.csv of {root} must have the same rows, each once. "
-            f"Received {len(order)} and {len(asked)}{f'; only one has {odd[0]}' if odd else ''}. Repair them."
+            f"Received {len(order)} and {len(asked)}{f'; only one has {one_line(odd[0], 80)}' if odd else ''}. Repair them."
         )
     return [asked[row_id] for row_id in order]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cspine.anatomy import CERVICAL
 from cspine.datasets.case import Problem, SliceBox
-from cspine.errors import DatasetError
+from cspine.errors import DatasetError, one_line
 
 LEVEL_COLUMNS = tuple(level.name for level in CERVICAL)
 LABEL_COLUMNS = ("StudyInstanceUID", "patient_overall", *LEVEL_COLUMNS)
@@ -20,6 +20,12 @@ PREDICTIONS = ("patient_overall", *LEVEL_COLUMNS)
 
 _BEYOND = ""
 """Where a row keeps cells beyond the last column."""
+
+_LONGEST_UID = 128
+"""Letters of the name of a study: twice what DICOM allows."""
+
+_MOST_SLICES = 10**7
+"""Numbers of images stay far below."""
 
 _TRUTH_VALUES = {"0": False, "1": True}
 
@@ -83,8 +89,8 @@ def read_labels(path: Path) -> LabelTable:
     table = LabelTable()
     for number, row in read_rows(path, LABEL_COLUMNS):
         uid = row["StudyInstanceUID"].strip()
-        if not uid:
-            table.reject(Problem("bad_row", f"{path.name} line {number} has no StudyInstanceUID; it is left out."))
+        if not is_study(uid):
+            table.reject(Problem("bad_row", f"{path.name} line {number} has no StudyInstanceUID{_but(uid)}; it is left out."))
             continue
         where = f"{path.name} line {number}, study {uid},"
         if _BEYOND in row:
@@ -118,11 +124,12 @@ def read_boxes(path: Path) -> BoxTable:
     table = BoxTable()
     for number, row in read_rows(path, BOX_COLUMNS):
         uid = row["StudyInstanceUID"].strip()
-        if not uid:
-            table.problems.append(Problem("bad_box", f"{path.name} line {number} has no StudyInstanceUID; it is left out."))
+        if not is_study(uid):
+            text = f"{path.name} line {number} has no StudyInstanceUID{_but(uid)}; it is left out."
+            table.problems.append(Problem("bad_box", text))
             continue
         x, y, width, height, slice_number = (_number(row[column]) for column in BOX_COLUMNS[1:])
-        whole = slice_number == round(slice_number) if math.isfinite(slice_number) else False
+        whole = slice_number == round(slice_number) if abs(slice_number) < _MOST_SLICES else False
         if (
             _BEYOND in row
             or not whole
@@ -153,15 +160,15 @@ def read_test_studies(path: Path) -> TaskTable:
     problems: list[Problem] = []
     for number, row in read_rows(path, TEST_COLUMNS):
         row_id, uid, kind = (row[column].strip() for column in TEST_COLUMNS)
-        if uid and kind in PREDICTIONS and row_id and row_id not in rows:
+        if is_study(uid) and kind in PREDICTIONS and row_id and row_id not in rows:
             rows.add(row_id)
             studies[uid] = None
         else:
             text = (
                 f"{path.name} line {number} needs a row_id of its own, a study and one of {', '.join(PREDICTIONS)}."
-                f" Received: {row_id or 'no row_id'}, {uid or 'no study'}, {kind or 'nothing'}; it is left out."
+                f" Received: {told_of(row_id, uid, kind)}; it is left out."
             )
-            problems.append(Problem("bad_row", text, uid or None))
+            problems.append(Problem("bad_row", text, uid if is_study(uid) else None))
     return TaskTable(tuple(studies), tuple(problems))
 
 
@@ -176,7 +183,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
             reader = csv.DictReader(file, restkey=_BEYOND, restval="")
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
-                came = ", ".join(reader.fieldnames or ()) or "an empty file"
+                came = one_line(", ".join(reader.fieldnames or ())) or "an empty file"
                 raise DatasetError(
                     f"{path} needs the columns {', '.join(columns)}. Missing: {', '.join(missing)}. Received: {came}."
                 )
@@ -184,6 +191,21 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as a table ({error}). Give it as comma-separated UTF-8 text.") from error
+
+
+def is_study(uid: str) -> bool:
+    """Whether a cell may name a study, and so a folder or file of a data set: a plain name, and no way out of the folder."""
+    return uid.isprintable() and 0 < len(uid) <= _LONGEST_UID and not uid.startswith(".") and not set("/\\:") & set(uid)
+
+
+def told_of(row_id: str, uid: str, kind: str) -> str:
+    """The cells of a task, as a message shows them."""
+    cells = (row_id or "no row_id", uid or "no study", kind or "nothing")
+    return ", ".join(one_line(cell, 80) for cell in cells)
+
+
+def _but(uid: str) -> str:
+    return f", but {one_line(uid, 80)}" if uid else ""
 
 
 def _plain(cell: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.errors import DatasetError
+from cspine.errors import DatasetError, one_line
 from cspine.modelpack import OUTPUTS
 
 
@@ -60,7 +60,7 @@ class StudyScores:
         except (OSError, ValueError, csv.Error) as error:
             raise DatasetError(f"{path} must be a table of scores as cspine writes it: {error}") from error
         if tuple(header) != _COLUMNS:
-            raise DatasetError(f"{path} must have the columns {', '.join(_COLUMNS)}. Received: {', '.join(header):.200}")
+            raise DatasetError(f"{path} must have the columns {', '.join(_COLUMNS)}. Received: {one_line(', '.join(header))}")
         bad = next((number for number, row in enumerate(rows, 2) if not _is_sound(row)), None)
         if bad is not None:
             raise DatasetError(f"{path} line {bad} must have a study, {len(OUTPUTS)} times 0 or 1, and as many scores in 0..1.")

@@ -126,7 +126,7 @@ def write_overview(out: Path, journal: str = "run.json") -> Path:
     """
     try:
         run = _journal(out / journal)
-        write_text(out / FILE, to_html(overview_page(out, run)))
+        write_text(out / FILE, to_html(overview_page(out, run)), errors="replace")  # names of files that are not UTF-8
     except OSError as error:
         raise OutputError(f"{FILE} is written beside {journal}. In {out}: {error.strerror}. Choose another folder.") from error
     return out / FILE

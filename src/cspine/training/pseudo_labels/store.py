@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.array_files import map_array
 from cspine.codec import decode_each
 from cspine.errors import OutputError
 from cspine.files import replacing_file, write_text
@@ -87,10 +88,10 @@ def _kept(stack: Stack, path: Path, refused: Path) -> Marked | None:
     try:
         if refused.exists():
             return Marked(stack, decode_each(Reason, read_json(refused), "doubts"))
-        marks = np.load(path, mmap_mode="r", allow_pickle=False)
+        marks = map_array(path)
         if marks.shape == stack.marks.shape and marks.dtype == stack.marks.dtype:
             return Marked(replace(stack, case=replace(stack.case, mask=path), marks=marks), ())
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError):
         pass
     for damaged in (path, refused):
         with suppress(OSError):

@@ -1,7 +1,8 @@
 """What decoders do with damaged images: refuse them, decode something, crash, or never end.
 
-``python -m benchmarks.fuzz`` changes bytes of small compressed images whose heads stay right, as they must for reading to decode
-them at all, and decodes each in a process that may die. It is why reading has a process of its own (docs/many-studies.md).
+``python -m benchmarks.fuzz.decoders`` changes bytes of small compressed images whose heads stay right, as they must for reading
+to decode them at all, and decodes each in a process that may die. It is why reading has a process of its own
+(docs/many-studies.md).
 """
 
 import argparse

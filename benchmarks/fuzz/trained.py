@@ -1,0 +1,179 @@
+"""What training leaves and service reads: packages, networks, checkpoints, runs, anatomies."""
+
+import hashlib
+import json
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fuzz.mutations import damaged_bytes, damaged_json, damaged_npz, damaged_zip
+from cspine import serving
+from cspine.modelpack import load_any_package
+from cspine.phantoms.meshes.anatomy import load_anatomy
+from cspine.runtime import Engine
+from tests.coded import write_coded_package
+
+_MEMORY = Path("cspine") / "checked"
+
+
+def make_package(folder: Path) -> None:
+    """A small real package."""
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    write_coded_package(folder / "package", scratch)
+    for path in scratch.iterdir():
+        path.unlink()
+    scratch.rmdir()
+
+
+def spoil_manifest(folder: Path, rng: random.Random) -> None:
+    """Damages the manifest."""
+    path = folder / "package" / "manifest.json"
+    path.write_bytes(damaged_json(path.read_bytes(), rng))
+
+
+def spoil_package(folder: Path, rng: random.Random) -> None:
+    """Damages another file; two times in three the manifest has its new checksum."""
+    package = folder / "package"
+    path = rng.choice([path for path in sorted(package.iterdir()) if path.name != "manifest.json"])
+    spoil = damaged_npz if path.suffix == ".npz" else damaged_bytes
+    path.write_bytes(spoil(path.read_bytes(), rng))
+    if rng.random() < 0.67:
+        manifest = json.loads((package / "manifest.json").read_text())
+        manifest["checksums"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        (package / "manifest.json").write_text(json.dumps(manifest))
+
+
+def read_package(folder: Path) -> str:
+    """Loads it, opens its network and runs a stored sample, as a detector does."""
+    package = load_any_package(folder / "package")
+    for network in package.manifest.networks:
+        serving.open_network(package, network.role, Engine(threads=1))
+    return "read"
+
+
+def make_memory(folder: Path) -> None:
+    """A package, and what is remembered of its precision on this processor."""
+    make_package(folder)
+    with _remembering(folder):
+        read_package(folder)
+
+
+def spoil_memory(folder: Path, rng: random.Random) -> None:
+    """Damages what is remembered."""
+    (path,) = (folder / _MEMORY).iterdir()
+    path.write_bytes(damaged_json(path.read_bytes(), rng))
+
+
+def read_memory(folder: Path) -> str:
+    """Opens the network again."""
+    with _remembering(folder):
+        return read_package(folder)
+
+
+@contextmanager
+def _remembering(folder: Path) -> Iterator[None]:
+    """Within it cspine remembers in a folder."""
+    before = os.environ.get("XDG_CACHE_HOME", "")
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ["XDG_CACHE_HOME"] = before
+
+
+def make_anatomy(folder: Path) -> None:
+    """The smallest anatomy that ships."""
+    shipped = sorted(
+        Path(load_anatomy.__code__.co_filename).parents[1].glob("**/*.anatomy.npz"), key=lambda path: path.stat().st_size
+    )
+    (folder / "file.npz").write_bytes(shipped[0].read_bytes())
+
+
+def read_anatomy(folder: Path) -> str:
+    """Reads it."""
+    load_anatomy(folder / "file.npz")
+    return "read"
+
+
+def spoil_npz(folder: Path, rng: random.Random) -> None:
+    """Damages a file of arrays."""
+    path = folder / "file.npz"
+    path.write_bytes(damaged_npz(path.read_bytes(), rng))
+
+
+def make_run(folder: Path) -> None:
+    """The facts of a training run."""
+    from cspine.training.core.runs import RunFacts, create_run
+
+    settings = {"fit.epochs": "2", "input.size": "32,32"}
+    create_run(folder / "run", RunFacts("custom_cnn", settings, "data", 2, "ab" * 32, {"1.2.3": 0, "1.2.4": 1}, "keras 3"))
+
+
+def spoil_run(folder: Path, rng: random.Random) -> None:
+    """Damages them."""
+    path = folder / "run" / "run.json"
+    path.write_bytes(damaged_json(path.read_bytes(), rng))
+
+
+def read_run(folder: Path) -> str:
+    """Opens the run, and takes its recipe with its settings."""
+    from cspine.recipes import load_recipe
+    from cspine.training.core.overrides import with_settings
+    from cspine.training.core.runs import open_run
+
+    run = open_run(folder / "run")
+    with_settings(load_recipe(run.facts.recipe), run.facts.settings)
+    run.trained_folds()
+    return "read"
+
+
+@cache
+def _network() -> Any:
+    import keras
+
+    from tests.training.synthetic import recipe
+
+    settings = recipe()
+    model = settings.network.build(settings.input, seed=settings.seed)
+    model.compile(keras.optimizers.Adam())
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def make_checkpoint(folder: Path) -> None:
+    """A checkpoint of a small network."""
+    from cspine.training.core.checkpoint import Progress, save_checkpoint
+
+    save_checkpoint(folder / "file.npz", _network(), Progress(1, 2))
+
+
+def read_checkpoint(folder: Path) -> str:
+    """Goes on from it."""
+    from cspine.training.core.checkpoint import load_checkpoint
+
+    load_checkpoint(folder / "file.npz", _network())
+    return "read"
+
+
+def make_keras(folder: Path) -> None:
+    """A small network."""
+    _network().save(folder / "best.keras")
+
+
+def spoil_keras(folder: Path, rng: random.Random) -> None:
+    """Damages the zip, its configuration or its weights."""
+    path = folder / "best.keras"
+    path.write_bytes(damaged_zip(path.read_bytes(), rng, lambda name: damaged_json if name.endswith(".json") else damaged_bytes))
+
+
+def read_keras(folder: Path) -> str:
+    """Loads it."""
+    from cspine.networks.loading import load_network
+
+    load_network(folder / "best.keras")
+    return "read"
