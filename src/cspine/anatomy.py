@@ -40,12 +40,12 @@ class Level(IntEnum):
 
     @property
     def code(self) -> Code:
-        """SNOMED CT code of the vertebra (SNOMED International, as in DICOM PS3.16)."""
+        """Returns the SNOMED CT code of the vertebra (SNOMED International, as in DICOM PS3.16)."""
         return _CODES[self]
 
     @classmethod
     def from_name(cls, name: str) -> "Level":
-        """The level that a table calls ``name``.
+        """Returns the level that a table calls ``name``.
 
         Raises:
             KeyError: No such level.

@@ -15,12 +15,12 @@ class ShapeError(ValueError):
 
 
 def encode(noun: Any) -> dict[str, Any]:
-    """A dataclass as plain dictionaries, lists, numbers and text."""
+    """Returns a dataclass as plain dictionaries, lists, numbers and text."""
     return asdict(noun)
 
 
 def decode(kind: type[T], data: object, where: str) -> T:
-    """Plain JSON data as a dataclass.
+    """Returns plain JSON data as a dataclass.
 
     Args:
         kind: The dataclass; its annotations may hold numbers, text, enums, tuples, lists, dictionaries by text, ``None`` and
@@ -46,7 +46,7 @@ def decode(kind: type[T], data: object, where: str) -> T:
 
 
 def decode_each(kind: type[T], data: object, where: str) -> tuple[T, ...]:
-    """A list of plain JSON data as dataclasses; otherwise as :func:`decode`.
+    """Returns a list of plain JSON data as dataclasses; otherwise as :func:`decode`.
 
     Raises:
         ShapeError: It is no list, or as :func:`decode`.

@@ -1,4 +1,4 @@
-"""What a result rests on, voxel by voxel, for pictures and for archives."""
+"""Holds what a result rests on, voxel by voxel, for pictures and for archives."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from cspine.volume import LabelMap
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """How strongly each voxel speaks for a fracture.
+    """Describes how strongly each voxel speaks for a fracture.
 
     Attributes:
         values: 0..1, not calibrated, ``(z, y, x)``.
@@ -33,7 +33,7 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a result rests on; each part is ``None`` where the package does not give it, or the study was rejected before.
+    """Holds what a result rests on; each part is ``None`` where the package does not give it, or the study was rejected before.
 
     Attributes:
         labels: Which vertebra each voxel belongs to.

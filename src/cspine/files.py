@@ -208,7 +208,7 @@ def _clear(place: Path) -> None:
 
 
 def _delete(place: Path) -> None:
-    """The lock goes last, so that what is half deleted can still be told from what is alive."""
+    """Deletes the lock last, so that what is half deleted can still be told from what is alive."""
     for path in list(place.iterdir()) if place.is_dir() else []:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -218,7 +218,7 @@ def _delete(place: Path) -> None:
 
 
 def _put(made: Path, path: Path, place: Path) -> None:
-    """Renames; what is in the way is moved aside, and comes back if nothing takes its place after all."""
+    """Renames a file; what is in the way is moved aside, and comes back if nothing takes its place."""
     old = path
     try:
         for number in range(_TRIES):
@@ -283,7 +283,7 @@ def _open_lock(path: Path, *, shared: bool) -> int:
 
 
 def _take(lock: int, *, shared: bool) -> bool | None:
-    """Whether the lock of an open file is ours now; ``None`` where there are no locks."""
+    """Says whether the lock of an open file is ours now; ``None`` where there are no locks."""
     if sys.platform == "win32":
         return None
     try:
@@ -296,7 +296,7 @@ def _take(lock: int, *, shared: bool) -> bool | None:
 
 
 def _is_same(lock: int, path: Path) -> bool:
-    """Whether an open file is still the one of that name."""
+    """Says whether an open file is still the one of that name."""
     try:
         return os.path.samestat(os.fstat(lock), path.lstat())
     except OSError:

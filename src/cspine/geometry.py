@@ -1,4 +1,4 @@
-"""Where voxels lie in the patient.
+"""Describes where voxels lie in the patient.
 
 World coordinates are DICOM LPS millimetres, written ``(x, y, z)``: x grows to the patient's left, y to the back, z to the head.
 Arrays are ``(z, y, x)``; an index is a triple in array order.
@@ -47,7 +47,7 @@ class Grid:
 
     @classmethod
     def upright(cls, centre_mm: ArrayLike, shape: Shape, spacing_mm: Vector) -> "Grid":
-        """Axial slices from feet to head, rows to the back, columns to the left, around a world point.
+        """Returns axial slices from feet to head, rows to the back, columns to the left, around a world point.
 
         Args:
             centre_mm: World coordinates ``(x, y, z)`` of the middle of the box.
@@ -61,49 +61,49 @@ class Grid:
 
     @property
     def spacing_mm(self) -> Vector:
-        """Length of one step along each array axis, ``(z, y, x)``."""
+        """Returns the length of one step along each array axis, ``(z, y, x)``."""
         z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(z), float(y), float(x)
 
     @property
     def directions(self) -> NDArray[np.float64]:
-        """Unit steps in the world, ``(3, 3)``; column ``a`` belongs to array axis ``a``."""
+        """Returns unit steps in the world, ``(3, 3)``; column ``a`` belongs to array axis ``a``."""
         directions: NDArray[np.float64] = self.affine[:3, :3] / np.asarray(self.spacing_mm)
         return directions
 
     @property
     def centre_mm(self) -> NDArray[np.float64]:
-        """World coordinates of the middle of the box, ``(3,)``."""
+        """Returns the world coordinates of the middle of the box, ``(3,)``."""
         return self.world((np.asarray(self.shape) - 1) / 2)
 
     @property
     def extent_mm(self) -> Vector:
-        """Length of the box along each array axis, outer faces included, ``(z, y, x)``."""
+        """Returns the length of the box along each array axis, outer faces included, ``(z, y, x)``."""
         z, y, x = (n * s for n, s in zip(self.shape, self.spacing_mm, strict=True))
         return z, y, x
 
     def world(self, index: ArrayLike) -> NDArray[np.float64]:
-        """World coordinates ``(..., 3)`` of indices ``(..., 3)``, which may be fractional."""
+        """Returns the world coordinates ``(..., 3)`` of indices ``(..., 3)``, which may be fractional."""
         return np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def index(self, world_mm: ArrayLike) -> NDArray[np.float64]:
-        """Fractional indices ``(..., 3)`` of world coordinates ``(..., 3)``."""
+        """Returns fractional indices ``(..., 3)`` of world coordinates ``(..., 3)``."""
         inverse = np.linalg.inv(self.affine[:3, :3])
         return (np.asarray(world_mm, dtype=np.float64) - self.affine[:3, 3]) @ inverse.T
 
     def contains(self, world_mm: ArrayLike) -> NDArray[np.bool_]:
-        """Whether world points ``(..., 3)`` lie in the box, outer faces included, ``(...)``."""
+        """Says whether world points ``(..., 3)`` lie in the box, outer faces included, ``(...)``."""
         index = self.index(world_mm)
         inside: NDArray[np.bool_] = np.all((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5), axis=-1)
         return inside
 
     def corners_mm(self) -> NDArray[np.float64]:
-        """World coordinates of the eight outer corners, ``(8, 3)``."""
+        """Returns the world coordinates of the eight outer corners, ``(8, 3)``."""
         unit = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
         return self.world(unit * np.asarray(self.shape) - 0.5)
 
     def canonical(self) -> "Grid":
-        """The same voxels, axes reordered and flipped so that they run as nearly as can be to the head, the back and the left.
+        """Returns the same voxels, axes reordered and flipped to run as nearly as can be to the head, the back and the left.
 
         No voxel moves, so sampling on it copies. An oblique grid stays oblique.
         """
@@ -118,7 +118,7 @@ class Grid:
         return replace(self, shape=shape, affine=_affine(matrix, first))
 
     def with_spacing(self, spacing_mm: Vector) -> "Grid":
-        """The same box, at least, with other voxels: its centre stays, its size is rounded up to whole voxels."""
+        """Returns the same box, at least, with other voxels: its centre stays, its size is rounded up to whole voxels."""
         spacing = np.asarray(spacing_mm, dtype=np.float64)
         if spacing.shape != (3,) or not np.all(spacing > 0):
             raise GeometryError(f"Spacing needs three positive millimetres, (z, y, x). Received: {spacing_mm}")
@@ -128,12 +128,12 @@ class Grid:
         return replace(self, shape=(z, y, x), affine=_affine(matrix, first))
 
     def part(self, start: ArrayLike, shape: Shape) -> "Grid":
-        """The box of ``shape`` voxels that begins at index ``start``; it may reach outside this one."""
+        """Returns the box of ``shape`` voxels that begins at index ``start``; it may reach outside this one."""
         matrix = self.affine[:3, :3]
         return replace(self, shape=shape, affine=_affine(matrix, self.world(start)))
 
     def agrees(self, other: "Grid", tolerance_mm: float = 1e-3) -> bool:
-        """Whether both have the same shape and their corners lie within ``tolerance_mm``; frames must not contradict each other."""
+        """Says whether both have one shape and corners within ``tolerance_mm``; frames must not contradict each other."""
         frames = {self.frame_of_reference_uid, other.frame_of_reference_uid} - {None}
         if self.shape != other.shape or len(frames) > 1:
             return False
@@ -148,7 +148,7 @@ def _affine(matrix: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[
 
 
 def _nearest_axes(directions: NDArray[np.float64]) -> list[int]:
-    """Which array axis runs nearest to head-feet, back-front and left-right; each is used once."""
+    """Returns which array axis runs nearest to head-feet, back-front and left-right; each is used once."""
     strength = np.abs(directions).copy()
     order = [0, 0, 0]
     for _ in range(3):

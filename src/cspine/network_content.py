@@ -19,5 +19,5 @@ class NetworkContent:
 
     @property
     def suffix(self) -> str:
-        """The format."""
+        """Returns the format."""
         return self.name[self.name.rfind(".") :]

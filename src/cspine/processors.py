@@ -1,4 +1,4 @@
-"""How many processors this process may use: fewer than the machine has where it is bound to some, or has a quota."""
+"""Counts the processors that this process may use: fewer than the machine has where it is bound or has a quota."""
 
 import os
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _quota(root: Path, own: Path) -> float | None:
 
 
 def _folders(root: Path, own: Path) -> Iterator[Path]:
-    """Where the groups of this process may state a quota: each group, and those around it up to the root."""
+    """Returns where the groups of this process may state a quota: each group, and those around it up to the root."""
     yield from (root, root / "cpu", root / "cpu,cpuacct")
     for line in _text(own).splitlines():
         _, _, rest = line.partition(":")
@@ -47,7 +47,7 @@ def _folders(root: Path, own: Path) -> Iterator[Path]:
 
 
 def _quota_of(folder: Path) -> float | None:
-    """The quota that one group states: ``cpu.max`` of version 2, or two files of version 1."""
+    """Returns the quota that one group states: ``cpu.max`` of version 2, or two files of version 1."""
     words = _text(folder / "cpu.max").split()
     if len(words) != 2:
         words = [_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]

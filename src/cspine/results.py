@@ -1,4 +1,4 @@
-"""What cspine says about a study: no arrays, no file formats."""
+"""Holds what cspine says about a study: no arrays, no file formats."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ SCHEMA_VERSION = "1.2"
 
 
 class LevelStatus(StrEnum):
-    """How much of a vertebra could be assessed."""
+    """Describes how much of a vertebra could be assessed."""
 
     ASSESSED = "assessed"
     PARTLY_IN_VIEW = "partly_in_view"
@@ -27,7 +27,7 @@ class LevelStatus(StrEnum):
 
 
 class StudyStatus(StrEnum):
-    """Whether a study was assessed at all."""
+    """Says whether a study was assessed at all."""
 
     OK = "ok"
     REJECTED = "rejected"
@@ -35,7 +35,7 @@ class StudyStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a study was rejected, or what to mind when reading its result.
+    """Says why a study was rejected, or what to mind when reading its result.
 
     Attributes:
         code: A stable short name, for instance ``no_cervical_spine``.
@@ -96,12 +96,12 @@ class Assessment:
 
     @property
     def positive(self) -> bool:
-        """Whether the threshold is reached."""
+        """Says whether the threshold is reached."""
         return self.probability >= self.threshold
 
     @property
     def sure(self) -> bool:
-        """Whether all passes of test-time augmentation agree on that."""
+        """Says whether all passes of test-time augmentation agree on that."""
         return self.low is None or self.high is None or self.low >= self.threshold or self.high < self.threshold
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ _NOT_ASSESSED: dict[str, Any] = {"probability": None, "range": None, "positive":
 
 @dataclass(frozen=True, slots=True)
 class LevelFinding:
-    """What is said about one vertebra.
+    """Holds what is said about one vertebra.
 
     Attributes:
         level: Which one.

@@ -57,7 +57,7 @@ class _Way:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What was found of a network that is run in some way.
+    """Holds what was found of a network that is run in some way.
 
     Attributes:
         way: That way.
@@ -112,7 +112,7 @@ def _reasons(package: Package[PackageManifest], network: NetworkFile, found: _Fi
 
 
 def _remembered(way: _Way) -> _Finding | None:
-    """What an earlier process found; ``None`` where none did, or its file is damaged."""
+    """Returns what an earlier process found; ``None`` where none did, or its file is damaged."""
     path = _place(way)
     try:
         found = None if path is None else decode(_Finding, read_json(path), "finding")
@@ -132,7 +132,7 @@ def _remember(found: _Finding) -> None:
 
 
 def _place(way: _Way) -> Path | None:
-    """The file of a way; ``None`` where this account has no place for it."""
+    """Returns the file of a way; ``None`` where this account has no place for it."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     try:
         base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"

@@ -1,4 +1,4 @@
-"""What several threads share without getting in each other's way."""
+"""Holds what several threads share without getting in each other's way."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ class SharedContext:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Within it the change holds, whoever else enters and leaves meanwhile."""
+        """Keeps the change while it is open, whoever else enters and leaves meanwhile."""
         with self._lock:
             if self._inside == 0:
                 self._context = self._make()

@@ -1,4 +1,4 @@
-"""What a network wants to see, as a model package records it."""
+"""Describes what a network wants to see, as a model package records it."""
 
 import math
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def _check_blur(blur_mm: float, of: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SliceSpec:
-    """How a slice network sees a scan: upright axial slices around the middle of the neck.
+    """Describes how a slice network sees a scan: upright axial slices around the middle of the neck.
 
     Attributes:
         spacing_mm: Distance of slices and of pixels, ``(z, y, x)``.
@@ -79,7 +79,7 @@ class SliceSpec:
 
     @property
     def channels(self) -> int:
-        """Number of slices in one input: the slice and its neighbours, feet to head."""
+        """Returns the number of slices in one input: the slice and its neighbours, feet to head."""
         return 2 * self.neighbours + 1
 
 
@@ -89,7 +89,7 @@ HU_CEILING = 0.6
 
 @dataclass(frozen=True, slots=True)
 class VolumeSpec:
-    """How a network that sees space sees a scan: upright windows of one size in millimetres.
+    """Describes how a 3-D network sees a scan: upright windows of one size in millimetres.
 
     Attributes:
         spacing_mm: Distance of voxels, ``(z, y, x)``.
@@ -107,23 +107,23 @@ class VolumeSpec:
 
     @property
     def channels(self) -> int:
-        """Values of a voxel that are fed: the picture's."""
+        """Returns the values of a voxel that are fed: the picture's."""
         return 1
 
     @property
     def classes(self) -> int:
-        """What a voxel may be: background, C1..C7, other vertebra, other bone."""
+        """Returns what a voxel may be: background, C1..C7, other vertebra, other bone."""
         return VOXEL_CLASSES
 
     @property
     def output(self) -> str:
-        """The name of the network's output."""
+        """Returns the name of the network's output."""
         return "levels"
 
 
 @dataclass(frozen=True, slots=True)
 class RefinerSpec(VolumeSpec):
-    """How a network that tells one vertebra from its neighbours sees a scan: an upright crop around it, and where it roughly lies.
+    """Describes how a refiner sees a scan: an upright crop around one vertebra, and where it roughly lies.
 
     A crop ``(n, z, y, x, 3)`` holds the picture, windowed to 0..1; the vertebra, and all other vertebrae, as a coarse label map
     has them, smoothed (:func:`cspine.imaging.crops.crop_input`). The output ``vertebra``, ``(n, z, y, x, 3)``, says how likely
@@ -145,23 +145,23 @@ class RefinerSpec(VolumeSpec):
 
     @property
     def channels(self) -> int:
-        """Values of a voxel that are fed: the picture's, this vertebra's, all others'."""
+        """Returns the values of a voxel that are fed: the picture's, this vertebra's, all others'."""
         return 3
 
     @property
     def classes(self) -> int:
-        """What a voxel may be: background, this vertebra, other bone."""
+        """Returns what a voxel may be: background, this vertebra, other bone."""
         return 3
 
     @property
     def output(self) -> str:
-        """The name of the network's output."""
+        """Returns the name of the network's output."""
         return "vertebra"
 
 
 @dataclass(frozen=True, slots=True)
 class VertebraSpec:
-    """How a network that classifies vertebra by vertebra sees a scan: slices across the spine at each of C1..C7.
+    """Describes how a vertebra classifier sees a scan: slices across the spine at each of C1..C7.
 
     A study ``(n, 7, slices, rows, columns, channels)`` holds, for each level, slices from feet to head, spread over its height: the
     slice and its neighbours, windowed to 0..1, and where the vertebra is, smoothed
@@ -209,10 +209,10 @@ class VertebraSpec:
 
     @property
     def channels(self) -> int:
-        """Values of a pixel that are fed: of the slice and its neighbours, feet to head, and of the mask."""
+        """Returns the values of a pixel that are fed: of the slice and its neighbours, feet to head, and of the mask."""
         return 2 * self.neighbours + 2
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
-        """Of the crops of one study, ``(7, slices, rows, columns, channels)``."""
+        """Returns the shape of the crops of one study, ``(7, slices, rows, columns, channels)``."""
         return len(CERVICAL), self.slices, *self.size, self.channels

@@ -28,7 +28,7 @@ _ESCAPED_BYTES = range(0xDC80, 0xDD00)
 
 
 class JsonError(ValueError):
-    """What was read is no JSON, or none of the kind that cspine reads; the message says what is wrong."""
+    """Says that what was read is no JSON, or none of the kind that cspine reads, and what is wrong."""
 
 
 def read_json(path: Path, *, with_nan: bool = False) -> Any:
@@ -82,7 +82,7 @@ def parse_json(text: str | bytes, *, with_nan: bool = False) -> Any:
 
 
 def _all_in(data: Any) -> Iterator[tuple[Any, int]]:
-    """Every value and key, with the number of objects and lists that it lies in."""
+    """Returns every value and key, with the number of objects and lists that it lies in."""
     left = [(data, 0)]
     while left:
         value, depth = left.pop()

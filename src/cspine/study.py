@@ -42,7 +42,7 @@ class SourceSlice:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a DICOM study was read, so that a report can look into its header again; nothing of a header is kept.
+    """Says where a DICOM study was read, so that a report can look into its header again; nothing of a header is kept.
 
     Attributes:
         place: The folder, zip or file.
@@ -78,7 +78,7 @@ class Study:
     origin: Origin | None = field(default=None, repr=False)
 
     def plane(self, index: int) -> Grid:
-        """The pixels of a stored image where they truly lie, as a grid of one slice whose first axis is their normal.
+        """Returns the pixels of a stored image where they truly lie, as a grid of one slice whose first axis is their normal.
 
         Where the volume was resampled, or the gantry was tilted, this is not a slice of its grid.
         """
@@ -89,7 +89,7 @@ class Study:
         return Grid((1, *grid.shape[1:]), affine, grid.frame_of_reference_uid)
 
     def nearest_slice(self, world_mm: ArrayLike) -> int:
-        """The stored slice whose plane is nearest to a world point ``(x, y, z)``, counted from 0 along the stack."""
+        """Returns the stored slice whose plane is nearest to a world point ``(x, y, z)``, counted from 0 along the stack."""
         if not self.sources:
             index = round(float(self.volume.grid.index(world_mm)[0]))
             return min(max(index, 0), self.volume.grid.shape[0] - 1)

@@ -30,7 +30,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:
-    """Which structure each voxel belongs to.
+    """Says which structure each voxel belongs to.
 
     Attributes:
         labels: Values of :class:`cspine.anatomy.Level`, 0 elsewhere, ``(z, y, x)``.

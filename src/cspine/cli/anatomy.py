@@ -22,7 +22,7 @@ from cspine.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Declares the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="build")
     build = actions.add_parser("build", help="build an anatomy file from a folder of surfaces")
     build.add_argument("folder", type=Path, metavar="FOLDER", help="where the surfaces are")

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_overview(task: Task) -> None:
-    """An overview of what is done, where pages are asked for."""
+    """Writes an overview of what is done, where pages are asked for."""
     if PAGES.intersection(task.formats) and (task.out / JOURNAL).is_file():
         from cspine.reporting.pages.overview import write_overview
 
@@ -109,7 +109,7 @@ def _task(options: argparse.Namespace) -> Task:
 def _working(
     options: argparse.Namespace, task: Task, packages: Packages, jobs: Sequence[Job]
 ) -> AbstractContextManager[Iterator[Job]]:
-    """Whoever does the jobs; where none is left, nobody."""
+    """Returns who does the jobs; nobody where none is left."""
     if not jobs:
         return nullcontext(iter(()))
     if options.engine == "ray":
@@ -122,7 +122,7 @@ def _working(
 
 
 def _facts(packages: Packages, provenance: Provenance) -> dict[str, Any]:
-    """What the journal says about the whole run."""
+    """Returns what the journal says about the whole run."""
     about = {
         role: {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256}
         for role, package in (("model", packages.model), ("localiser", packages.localiser))
@@ -136,13 +136,13 @@ def _kept(out: Path, jobs: Sequence[Job], provenance: Provenance) -> list[Job]:
 
 
 def _everywhere(model: str | None) -> str | None:
-    """A package as other machines and folders know it: by its name, or by its whole path."""
+    """Returns a package as other machines and folders know it: by its name, or by its whole path."""
     return model if model is None or not Path(model).is_dir() else str(Path(model).absolute())
 
 
 @contextmanager
 def _tidy(out: Path, jobs: Sequence[Job]) -> Iterator[None]:
-    """Nothing half written before and after, and no result of a job that failed before it was read."""
+    """Clears away what is half written, before and after, and results of jobs that failed before they were read."""
     clear_unfinished(out)
     for job in jobs:
         if job.status is JobStatus.FAILED:
@@ -155,7 +155,7 @@ def _tidy(out: Path, jobs: Sequence[Job]) -> Iterator[None]:
 
 @contextmanager
 def _terminate_like_interrupt() -> Iterator[None]:
-    """A polite request to end is taken like Ctrl-C, so that what is half done is cleared away."""
+    """Takes a polite request to end like Ctrl-C, so that what is half done is cleared away."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

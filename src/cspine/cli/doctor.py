@@ -33,7 +33,7 @@ _RUNS = 7
 
 @dataclass(frozen=True, slots=True)
 class NetworkCheck:
-    """How a network of a package fares here.
+    """Describes how a network of a package fares here.
 
     Attributes:
         role: What it is for.
@@ -50,7 +50,7 @@ class NetworkCheck:
 
 @dataclass(frozen=True, slots=True)
 class PackageCheck:
-    """How a package fares here.
+    """Describes how a package fares here.
 
     Attributes:
         name: Its name or folder.
@@ -83,13 +83,13 @@ class Part:
 
     @property
     def remedy(self) -> str:
-        """What to run."""
+        """Returns what to run."""
         return f"pip install 'cspine[{self.name}]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What a machine can do."""
+    """Holds what a machine can do."""
 
     machine: dict[str, str | int | float]
     libraries: dict[str, str | None]
@@ -100,7 +100,7 @@ class Checkup:
 
     @property
     def obstacle(self) -> PackageCheck | None:
-        """A package that is needed and does not run."""
+        """Returns a package that is needed and does not run."""
         return next((package for package in self.packages if package.needed and package.problem), None)
 
 

@@ -107,7 +107,7 @@ def _report(judged: "Judged", about: dict[str, Any], resamples: int, prevalence:
 
 
 def _traits(judged: "Judged") -> dict[str, Any]:
-    """What the headers say of each study, by the name of the trait."""
+    """Returns what the headers say of each study, by the name of the trait."""
     from dataclasses import asdict
 
     import numpy as np
@@ -119,6 +119,6 @@ def _traits(judged: "Judged") -> dict[str, Any]:
 
 
 def _subjects(judged: "Judged") -> str:
-    """Whom the numbers are about."""
+    """Returns whom the numbers are about."""
     synthetic = {case.truth is not None for case in judged.cases}
     return "both" if len(synthetic) == 2 else "phantoms" if True in synthetic else "patients"

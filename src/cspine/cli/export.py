@@ -155,7 +155,7 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
 
 
 def _beyond_necks(run: "Run") -> str | None:
-    """What a run has learnt from beside synthetic necks, or may have; ``None`` where that is nothing."""
+    """Returns what a run has learnt from beside synthetic necks, or may have; ``None`` where that is nothing."""
     from cspine.modelpack import TrainingData, load_localiser
 
     if run.facts.folds:

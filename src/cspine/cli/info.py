@@ -22,7 +22,7 @@ _COLUMNS = ("#", "use", "orientation", "voxels", "spacing mm", "extent mm", "ima
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``cspine info``."""
+    """Declares the arguments of ``cspine info``."""
     parser.add_argument("path", type=Path, metavar="PATH", help="a folder, a zip or a NIfTI file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--check", action="store_true", help="of a data set: read every image, verify masks and boxes")

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _located(job: Job, localiser: Localiser, options: argparse.Namespace) -> Job:
-    """One study; whatever goes wrong stays in its job."""
+    """Locates one study; whatever goes wrong stays in its job."""
     if job.status is not JobStatus.FAILED:
         try:
             return _locate(job, localiser, options)

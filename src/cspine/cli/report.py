@@ -1,4 +1,4 @@
-"""What ``cspine detect`` says when it is done: a table of C1..C7, the files, the failures, the exit code."""
+"""Prints what ``cspine detect`` has done: a table of C1..C7, the files, the failures, the exit code."""
 
 import sys
 from collections import Counter
@@ -23,7 +23,7 @@ _NOT_ASSESSED = {"not_in_view": "-", "uncertain": "?"}
 
 
 def exit_code(jobs: Sequence[Job]) -> Exit:
-    """The exit code of a batch; a share may be empty."""
+    """Returns the exit code of a batch; a share may be empty."""
     if not jobs:
         return Exit.DONE
     failed = [job for job in jobs if job.status is JobStatus.FAILED]
@@ -35,7 +35,7 @@ def exit_code(jobs: Sequence[Job]) -> Exit:
 
 
 def print_summary(out: Path, journal: Journal) -> None:
-    """The table and the files on stdout; failures, and what to know of the files, on stderr."""
+    """Prints the table and the files to stdout; failures, and what to know of the files, to stderr."""
     jobs = journal.jobs
     done = [job for job in jobs if job.status in (JobStatus.OK, JobStatus.REJECTED)]
     for job in jobs:

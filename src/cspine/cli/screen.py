@@ -1,4 +1,4 @@
-"""How training is seen on stderr: one line that changes on a terminal, a line per epoch elsewhere."""
+"""Shows training on stderr: one line that changes on a terminal, a line per epoch elsewhere."""
 
 import sys
 import time
@@ -24,11 +24,11 @@ class Screen:
         self._clear()
 
     def say(self, text: str) -> None:
-        """What is being done."""
+        """Says what is being done."""
         self._line(text)
 
     def warn(self, text: str) -> None:
-        """What is left out."""
+        """Says what is left out."""
         self._clear()
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _predicted(detector: Detector, images: Path, skip_broken: bool) -> list[float | None]:
-    """Probability of any fracture and of C1..C7; ``None`` where it was not assessed."""
+    """Returns the probability of any fracture and of C1..C7; ``None`` where it was not assessed."""
     try:
         result = detector(read_study(images))
     except InputError as error:

@@ -131,7 +131,7 @@ def _cache(options: argparse.Namespace) -> Path:
 
 
 def _changes(options: argparse.Namespace) -> dict[str, str]:
-    """Every setting that is changed; paths are whole, since a run may be resumed from elsewhere."""
+    """Returns every setting that is changed; paths are whole, since a run may be resumed from elsewhere."""
     changes = {}
     if options.weights:
         named = options.weights in ("imagenet", "none")

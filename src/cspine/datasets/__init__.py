@@ -1,4 +1,4 @@
-"""From a data set folder to cases: labels, boxes, masks, folds; what is wrong with it has a name."""
+"""Makes cases of a data set folder: labels, boxes, masks, folds; what is wrong with it has a name."""
 
 from cspine.datasets.boxes import WorldBox as WorldBox
 from cspine.datasets.boxes import box_in_world as box_in_world

@@ -33,13 +33,13 @@ class WorldBox:
 
     @property
     def centre_mm(self) -> NDArray[np.float64]:
-        """World coordinates of its centre, ``(3,)``."""
+        """Returns the world coordinates of its centre, ``(3,)``."""
         centre: NDArray[np.float64] = self.corners_mm.mean(axis=0)
         return centre
 
 
 def box_in_world(study: Study, case: Case, box: SliceBox) -> WorldBox:
-    """Where a box lies, from the position that its own file states.
+    """Returns where a box lies, from the position that its own file states.
 
     Raises:
         DatasetError: The file of the slice is absent, has no geometry, or is another image.

@@ -52,20 +52,20 @@ class _Entry:
 
     @classmethod
     def of(cls, folder: Path, source: str, preparation: Mapping[str, Any]) -> "_Entry":
-        """The entry of some content in a cache."""
+        """Returns the entry of some content in a cache."""
         text = json.dumps([_FORMAT, source, preparation], sort_keys=True)
         told = json.loads(text)  # as it is read back: tuples have become lists
         return cls(folder / _ENTRIES / _digest(text.encode()), dict(zip(("format", "source", "preparation"), told, strict=True)))
 
     @property
     def whose(self) -> list[Any]:
-        """Format, content and preparation."""
+        """Checks format, content and preparation."""
         return list(self.facts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """How full a cache is.
+    """Describes how full a cache is.
 
     Attributes:
         entries: Number of prepared studies.
@@ -113,7 +113,7 @@ class Cache:
         return found
 
     def content(self, paths: Iterable[Path]) -> str:
-        """A digest of the names and bytes of files.
+        """Returns a digest of the names and bytes of files.
 
         It is remembered for files whose path, size and time of change stay the same, so that only new files are read.
 
@@ -136,7 +136,7 @@ class Cache:
         return told.hexdigest()
 
     def use(self) -> CacheUse:
-        """How full it is."""
+        """Returns how full it is."""
         sizes = self._entries()
         oldest = min((used for used, _, _ in sizes), default=time.time())
         return CacheUse(len(sizes), sum(size for _, size, _ in sizes), self.limit_bytes, max(0.0, time.time() - oldest))
@@ -163,7 +163,7 @@ class Cache:
         return removed
 
     def _opened(self, entry: _Entry) -> dict[str, NDArray[Any]] | None:
-        """The arrays of an entry, or ``None`` where it is absent, damaged or of something else.
+        """Returns the arrays of an entry, or ``None`` where it is absent, damaged or of something else.
 
         Arrays are read and compared with their digests once by each cache, and again when their files have changed.
         """
@@ -221,7 +221,7 @@ class Cache:
             raise self._no_room(error) from error
 
     def _entries(self) -> list[tuple[float, int, Path]]:
-        """Time of last use, size and place of every entry."""
+        """Returns the time of last use, size and place of every entry."""
         found = []
         for home in (self.folder / _ENTRIES).glob("[!.]*"):
             try:
@@ -237,7 +237,7 @@ class Cache:
 
 
 def _remembered(memo: Path, seen: str) -> str | None:
-    """The content that a memo tells, if it is of these files and whole."""
+    """Returns the content that a memo tells, if it is of these files and whole."""
     try:
         told = read_json(memo)
         content = told["content"] if told["files"] == seen else ""

@@ -45,7 +45,7 @@ class Case:
 
     @property
     def any_fractured(self) -> bool | None:
-        """``patient_overall``, or ``None`` where nothing is known."""
+        """Returns ``patient_overall``, or ``None`` where nothing is known."""
         return None if self.fractured is None else any(self.fractured)
 
 

@@ -34,7 +34,7 @@ _LEAST_BOX_BONE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class MaskFit:
-    """How well a mask fits its image.
+    """Describes how well a mask fits its image.
 
     Attributes:
         in_image: Share of the mask's volume that lies in the image.
@@ -54,7 +54,7 @@ class MaskFit:
 
 
 def check_case(case: Case) -> tuple[Problem, ...]:
-    """What is wrong with the images, the mask and the boxes of a case, seen from inside: every pixel is read.
+    """Returns what is wrong with the images, the mask and the boxes of a case, seen from inside: every pixel is read.
 
     Codes: ``bad_images``, ``bad_mask``, ``mask_empty``, ``mask_outside_image``, ``mask_upside_down``, ``mask_not_on_bone``,
     ``box_off_vertebra``.
@@ -67,7 +67,7 @@ def check_case(case: Case) -> tuple[Problem, ...]:
 
 
 def check_marks(case: Case, study: Study) -> tuple[Problem, ...]:
-    """What is wrong with the mask and the boxes of a case, as :func:`check_case`, for a study that has been read."""
+    """Returns what is wrong with the mask and the boxes of a case, as :func:`check_case`, for a study that has been read."""
     problems: list[Problem] = []
     mask = None
     if case.mask is not None:
@@ -87,7 +87,7 @@ def check_marks(case: Case, study: Study) -> tuple[Problem, ...]:
 def verified(
     data: Dataset, *, skip_broken: bool = False, checks: Callable[[Iterable[Case]], Iterable[tuple[Problem, ...]]] | None = None
 ) -> Dataset:
-    """The data set without what :func:`check_case` finds wrong: studies that cannot be read, masks and boxes that do not fit.
+    """Returns the data set without what :func:`check_case` finds wrong: unreadable studies, masks and boxes that do not fit.
 
     Args:
         data: As :func:`read_dataset` gives it.
@@ -106,7 +106,7 @@ def verified(
 
 
 def without(data: Dataset, codes: Mapping[str, Collection[str]]) -> Dataset:
-    """The data set without what the problems of :func:`check_case` concern: whole studies, or their masks or boxes.
+    """Returns the data set without what the problems of :func:`check_case` concern: whole studies, or their masks or boxes.
 
     Args:
         data: As :func:`read_dataset` gives it.
@@ -124,7 +124,7 @@ def without(data: Dataset, codes: Mapping[str, Collection[str]]) -> Dataset:
 
 
 def fit_mask(study: Study, stored: LabelMap) -> tuple[LabelMap, MaskFit]:
-    """The mask on the grid of a study, and how well it fits."""
+    """Returns the mask on the grid of a study, and how well it fits."""
     clean = without_small_components(stored)
     mask = sample(clean, study.volume.grid)
     marked = mask.labels > 0
@@ -152,7 +152,7 @@ def _share(bone: NDArray[np.bool_], marked: NDArray[np.bool_]) -> float:
 
 
 def _best_moved(bone: NDArray[np.bool_], marked: NDArray[np.bool_], spacing_mm: Sequence[float]) -> tuple[float, float]:
-    """The largest share of bone that a mask has some millimetres away, and how many; what leaves the image is no bone."""
+    """Returns the largest share of bone that a mask has some millimetres away, and how many; what leaves the image is no bone."""
     places = np.argwhere(marked)
     places = places[:: max(1, len(places) // _PLACES)]
     best = (0.0, 0.0)

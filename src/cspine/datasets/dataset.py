@@ -34,7 +34,7 @@ _NOTES = {"duplicate_row", "train_and_test"}
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What is usable of a data set folder, and what is not.
+    """Holds what is usable of a data set folder, and what is not.
 
     Attributes:
         root: The folder.
@@ -52,7 +52,7 @@ class Dataset:
 
 
 def read_dataset(folder: str | Path, *, skip_broken: bool = False, exclude: Collection[str] = KNOWN_BAD) -> Dataset:
-    """The cases of a folder in the RSNA 2022 layout.
+    """Returns the cases of a folder in the RSNA 2022 layout.
 
     Reads the tables, lists the images, opens the header of the smallest image of every study. ``check_case`` reads the pixels.
 

@@ -17,12 +17,12 @@ _NUMBERED = re.compile(r"(?:0|[1-9][0-9]*)\.dcm")
 
 
 def slice_path(images: Path, number: int) -> Path:
-    """The file of one image."""
+    """Returns the file of one image."""
     return images / f"{number}.dcm"
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Rows and columns of one DICOM file, or ``None`` where it cannot be read."""
+    """Returns the rows and columns of one DICOM file, or ``None`` where it cannot be read."""
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
         return int(header.Rows), int(header.Columns)
@@ -31,7 +31,7 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 
 def check_slices(images: Path, uid: str) -> Problem | None:
-    """What is wrong with the image files of a study, seen from outside: none, gaps, or one that was cut off."""
+    """Returns what is wrong with the image files of a study, seen from outside: none, gaps, or one that was cut off."""
     place = f"{images.parent.name}/{uid}"
     try:
         with os.scandir(images) as entries:
@@ -57,7 +57,7 @@ def check_slices(images: Path, uid: str) -> Problem | None:
 
 
 def _first_cut(images: Path, sizes: Mapping[str, int]) -> str | None:
-    """A file that ends too early: of uncompressed images, which are alike, the smallest is looked at; of compressed ones, all."""
+    """Returns a file that ends too early; of uncompressed images, which are alike, only the smallest is tried."""
     smallest = min(sizes, key=lambda name: (sizes[name], name))
     try:
         with (images / smallest).open("rb") as file:
@@ -74,14 +74,14 @@ def _first_cut(images: Path, sizes: Mapping[str, int]) -> str | None:
 
 
 def _reaches_its_end(path: Path) -> bool:
-    """Whether the fragments of compressed pixels are closed."""
+    """Says whether the fragments of compressed pixels are closed."""
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
         return _END_OF_FRAGMENTS in file.read()
 
 
 def check_masks(folder: Path, known: Collection[str], problems: list[Problem]) -> dict[str, Path]:
-    """The masks that can be opened, by study; what cannot be used is added to ``problems``."""
+    """Returns the masks that can be opened, by study; what cannot be used is added to ``problems``."""
     masks: dict[str, Path] = {}
     if not folder.is_dir():
         return masks
@@ -106,7 +106,7 @@ def check_masks(folder: Path, known: Collection[str], problems: list[Problem]) -
 
 
 def _misnamed(path: Path, known: Collection[str]) -> Problem | None:
-    """Something that is no mask by its name, but looks as if it were meant to be one."""
+    """Returns files that are no masks by their names, but seem to be meant as such."""
     meant = {path.stem, Path(path.stem).stem} & set(known)
     if path.name.startswith(".") or not (meant or path.name.lower().endswith((".nii", ".nii.gz"))):
         return None
@@ -115,7 +115,7 @@ def _misnamed(path: Path, known: Collection[str]) -> Problem | None:
 
 
 def _mask_fault(path: Path) -> str | None:
-    """Why a mask cannot be opened, assessed by its header and its size."""
+    """Returns why a mask cannot be opened, assessed by its header and its size."""
     try:
         image = nibabel.load(path)
         shape = image.shape

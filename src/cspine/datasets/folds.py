@@ -14,7 +14,7 @@ FOLD_SEED = 0
 
 
 def folds(cases: Sequence[Case], count: int = FOLDS, seed: int = FOLD_SEED) -> tuple[int, ...]:
-    """The fold ``0..count - 1`` of every case, so that each fold has its share of every fractured level.
+    """Returns the fold ``0..count - 1`` of every case, so that each fold has its share of every fractured level.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) on C1..C7, on whether anything is fractured, and on whether the
     study has boxes and a mask. It depends on the set of cases and the seed, not on their order. A case is a patient.

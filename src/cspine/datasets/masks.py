@@ -20,7 +20,7 @@ _SMALL_SHARE = 0.1
 
 
 def load_mask(path: str | Path) -> LabelMap:
-    """The mask of a NIfTI file where it lies in the world, as stored.
+    """Returns the mask of a NIfTI file where it lies in the world, as stored.
 
     Raises:
         DatasetError: It cannot be read, is not three-dimensional, or holds something else than labels 0..255.
@@ -46,7 +46,7 @@ def load_mask(path: str | Path) -> LabelMap:
 
 
 def mask_on(grid: Grid, path: str | Path) -> LabelMap:
-    """The mask of a file on the grid of an image: each voxel takes the nearest label, 0 outside the mask.
+    """Returns the mask of a file on the grid of an image: each voxel takes the nearest label, 0 outside the mask.
 
     Raises:
         DatasetError: As :func:`load_mask`.
@@ -55,7 +55,7 @@ def mask_on(grid: Grid, path: str | Path) -> LabelMap:
 
 
 def read_mask(case: Case, grid: Grid) -> LabelMap:
-    """The mask of a case on a grid, without small components, which are noise.
+    """Returns the mask of a case on a grid, without small components, which are noise.
 
     Raises:
         DatasetError: The case has no mask, or as :func:`load_mask`.
@@ -66,7 +66,7 @@ def read_mask(case: Case, grid: Grid) -> LabelMap:
 
 
 def without_small_components(mask: LabelMap) -> LabelMap:
-    """The mask without parts of a label that are much smaller than its largest part."""
+    """Returns the mask without parts of a label that are much smaller than its largest part."""
     labels = mask.labels.copy()
     for value, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:
@@ -75,7 +75,7 @@ def without_small_components(mask: LabelMap) -> LabelMap:
 
 
 def centroids_mm(mask: LabelMap) -> dict[int, NDArray[np.float64]]:
-    """World coordinates of the centroid of every label."""
+    """Returns the world coordinates of the centroid of every label."""
     found = {}
     for value, box in enumerate(ndimage.find_objects(mask.labels), start=1):
         if box is not None:
@@ -85,7 +85,7 @@ def centroids_mm(mask: LabelMap) -> dict[int, NDArray[np.float64]]:
 
 
 def _labels(values: NDArray[np.float64], path: Path) -> NDArray[np.uint8]:
-    """The numbers of a slice as labels."""
+    """Returns the numbers of a slice as labels."""
     if not np.array_equal(values, np.rint(values)):
         raise DatasetError(f"{path} needs whole labels. Received fractions, as of a mask that was resampled linearly. Repair it.")
     if not (values.min() >= 0 and values.max() <= _LARGEST_LABEL):

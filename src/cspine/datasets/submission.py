@@ -1,4 +1,4 @@
-"""Which rows a submission needs, in which order, and writing it."""
+"""Writes a submission: its rows, in their order."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ class SubmissionRow:
 
 
 def submission_rows(root: Path) -> list[SubmissionRow]:
-    """The rows of ``test.csv``; in the order of ``sample_submission.csv`` where that is there.
+    """Returns the rows of ``test.csv``; in the order of ``sample_submission.csv`` where that is there.
 
     Raises:
         DatasetError: A table cannot be read, names an output that there is not, or the two ask for different rows.
@@ -57,7 +57,7 @@ def submission_rows(root: Path) -> list[SubmissionRow]:
 
 
 def submission_csv(rows: Sequence[SubmissionRow], values: Mapping[str, Sequence[float]]) -> str:
-    """The file to submit.
+    """Returns the file to submit.
 
     Args:
         rows: What is asked for.

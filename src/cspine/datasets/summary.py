@@ -50,12 +50,12 @@ class DatasetSummary:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder looks like a data set in the RSNA layout."""
+    """Says whether a folder looks like a data set in the RSNA layout."""
     return any((folder / name).is_file() for name in ("train.csv", "test.csv"))
 
 
 def summarise(data: Dataset) -> DatasetSummary:
-    """The counts of a data set."""
+    """Returns the counts of a data set."""
     patterns = [case.fractured for case in data.cases if case.fractured is not None]
     numbers = Counter(sum(pattern) for pattern in patterns)
     masked = [case for case in data.cases if case.mask is not None]
@@ -77,12 +77,12 @@ def summarise(data: Dataset) -> DatasetSummary:
 
 
 def as_json(summary: DatasetSummary) -> dict[str, Any]:
-    """The counts as JSON knows them."""
+    """Returns the counts as JSON knows them."""
     return asdict(summary)
 
 
 def as_table(summary: DatasetSummary) -> Iterator[str]:
-    """The counts, line by line, for people."""
+    """Returns the counts, line by line, for people."""
     kind = " of phantoms" if summary.phantoms and summary.phantoms == summary.studies else ""
     yield f"{summary.root}: data set{kind} in the RSNA 2022 layout"
     yield ""

@@ -32,7 +32,7 @@ _TRUTH_VALUES = {"0": False, "1": True}
 
 @dataclass(slots=True)
 class LabelTable:
-    """What ``train.csv`` says.
+    """Holds what ``train.csv`` says.
 
     Attributes:
         fractured: C1..C7 of every sound row, in the order of the file.
@@ -54,7 +54,7 @@ class LabelTable:
 
 @dataclass(slots=True)
 class BoxTable:
-    """What ``train_bounding_boxes.csv`` says.
+    """Holds what ``train_bounding_boxes.csv`` says.
 
     Attributes:
         boxes: Per study, in the order of the file.
@@ -69,7 +69,7 @@ class BoxTable:
 
 @dataclass(frozen=True, slots=True)
 class TaskTable:
-    """What ``test.csv`` says.
+    """Holds what ``test.csv`` says.
 
     Attributes:
         studies: Each once, in the order of the file.
@@ -81,7 +81,7 @@ class TaskTable:
 
 
 def read_labels(path: Path) -> LabelTable:
-    """The labels of ``train.csv``.
+    """Returns the labels of ``train.csv``.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.
@@ -116,7 +116,7 @@ def read_labels(path: Path) -> LabelTable:
 
 
 def read_boxes(path: Path) -> BoxTable:
-    """The boxes of ``train_bounding_boxes.csv``.
+    """Returns the boxes of ``train_bounding_boxes.csv``.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.
@@ -150,7 +150,7 @@ def read_boxes(path: Path) -> BoxTable:
 
 
 def read_test_studies(path: Path) -> TaskTable:
-    """The studies of ``test.csv``.
+    """Returns the studies of ``test.csv``.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.
@@ -173,7 +173,7 @@ def read_test_studies(path: Path) -> TaskTable:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and rows of a table; missing cells are empty, and cells too many stand under an empty name.
+    """Returns the line numbers and rows of a table; missing cells are empty, and cells too many stand under an empty name.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.
@@ -209,7 +209,7 @@ def _but(uid: str) -> str:
 
 
 def _plain(cell: str) -> str:
-    """``1.0`` as a spreadsheet writes it is ``1``."""
+    """Returns a whole number; ``1.0`` as a spreadsheet writes it is ``1``."""
     return cell.strip().removesuffix(".0")
 
 

@@ -13,7 +13,7 @@ from cspine.errors import DatasetError
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """How a study was scanned.
+    """Describes how a study was scanned.
 
     Attributes:
         slices: Number of images.
@@ -31,7 +31,7 @@ class Traits:
 
 
 def traits(case: Case) -> Traits:
-    """The traits of a study.
+    """Returns the traits of a study.
 
     Raises:
         DatasetError: It has no images, or their headers lack geometry.

@@ -1,4 +1,4 @@
-"""What every way of assessing a study whose vertebrae are known gives."""
+"""Defines what every classifier gives for a study whose vertebrae are known."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,7 +17,7 @@ from cspine.volume import Volume
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where to look first for a fracture of a level.
+    """Says where to look first for a fracture of a level.
 
     Attributes:
         point_mm: The place, LPS ``(x, y, z)``.
@@ -30,7 +30,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classification:
-    """What a network said about a study.
+    """Holds what a network said about a study.
 
     Attributes:
         scores: Overall and C1..C7, 0..1, not calibrated, 0 for levels that were not assessed, ``(8,)``.
@@ -50,7 +50,7 @@ class Classification:
 
     @classmethod
     def none(cls, refusals: tuple[Reason, ...]) -> "Classification":
-        """Of a scan that is not assessed after all."""
+        """Returns the classification of a scan that is not assessed after all."""
         outputs = len(CERVICAL) + 1
         return cls(np.zeros(outputs), np.empty((0, outputs)), (None,) * len(CERVICAL), refusals=refusals)
 
@@ -59,7 +59,7 @@ class Classifier(Protocol):
     """A network that is loaded and classifies studies whose vertebrae are known."""
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Classification:
-        """What it says about a study.
+        """Returns what it says about a study.
 
         Args:
             volume: The scan.

@@ -1,4 +1,4 @@
-"""Seconds by stage."""
+"""Measures the seconds of each stage."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """What happens within it is of that stage, which may go on later."""
+        """Counts the time within it to a stage, which may go on later."""
         begin = time.perf_counter()
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begin, 4)

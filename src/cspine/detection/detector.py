@@ -66,7 +66,7 @@ class Detector:
         self._standing = tuple(dict.fromkeys((*network.reasons, *self.localiser.reasons)))
 
     def __call__(self, study: Study) -> StudyResult:
-        """The result for one study: assessed, or rejected with reasons.
+        """Returns the result for one study: assessed, or rejected with reasons.
 
         Raises:
             PackageError: The network does not do what its manifest says.
@@ -74,7 +74,7 @@ class Detector:
         return self.predict(study).result
 
     def predict(self, study: Study) -> Prediction:
-        """The result for one study with what it rests on, for pictures and archives.
+        """Returns the result for one study with what it rests on, for pictures and archives.
 
         Raises:
             PackageError: The network does not do what its manifest says.
@@ -139,12 +139,12 @@ class Detector:
 
     @property
     def operating_point(self) -> str:
-        """Name of the thresholds in use."""
+        """Returns the name of the thresholds in use."""
         return self._point.name
 
     @property
     def model(self) -> ModelFacts:
-        """What results say about the package."""
+        """Returns what results say about the package."""
         manifest = self.package.manifest
         return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on, manifest.training.figures)
 
@@ -180,7 +180,7 @@ def _classifier_of(manifest: Manifest, session: Session) -> Classifier:
 
 
 def facts_of(study: Study) -> StudyFacts:
-    """What a result says about the scan."""
+    """Returns what a result says about the scan."""
     return StudyFacts(
         name=study.name,
         study_uid=study.study_uid,
@@ -193,7 +193,7 @@ def facts_of(study: Study) -> StudyFacts:
 
 
 def _now() -> str:
-    """The time, or ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch) for the same bytes again."""
+    """Returns the time, or ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch)."""
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
     moment = datetime.fromtimestamp(int(given), UTC) if given.isdecimal() else datetime.now(UTC)
     return moment.isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""From pooled scores to what is said about each level."""
+"""Turns pooled scores into findings of each level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from cspine.study import Study
 
 
 def assessments_of(classification: Classification, calibration: Calibration, point: OperatingPoint) -> tuple[Assessment, ...]:
-    """Probabilities overall and of C1..C7 beside their thresholds, with the range over the passes of test-time augmentation."""
+    """Returns assessments overall and of C1..C7: probability, threshold, and range over the passes of test-time augmentation."""
     probabilities = calibration.apply(classification.scores)
     each = calibration.apply(classification.tta_scores) if len(classification.tta_scores) else probabilities[None]
     low, high = np.minimum(each.min(axis=0), probabilities), np.maximum(each.max(axis=0), probabilities)
@@ -28,7 +28,7 @@ def assessments_of(classification: Classification, calibration: Calibration, poi
 def level_findings(
     study: Study, located: Located, classification: Classification, assessments: Sequence[Assessment]
 ) -> tuple[LevelFinding, ...]:
-    """What is said about C1..C7.
+    """Returns what is said about C1..C7.
 
     Args:
         study: The scan.
@@ -68,7 +68,7 @@ def _finding(study: Study, vertebra: Vertebra | None, spot: Spot | None, said: _
 
 
 def what_to_mind(manifest: Manifest, overall: Assessment | None, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
-    """What a reader of the result must know: about the model, and about levels that were not assessed whole."""
+    """Returns what a reader of the result must know: about the model, and about levels that were not assessed whole."""
     reasons = []
     if manifest.training_data is TrainingData.PHANTOMS:
         text = "The model was trained on synthetic phantoms only. What it says about a patient is unproven."

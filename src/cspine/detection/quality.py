@@ -22,7 +22,7 @@ _WORDS = {"bone_hu": "HU of bone", "soft_hu": "HU of soft tissue", "noise_hu": "
 
 
 def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
-    """What forbids assessing a scan, before any network has seen it; nothing if it may be assessed."""
+    """Returns what forbids assessing a scan, before any network has seen it; nothing if it may be assessed."""
     grid = volume.grid.canonical()
     slices, shortest, thickest = grid.shape[0], min(grid.extent_mm), max(grid.spacing_mm)
     reasons = []
@@ -49,7 +49,7 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
-    """What to mind about a scan that is assessed: slices or pixels in which a whole vertebra may look broken."""
+    """Returns what to mind about a scan that is assessed: slices or pixels in which a whole vertebra may look broken."""
     _, pixels, slices = sorted(volume.grid.spacing_mm)
     thick, wide = limits.coarse_mm
     if slices <= thick and pixels <= wide:
@@ -62,7 +62,7 @@ def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def check_located(located: Located) -> tuple[Reason, ...]:
-    """What forbids assessing a scan once its vertebrae were looked for."""
+    """Returns what forbids assessing a scan once its vertebrae were looked for."""
     if any(vertebra.status is not LevelStatus.UNCERTAIN for vertebra in located.vertebrae):
         return ()
     if located.vertebrae:
@@ -72,7 +72,7 @@ def check_located(located: Located) -> tuple[Reason, ...]:
 
 
 def check_appearance(seen: Appearance | None, limits: AppearanceLimits) -> tuple[Reason, ...]:
-    """What forbids assessing a scan once its vertebrae were cut."""
+    """Returns what forbids assessing a scan once its vertebrae were cut."""
     if seen is None:
         return (Reason("nothing_to_see", "The vertebrae that were found show neither bone nor soft tissue around it."),)
     if seen.noise_hu > limits.most_noise_hu:
@@ -82,7 +82,7 @@ def check_appearance(seen: Appearance | None, limits: AppearanceLimits) -> tuple
 
 
 def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason, ...]:
-    """What to mind about a scan that is assessed: metal, and what was not seen in training."""
+    """Returns what to mind about a scan that is assessed: metal, and what was not seen in training."""
     reasons = []
     if seen.metal_ml >= limits.metal_ml:
         text = f"There are {seen.metal_ml:.0f} ml of metal or the like around the vertebrae; its streaks hide and mimic fractures."
@@ -98,7 +98,7 @@ def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason,
 
 
 def what_is_odd(located: Located, volume: Volume) -> tuple[Reason, ...]:
-    """What to mind about the vertebrae that were found: gaps in their order, distances and volumes that are not as in life."""
+    """Returns what to mind about the vertebrae that were found: gaps in their order, implausible distances and volumes."""
     return tuple(reason for reason in check_plausibility(located, volume) if reason.code in _ODD)
 
 

@@ -42,7 +42,7 @@ class SliceClassifier:
         return Classification(pooled.outputs, np.empty((0, len(pooled.outputs))), spots, heat)
 
     def _run(self, stack: Volume) -> tuple[NDArray[np.float32], HeatMap | None]:
-        """Fracture by slice, ``(n, 7)``, and where, if the network says so."""
+        """Returns fracture scores by slice, ``(n, 7)``, and the heat map if the network has one."""
         count = stack.grid.shape[0]
         batches = [range(begin, min(begin + _BATCH, count)) for begin in range(0, count, _BATCH)]
         outputs = [self._session.run(network_input(stack, self._spec, batch)) for batch in batches]
@@ -52,7 +52,7 @@ class SliceClassifier:
 
 
 def _spot(level: int, located: Located, pooled: PooledScores, slices: Grid) -> Spot | None:
-    """The middle of a vertebra, at the height of the slice that speaks loudest."""
+    """Returns the middle of a vertebra, at the height of the slice that speaks loudest."""
     vertebra = next((one for one in located.vertebrae if one.level == level), None)
     if vertebra is None or not pooled.in_view[level - 1]:
         return None
@@ -61,7 +61,7 @@ def _spot(level: int, located: Located, pooled: PooledScores, slices: Grid) -> S
 
 
 def _cells(slices: Grid, shape: tuple[int, ...]) -> Grid:
-    """The grid of cells that lie over whole slices."""
+    """Returns the grid of cells that lie over whole slices."""
     z, y, x = slices.spacing_mm
     count, rows, columns = shape
     cell = (z, y * slices.shape[1] / rows, x * slices.shape[2] / columns)

@@ -17,7 +17,7 @@ _FULL_FROM = 0.25
 
 
 def slices_around(located: Located, scan: Grid, spec: SliceSpec) -> Grid:
-    """Upright slices over the vertebrae that were located, around their middle, within the heights that the scan holds."""
+    """Returns upright slices over the vertebrae that were located, around their middle, within the heights that the scan holds."""
     boxes = np.array([(vertebra.box_mm.low_mm, vertebra.box_mm.high_mm) for vertebra in located.vertebrae])
     heights = scan.corners_mm()[:, 2]
     low = max(boxes[:, 0, 2].min() - _MARGIN_MM, heights.min())
@@ -28,7 +28,7 @@ def slices_around(located: Located, scan: Grid, spec: SliceSpec) -> Grid:
 
 
 def visible_levels(located: Located, slices: Grid) -> NDArray[np.float64]:
-    """How much of C1..C7 is in each slice, 0..1, ``(n, 7)``; nothing of levels whose names are uncertain."""
+    """Returns how much of C1..C7 is in each slice, 0..1, ``(n, 7)``; nothing of levels whose names are uncertain."""
     labels = located.labels
     heights = labels.grid.world(np.column_stack([np.arange(labels.grid.shape[0]), np.zeros((labels.grid.shape[0], 2))]))[:, 2]
     wanted = slices.world(np.column_stack([np.arange(slices.shape[0]), np.zeros((slices.shape[0], 2))]))[:, 2]

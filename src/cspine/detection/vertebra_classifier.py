@@ -1,4 +1,4 @@
-"""Classifies studies vertebra by vertebra: a close look at each, and at where it looks broken."""
+"""Classifies studies vertebra by vertebra, and says where each seems broken."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,7 +88,7 @@ class VertebraClassifier:
 
 
 def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: NDArray[np.float32]) -> Mapping[Level, Grid]:
-    """The crops of a study as the network takes them. Levels of uncertain names are not assessed.
+    """Returns the crops of a study as the network takes them. Levels of uncertain names are not assessed.
 
     Args:
         volume: The scan.
@@ -124,13 +124,13 @@ def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: N
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _CellMap:
-    """How strongly the cells of a vertebra speak for its fracture."""
+    """Describes how strongly the cells of a vertebra speak for its fracture."""
 
     cells: NDArray[np.float32] = field(repr=False)
     grid: Grid
 
     def spot(self) -> Spot:
-        """The strongest cell, and the box of those like it around it."""
+        """Returns the strongest cell, and the box of those like it around it."""
         peak = tuple(int(i) for i in np.unravel_index(int(np.argmax(self.cells)), self.cells.shape))
         x, y, z = (float(part) for part in self.grid.world(peak))
         parts, _ = ndimage.label(self.cells >= max(_OF_PEAK * float(self.cells[peak]), float(np.finfo(np.float32).tiny)))
@@ -141,7 +141,7 @@ class _CellMap:
 
 
 def _together(maps: Sequence[_CellMap], frame_of_reference_uid: str | None) -> HeatMap | None:
-    """The maps of all vertebrae on one upright grid; where they overlap, the strongest."""
+    """Returns the maps of all vertebrae on one upright grid; where they overlap, the strongest."""
     if not maps:
         return None
     corners = np.concatenate([one.grid.corners_mm() for one in maps])

@@ -1,3 +1,3 @@
-"""How good a model is: metrics with intervals, calibration, operating points, tables."""
+"""Measures how good a model is: metrics with intervals, calibration, operating points, tables."""
 
 from cspine.evaluation.scores import StudyScores as StudyScores

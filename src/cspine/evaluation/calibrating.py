@@ -1,4 +1,4 @@
-"""From the scores of held-out patients to probabilities and thresholds."""
+"""Fits calibration and thresholds to the scores of held-out patients."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ _LEVELS = len(OUTPUTS) - 1
 
 
 def fit_calibration(held_out: StudyScores, kind: type[Calibration] = Calibration) -> Calibration:
-    """Lines through the logits (Platt, 1999) that make scores of held-out patients probabilities.
+    """Returns the lines through the logits (Platt, 1999) that make scores of held-out patients probabilities.
 
     The overall score has a line of its own; ``kind`` says what it is made of. The levels share their slope, and each has
     its intercept, drawn towards the common one: fractures of single levels are too rare for more.
@@ -64,7 +64,7 @@ def choose_points(
 
 
 def _moved(probabilities: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities ``(..., 7)`` whose logits are moved by so much, ``(7,)``; not at all by 0."""
+    """Returns probabilities ``(..., 7)`` whose logits are moved by so much, ``(7,)``; not at all by 0."""
     if not by.any():
         return probabilities
     found: NDArray[np.float64] = 1 / (1 + np.exp(-(logits(probabilities) + by)))
@@ -97,7 +97,7 @@ def _shared_line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple
 
 
 def cross_calibrated(held_out: StudyScores, kind: type[Calibration] = Calibration, *, parts: int = 5, seed: int = 0) -> StudyScores:
-    """Probabilities of held-out patients, each from a calibration that has not seen the patient.
+    """Returns probabilities of held-out patients, each from a calibration that has not seen the patient.
 
     Raises:
         TrainingError: As :func:`fit_calibration`, for the patients of all parts but one.
@@ -112,7 +112,7 @@ def cross_calibrated(held_out: StudyScores, kind: type[Calibration] = Calibratio
 
 
 def fit_overall(held_out: StudyScores) -> LogisticRegression:
-    """A head for any fracture: logistic regression on the logits of the seven levels' probabilities.
+    """Returns a head for any fracture: logistic regression on the logits of the seven levels' probabilities.
 
     It stands beside the noisy-OR, which a package uses: it may weigh levels, and must learn how from few patients.
     """
@@ -120,13 +120,13 @@ def fit_overall(held_out: StudyScores) -> LogisticRegression:
 
 
 def apply_overall(head: LogisticRegression, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability of any fracture, ``(n,)``, from calibrated ones of overall and C1..C7, ``(n, 8)``."""
+    """Returns the probability of any fracture, ``(n,)``, from calibrated ones of overall and C1..C7, ``(n, 8)``."""
     found: NDArray[np.float64] = head.predict_proba(logits(probabilities[:, 1:]))[:, 1]
     return found
 
 
 def cross_fitted_overall(probabilities: StudyScores, parts: int = 5, seed: int = 0) -> NDArray[np.float64]:
-    """Probability of any fracture of each patient, ``(n,)``, from a head of :func:`fit_overall` that has not seen the patient."""
+    """Returns probabilities of any fracture, ``(n,)``, each from a head of :func:`fit_overall` that has not seen the patient."""
     found = np.empty(len(probabilities))
     every = np.arange(len(probabilities))
     for rest, part in parted(probabilities, parts, seed) or [(every, every)]:
@@ -135,7 +135,7 @@ def cross_fitted_overall(probabilities: StudyScores, parts: int = 5, seed: int =
 
 
 def parted(held_out: StudyScores, parts: int, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Some ways to set a part of the patients aside, each once: the rest and the part; none where a part would lack a fracture."""
+    """Returns pairs of the rest and a part of the patients, each set aside once; none where a part would lack a fracture."""
     overall = held_out.truth[:, 0]
     parts = min(parts, int(overall.sum()), int((~overall).sum()))
     if parts < 2:

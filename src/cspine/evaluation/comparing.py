@@ -95,12 +95,12 @@ def compare(models: Mapping[str, StudyScores], *, resamples: int = RESAMPLES, se
 
 
 def comparison_json(comparison: Comparison) -> str:
-    """Every number; what is not defined is ``null``."""
+    """Returns every number; what is not defined is ``null``."""
     return json.dumps(asdict(comparison), indent=2).replace("NaN", "null") + "\n"
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """One row per model and metric, with the difference to the first."""
+    """Returns one row per model and metric, with the difference to the first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["model", "metric", "value", "low", "high", "difference", "difference_low", "difference_high", "patients"])
@@ -114,7 +114,7 @@ def comparison_csv(comparison: Comparison) -> str:
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """What a person reads."""
+    """Returns what a person reads."""
     titles = ("", *(metric.replace("_", " ") for metric in METRICS))
     table = [titles, *((m.name, *(str(m.estimates[metric]) for metric in METRICS)) for m in comparison.models)]
     widths = [max(len(row[i]) for row in table) for i in range(len(titles))]
@@ -122,12 +122,12 @@ def comparison_table(comparison: Comparison) -> str:
 
 
 def comparison_html(comparison: Comparison) -> str:
-    """One page: the table, the differences, a picture of both."""
+    """Returns one page: the table, the differences, a picture of both."""
     return str(template("comparison.html").render(comparison_context(comparison)))
 
 
 def comparison_context(comparison: Comparison) -> dict[str, object]:
-    """What the page's template is given.
+    """Returns what the page's template is given.
 
     ``comparison``: as above. ``metrics``: what is compared. ``lower_is_better``: names of metrics. ``pictures``: SVG by metric, of
     values and, where there are several models, of differences. ``disclaimer``.
@@ -157,7 +157,7 @@ def _numbers(estimate: Estimate) -> tuple[float, float, float]:
 
 
 def _aligned(models: Mapping[str, StudyScores]) -> dict[str, StudyScores]:
-    """All in one order of studies."""
+    """Returns all in one order of studies."""
     found = {name: scores.some(np.argsort(scores.study_uids)) for name, scores in models.items()}
     (first, reference), *rest = found.items()
     for name, scores in rest:

@@ -26,7 +26,7 @@ class CompetitionLoss:
 
 
 def competition_loss(truth: ArrayLike, probabilities: ArrayLike) -> CompetitionLoss:
-    """The loss of probabilities.
+    """Returns the loss of probabilities.
 
     A level weighs 1, ``patient_overall`` 7, and twice as much where it is fractured (RSNA 2022 evaluation page).
 
@@ -44,7 +44,7 @@ def competition_loss(truth: ArrayLike, probabilities: ArrayLike) -> CompetitionL
 
 
 def competition_weights(truth: ArrayLike) -> NDArray[np.float64]:
-    """Weight of each output of each study, ``(n, 8)``."""
+    """Returns the weight of each output of each study, ``(n, 8)``."""
     known = np.asarray(truth, dtype=bool)
     base = np.full(known.shape[-1], _LEVEL_WEIGHT)
     base[0] = _OVERALL_WEIGHT
@@ -53,14 +53,14 @@ def competition_weights(truth: ArrayLike) -> NDArray[np.float64]:
 
 
 def log_losses(truth: ArrayLike, probabilities: ArrayLike) -> NDArray[np.float64]:
-    """Log loss of each output, calculated and clipped in double precision, since 1 - 1e-15 is 1 in single."""
+    """Returns the log loss of each output, calculated and clipped in double precision, since 1 - 1e-15 is 1 in single."""
     p = np.clip(np.asarray(probabilities, dtype=np.float64), _SMALLEST, 1 - _SMALLEST)
     losses: NDArray[np.float64] = -np.where(np.asarray(truth, dtype=bool), np.log(p), np.log1p(-p))
     return losses
 
 
 def metric_adjusted(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """What to submit instead of calibrated probabilities where positives weigh double: ``2 p / (1 + p)``. No probability itself."""
+    """Returns what to submit instead of probabilities where positives weigh double, ``2 p / (1 + p)``: no probability itself."""
     p = np.asarray(probabilities, dtype=np.float64)
     adjusted: NDArray[np.float64] = 2 * p / (1 + p)
     return adjusted

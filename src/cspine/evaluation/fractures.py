@@ -1,4 +1,4 @@
-"""How a model does by severity and kind of fracture, and on look-alikes: on phantoms, whose truth tells."""
+"""Measures a model by severity and kind of fracture, and on look-alikes: on phantoms, whose truth is known."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _GAPS_MM = (0.2, 0.3, 0.5, 1.0, 3.5)
 
 @dataclass(frozen=True, slots=True)
 class LevelTruth:
-    """What is known of one level of one phantom.
+    """Holds what is known of one level of one phantom.
 
     Attributes:
         patient: Place of the study among the scores.
@@ -45,7 +45,7 @@ class LevelTruth:
 
 @dataclass(frozen=True, slots=True)
 class GroupMetrics:
-    """How a model does on some levels.
+    """Describes how a model does on some levels.
 
     Attributes:
         group: Which levels, in words.
@@ -63,7 +63,7 @@ class GroupMetrics:
 
 
 def read_level_truths(folders: Sequence[Path | None]) -> list[LevelTruth] | None:
-    """What phantoms tell of each of their levels; ``None`` where one is a patient, of whom nothing is told.
+    """Returns what phantoms tell of each of their levels; ``None`` where one is a patient, of whom nothing is told.
 
     Args:
         folders: What each case was made of: :attr:`cspine.datasets.Case.truth`.

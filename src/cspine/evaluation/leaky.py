@@ -1,4 +1,4 @@
-"""What a protocol that is known to be wrong would report: accuracy of entries that are mostly 0."""
+"""Computes what a protocol that is known to be wrong would report: accuracy of entries that are mostly 0."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class LeakyAccuracy:
-    """What the wrong protocol reports.
+    """Holds what the wrong protocol reports.
 
     Attributes:
         slices: How many test slices.
@@ -22,5 +22,5 @@ class LeakyAccuracy:
 
 
 def entry_accuracy(wanted: NDArray[np.bool_], said: NDArray[np.bool_]) -> LeakyAccuracy:
-    """The accuracy of what is said of slices, ``(n, 7)`` each."""
+    """Returns the accuracy of what is said of slices, ``(n, 7)`` each."""
     return LeakyAccuracy(len(wanted), float(np.mean(wanted == said)), float(np.mean(~wanted)))

@@ -1,4 +1,4 @@
-"""Whether a model looked at the fracture: hit rate, FROC, and overlap of the levels it saw with those that are there."""
+"""Measures localisation: whether a model points at the fracture (hit rate, FROC), and the overlap of levels (Dice)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ NOT_A_LESION = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyLocalisation:
-    """Where a model suspects fractures in a study, against where they are.
+    """Says where a model suspects fractures in a study, against where they are.
 
     Attributes:
         lesions: How many fractures are marked; ``None`` where it is not known where they are.
@@ -48,7 +48,7 @@ class Froc:
 
 @dataclass(frozen=True, slots=True)
 class LocalisationMetrics:
-    """How well a model knows where.
+    """Describes how well a model localises fractures and levels.
 
     Attributes:
         studies: Of how many studies it is known where their fractures are, whole ones among them.
@@ -70,7 +70,7 @@ class LocalisationMetrics:
 
 
 def localisation_metrics(places: Sequence[StudyLocalisation], *, resamples: int = RESAMPLES, seed: int = 0) -> LocalisationMetrics:
-    """How well places fit, with intervals over patients.
+    """Returns how well a model localises, with intervals over patients.
 
     Args:
         places: Of each study.
@@ -111,7 +111,7 @@ class _Marked:
         return float(np.average(self._pointed[fractured], weights=times[fractured])) if fractured.any() else math.nan
 
     def found_at(self, rate: float, times: NDArray[np.intp]) -> float:
-        """Share of fractures whose score is above that of the first false positive too many."""
+        """Returns the share of fractures whose score is above that of the first false positive too many."""
         weight = times[self._best_study]
         if not weight.sum():
             return math.nan
@@ -130,7 +130,7 @@ class _Marked:
 
 
 def _best_of_each(place: StudyLocalisation) -> NDArray[np.float64]:
-    """The strongest suspicion on each fracture; 0 where there is none."""
+    """Returns the strongest suspicion on each fracture; 0 where there is none."""
     return np.array([place.scores[place.hits == lesion].max(initial=0.0) for lesion in range(place.lesions or 0)])
 
 

@@ -1,4 +1,4 @@
-"""How good scores are, with intervals over patients."""
+"""Measures how good scores are, with intervals over patients."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class OutputMetrics:
-    """How good one output is.
+    """Describes how good one output is.
 
     Attributes:
         output: ``overall`` or a level.
@@ -57,7 +57,7 @@ class OutputMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good a model is on some patients.
+    """Describes how good a model is on some patients.
 
     Attributes:
         outputs: Overall and C1..C7.
@@ -79,7 +79,7 @@ class Evaluation:
 
     @property
     def of_all(self) -> dict[str, Estimate]:
-        """What is said of all outputs together, by name."""
+        """Returns what is said of all outputs together, by name."""
         return {
             "mean_level_auroc": self.mean_level_auroc,
             "competition_loss_a": self.competition_a,
@@ -89,26 +89,26 @@ class Evaluation:
 
 
 def auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
-    """Area under the receiver operating characteristic; NaN where all are alike."""
+    """Returns the area under the receiver operating characteristic; NaN where all are alike."""
     if truth.all() or not truth.any():
         return math.nan
     return float(roc_auc_score(truth, scores))
 
 
 def average_precision(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
-    """Average precision; NaN without a fracture."""
+    """Returns the average precision; NaN without a fracture."""
     return float(average_precision_score(truth, scores)) if truth.any() else math.nan
 
 
 def expected_calibration_error(truth: NDArray[np.bool_], probabilities: NDArray[np.float64], bins: int = 10) -> float:
-    """Mean distance of probability and frequency over bins of equal width (Naeini, Cooper and Hauskrecht, 2015)."""
+    """Returns the mean distance of probability and frequency over bins of equal width (Naeini, Cooper and Hauskrecht, 2015)."""
     which = np.minimum((probabilities * bins).astype(int), bins - 1)
     gaps = [abs(probabilities[which == b].sum() - truth[which == b].sum()) for b in range(bins)]
     return float(np.sum(gaps) / len(truth))
 
 
 def mean_level_auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
-    """Mean of the AUROC of C1..C7, ``(n, 8)`` each, over those that have fractured and whole ones."""
+    """Returns the mean of the AUROC of C1..C7, ``(n, 8)`` each, over those that have both fractured and intact ones."""
     known = [v for v in (auroc(truth[:, i], scores[:, i]) for i in range(1, truth.shape[1])) if not math.isnan(v)]
     return float(np.mean(known)) if known else math.nan
 
@@ -155,16 +155,16 @@ class Bootstrap:
         self.samples = np.random.default_rng(seed).integers(patients, size=(resamples, patients))
 
     def estimate(self, truth: NDArray[Any], p: NDArray[np.float64], metric: Metric) -> Estimate:
-        """A metric of all patients, and its interval."""
+        """Returns a metric of all patients, and its interval."""
         return interval(metric(truth, p), self.drawn(truth, p, metric))
 
     def drawn(self, truth: NDArray[Any], p: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
-        """The metric of every sample, ``(resamples,)``."""
+        """Returns the metric of every sample, ``(resamples,)``."""
         return np.array([metric(truth[sample], p[sample]) for sample in self.samples])
 
 
 def interval(value: float, drawn: NDArray[np.float64]) -> Estimate:
-    """A number with its 95 % interval, from what samples of patients gave; NaN among those is left out."""
+    """Returns a number with its 95 % interval, from what samples of patients gave; NaN among those is left out."""
     if math.isnan(value):
         return Estimate(value, value, value)
     known = drawn[np.isfinite(drawn)]
@@ -173,24 +173,24 @@ def interval(value: float, drawn: NDArray[np.float64]) -> Estimate:
 
 
 def sensitivity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float) -> float:
-    """Share of the fractured that reach a threshold; NaN without a fracture."""
+    """Returns the share of the fractured that reach a threshold; NaN without a fracture."""
     return float(np.mean(p[truth] >= threshold)) if truth.any() else math.nan
 
 
 def specificity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float) -> float:
-    """Share of the whole that stay below a threshold; NaN where nothing is whole."""
+    """Returns the share of the intact that stay below a threshold; NaN where nothing is intact."""
     return float(np.mean(p[~truth] < threshold)) if not truth.all() else math.nan
 
 
 def positive_predictive_value(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float, prevalence: float) -> float:
-    """Share of the fractured among those who reach a threshold, where fractures are as frequent as ``prevalence`` (Bayes)."""
+    """Returns the share of the fractured among those at a threshold or above, for a ``prevalence`` of fractures (Bayes)."""
     found = prevalence * sensitivity(truth, p, threshold)
     alarms = (1 - prevalence) * (1 - specificity(truth, p, threshold))
     return found / (found + alarms) if found + alarms > 0 else math.nan
 
 
 def negative_predictive_value(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float, prevalence: float) -> float:
-    """Share of the whole among those who stay below a threshold, where fractures are as frequent as ``prevalence`` (Bayes)."""
+    """Returns the share of the intact among those below a threshold, for a ``prevalence`` of fractures (Bayes)."""
     passed = (1 - prevalence) * specificity(truth, p, threshold)
     missed = prevalence * (1 - sensitivity(truth, p, threshold))
     return passed / (passed + missed) if passed + missed > 0 else math.nan

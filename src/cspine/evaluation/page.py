@@ -22,12 +22,12 @@ SUBJECTS = {
 
 
 def to_html(report: Report) -> str:
-    """The page: tables, pictures, what each means."""
+    """Returns the page: tables, pictures, what each means."""
     return str(template("evaluation.html").render(context(report)))
 
 
 def context(report: Report) -> dict[str, Any]:
-    """What the page's template is given.
+    """Returns what the page's template is given.
 
     ``about``: what was evaluated, by name. ``warning``: what to mind. ``disclaimer``. ``outputs``: overall and C1..C7, and the
     fitted overall where there is one. ``points``: operating points. ``of_all``: numbers of all outputs together, by name.
@@ -55,7 +55,7 @@ def context(report: Report) -> dict[str, Any]:
 
 
 def template(name: str) -> Any:
-    """A page's template; what it names and is not given is an error."""
+    """Returns a page's template; what it names and is not given is an error."""
     environment = Environment(
         loader=PackageLoader("cspine.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -65,7 +65,7 @@ def template(name: str) -> Any:
 
 
 def _estimate(estimate: Estimate) -> Markup:
-    """A number with its interval."""
+    """Returns a number with its interval."""
     if math.isnan(estimate.value):
         return Markup('<span class="none">-</span>')
     if math.isnan(estimate.low):

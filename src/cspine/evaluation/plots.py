@@ -37,17 +37,17 @@ _BINS = 10
 
 
 def roc(scores: StudyScores) -> str:
-    """Receiver operating characteristic of every output that has fractured and whole patients."""
+    """Returns the receiver operating characteristic of every output that has fractured and whole patients."""
     return _curves("roc", scores, _draw_roc, ("1 - specificity", "sensitivity"))
 
 
 def precision_recall(scores: StudyScores) -> str:
-    """Precision against recall of every output that has fractured patients."""
+    """Returns the precision against recall of every output that has fractured patients."""
     return _curves("precision-recall", scores, _draw_precision, ("recall (sensitivity)", "precision"))
 
 
 def reliability(scores: StudyScores) -> str:
-    """Frequency of fractures against the probability that was said, in ten bins, for any fracture and for all levels together."""
+    """Returns a reliability diagram: frequency against probability in ten bins, for any fracture and for all levels."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -60,7 +60,7 @@ def reliability(scores: StudyScores) -> str:
 
 
 def confusion(scores: StudyScores, points: Sequence[OperatingPoint]) -> str:
-    """How many were flagged, at each operating point: any fracture above, all levels together below."""
+    """Returns confusion matrices at each operating point: any fracture above, all levels together below."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots(2, len(points), squeeze=False)
@@ -76,7 +76,7 @@ def confusion(scores: StudyScores, points: Sequence[OperatingPoint]) -> str:
 
 
 def froc(localisation: LocalisationMetrics) -> str:
-    """Share of fractures found against false positives per study."""
+    """Returns the share of fractures found against false positives per study."""
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
@@ -91,7 +91,7 @@ def froc(localisation: LocalisationMetrics) -> str:
 
 
 def by_severity(groups: Sequence[GroupMetrics]) -> str:
-    """Share of levels that are flagged, by group, with intervals."""
+    """Returns the share of levels that are flagged, by group, with intervals."""
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
@@ -179,7 +179,7 @@ def _reliability(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64]) 
 
 
 def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
-    """Rows: fractured, intact. Columns: flagged, not flagged."""
+    """Draws counts; rows are fractured and intact, columns flagged and not flagged."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1.4)
     for (i, j), count in np.ndenumerate(counts):
@@ -191,7 +191,7 @@ def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
 
 
 def _svg(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
-    """The SVG element of a figure; the same input gives the same text, and no two names share an identifier."""
+    """Returns the SVG element of a figure; the same input gives the same text, and no two names share an identifier."""
     with mpl.rc_context(_STYLE), mpl.rc_context({"svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)

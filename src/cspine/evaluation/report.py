@@ -64,7 +64,7 @@ class Row:
 
 
 def to_json(report: Report) -> str:
-    """Every number; what is not defined is ``null``."""
+    """Returns every number; what is not defined is ``null``."""
     numbers = asdict(report.evaluation) | {
         "fractures": [asdict(group) for group in report.fractures],
         "localisation": asdict(report.localisation) if report.localisation else None,
@@ -75,7 +75,7 @@ def to_json(report: Report) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """One row per number: part, of, metric, value, low, high, patients, count."""
+    """Returns one row per number: part, of, metric, value, low, high, patients, count."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["part", "of", "metric", "value", "low", "high", "patients", "count"])
@@ -85,7 +85,7 @@ def to_csv(report: Report) -> str:
 
 
 def rows(report: Report) -> Iterator[Row]:
-    """Every number of an evaluation, one by one."""
+    """Returns every number of an evaluation, one by one."""
     evaluation = report.evaluation
     fitted = (evaluation.fitted_overall,) if evaluation.fitted_overall else ()
     for output in (*evaluation.outputs, *fitted):
@@ -117,7 +117,7 @@ def _localisation_rows(localisation: LocalisationMetrics) -> Iterator[Row]:
 
 
 def to_table(report: Report) -> str:
-    """What a person reads, with 95 % intervals."""
+    """Returns what a person reads, with 95 % intervals."""
     evaluation = report.evaluation
     named = {name for output in evaluation.outputs for name in output.estimates}
     columns = [name for name in _COLUMNS if name in named]

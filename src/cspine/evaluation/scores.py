@@ -1,4 +1,4 @@
-"""What is known and what a model says about a number of studies."""
+"""Holds the truth and the scores of a number of studies."""
 
 import csv
 import io
@@ -35,11 +35,11 @@ class StudyScores:
         return len(self.study_uids)
 
     def some(self, which: NDArray[np.intp]) -> "StudyScores":
-        """Some of the studies, by their place."""
+        """Returns some of the studies, by their place."""
         return StudyScores(tuple(self.study_uids[i] for i in which), self.truth[which], self.scores[which])
 
     def to_csv(self) -> str:
-        """A table with a row for each study."""
+        """Returns a table with a row for each study."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -71,7 +71,7 @@ class StudyScores:
 
     @classmethod
     def joined(cls, parts: "list[StudyScores]") -> "StudyScores":
-        """All studies of some parts, one part after the other."""
+        """Returns all studies of some parts, one part after the other."""
         return cls(
             tuple(uid for part in parts for uid in part.study_uids),
             np.concatenate([part.truth for part in parts]),

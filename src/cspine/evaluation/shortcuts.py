@@ -1,4 +1,4 @@
-"""Whether a data set or a model tells fractures by what has nothing to do with them: how long a scan is, how wide, which way."""
+"""Measures whether fractures are told by what has nothing to do with them: how long a scan is, how wide, which way."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Shortcut:
 def shortcuts(
     scores: StudyScores, traits: Mapping[str, NDArray[np.float64]], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Shortcut]:
-    """What each trait tells, and whether the model follows it.
+    """Returns what each trait tells, and whether the model follows it.
 
     Args:
         scores: Truth and probabilities.

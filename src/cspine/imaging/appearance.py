@@ -1,4 +1,4 @@
-"""What the crops of a scan look like, in a few numbers: the same for training and for service."""
+"""Measures what the crops of a scan look like, in a few numbers: the same for training and for service."""
 
 from dataclasses import asdict, dataclass
 
@@ -26,7 +26,7 @@ _EVERY = 2
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What the vertebrae of a scan look like.
+    """Holds what the vertebrae of a scan look like.
 
     Attributes:
         bone_hu: Median of the vertebrae.
@@ -41,12 +41,12 @@ class Appearance:
     metal_ml: float
 
     def values(self) -> dict[str, float]:
-        """By name."""
+        """Returns the numbers by name."""
         return asdict(self)
 
 
 def appearance_of(crops: NDArray[np.float32], spec: VertebraSpec) -> Appearance | None:
-    """What the crops of a study look like; ``None`` where they show too little.
+    """Returns what the crops of a study look like; ``None`` where they show too little.
 
     Args:
         crops: As the network takes them, ``(7, slices, rows, columns, channels)``.

@@ -1,4 +1,4 @@
-"""What a network that tells one vertebra from its neighbours is fed: the same for training and for service."""
+"""Makes what a network that tells one vertebra from its neighbours is fed: the same for training and for service."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ from cspine.specs import RefinerSpec
 
 
 def guide_grid(crop: Grid, spec: RefinerSpec) -> Grid:
-    """The box of a crop in the coarse voxels that guide."""
+    """Returns the box of a crop in the coarse voxels that guide."""
     step = spec.guide_step
     shape = (crop.shape[0] // step, crop.shape[1] // step, crop.shape[2] // step)
     affine = crop.affine.copy()
@@ -23,7 +23,7 @@ def guide_grid(crop: Grid, spec: RefinerSpec) -> Grid:
 
 
 def crop_input(hu: NDArray[np.float32], guide: NDArray[np.uint8], level: int, spec: RefinerSpec) -> NDArray[np.float32]:
-    """A crop as the network takes it.
+    """Returns a crop as the network takes it.
 
     Args:
         hu: The crop, ``(z, y, x)``.
@@ -38,7 +38,7 @@ def crop_input(hu: NDArray[np.float32], guide: NDArray[np.uint8], level: int, sp
 
 
 def guided(picture: NDArray[np.float32], guide: NDArray[np.uint8], level: int, spec: RefinerSpec) -> NDArray[np.float32]:
-    """A picture, windowed already, with what guides.
+    """Returns a picture, windowed already, with what guides.
 
     Args:
         picture: The crop in 0..1, ``(z, y, x)``.
@@ -55,7 +55,7 @@ def guided(picture: NDArray[np.float32], guide: NDArray[np.uint8], level: int, s
 
 
 def _smooth(mask: NDArray[np.bool_], spec: RefinerSpec) -> NDArray[np.float32]:
-    """A mask of coarse voxels, blurred, on fine ones."""
+    """Returns a mask of coarse voxels, blurred, on fine ones."""
     z, y, x = (
         _spread(count, spec.guide_blur_mm / (spec.guide_step * side), spec.guide_step)
         for count, side in zip(mask.shape, spec.spacing_mm, strict=True)
@@ -66,6 +66,6 @@ def _smooth(mask: NDArray[np.bool_], spec: RefinerSpec) -> NDArray[np.float32]:
 
 @cache
 def _spread(count: int, sigma: float, step: int) -> NDArray[np.float32]:
-    """What coarse voxels along one axis give to each fine one, ``(step * count, count)``: a blur, then between them."""
+    """Returns what coarse voxels along one axis give to each fine one, ``(step * count, count)``: a blur, then between them."""
     blurred = ndimage.gaussian_filter1d(np.eye(count), sigma, axis=0, mode="nearest", truncate=3.0)
     return np.asarray(ndimage.zoom(blurred, (step, 1), order=1, mode="nearest", grid_mode=True), dtype=np.float32)

@@ -13,7 +13,7 @@ _TOUCHING = 1e-3
 
 
 def labels_on_images(labels: LabelMap, study: Study) -> NDArray[np.uint8]:
-    """The nearest label of every stored pixel, whatever was resampled when the scan was read.
+    """Returns the nearest label of every stored pixel, whatever was resampled when the scan was read.
 
     Only what can be labelled is sampled, so that the time goes with the labelled part of the scan.
 
@@ -42,7 +42,7 @@ def labels_on_images(labels: LabelMap, study: Study) -> NDArray[np.uint8]:
 
 
 def _corners_mm(labels: LabelMap) -> NDArray[np.float64] | None:
-    """Corners of the box that holds all labels, ``(8, 3)``; ``None`` where there are none."""
+    """Returns the corners of the box that holds all labels, ``(8, 3)``; ``None`` where there are none."""
     spans = []
     for axis in range(3):
         (found,) = np.nonzero(labels.labels.any(axis=tuple(other for other in range(3) if other != axis)))

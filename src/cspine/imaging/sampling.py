@@ -46,7 +46,7 @@ def sample(source: Volume, grid: Grid, fill: float = AIR_HU) -> Volume: ...
 @overload
 def sample(source: LabelMap, grid: Grid, fill: float = 0) -> LabelMap: ...
 def sample(source: Volume | LabelMap, grid: Grid, fill: float | None = None) -> Volume | LabelMap:
-    """The image on another grid.
+    """Returns the image on another grid.
 
     Hounsfield units are interpolated linearly and averaged where the target is coarser; labels take the nearest voxel.
 
@@ -63,14 +63,14 @@ def sample(source: Volume | LabelMap, grid: Grid, fill: float | None = None) -> 
 
 
 def _relation(source: Grid, target: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """``source_index = matrix @ target_index + offset``."""
+    """Returns the map ``source_index = matrix @ target_index + offset``."""
     inverse = np.linalg.inv(source.affine)
     matrix = inverse[:3, :3] @ target.affine[:3, :3]
     return matrix, inverse[:3, :3] @ target.affine[:3, 3] + inverse[:3, 3]
 
 
 def around(source: Volume, grids: Sequence[Grid]) -> Volume:
-    """A part of an image from which several grids of like voxels are sampled at less cost than each from all of it.
+    """Returns a part of an image from which several grids of like voxels are sampled at less cost than each from all of it.
 
     What they are averaged over is averaged once, wherever they overlap.
 
@@ -87,7 +87,7 @@ def around(source: Volume, grids: Sequence[Grid]) -> Volume:
 
 
 def _near(source: Volume, grids: Sequence[Grid]) -> Volume:
-    """The part of an image on which some grids depend; at least a voxel."""
+    """Returns the part of an image on which some grids depend; at least a voxel."""
     index = source.grid.index(np.concatenate([grid.corners_mm() for grid in grids]))
     coarsest = max(max(grid.spacing_mm) for grid in grids)
     spare = _SPARE + np.ceil(coarsest / np.asarray(source.grid.spacing_mm))
@@ -116,7 +116,7 @@ def _linear(source: Volume, grid: Grid, fill: float) -> NDArray[np.float32]:
 
 
 def _within(grid: Grid, source: Grid) -> bool:
-    """Whether every voxel of a grid has its middle among those of a source."""
+    """Says whether every voxel of a grid has its middle among those of a source."""
     index = source.index(grid.corners_mm())
     return bool(np.all((index >= 0) & (index <= np.asarray(source.shape) - 1)))
 
@@ -138,7 +138,7 @@ def _nearest(
 
 
 def _shared_axes(matrix: NDArray[np.float64], shape: Shape, same: float) -> tuple[int, ...] | None:
-    """For each source axis the target axis that runs along it; ``None`` where they part by ``same`` voxels or more."""
+    """Returns for each source axis the target axis along it; ``None`` where they part by ``same`` voxels or more."""
     axes = tuple(int(a) for a in np.argmax(np.abs(matrix), axis=1))
     if sorted(axes) != [0, 1, 2]:
         return None
@@ -148,7 +148,7 @@ def _shared_axes(matrix: NDArray[np.float64], shape: Shape, same: float) -> tupl
 
 
 def _coarser(source: Grid, target: Grid) -> Grid | None:
-    """The source's own axes with steps as long as the target's, where those are longer."""
+    """Returns the source's own axes with steps as long as the target's, where those are longer."""
     steps = np.asarray(target.spacing_mm)
     along = np.abs(source.directions.T @ target.directions)
     wanted = np.maximum(source.spacing_mm, steps[np.argmax(along, axis=1)])
@@ -165,7 +165,7 @@ def _separable(
     shape: Shape,
     fill: float,
 ) -> NDArray[np.float32]:
-    """One axis after the other: within slices, then across them."""
+    """Samples one axis after the other: within slices, then across them."""
     steps = [float(matrix[axis, axes[axis]]) for axis in range(3)]
     z, y, x = (
         _Way.along(step * np.arange(shape[target]) + start, abs(step), length, fill)
@@ -177,7 +177,7 @@ def _separable(
 
 
 def _within_slices(hu: NDArray[np.float32], y: "_Way | None", x: "_Way | None") -> NDArray[np.float32]:
-    """Along rows and columns: a block of slices at a time, while it is in the processor's cache."""
+    """Samples along rows and columns: a block of slices at a time, while it is in the processor's cache."""
     rows, columns = (old if way is None else way.count for way, old in zip((y, x), hu.shape[1:], strict=True))
     out = np.empty((len(hu), rows, columns), np.float32)
 
@@ -195,7 +195,7 @@ def _within_slices(hu: NDArray[np.float32], y: "_Way | None", x: "_Way | None") 
 
 
 def _across_slices(hu: NDArray[np.float32], z: "_Way") -> NDArray[np.float32]:
-    """From slices to slices: a stretch of their voxels at a time."""
+    """Samples from slices to slices: a stretch of their voxels at a time."""
     out = np.empty((z.count, *hu.shape[1:]), np.float32)
     flat, target = hu.reshape(len(hu), hu[0].size), out.reshape(z.count, hu[0].size)
 
@@ -209,7 +209,7 @@ def _across_slices(hu: NDArray[np.float32], z: "_Way") -> NDArray[np.float32]:
 
 
 def _in_threads(fill: Callable[[range], None], starts: range, voxels: int) -> None:
-    """Some starts each for several threads; all for this one where there is little to do."""
+    """Shares starts among several threads; this one does all where there is little to do."""
     if voxels < _MANY:
         fill(starts)
     else:
@@ -229,7 +229,7 @@ class _Band:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Way:
-    """From voxels along one axis to fractional positions: whole voxels that are copied, or bands of weighted ones."""
+    """Leads from voxels along one axis to fractional positions: voxels that are copied, or bands of weighted ones."""
 
     count: int
     copied: NDArray[np.intp] | None
@@ -238,7 +238,7 @@ class _Way:
 
     @classmethod
     def along(cls, positions: NDArray[np.float64], step: float, length: int, fill: float) -> "_Way | None":
-        """The way to ``positions``, ``step`` voxels apart; ``None`` where nothing changes."""
+        """Returns the way to ``positions``, ``step`` voxels apart; ``None`` where nothing changes."""
         nearest = np.round(positions)
         if step < 1.5 and np.max(np.abs(positions - nearest)) < _SAME:
             where = nearest.astype(np.intp)
@@ -254,7 +254,7 @@ class _Way:
         return cls(len(positions), None, tuple(bands), fill)
 
     def of(self, hu: NDArray[np.float32], axis: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The values there, of an array whose ``axis`` it is, into ``out``."""
+        """Returns the values there, of an array whose ``axis`` it is, into ``out``."""
         before, after = (slice(None),) * axis, (..., *(None,) * (hu.ndim - 1 - axis))
         if self.copied is not None:
             np.take(hu, self.copied, axis=axis, out=out, mode="clip")
@@ -284,7 +284,7 @@ def _weights(
 
 
 def _area(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of the unit triangle left of ``x``."""
+    """Returns the area of the unit triangle left of ``x``."""
     x = np.clip(x, -1, 1)
     area: NDArray[np.float64] = np.where(x < 0, (1 + x) ** 2 / 2, 1 - (1 - x) ** 2 / 2)
     return area

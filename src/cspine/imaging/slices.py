@@ -1,4 +1,4 @@
-"""What a slice network is fed: the same for training and for service."""
+"""Makes what a slice network is fed: the same for training and for service."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _COARSE_MM = 4.0
 
 
 def slice_grid(volume: Volume, spec: SliceSpec) -> Grid:
-    """Upright slices over the whole height of a scan, around the middle of its tissue.
+    """Returns upright slices over the whole height of a scan, around the middle of its tissue.
 
     Sagittal, oblique and feet-first scans are seen as axial ones. Slices run from feet to head.
     """
@@ -27,7 +27,7 @@ def slice_grid(volume: Volume, spec: SliceSpec) -> Grid:
 
 
 def network_input(stack: Volume, spec: SliceSpec, chosen: Sequence[int] | None = None) -> NDArray[np.float32]:
-    """Slices of a stack as a network takes them: windowed to 0..1, with neighbours as channels.
+    """Returns slices of a stack as a network takes them: windowed to 0..1, with neighbours as channels.
 
     Args:
         stack: A volume on a :func:`slice_grid`, slices first.
@@ -45,7 +45,7 @@ def network_input(stack: Volume, spec: SliceSpec, chosen: Sequence[int] | None =
 
 
 def _middle_of_tissue(volume: Volume) -> tuple[float, float]:
-    """World x and y of the centroid of everything denser than fat, looked at every 4 mm or so."""
+    """Returns the world x and y of the centroid of everything denser than fat, looked at every 4 mm or so."""
     steps = [max(1, round(_COARSE_MM / spacing)) for spacing in volume.grid.spacing_mm]
     z, y, x = (slice(step // 2 if step <= size else 0, None, step) for step, size in zip(steps, volume.grid.shape, strict=True))
     first = np.array([z.start, y.start, x.start])

@@ -20,7 +20,7 @@ Found = TypeVar("Found")
 
 
 def alone() -> AbstractContextManager[None]:
-    """Within it a matrix product keeps to one thread, in all of the process.
+    """Keeps matrix products to one thread, in all of the process, while it is open.
 
     Calls may overlap, in one thread or in several: the number of threads of before comes back when the last one ends.
     """
@@ -28,7 +28,7 @@ def alone() -> AbstractContextManager[None]:
 
 
 def side_by_side(work: Callable[[Part], Found], parts: Sequence[Part]) -> list[Found]:
-    """What some work finds for each of some parts, one a thread at a time.
+    """Returns what some work finds for each of some parts, one a thread at a time.
 
     There are no more threads than processors that this process may use.
     """

@@ -1,4 +1,4 @@
-"""What a network that classifies vertebra by vertebra is fed: the same for training and for service."""
+"""Makes what a vertebra classifier is fed: the same for training and for service."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ _LEAST = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How a crop lies around a vertebra.
+    """Describes how a crop lies around a vertebra.
 
     Attributes:
         centre_mm: Its middle, LPS ``(x, y, z)``.
@@ -33,7 +33,7 @@ class Pose:
 
 
 def vertebra_grid(pose: Pose, spec: VertebraSpec, spare: tuple[int, int, int] = (0, 0, 0)) -> Grid:
-    """The slices of a crop, feet to head: across the spine, columns to the patient's left.
+    """Returns the slices of a crop, feet to head: across the spine, columns to the patient's left.
 
     Args:
         pose: Where.
@@ -46,7 +46,7 @@ def vertebra_grid(pose: Pose, spec: VertebraSpec, spare: tuple[int, int, int] = 
 
 
 def frame(axis: Vector) -> NDArray[np.float64]:
-    """Unit vectors along the spine, to the back and to the left, ``(3, 3)``, one a column."""
+    """Returns unit vectors along the spine, to the back and to the left, ``(3, 3)``, one a column."""
     up = np.asarray(axis, dtype=np.float64)
     left = np.array([1.0, 0.0, 0.0]) - up[0] * up
     left /= np.linalg.norm(left)
@@ -54,7 +54,7 @@ def frame(axis: Vector) -> NDArray[np.float64]:
 
 
 def _turned(grid: Grid, axes: NDArray[np.float64]) -> Grid:
-    """The same box of voxels around the same middle, along other axes."""
+    """Returns the same box of voxels around the same middle, along other axes."""
     affine = np.eye(4)
     affine[:3, :3] = axes * np.asarray(grid.spacing_mm)
     affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ ((np.asarray(grid.shape) - 1) / 2)
@@ -62,7 +62,7 @@ def _turned(grid: Grid, axes: NDArray[np.float64]) -> Grid:
 
 
 def mask_grid(crop: Grid) -> Grid:
-    """The slices of a crop in the larger pixels of its mask."""
+    """Returns the slices of a crop in the larger pixels of its mask."""
     z, y, x = crop.shape
     affine = crop.affine.copy()
     affine[:3, 1:3] *= MASK_STEP
@@ -71,12 +71,12 @@ def mask_grid(crop: Grid) -> Grid:
 
 
 def greyed(hu: NDArray[np.floating], spec: VertebraSpec) -> NDArray[np.uint8]:
-    """Hounsfield units as the network sees them, in :data:`STEPS` of grey."""
+    """Returns Hounsfield units as the network sees them, in :data:`STEPS` of grey."""
     return np.rint(windowed(hu, spec.window_hu) * STEPS).astype(np.uint8)
 
 
 def classified_slices(height_mm: float, spec: VertebraSpec, raised: int = 0) -> NDArray[np.intp]:
-    """Which of the slices of a crop are chosen, ``(slices,)``: evenly over the height of its vertebra, and a little more.
+    """Returns which of the slices of a crop are chosen, ``(slices,)``: evenly over the height of its vertebra, and a little more.
 
     Args:
         height_mm: Of the vertebra.
@@ -97,7 +97,7 @@ def vertebra_input(
     spec: VertebraSpec,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """A crop as the network takes it.
+    """Returns a crop as the network takes it.
 
     Args:
         grey: Of :func:`greyed`, ``(depth, rows, columns)``.
@@ -117,14 +117,14 @@ def vertebra_input(
 
 
 def smooth_mask(mask: NDArray[np.bool_], spec: VertebraSpec) -> NDArray[np.float32]:
-    """A mask on its :func:`mask_grid` whose border says no more than roughly where it is, 0..1."""
+    """Returns a mask on its :func:`mask_grid` whose border says no more than roughly where it is, 0..1."""
     z, y, x = spec.spacing_mm
     sigma = [spec.mask_blur_mm / side for side in (z, MASK_STEP * y, MASK_STEP * x)]
     return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=2.5), dtype=np.float32)
 
 
 def cell_grid(crop: Grid, chosen: NDArray[np.intp]) -> Grid:
-    """Where the cells of the slices that are chosen lie; slices are as far apart as they are on average."""
+    """Returns where the cells of the slices that are chosen lie; slices are as far apart as they are on average."""
     affine = crop.affine.copy()
     affine[:3, 0] *= (chosen[-1] - chosen[0]) / (len(chosen) - 1) if len(chosen) > 1 else 1
     affine[:3, 1:3] *= FRACTURE_CELL
@@ -133,7 +133,7 @@ def cell_grid(crop: Grid, chosen: NDArray[np.intp]) -> Grid:
 
 
 def own_cells(crop: NDArray[np.float32], spec: VertebraSpec) -> NDArray[np.bool_]:
-    """Which cells of a crop ``(slices, rows, columns, channels)`` hold some of the vertebra, or lie beside such.
+    """Returns which cells of a crop ``(slices, rows, columns, channels)`` hold some of the vertebra, or lie beside such.
 
     Returns:
         ``(slices, rows / 8, columns / 8)``.

@@ -1,4 +1,4 @@
-"""From the score of a network to a probability."""
+"""Turns the score of a network into a probability."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -40,18 +40,18 @@ class Calibration:
 
     @classmethod
     def identity(cls) -> Self:
-        """Scores are taken as probabilities."""
+        """Returns the calibration that takes scores as probabilities."""
         return cls((1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
 
     def apply(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities ``(..., 8)`` of scores ``(..., 8)`` in 0..1, in the order of :data:`OUTPUTS`; one score may not count."""
+        """Returns probabilities ``(..., 8)`` of scores ``(..., 8)``, in the order of :data:`OUTPUTS`; one score may not count."""
         given = np.asarray(scores, dtype=np.float64)
         levels = self._on_line(given[..., 1:], slice(1, None))
         overall = self._on_line(self._any(given, levels)[..., None], slice(0, 1))
         return np.concatenate([overall, levels], axis=-1)
 
     def _any(self, scores: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002  # others look at both
-        """The score of any fracture, ``(...)``, of scores ``(..., 8)`` and the probabilities of levels ``(..., 7)``."""
+        """Returns the score of any fracture, ``(...)``, of scores ``(..., 8)`` and the probabilities of levels ``(..., 7)``."""
         return noisy_or(levels)
 
     def _on_line(self, scores: NDArray[np.float64], which: slice) -> NDArray[np.float64]:
@@ -69,13 +69,13 @@ class OwnOverall(Calibration):
 
 
 def logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``log(p / (1 - p))`` of scores in 0..1, kept finite."""
+    """Returns logits, ``log(p / (1 - p))``, of scores in 0..1, kept finite."""
     clipped = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
     found: NDArray[np.float64] = np.log(clipped / (1 - clipped))
     return found
 
 
 def noisy_or(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability of any, from those of each ``(..., n)``, were they independent."""
+    """Returns the probability of any, from those of each ``(..., n)``, were they independent."""
     either: NDArray[np.float64] = 1 - np.prod(1 - levels, axis=-1)
     return either

@@ -1,4 +1,4 @@
-"""What a model package says about itself: ``manifest.json`` as frozen nouns."""
+"""Describes a model package: ``manifest.json`` as frozen nouns."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ SCHEMA_VERSION = "1"
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name is one of a file right in a folder, on every system: no folders, drives, streams or hidden files."""
+    """Says whether a name is one of a file right in a folder, on every system: no folders, drives, streams or hidden files."""
     return (
         name.isprintable()
         and name == PurePath(name).name == PureWindowsPath(name).name
@@ -28,7 +28,7 @@ def is_plain_name(name: str) -> bool:
 
 
 class TrainingData(StrEnum):
-    """Whom a model has seen: every result says so."""
+    """Says whom a model has seen: every result says so."""
 
     PHANTOMS = "phantoms"
     PATIENTS = "patients"
@@ -69,7 +69,7 @@ class NetworkFile:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """From which probability on an output counts as positive.
+    """Sets from which probability on an output counts as positive.
 
     Attributes:
         name: For instance ``balanced``, ``rule_out`` or ``rule_in``.
@@ -86,7 +86,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Which scans the package does not assess, and of which it is told that what it says is of no use.
+    """Says which scans the package does not assess, and of which it is told that what it says is of no use.
 
     Attributes:
         thickest_mm: Largest distance of voxels, in any direction.
@@ -103,7 +103,7 @@ class QualityLimits:
 
 @dataclass(frozen=True, slots=True)
 class AppearanceLimits:
-    """What vertebrae may look like, in the numbers of :class:`cspine.imaging.appearance.Appearance`.
+    """Holds what vertebrae may look like, in the numbers of :class:`cspine.imaging.appearance.Appearance`.
 
     Attributes:
         seen: Lowest and highest value, by name, of studies that belong to training, and a little beyond; what lies outside is told.
@@ -118,7 +118,7 @@ class AppearanceLimits:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """How the package came to be.
+    """Describes how the package came to be.
 
     Attributes:
         recipe: Name of the recipe.
@@ -139,7 +139,7 @@ class TrainingFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageManifest:
-    """What every model package says about itself, whatever its kind.
+    """Holds what every model package says about itself, whatever its kind.
 
     Attributes:
         name: Name of the package: lower-case letters, digits, ``_`` and ``-``.
@@ -177,11 +177,11 @@ class PackageManifest:
             )
 
     def network(self, role: str) -> NetworkFile:
-        """The network in a role."""
+        """Returns the network in a role."""
         return next(network for network in self.networks if network.role == role)
 
     def to_json(self) -> str:
-        """The text of ``manifest.json``."""
+        """Returns the text of ``manifest.json``."""
         return json.dumps(encode(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -222,7 +222,7 @@ class Manifest(PackageManifest):
         self.operating_point(self.default_point)
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
-        """The named operating point, the default one if ``None``.
+        """Returns the named operating point, the default one if ``None``.
 
         Raises:
             PackageError: There is none of that name.
@@ -308,7 +308,7 @@ KINDS: dict[str, type[PackageManifest]] = {kind.KIND: kind for kind in (SliceMan
 
 
 def read_manifest(text: str) -> PackageManifest:
-    """The manifest of a package of any kind.
+    """Returns the manifest of a package of any kind.
 
     Raises:
         PackageError: The text is no manifest, or of a kind that is not known.

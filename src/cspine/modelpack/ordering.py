@@ -1,4 +1,4 @@
-"""Where along a stack each level lies, given that vertebrae lie in order.
+"""Finds where along a stack each level lies, given that vertebrae lie in order.
 
 A slice network may take a lumbar vertebra for a cervical one. Vertebrae, however, follow each other without gaps. So every slice
 is given one state, from feet to head: below the neck, C7 .. C1, above it (:class:`cspine.level_order.OrderModel`, without lengths,

@@ -1,4 +1,4 @@
-"""From slices to vertebrae: how the outputs of a slice network become one score per level.
+"""Pools slices to vertebrae: the outputs of a slice network become one score per level.
 
 Each level is looked for in its place along the stack (:mod:`cspine.modelpack.ordering`); it is *visible* in those slices there
 whose visibility is at least half of the level's peak. Its score is the generalised mean (exponent 4) of the fracture outputs of
@@ -32,7 +32,7 @@ _BELOW_VIEW = np.nextafter(IN_VIEW, 0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PooledScores:
-    """What a slice network says about a study, not yet calibrated.
+    """Holds what a slice network says about a study, not yet calibrated.
 
     Attributes:
         scores: Fracture score of C1..C7, 0..1, ``(7,)``.
@@ -52,18 +52,18 @@ class PooledScores:
 
     @property
     def in_view(self) -> NDArray[np.bool_]:
-        """Which levels the scan shows, ``(7,)``."""
+        """Returns which levels the scan shows, ``(7,)``."""
         shown: NDArray[np.bool_] = self.visibility >= IN_VIEW
         return shown
 
     @property
     def outputs(self) -> NDArray[np.float64]:
-        """Overall score and C1..C7, 0 where a level is not in view, ``(8,)``: what :class:`cspine.modelpack.Calibration` takes."""
+        """Returns scores, overall and C1..C7, 0 where a level is not in view, ``(8,)``, as :class:`Calibration` takes them."""
         return np.concatenate([[self.overall], np.where(self.in_view, self.scores, 0.0)])
 
 
 def pool_slices(fracture: NDArray[np.floating], visible: NDArray[np.floating]) -> PooledScores:
-    """One score per level from the outputs of a slice network.
+    """Returns one score per level from the outputs of a slice network.
 
     Args:
         fracture: Fracture probability of C1..C7 by slice, ``(n, 7)``, slices from feet to head.

@@ -42,7 +42,7 @@ class Network(Protocol):
     """Anything that runs a network; every :class:`cspine.runtime.Session` does."""
 
     def run(self, batch: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
-        """Outputs by name."""
+        """Returns the outputs by name."""
         ...
 
 
@@ -78,16 +78,16 @@ class Package(Generic[M_co]):
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def network(self, role: str) -> NetworkContent:
-        """The network in a role, as it was checked."""
+        """Returns the network in a role, as it was checked."""
         name = self.manifest.network(role).file
         return NetworkContent(name, self.files[name], self.files.get(str(Path(name).with_suffix(".bin")), b""))
 
     def network_path(self, role: str) -> Path:
-        """The file of the network in a role, which may have changed since it was checked."""
+        """Returns the file of the network in a role, which may have changed since it was checked."""
         return self.folder / self.manifest.network(role).file
 
     def samples(self, role: str = "slices") -> Samples:
-        """The stored samples of the network in a role.
+        """Returns the stored samples of the network in a role.
 
         Raises:
             PackageError: They are damaged.
@@ -185,7 +185,7 @@ def write_package(
 
 
 def load_package(path_or_name: str | Path | None = None) -> Package[Manifest]:
-    """A model package that classifies, from a folder or, by its name, one of those that ship with cspine.
+    """Returns a model package that classifies, from a folder or, by its name, one of those that ship with cspine.
 
     Every file is compared with its checksum.
 
@@ -199,12 +199,12 @@ def load_package(path_or_name: str | Path | None = None) -> Package[Manifest]:
 
 
 def load_localiser(path_or_name: str | Path | None = None) -> Package[LocaliserManifest]:
-    """A model package that finds the vertebrae; otherwise as :func:`load_package`."""
+    """Returns a model package that finds the vertebrae; otherwise as :func:`load_package`."""
     return _of_kind(LocaliserManifest, load_any_package(DEFAULT_LOCALISER if path_or_name is None else path_or_name))
 
 
 def load_any_package(path_or_name: str | Path) -> Package[PackageManifest]:
-    """A model package of any kind; otherwise as :func:`load_package`."""
+    """Returns a model package of any kind; otherwise as :func:`load_package`."""
     folder = _find(path_or_name)
     try:
         text = _content(folder, _MANIFEST)
@@ -219,7 +219,7 @@ def load_any_package(path_or_name: str | Path) -> Package[PackageManifest]:
 
 
 def shipped_packages() -> tuple[str, ...]:
-    """Names of the packages that ship with cspine, in alphabetical order."""
+    """Returns the names of the packages that ship with cspine, in alphabetical order."""
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{_MANIFEST}")))
 
 
@@ -245,7 +245,7 @@ def _find(path_or_name: str | Path) -> Path:
 
 
 def _parts(network: NetworkFile) -> set[str]:
-    """The files of a network: OpenVINO keeps weights beside the graph."""
+    """Returns the files of a network: OpenVINO keeps weights beside the graph."""
     path = Path(network.file)
     return {path.name, path.with_suffix(".bin").name} if path.suffix == ".xml" else {path.name}
 
@@ -264,7 +264,7 @@ def _check_complete(manifest: PackageManifest, files: Mapping[str, Path], sample
 
 
 def _checked_files(folder: Path, manifest: PackageManifest) -> dict[str, bytes]:
-    """Every file of a package, read once, with the checksum of its manifest."""
+    """Returns every file of a package, read once, with the checksum of its manifest."""
     named = {_CARD}.union(*(_parts(network) | {_samples_of(network.role)} for network in manifest.networks))
     if named - set(manifest.checksums):
         raise PackageError(f"Every file must have a checksum. Missing: {', '.join(sorted(named - set(manifest.checksums)))}")
@@ -279,7 +279,7 @@ def _checked_files(folder: Path, manifest: PackageManifest) -> dict[str, bytes]:
 
 
 def _content(folder: Path, name: str) -> bytes:
-    """A file right in a folder, and none that a link leads to elsewhere."""
+    """Returns a file right in a folder, and none that a link leads to elsewhere."""
     path = folder / name
     if not path.is_file():
         raise PackageError(f"{name} is missing. Install or export the package again.")

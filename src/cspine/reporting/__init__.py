@@ -1,4 +1,4 @@
-"""From a result to files for people and machines."""
+"""Writes a result as files for people and machines."""
 
 from cspine.reporting.table import FORMATS as FORMATS
 from cspine.reporting.table import chosen as chosen

@@ -33,7 +33,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:  # noq
 
 
 def _save(values: NDArray[np.generic], grid: Grid, path: Path) -> None:
-    """An array ``(z, y, x)`` as NIfTI in millimetres, to the right, the front and the head."""
+    """Writes an array ``(z, y, x)`` as NIfTI in millimetres, to the right, the front and the head."""
     image = nibabel.Nifti1Image(np.asarray(values).T, _LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]])
     image = nibabel.as_closest_canonical(image)
     image.header.set_xyzt_units("mm")

@@ -43,7 +43,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
 
 
 def draw(result: StudyResult, study: Study) -> Figure:
-    """The page as a figure of its own, without any global state."""
+    """Returns the page as a figure of its own, without any global state."""
     shown = most_suspicious(result)
     sagittal = sagittal_view(study, result)
     axials = [axial_view(study, finding) for finding in shown] or [axial_view(study)]
@@ -72,21 +72,21 @@ class _Page:
         self._height = height
 
     def frame(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Axes at a place."""
+        """Adds axes at a place."""
         place = (left / _WIDTH, 1 - (top + height) / self._height, width / _WIDTH, height / self._height)
         return self.figure.add_axes(place)
 
     def write(self, top: float, text: str, **how: Any) -> None:
-        """A line of text that begins at the left margin."""
+        """Writes a line of text that begins at the left margin."""
         self.figure.text(_MARGIN / _WIDTH, 1 - top / self._height, text, va="top", **how)
 
     def write_below(self, bottom: float, text: str, **how: Any) -> None:
-        """Text whose last line stands this far above the lower edge."""
+        """Writes text whose last line stands this far above the lower edge."""
         self.figure.text(_MARGIN / _WIDTH, bottom / self._height, text, va="bottom", **how)
 
 
 def most_suspicious(result: StudyResult) -> list[LevelFinding]:
-    """The levels of which an axial slice is drawn, the most suspicious one first."""
+    """Returns the levels of which an axial slice is drawn, the most suspicious one first."""
     return by_suspicion(result)[:_MOST_SUSPICIOUS]
 
 
@@ -122,7 +122,7 @@ def _draw_axial(axes: Axes, view: View, finding: LevelFinding | None, orientatio
 
 
 def _draw_view(axes: Axes, view: View, title: str, letters: str, colour: str = INK) -> None:
-    """A slice with its title, a ruler and the letters for left, right, top and bottom."""
+    """Draws a slice with its title, a ruler and the letters for left, right, top and bottom."""
     low, high = BONE_WINDOW_HU
     axes.imshow(view.hu, cmap="gray", vmin=low, vmax=high, extent=view.extent_mm, origin="upper", interpolation="bilinear")
     axes.set_title(title, color=colour, fontsize=11.5, loc="left", pad=6)

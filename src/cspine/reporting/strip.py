@@ -27,7 +27,7 @@ def draw_strip(axes: Axes, result: StudyResult) -> None:
 
 
 def _lines(assessment: Assessment | None, status: str) -> list[str]:
-    """What stands above a bar."""
+    """Returns what stands above a bar."""
     if assessment is None:
         return []
     seen = span(assessment)

@@ -12,12 +12,12 @@ CALM = "#62b0e8"
 
 
 def shade(assessment: Assessment | None) -> str:
-    """The colour of a positive, a negative or a missing assessment."""
+    """Returns the colour of a positive, a negative or a missing assessment."""
     if assessment is None:
         return QUIET
     return SUSPICIOUS if assessment.positive else CALM
 
 
 def shade_of_level(finding: LevelFinding) -> str:
-    """The colour of a level."""
+    """Returns the colour of a level."""
     return shade(finding.assessment)

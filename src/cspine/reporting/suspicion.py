@@ -1,4 +1,4 @@
-"""Which levels to look at first."""
+"""Orders levels by what to look at first."""
 
 import math
 
@@ -9,7 +9,7 @@ _LEAST = 1e-6
 
 
 def by_suspicion(result: StudyResult) -> list[LevelFinding]:
-    """The levels that were assessed and placed, the one furthest above its threshold first.
+    """Returns the levels that were assessed and placed, the one furthest above its threshold first.
 
     Thresholds of levels differ, so distances are those of log odds: 11 % is nearer to a threshold of 49 % than 1 % to one of 19 %.
     """

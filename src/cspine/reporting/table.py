@@ -1,4 +1,4 @@
-"""Which formats a result can be written in."""
+"""Lists the formats that a result can be written in."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -47,7 +47,7 @@ class Format(Protocol):
 
 
 def chosen(text: str) -> tuple[str, ...]:
-    """The formats that a list as ``png,sr`` asks for: json always and first, then these, and those that they refer to.
+    """Returns the formats that a list as ``png,sr`` asks for: json always and first, then these, and those that they refer to.
 
     Raises:
         UsageError: One of them does not exist.
@@ -63,7 +63,7 @@ def chosen(text: str) -> tuple[str, ...]:
 
 
 def format_of(name: str) -> Format:
-    """The module of a format; importing it may need an extra.
+    """Returns the module of a format; importing it may need an extra.
 
     Raises:
         ModuleNotFoundError: The library that it wraps is not installed.

@@ -1,4 +1,4 @@
-"""What ``cspine locate`` writes: where C1..C7 lie, as JSON, as a label map and as a picture."""
+"""Writes where C1..C7 lie, for ``cspine locate``: as JSON, as a label map and as a picture."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def as_json(located: Located, study: StudyFacts, model: ModelFacts, reasons: tuple[Reason, ...]) -> dict[str, Any]:
-    """Where the vertebrae lie, as plain JSON data; millimetres are LPS ``(x, y, z)``."""
+    """Returns where the vertebrae lie, as plain JSON data; millimetres are LPS ``(x, y, z)``."""
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "rejected" if reasons else "ok",

@@ -39,7 +39,7 @@ def write(refined: Refined, study: Study, path: Path) -> None:
 
 
 def draw(refined: Refined, study: Study) -> Figure:
-    """The picture as a figure of its own."""
+    """Returns the picture as a figure of its own."""
     grid = _around(refined.located, study.volume)
     scan, labels = sample(study.volume, grid), refined.labels_on(grid).labels
     middles = _middles(refined.located, grid)
@@ -66,7 +66,7 @@ def _headline(located: Located) -> str:
 
 
 def _around(located: Located, volume: Volume) -> Grid:
-    """Upright voxels around the vertebrae, or the middle of the scan where there are none."""
+    """Returns upright voxels around the vertebrae, or the middle of the scan where there are none."""
     corners = volume.grid.corners_mm()
     low, high = corners.min(axis=0), corners.max(axis=0)
     if located.vertebrae:
@@ -82,7 +82,7 @@ def _around(located: Located, volume: Volume) -> Grid:
 
 
 def _middles(located: Located, grid: Grid) -> NDArray[np.intp]:
-    """At each height, column and row of the line, or of the middle of the picture, ``(z, 2)``."""
+    """Returns column and row of the line at each height, or of the middle of the picture, ``(z, 2)``."""
     middle = np.tile([grid.shape[2] // 2, grid.shape[1] // 2], (grid.shape[0], 1))
     if not len(located.line_mm):
         return middle
@@ -94,7 +94,7 @@ def _middles(located: Located, grid: Grid) -> NDArray[np.intp]:
 
 
 def _draw_side(axes: Axes, hu: NDArray[np.float32], labels: NDArray[np.uint8], located: Located, grid: Grid) -> None:
-    """A section with its vertebrae in colours, their names beside them."""
+    """Draws a section with its vertebrae in colours, their names beside them."""
     low, high = BONE_WINDOW_HU
     axes.imshow(hu[::-1], cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
     shown = np.ma.masked_where((labels == 0) | (labels > Level.T1), labels)[::-1]

@@ -21,7 +21,7 @@ _AXIAL_MM = 130.0
 
 
 class Plane(StrEnum):
-    """How a slice lies in the patient."""
+    """Describes how a slice lies in the patient."""
 
     AXIAL = "axial"
     SAGITTAL = "sagittal"
@@ -29,7 +29,7 @@ class Plane(StrEnum):
 
     @property
     def axes(self) -> tuple[int, int]:
-        """Which of x, y and z runs across a slice, and which up and down."""
+        """Returns which of x, y and z runs across a slice, and which up and down."""
         return {Plane.AXIAL: (0, 1), Plane.SAGITTAL: (1, 2), Plane.CORONAL: (0, 2)}[self]
 
 
@@ -47,13 +47,13 @@ class View:
 
     @property
     def shape(self) -> float:
-        """Width by height."""
+        """Returns the width by height."""
         left, right, bottom, top = self.extent_mm
         return abs(right - left) / abs(top - bottom)
 
 
 def sagittal_view(study: Study, result: StudyResult) -> View:
-    """The middle of the spine from the side, front on the left: the part around the levels in view, or the whole scan."""
+    """Returns the middle of the spine from the side, front on the left: the part around the levels in view, or the whole scan."""
     centres = [finding.centre_mm for finding in result.levels if finding.centre_mm is not None]
     box = study.volume.grid.corners_mm()
     low, high = box.min(axis=0), box.max(axis=0)
@@ -69,7 +69,7 @@ def sagittal_view(study: Study, result: StudyResult) -> View:
 
 
 def axial_view(study: Study, finding: LevelFinding | None = None) -> View:
-    """The key slice of a level from below, patient's right on the left; without a level the middle of the whole scan."""
+    """Returns the key slice of a level from below, patient's right on the left; without a level the middle of the whole scan."""
     box = study.volume.grid.corners_mm()
     low, high = box.min(axis=0), box.max(axis=0)
     z = (low[2] + high[2]) / 2
@@ -83,7 +83,7 @@ def axial_view(study: Study, finding: LevelFinding | None = None) -> View:
 
 
 def key_height_mm(study: Study, finding: LevelFinding) -> float:
-    """World z at which the key slice of a level passes its centre; the centre's own where slices do not run across the neck."""
+    """Returns the world z at which the key slice of a level passes its centre; the centre's own where slices run along the neck."""
     if finding.centre_mm is None:
         raise ValueError(f"A height needs a level with a centre. Received: {finding}")
     x, y, z = finding.centre_mm
@@ -97,7 +97,7 @@ def key_height_mm(study: Study, finding: LevelFinding) -> float:
 
 
 def section(volume: Volume, plane: Plane, centre_mm: ArrayLike, size_mm: tuple[float, float], fill: float = AIR_HU) -> View:
-    """An upright slice around a point, as wide and high as asked for.
+    """Returns an upright slice around a point, as wide and high as asked for.
 
     Args:
         volume: What is cut.
@@ -124,7 +124,7 @@ def _heights(result: StudyResult) -> tuple[float, float]:
 
 
 def _slab(volume: Volume, low_mm: ArrayLike, high_mm: ArrayLike, fill: float = AIR_HU) -> NDArray[np.float32]:
-    """Upright voxels between two corners; a direction without length gets one voxel."""
+    """Returns upright voxels between two corners; a direction without length gets one voxel."""
     step = max(_FINEST_MM, min(volume.grid.spacing_mm))
     extent = np.asarray(high_mm) - np.asarray(low_mm)
     x, y, z = (max(1, round(float(length) / step)) for length in extent)

@@ -1,4 +1,4 @@
-"""What a page says in words."""
+"""Puts a result into words."""
 
 import textwrap
 
@@ -16,7 +16,7 @@ _LONGEST_NAME = 70
 
 
 def percent(probability: float) -> str:
-    """A probability for people; never 0 or 100, which nothing justifies."""
+    """Returns a probability for people; never 0 or 100, which nothing justifies."""
     if probability < 0.01:
         return "< 1 %"
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
@@ -28,7 +28,7 @@ def span(assessment: Assessment) -> str:
 
 
 def from_to(lowest: float, highest: float) -> str:
-    """Two probabilities, as ``48–71 %``; empty where they read the same."""
+    """Returns two probabilities, as ``48–71 %``; empty where they read the same."""
     low, high = percent(lowest), percent(highest)
     if low == high:
         return ""
@@ -42,7 +42,7 @@ def spanned(assessment: Assessment) -> str:
 
 
 def headline(result: StudyResult) -> str:
-    """The result in one line."""
+    """Returns the result in one line."""
     if result.status is StudyStatus.REJECTED or result.overall is None:
         return "Not assessed: " + "; ".join(
             reason.code.replace("_", " ") for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS
@@ -54,12 +54,12 @@ def headline(result: StudyResult) -> str:
 
 
 def short_name(result: StudyResult) -> str:
-    """The name of the study, cut where it would not fit on a line."""
+    """Returns the name of the study, cut where it would not fit on a line."""
     name = result.study.name
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
 def notes(result: StudyResult) -> list[str]:
-    """Reasons and warnings, each on lines of its own."""
+    """Returns reasons and warnings, each on lines of its own."""
     texts = [reason.text for reason in (*result.reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS]
     return [line for text in texts for line in textwrap.wrap(text, _LINE)]

@@ -1,4 +1,4 @@
-"""What came of writing a result in a format."""
+"""Tells what came of writing a result in a format."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from cspine.results import Reason
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a format made of a result.
+    """Holds what a format made of a result.
 
     Attributes:
         files: Names of the files in the folder of the case; none where the format has nothing to say.
@@ -20,7 +20,7 @@ class Written:
 
 
 def together(parts: Iterable[Written]) -> Written:
-    """Several formats as one; what they all note is noted once."""
+    """Returns several formats as one; what they all note is noted once."""
     parts = tuple(parts)
     files = tuple(file for part in parts for file in part.files)
     return Written(files, tuple(dict.fromkeys(note for part in parts for note in part.notes)))

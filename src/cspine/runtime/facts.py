@@ -1,4 +1,4 @@
-"""Which engines are here, and what they can run on."""
+"""Lists the engines that are here, and what they can run on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class EngineFacts:
 
 
 def engines() -> tuple[EngineFacts, ...]:
-    """Every engine, whether it is here or not; the default one first."""
+    """Returns every engine, whether it is here or not; the default one first."""
     found = []
     for name, facts in _ENGINES.items():
         try:
@@ -62,7 +62,7 @@ def _openvino() -> EngineFacts:
 
 
 def _precisions(core: object, device: str) -> tuple[str, ...]:
-    """The floating-point types of a device, without what else it can do."""
+    """Returns the floating-point types of a device, without what else it can do."""
     able: list[str] = core.get_property(device, "OPTIMIZATION_CAPABILITIES")  # type: ignore[attr-defined]  # OpenVINO has no types
     return tuple({"FP32": "f32", "FP16": "f16", "BF16": "bf16"}[name] for name in able if name in ("FP32", "FP16", "BF16"))
 

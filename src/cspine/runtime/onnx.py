@@ -56,7 +56,7 @@ def open_network(content: NetworkContent, engine: Engine) -> OnnxSession:
 
 
 def calculates_on(engine: Engine) -> str:
-    """ONNX Runtime, its version, and what it may run on."""
+    """Returns ONNX Runtime, its version, and what it may run on."""
     there = [name for name in PROVIDERS[engine.device] if name in ort.get_available_providers()]
     return f"ONNX Runtime {ort.__version__} on {', '.join(there)}"
 

@@ -65,7 +65,7 @@ def open_network(content: NetworkContent, engine: Engine) -> OpenVinoSession:
 
 
 def calculates_on(engine: Engine) -> str:
-    """OpenVINO, its version, and the full name of the device.
+    """Returns OpenVINO, its version, and the full name of the device.
 
     Raises:
         PackageError: The device is not there.
@@ -80,12 +80,12 @@ def calculates_on(engine: Engine) -> str:
 
 
 def _parts_of(core: Any, device: str) -> list[str]:
-    """The devices that OpenVINO's own choice may choose from, or the one that was chosen."""
+    """Returns the devices that OpenVINO's own choice may choose from, or the one that was chosen."""
     return list(core.available_devices) if device == _DEVICES[Device.AUTO] else [device]
 
 
 def _device(core: Any, device: Device) -> str:
-    """``auto`` is the processor where there is nothing else, without the detour over OpenVINO's own choice."""
+    """Returns the device; ``auto`` is the processor where there is nothing else, without OpenVINO's own choice."""
     if device is Device.AUTO and not any(name.startswith("GPU") for name in core.available_devices):
         return "CPU"
     return _DEVICES[device]

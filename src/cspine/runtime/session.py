@@ -1,4 +1,4 @@
-"""What every engine promises."""
+"""Defines what every engine promises."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Device(StrEnum):
-    """Where a network runs."""
+    """Says where a network runs."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -17,7 +17,7 @@ class Device(StrEnum):
 
 
 class Demand(StrEnum):
-    """What matters more: the next answer, or the number of answers per minute."""
+    """Says what matters more: the next answer, or the number of answers per minute."""
 
     LATENCY = "latency"
     THROUGHPUT = "throughput"
@@ -25,7 +25,7 @@ class Demand(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """How a network shall be run.
+    """Describes how a network shall be run.
 
     Attributes:
         device: Where; ``auto`` leaves the choice to the engine.
@@ -44,7 +44,7 @@ class Session(Protocol):
     """A network that is loaded and ready; several threads may run it at the same time."""
 
     def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Outputs by name, each with one entry per entry of ``batch``.
+        """Returns the outputs by name, each with one entry per entry of ``batch``.
 
         Args:
             batch: Input of the network, ``(n, ...)``; ``n`` may change from call to call.

@@ -1,4 +1,4 @@
-"""Which engine runs which file."""
+"""Chooses the engine that runs a file."""
 
 from importlib import import_module
 from pathlib import Path

@@ -19,5 +19,5 @@ CT_PROCEDURE = Code("25045-6", "LN", "CT unspecified body region")
 
 
 def coded(code: Code) -> CodedConcept:
-    """A code as highdicom takes it."""
+    """Returns a code as highdicom takes it."""
     return CodedConcept(code.value, code.scheme, code.meaning)

@@ -31,7 +31,7 @@ class Identity:
 
     @classmethod
     def of(cls, result: StudyResult, study: Study) -> "Identity":
-        """The identity of a result about a scan."""
+        """Returns the identity of a result about a scan."""
         images = hashlib.sha256()
         for source in study.sources:
             images.update(f"{source.sop_instance_uid}/{source.frame_number}\n".encode())
@@ -40,21 +40,21 @@ class Identity:
         return cls("\n".join((study.series_uid or "", images.hexdigest(), *parts)))
 
     def uid(self, *what: str) -> UID:
-        """A UID for something of this result; UUID-derived as in PS3.5, B.2."""
+        """Returns a UID for something of this result; UUID-derived as in PS3.5, B.2."""
         return derived_uid(self.seed, *what)
 
     def tracking_uid(self, level: Level) -> UID:
-        """What the segment of a vertebra and what is said about it share."""
+        """Returns what the segment of a vertebra and what is said about it share."""
         return self.uid("tracking", level.name)
 
 
 def derived_uid(*parts: str) -> UID:
-    """The UID that always follows from these texts."""
+    """Returns the UID that always follows from these texts."""
     return UID(f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}")
 
 
 def equipment(result: StudyResult) -> dict[str, str | list[str]]:
-    """What highdicom asks about the maker of an object."""
+    """Returns what highdicom asks about the maker of an object."""
     model = result.model
     packages = [ascii_text(f"{one.name} {one.version}")[:64] for one in (model, result.localiser)]
     return {
@@ -66,7 +66,7 @@ def equipment(result: StudyResult) -> dict[str, str | list[str]]:
 
 
 def moment_of(result: StudyResult, header: Dataset) -> datetime:
-    """When the scan was assessed, in the time zone of the scan where its header says one, else in that of this machine."""
+    """Returns when the scan was assessed, in the time zone of the scan where its header says one, else in that of this machine."""
     moment = datetime.fromisoformat(result.created) if result.created else datetime.now(UTC)
     offset = _OFFSET.fullmatch(str(header.get("TimezoneOffsetFromUTC") or "").strip())
     if offset is not None:
@@ -76,5 +76,5 @@ def moment_of(result: StudyResult, header: Dataset) -> datetime:
 
 
 def ascii_text(text: str) -> str:
-    """Text that every character set can hold."""
+    """Returns the text that every character set can hold."""
     return text.encode("ascii", "replace").decode("ascii")

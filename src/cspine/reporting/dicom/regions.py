@@ -1,4 +1,4 @@
-"""Where to look at a stored image, as a viewer draws it."""
+"""Marks where to look at a stored image, as a viewer draws it."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Region:
 
 
 def region_on(plane: Grid, finding: LevelFinding) -> Region | None:
-    """A region around a vertebra on an image; ``None`` where the result does not say where it is, or it lies beside the image.
+    """Returns a region around a vertebra on an image; ``None`` where it has no place, or lies beside the image.
 
     Args:
         plane: The image, as :meth:`cspine.study.Study.plane` gives it.
@@ -51,7 +51,7 @@ def region_on(plane: Grid, finding: LevelFinding) -> Region | None:
 
 
 def _disc(plane: Grid, finding: LevelFinding) -> tuple[NDArray[np.float64], float]:
-    """Centre in the world and radius in millimetres: the box of the level as the image sees it."""
+    """Returns the centre in the world and radius in millimetres: the box of the level as the image sees it."""
     if finding.box_mm is None:
         return np.asarray(finding.centre_mm, dtype=np.float64), _RADIUS_MM
     low, high = np.asarray(finding.box_mm.low_mm), np.asarray(finding.box_mm.high_mm)

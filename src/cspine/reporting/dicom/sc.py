@@ -40,7 +40,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
 
 
 def page(result: StudyResult, study: Study) -> NDArray[np.uint8]:
-    """The page with the warning burned in above it, ``(rows, columns, 3)``."""
+    """Returns the page with the warning burned in above it, ``(rows, columns, 3)``."""
     drawn = draw(result, study)
     band = Figure(figsize=(float(drawn.get_figwidth()), _BAND_INCHES), facecolor=BACKGROUND)
     FigureCanvasAgg(band)
@@ -49,7 +49,7 @@ def page(result: StudyResult, study: Study) -> NDArray[np.uint8]:
 
 
 def capture(result: StudyResult, source: Source, pixels: NDArray[np.uint8], identity: Identity) -> SCImage:
-    """The page as an object."""
+    """Returns the page as an object."""
     made = SCImage(
         pixel_array=pixels,
         photometric_interpretation="RGB",
@@ -76,7 +76,7 @@ def capture(result: StudyResult, source: Source, pixels: NDArray[np.uint8], iden
 
 
 def _cited(result: StudyResult, source: Source) -> list[Dataset]:
-    """The key slices of the levels, by object and frame, each once."""
+    """Returns the key slices of the levels, by object and frame, each once."""
     cited = {}
     for finding in result.levels:
         if finding.key_slice is not None:

@@ -40,7 +40,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
 
 
 def segmentation(result: StudyResult, source: Source, segments: Segments, identity: Identity) -> Segmentation:
-    """The segmentation; frames without a segment are left out."""
+    """Returns the segmentation; frames without a segment are left out."""
     with quiet("highdicom.image"):
         made = Segmentation(
             source_images=[_as_single(image) for image in source.images] if any(source.frames) else source.images,
@@ -66,7 +66,7 @@ def segmentation(result: StudyResult, source: Source, segments: Segments, identi
 
 
 def reference(source: Source, identity: Identity) -> Dataset:
-    """The segmentation as another object cites it."""
+    """Returns the segmentation as another object cites it."""
     cited = Dataset()
     cited.SOPClassUID, cited.SOPInstanceUID = SegmentationStorage, identity.uid("seg")
     cited.StudyInstanceUID, cited.SeriesInstanceUID = source.header.StudyInstanceUID, identity.uid("seg", "series")
@@ -93,14 +93,14 @@ def _described(level: Level, number: int, result: StudyResult, identity: Identit
 
 
 def _as_single(image: Dataset) -> Dataset:
-    """A frame as a CT image of its own: highdicom takes a whole multi-frame object or single images."""
+    """Returns a frame as a CT image of its own: highdicom takes a whole multi-frame object or single images."""
     single = deepcopy(image)
     single.SOPClassUID = CTImageStorage
     return single
 
 
 def _cite_frames(made: Segmentation, source: Source) -> None:
-    """Where images are frames of an object, cites that object once, as what it is, and the right frame of it for each of ours."""
+    """Cites an object of several frames once, as what it is, with the right frame of it for each of ours."""
     if not any(source.frames):
         return
     made.SourceImageSequence = _once(made.SourceImageSequence, source)
@@ -115,7 +115,7 @@ def _cite_frames(made: Segmentation, source: Source) -> None:
 
 
 def _once(references: Iterable[Dataset], source: Source) -> list[Dataset]:
-    """The references without repetitions, each with the true kind of its object."""
+    """Returns the references without repetitions, each with the true kind of its object."""
     kinds = {image.SOPInstanceUID: image.SOPClassUID for image in source.objects}
     kept = {item.ReferencedSOPInstanceUID: item for item in references}
     for uid, item in kept.items():

@@ -24,12 +24,12 @@ class Segments:
     numbers: NDArray[np.uint8] = field(repr=False)
 
     def number(self, level: Level) -> int | None:
-        """The number of a level's segment, if it has one."""
+        """Returns the number of a level's segment, if it has one."""
         return self.levels.index(level) + 1 if level in self.levels else None
 
 
 def segments_of(labels: LabelMap | None, study: Study) -> Segments:
-    """The segments of a scan. Vertebrae below C7 are left out: their number is not known."""
+    """Returns the segments of a scan. Vertebrae below C7 are left out: their number is not known."""
     if labels is None:
         return Segments((), np.zeros((0, *study.volume.grid.shape[1:]), dtype=np.uint8))
     cervical = np.where(np.isin(labels.labels, CERVICAL), labels.labels, np.uint8(BACKGROUND))

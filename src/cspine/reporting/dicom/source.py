@@ -52,12 +52,12 @@ class Source:
 
     @property
     def objects(self) -> tuple[Dataset, ...]:
-        """The images without repeating those that are frames of one object."""
+        """Returns the images without repeating those that are frames of one object."""
         return tuple({image.SOPInstanceUID: image for image in reversed(self.images)}.values())[::-1]
 
 
 def source_of(study: Study) -> Source | Reason:
-    """What to cite, or why nothing can be cited.
+    """Returns what to cite, or why nothing can be cited.
 
     Raises:
         StudyError: The files of the study are gone, or are no longer those that were read.
@@ -74,7 +74,7 @@ def source_of(study: Study) -> Source | Reason:
 
 
 def clinical_source(result: StudyResult, study: Study) -> Source | Reason:
-    """The same for objects with clinical content, which only a study that was assessed can have."""
+    """Returns the same for objects with clinical content, which only a study that was assessed can have."""
     return NOT_ASSESSED if result.status is StudyStatus.REJECTED and study.origin is not None else source_of(study)
 
 
@@ -126,7 +126,7 @@ def _complete(header: Dataset, study: Study) -> tuple[Reason, ...]:
 
 
 def _image(study: Study, index: int, header: Dataset) -> Dataset:
-    """A stored image as a single-frame image without pixels; frames of one object share its identity."""
+    """Returns a stored image as a single-frame image without pixels; frames of one object share its identity."""
     source, plane = study.sources[index], study.plane(index)
     image = Dataset()
     image.SOPClassUID, image.SOPInstanceUID = source.sop_class_uid or header.SOPClassUID, source.sop_instance_uid

@@ -37,7 +37,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
 
 
 def report(result: StudyResult, study: Study, source: Source, segments: Segments) -> sr.Comprehensive3DSR:
-    """The report.
+    """Returns the report.
 
     Args:
         result: What is said.
@@ -78,7 +78,7 @@ class _Groups:
         self._segments, self._identity = segments, identity
 
     def all(self) -> Iterator[Any]:
-        """The whole neck, then every level, each followed by where to look if it is positive."""
+        """Returns the whole neck, then every level, each followed by where to look if it is positive."""
         yield self._overall()
         for finding in self._result.levels:
             yield self._level(finding)
@@ -92,7 +92,7 @@ class _Groups:
         return _with_comments(group, _several(self._result.overall), self._result.disclaimer)
 
     def _level(self, finding: LevelFinding) -> Any:
-        """A volumetric group where the level is assessed and has a segment, else one without a region."""
+        """Returns a volumetric group where the level is assessed and has a segment, else one without a region."""
         tracking = sr.TrackingIdentifier(self._identity.tracking_uid(finding.level), finding.level.name)
         said = self._said(finding.assessment, finding.level.code)
         number = self._segments.number(finding.level)
@@ -107,7 +107,7 @@ class _Groups:
         return _with_comments(group, status, _several(finding.assessment))
 
     def _region(self, finding: LevelFinding) -> Any | None:
-        """A planar group: a circle on the key slice."""
+        """Returns a planar group: a circle on the key slice."""
         if finding.key_slice is None:
             return None
         index = finding.key_slice.index
@@ -126,7 +126,7 @@ class _Groups:
         )
 
     def _said(self, assessment: Assessment | None, site: Code) -> dict[str, Any]:
-        """Finding, site, algorithm and assessment, alike in every kind of group."""
+        """Returns finding, site, algorithm and assessment, alike in every kind of group."""
         return {
             "finding_type": coded(FRACTURE),
             "finding_sites": [sr.FindingSite(coded(site))],
@@ -180,7 +180,7 @@ def _several(assessment: Assessment | None) -> str:
 
 
 def _with_comments(group: Any, *texts: str) -> Any:
-    """The group with remarks for people; those without words are left out."""
+    """Returns the group with remarks for people; those without words are left out."""
     for text in filter(None, texts):
         comment = TextContentItem(coded(codes.COMMENT), ascii_text(text), RelationshipTypeValues.CONTAINS)
         group[0].ContentSequence.append(comment)

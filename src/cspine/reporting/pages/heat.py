@@ -1,4 +1,4 @@
-"""How a heat map is coloured: nothing where it is faint, then ember to yellow, legible on grey and to all eyes."""
+"""Colours a heat map: nothing where it is faint, then ember to yellow, legible on grey and to all eyes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ _COLOURS = np.array([(205, 60, 40), (255, 140, 50), (255, 232, 120)], dtype=np.f
 
 
 def ramp() -> NDArray[np.uint8]:
-    """Red, green, blue and opacity of the values 0..255, ``(256, 4)``."""
+    """Returns red, green, blue and opacity of the values 0..255, ``(256, 4)``."""
     share = np.clip((np.arange(256) / 255 - _FAINT) / (1 - _FAINT), 0, 1)
     stops = np.linspace(0, 1, len(_COLOURS))
     channels = [np.interp(share, stops, _COLOURS[:, channel]) for channel in range(3)]
@@ -23,12 +23,12 @@ def ramp() -> NDArray[np.uint8]:
 
 
 def coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Pixels of a heat map, ``(rows, columns, 4)``."""
+    """Returns the pixels of a heat map, ``(rows, columns, 4)``."""
     return ramp()[np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)]
 
 
 def hottest_mm(heat: HeatMap, box: Box) -> Vector:
-    """The world point of the largest value in a box."""
+    """Returns the world point of the largest value in a box."""
     grid = heat.grid.canonical()
     values = sample(Volume(heat.values, heat.grid), grid, fill=0.0).hu
     world = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))

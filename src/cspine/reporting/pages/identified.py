@@ -20,7 +20,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
 
 
 def identifiers(result: StudyResult) -> tuple[Fact, ...]:
-    """Unique identifiers of the study, its series and its key slices, where the scan has them."""
+    """Returns the unique identifiers of the study, its series and its key slices, where the scan has them."""
     known = [("Study", result.study.study_uid), ("Series", result.study.series_uid)]
     known += [(f"Key slice of {finding.level.name}", finding.key_slice.sop_uid) for finding in result.levels if finding.key_slice]
     return tuple(Fact(name, uid) for name, uid in known if uid is not None)

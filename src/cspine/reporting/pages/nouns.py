@@ -1,4 +1,4 @@
-"""What the template of a study's page is given."""
+"""Holds what the template of a study's page is given."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from cspine.reporting.pages.tone import Tone
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said about the study.
+    """Holds what is said about the study.
 
     Attributes:
         tone: How it is coloured.
@@ -91,7 +91,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which Hounsfield units are seen as grey.
+    """Says which Hounsfield units are seen as grey.
 
     Attributes:
         name: For people.

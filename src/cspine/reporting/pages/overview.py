@@ -87,7 +87,7 @@ class Unassessed:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """What the template of the overview is given.
+    """Holds what the template of the overview is given.
 
     Attributes:
         name: The folder of the batch.
@@ -133,7 +133,7 @@ def write_overview(out: Path, journal: str = "run.json") -> Path:
 
 
 def _journal(path: Path) -> dict[str, Any]:
-    """What a journal says, as far as the page needs it.
+    """Returns what a journal says, as far as the page needs it.
 
     Raises:
         OutputError: It is damaged.
@@ -161,17 +161,17 @@ def _checked(run: Any) -> dict[str, Any]:
 
 
 def to_html(page: OverviewPage) -> str:
-    """The page as a file."""
+    """Returns the page as a file."""
     return render(TEMPLATE, context(page))
 
 
 def context(page: OverviewPage) -> dict[str, Any]:
-    """What the template is given: the attributes of :class:`OverviewPage`, by name."""
+    """Returns what the template is given: the attributes of :class:`OverviewPage`, by name."""
     return {attribute.name: getattr(page, attribute.name) for attribute in fields(page)}
 
 
 def overview_page(out: Path, run: dict[str, Any]) -> OverviewPage:
-    """What the overview says, from the journal of a batch and the results that it lists."""
+    """Returns what the overview says, from the journal of a batch and the results that it lists."""
     results = [(case, _result(out, case)) for case in run["cases"]]
     assessed = [(case, result) for case, result in results if result is not None and result["status"] == "ok"]
     others = [case for case, result in results if result is None or result["status"] != "ok"]
@@ -191,7 +191,7 @@ def overview_page(out: Path, run: dict[str, Any]) -> OverviewPage:
 
 
 def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of a case; ``None`` where it failed, waits, or was taken away."""
+    """Returns the result of a case; ``None`` where it failed, waits, or was taken away."""
     if case["status"] not in ("ok", "rejected"):
         return None
     try:
@@ -224,7 +224,7 @@ def _entry(said: dict[str, Any]) -> Entry:
 
 
 def _suspicion(row: Row) -> tuple[int, float, float, str]:
-    """By verdict, then by the probability of the study, then of its highest level."""
+    """Returns a key that sorts by verdict, then by the probability of the study, then of its highest level."""
     highest = max((entry.value for entry in row.levels), default=-1.0)
     return VERDICTS.index(row.verdict), -row.overall.value, -highest, row.name.casefold()
 

@@ -13,7 +13,7 @@ HOUNSFIELD: NDArray[np.float32] = np.concatenate(
 
 
 def coded(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The nearest code of each voxel."""
+    """Returns the nearest code of each voxel."""
     middles = (HOUNSFIELD[1:] + HOUNSFIELD[:-1]) / 2
     steps = np.arange(-1000, 2993, dtype=np.float32)
     table = np.searchsorted(middles, steps).astype(np.uint8)
@@ -21,7 +21,7 @@ def coded(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def packed_slices(codes: NDArray[np.uint8]) -> str:
-    """Slices ``(z, y, x)``, each pixel as its difference from what left, upper and upper left neighbours make likely.
+    """Returns slices ``(z, y, x)``, each pixel as its difference from what its neighbours to the left and above predict.
 
     The guess is the median edge detector of LOCO-I (Weinberger, Seroussi and Sapiro 2000); a pixel outside is 0.
     """
@@ -32,7 +32,7 @@ def packed_slices(codes: NDArray[np.uint8]) -> str:
 
 
 def packed(values: NDArray[np.uint8]) -> str:
-    """Bytes, deflated, as base64."""
+    """Returns bytes, deflated, as base64."""
     # noise holds no longer repeats than runs: looking for them takes ten times as long and gains nothing
     deflate = zlib.compressobj(strategy=zlib.Z_RLE)
     return base64.b64encode(deflate.compress(values.tobytes()) + deflate.flush()).decode("ascii")

@@ -78,7 +78,7 @@ class Picture:
 
 
 def level_pictures(prediction: Prediction, study: Study, finding: LevelFinding) -> tuple[Picture, ...]:
-    """Three slices through a level: the key slice, and from side and front through its hottest point or its middle."""
+    """Returns three slices through a level: the key slice, and from side and front through its hottest point or its middle."""
     if finding.centre_mm is None:
         return ()
     x, y, z = finding.centre_mm
@@ -93,7 +93,7 @@ def level_pictures(prediction: Prediction, study: Study, finding: LevelFinding) 
 
 
 def scout(prediction: Prediction, study: Study, grid: Grid) -> Picture:
-    """The spine from the side, as high as the stack of slices and as deep."""
+    """Returns the spine from the side, as high as the stack of slices and as deep."""
     result = prediction.result
     placed = [finding for finding in result.levels if finding.centre_mm is not None]
     middle = grid.centre_mm
@@ -110,7 +110,7 @@ def scout(prediction: Prediction, study: Study, grid: Grid) -> Picture:
 
 
 def whole_pictures(study: Study) -> tuple[Picture, ...]:
-    """What a scan shows that was not assessed, from below and from the front; never from the side, where a face would be seen."""
+    """Returns an unassessed scan from below and from the front; never from the side, where a face would be seen."""
     box = study.volume.grid.corners_mm()
     low, high = box.min(axis=0), box.max(axis=0)
     views = {
@@ -121,7 +121,7 @@ def whole_pictures(study: Study) -> tuple[Picture, ...]:
 
 
 def _mark(study: Study, finding: LevelFinding, top: float) -> Mark:
-    """The name at the middle of a level, and a line at its key slice where it is suspicious."""
+    """Returns the name at the middle of a level, and a line at its key slice where it is suspicious."""
     middle = top - (finding.centre_mm or (0.0, 0.0, top))[2]
     positive = finding.assessment is not None and finding.assessment.positive
     line = round(top - key_height_mm(study, finding), 1) if positive else None
@@ -129,7 +129,7 @@ def _mark(study: Study, finding: LevelFinding, top: float) -> Mark:
 
 
 def _apart(marks: list[Mark], least: float, height: float) -> tuple[Mark, ...]:
-    """The same from above downwards, names moved so that none covers another and all lie in the picture."""
+    """Returns the same from above downwards, names moved so that none covers another and all lie in the picture."""
     marks = sorted(marks, key=lambda mark: mark.at)
     places = [mark.at for mark in marks]
     for place in range(len(places)):
@@ -160,7 +160,7 @@ def _level_picture(prediction: Prediction, study: Study, finding: LevelFinding, 
 
 
 def _caption(finding: LevelFinding, plane: Plane, at_mm: Vector) -> str:
-    """Which slice it is: the key slice, or how far it lies from the middle of the level."""
+    """Returns which slice it is: the key slice, or how far it lies from the middle of the level."""
     if plane is Plane.AXIAL:
         return "Axial, key slice"
     x, y, _ = np.subtract(at_mm, finding.centre_mm or at_mm)
@@ -186,7 +186,7 @@ def _whole_picture(plane: Plane, view: View) -> Picture:
 
 
 def _on_view(box: Box, plane: Plane, view: View) -> tuple[float, float, float, float]:
-    """Left, top, width and height in millimetres from the upper left corner of a view."""
+    """Returns left, top, width and height in millimetres from the upper left corner of a view."""
     across, along = plane.axes
     left, _, _, top = view.extent_mm
     width, height = (box.high_mm[axis] - box.low_mm[axis] for axis in (across, along))

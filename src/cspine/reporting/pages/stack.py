@@ -88,7 +88,7 @@ class Stack:
 
 
 def make_stack(prediction: Prediction, study: Study, grid: Grid) -> Stack:
-    """The slices on a grid of :func:`stack_grid`."""
+    """Returns the slices on a grid of :func:`stack_grid`."""
     evidence, result = prediction.evidence, prediction.result
     codes = coded(sample(study.volume, grid).hu)[::-1]
     coarse, heat = _heat(evidence.heat, grid)
@@ -111,7 +111,7 @@ def make_stack(prediction: Prediction, study: Study, grid: Grid) -> Stack:
 
 
 def stack_grid(study: Study, result: StudyResult) -> Grid | None:
-    """Upright voxels around the levels that were placed, within the scan from head to feet; ``None`` where there are none."""
+    """Returns upright voxels around the levels, within the scan from head to feet; ``None`` where no level has a place."""
     centres = np.array([finding.centre_mm for finding in result.levels if finding.centre_mm is not None])
     if not len(centres):
         return None
@@ -132,20 +132,20 @@ def stack_grid(study: Study, result: StudyResult) -> Grid | None:
 
 
 def slice_at(grid: Grid, height_mm: float) -> int:
-    """The slice of a stack at a height, counted from 0 at the head."""
+    """Returns the slice of a stack at a height, counted from 0 at the head."""
     index = round(float(grid.index((*grid.centre_mm[:2], height_mm))[0]))
     return grid.shape[0] - 1 - min(max(index, 0), grid.shape[0] - 1)
 
 
 def _start(study: Study, result: StudyResult, grid: Grid) -> int:
-    """The key slice of the most suspicious level."""
+    """Returns the key slice of the most suspicious level."""
     for finding in by_suspicion(result):
         return slice_at(grid, key_height_mm(study, finding))
     return grid.shape[0] // 2
 
 
 def _on_a_stored_slice(stored: Grid, point_mm: tuple[float, float, float]) -> float:
-    """World z of the stored slice nearest to a point, so that a stack along stored slices interpolates nothing."""
+    """Returns the world z of the stored slice nearest to a point, so that a stack along stored slices interpolates nothing."""
     z, y, x = stored.index(point_mm)
     return float(stored.world((round(float(z)), y, x))[2])
 
@@ -166,7 +166,7 @@ def _in_pixels(box: Box, grid: Grid) -> tuple[float, float, float, float]:
 
 
 def _labels(labels: LabelMap | None, grid: Grid) -> str | None:
-    """Vertebrae only; those below C7 alike."""
+    """Keeps vertebrae only; those below C7 look alike."""
     if labels is None:
         return None
     shown: NDArray[np.uint8] = sample(labels, grid).labels[::-1]

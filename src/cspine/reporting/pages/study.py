@@ -37,17 +37,17 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
 
 
 def to_html(page: StudyPage) -> str:
-    """The page as a file."""
+    """Returns the page as a file."""
     return render(TEMPLATE, context(page))
 
 
 def context(page: StudyPage) -> dict[str, Any]:
-    """What the template is given: the attributes of :class:`StudyPage`, by name."""
+    """Returns what the template is given: the attributes of :class:`StudyPage`, by name."""
     return {attribute.name: getattr(page, attribute.name) for attribute in fields(page)}
 
 
 def study_page(prediction: Prediction, study: Study, identifiers: tuple[Fact, ...] = ()) -> StudyPage:
-    """What the page of a study says and shows."""
+    """Returns what the page of a study says and shows."""
     result = prediction.result
     grid = stack_grid(study, result) if result.status is StudyStatus.OK else None
     cells = {finding.level: _cell(study, finding, grid) for finding in result.levels}

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 @cache
 def environment() -> Environment:
-    """Where templates come from: everything is escaped, and a name that is not given is an error."""
+    """Returns where templates come from: everything is escaped, and a name that is not given is an error."""
     made = Environment(
         loader=PackageLoader("cspine.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -23,17 +23,17 @@ def environment() -> Environment:
 
 
 def render(template: str, context: dict[str, Any]) -> str:
-    """The page."""
+    """Returns the page."""
     return environment().get_template(template).render(context)
 
 
 @cache
 def _asset(name: str) -> Markup:
-    """The text of a style sheet or a script of ours."""
+    """Returns the text of a style sheet or a script of ours."""
     return Markup(files("cspine.reporting").joinpath("templates", name).read_text(encoding="utf-8"))
 
 
 @cache
 def _digest(name: str) -> str:
-    """What a content security policy calls a script, so that no other one runs."""
+    """Returns what a content security policy calls a script, so that no other one runs."""
     return "sha256-" + base64.b64encode(hashlib.sha256(_asset(name).encode("utf-8")).digest()).decode("ascii")

@@ -1,4 +1,4 @@
-"""How a page colours an assessment."""
+"""Colours an assessment on a page."""
 
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ class Tone(StrEnum):
 
 
 def tone(assessment: Assessment | None) -> Tone:
-    """The tone of a positive, a negative or a missing assessment."""
+    """Returns the tone of a positive, a negative or a missing assessment."""
     if assessment is None:
         return Tone.UNKNOWN
     return Tone.SUSPICIOUS if assessment.positive else Tone.CALM

@@ -1,4 +1,4 @@
-"""What a page says about a study, in words."""
+"""Writes what a page says about a study, in words."""
 
 from cspine.reporting.pages.nouns import Verdict
 from cspine.reporting.pages.tone import Tone, tone
@@ -8,7 +8,7 @@ from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelS
 
 
 def verdict(result: StudyResult) -> Verdict:
-    """The verdict of a study, assessed or rejected."""
+    """Returns the verdict of a study, assessed or rejected."""
     overall = result.overall
     if overall is None:
         why = tuple(reason.text for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS)
@@ -28,7 +28,7 @@ def verdict(result: StudyResult) -> Verdict:
 
 
 def _above(result: StudyResult) -> list[str]:
-    """Levels above their threshold, the most suspicious first."""
+    """Returns levels above their threshold, the most suspicious first."""
     return [finding.level.name for finding in by_suspicion(result) if finding.assessment and finding.assessment.positive]
 
 
@@ -49,7 +49,7 @@ def _told(finding: LevelFinding, assessment: Assessment) -> str:
 
 
 def _unassessed(result: StudyResult) -> tuple[str, ...]:
-    """One sentence for each way in which levels were not assessed, or not whole."""
+    """Returns one sentence for each way in which levels were not assessed, or only in part."""
     said = []
     for status in (LevelStatus.NOT_IN_VIEW, LevelStatus.UNCERTAIN, LevelStatus.PARTLY_IN_VIEW):
         names = [finding.level.name for finding in result.levels if finding.status is status]
