@@ -52,7 +52,7 @@ IN_NAMES = (
 
 IN_DOCUMENTS = (
     Term(r"\bjudg(e|es|ed|ing|ement|ements)\b", "evaluate, classify, assess"),
-    Term(r"\bexamin(e|es|ed|ing|er|ers|ation|ations)\b", "predict, prediction"),
+    Term(r"(?<!Part )\bexamin(e|es|ed|ing|er|ers|ation|ations)\b", "predict, prediction"),
     Term(r"\btaught\b|\bclassroom\b|\bteaching\b", "pseudo-labels, teacher"),
     Term(r"\bchance\.\w+|\bkinds? of chance\b", "augmentation"),
     Term(r"\blearnt from\b", "training set, trained on"),
