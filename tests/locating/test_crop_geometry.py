@@ -80,7 +80,7 @@ def test_a_line_that_leans_too_much_is_not_believed() -> None:
     assert {pose.axis for pose in find_poses(blocks(CERVICAL[2:5], steep)).values()} == {(0.0, 0.0, 1.0)}
 
 
-def test_t1_tells_the_axis_of_c7_and_is_not_judged() -> None:
+def test_t1_tells_the_axis_of_c7_and_is_not_named() -> None:
     (pose,) = find_poses(blocks([Level.C7, Level.T1])).values()
 
     assert np.degrees(np.arccos(np.dot(pose.axis, LEANING))) < 3

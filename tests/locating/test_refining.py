@@ -18,7 +18,7 @@ from cspine.volume import LabelMap, Volume
 SPEC = RefinerSpec(spacing_mm=(1.25, 1.25, 1.25), size=(32, 40, 40), window_hu=(-300.0, 1300.0))
 BOX_MM = (20.0, 30.0, 26.0)
 STEP_MM = 15.0
-CRUMB_MM = (2.0, 3.0, 57.0)
+SMALL_COMPONENT_MM = (2.0, 3.0, 57.0)
 
 
 class ByDensity:
@@ -208,14 +208,14 @@ def test_a_crop_that_cuts_its_vertebra_is_moved_once(scan: Volume, located: Loca
     assert abs(c4.grid.centre_mm[1] - middle_mm(Level.C4)[1]) < 6
 
 
-def test_crumbs_are_dropped_and_parts_behind_a_crack_stay(scan: Volume, located: Located) -> None:
+def test_small_components_are_dropped_and_parts_behind_a_crack_stay(scan: Volume, located: Located) -> None:
     hu = scan.hu.copy()
-    crumb = np.linalg.norm(places(scan.grid) - CRUMB_MM, axis=-1) < 2
-    hu[crumb] = 500
+    component = np.linalg.norm(places(scan.grid) - SMALL_COMPONENT_MM, axis=-1) < 2
+    hu[component] = 500
 
     labels = refine(Volume(hu, scan.grid), located, SPEC, ByDensity()).located.labels
 
-    there = np.linalg.norm(places(labels.grid) - CRUMB_MM, axis=-1) < 2
+    there = np.linalg.norm(places(labels.grid) - SMALL_COMPONENT_MM, axis=-1) < 2
     assert not labels.labels[there].any()
     assert dice(labels, Level.C1) > 0.95
 

@@ -48,7 +48,7 @@ SMALL_LAYOUT = StudyLayout(
     padding_hu=None,
     encoding=Encoding(EXPLICIT, 16, -1024, (400,), (2000,)),
     mask_type="int16",
-    islands=0,
+    small_components=0,
     boxes=True,
     box_margin_mm=8.0,
 )
@@ -196,7 +196,7 @@ def test_files_keep_the_attributes_of_the_rsna_data_and_no_more(make: Make) -> N
 
 @pytest.mark.parametrize("mask_type", ["uint8", "int16", "uint16", "float32"])
 def test_masks_are_uncompressed_ras_files_of_vertebrae_with_specks(make: Make, mask_type: str) -> None:
-    _case, places = make(replace(SMALL_LAYOUT, mask_type=mask_type, islands=4))
+    _case, places = make(replace(SMALL_LAYOUT, mask_type=mask_type, small_components=4))
     image = nibabel.load(places.mask)
     clean = load_mask(places.truth / "labels.nii.gz").labels
     noisy = load_mask(places.mask).labels

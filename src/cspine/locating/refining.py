@@ -266,8 +266,8 @@ def _drop_small_components(labels: NDArray[np.uint8], vertebrae: Sequence[Verteb
         pieces, count = ndimage.label(ndimage.binary_dilation(own, _EVERY_SIDE), _EVERY_SIDE)
         if count > 1:
             sizes = np.bincount(pieces[own], minlength=count + 1)
-            crumbs = np.flatnonzero(sizes < _SMALL_COMPONENT * own.sum())
-            near[own & np.isin(pieces, crumbs)] = BACKGROUND
+            small = np.flatnonzero(sizes < _SMALL_COMPONENT * own.sum())
+            near[own & np.isin(pieces, small)] = BACKGROUND
 
 
 def _wider(box: tuple[slice, ...]) -> tuple[slice, ...]:

@@ -71,7 +71,7 @@ RSNA_LAYOUT = StudyLayout(
     padding_hu=None,
     encoding=Encoding(JPEG_LOSSLESS, 16, -1024, (400,), (2000,)),
     mask_type=None,
-    islands=0,
+    small_components=0,
     boxes=False,
     box_margin_mm=8.0,
 )

@@ -32,7 +32,7 @@ OBLIQUE_SHARE = 0.08
 TWELVE_BIT_SHARE = 0.3
 MANY_WINDOWS_SHARE = 0.4
 CIRCLE_SHARE = 0.5
-ISLAND_SHARE = 0.5
+SMALL_COMPONENT_SHARE = 0.5
 
 _MASK_TYPES = ("uint8", "int16", "uint16", "float32")
 
@@ -105,7 +105,7 @@ class StudyLayout:
         padding_hu: What stands outside the scan circle, or ``None`` where the image is whole.
         encoding: How pixels become bytes.
         mask_type: Number type of the mask, or ``None`` for a study without one.
-        islands: Specks of noise in the mask.
+        small_components: Small components (noise) in the mask.
         boxes: Whether fractures are boxed, where there are any.
         box_margin_mm: How far a box reaches beyond the fracture.
     """
@@ -122,7 +122,7 @@ class StudyLayout:
     padding_hu: int | None
     encoding: Encoding
     mask_type: str | None
-    islands: int
+    small_components: int
     boxes: bool
     box_margin_mm: float
 
@@ -158,7 +158,7 @@ def sample_layout(rng: np.random.Generator, size: Size, shares: Shares) -> Study
     encoding = _sample_encoding(rng)
     circle, padding = rng.random() < CIRCLE_SHARE, int(rng.choice((-2000, -1000)))
     masked, mask_type = rng.random() < shares.masks, str(rng.choice(_MASK_TYPES, p=(0.35, 0.35, 0.2, 0.1)))
-    noisy, islands = rng.random() < ISLAND_SHARE, int(rng.integers(1, 6))
+    noisy, small_components = rng.random() < SMALL_COMPONENT_SHARE, int(rng.integers(1, 6))
     boxed, box_margin = rng.random() < shares.boxes, float(np.clip(rng.lognormal(np.log(5.5), 0.35), 2, 14))
     return StudyLayout(
         pixel_mm=pixel_mm,
@@ -173,7 +173,7 @@ def sample_layout(rng: np.random.Generator, size: Size, shares: Shares) -> Study
         padding_hu=(padding if encoding.signed else -1000) if circle else None,
         encoding=encoding,
         mask_type=mask_type if masked else None,
-        islands=islands if noisy else 0,
+        small_components=small_components if noisy else 0,
         boxes=bool(boxed),
         box_margin_mm=box_margin,
     )

@@ -183,7 +183,7 @@ def _mask(labels: NDArray[np.uint8], layout: StudyLayout, rng: np.random.Generat
     inside = np.argwhere(mask > 0)
     if len(inside):
         low, high = inside.min(axis=0), inside.max(axis=0)
-        for _ in range(layout.islands):
+        for _ in range(layout.small_components):
             k, j, i = rng.integers(low, high + 1)
             size = rng.integers(1, 4, 3)
             mask[k : k + size[0], j : j + size[1], i : i + size[2]] = rng.integers(1, 8)

@@ -19,17 +19,17 @@ _EVERYWHERE = np.ones((3, 3, 3), dtype=np.bool_)
 
 
 def fenced(fracture: Fracture, lattice: Lattice) -> Fracture:
-    """The same fracture, with fences on all islands: bone that belongs to a fragment, but does not hang together with its cut."""
+    """Returns the fracture with fences on all loose components: bone of a fragment that does not touch its cut."""
     for margin in _MARGINS_MM:
         for _ in range(_ROUNDS):
-            islands = _islands(fracture, lattice, margin)
-            if not islands:
+            loose = _loose_components(fracture, lattice, margin)
+            if not loose:
                 break
-            fracture = replace(fracture, fences=(*fracture.fences, *islands))
+            fracture = replace(fracture, fences=(*fracture.fences, *loose))
     return fracture
 
 
-def _islands(fracture: Fracture, lattice: Lattice, margin_mm: float) -> list[Fence]:
+def _loose_components(fracture: Fracture, lattice: Lattice, margin_mm: float) -> list[Fence]:
     parts = fracture.parts(lattice.places, margin_mm)
     fences = []
     for fragment, mine in parts.items():
@@ -41,10 +41,10 @@ def _islands(fracture: Fracture, lattice: Lattice, margin_mm: float) -> list[Fen
         rooted = {int(number[k]) for k in _roots(fracture, fragment, lattice.places, mine)}
         if fragment == 0 or not rooted:
             rooted.add(int(np.argmax(sizes)))
-        for island in np.flatnonzero(sizes):
-            if int(island) not in rooted:
-                others = {name: np.count_nonzero(part[number == island]) for name, part in parts.items() if name != fragment}
-                fences.append(_fence(lattice.places[:, number == island], max(others, key=lambda name: others[name], default=0)))
+        for component in np.flatnonzero(sizes):
+            if int(component) not in rooted:
+                others = {name: np.count_nonzero(part[number == component]) for name, part in parts.items() if name != fragment}
+                fences.append(_fence(lattice.places[:, number == component], max(others, key=lambda name: others[name], default=0)))
     return fences
 
 
@@ -60,8 +60,8 @@ def _roots(fracture: Fracture, fragment: int, places: Points, mine: NDArray[np.b
     return roots
 
 
-def _fence(island: Points, fragment: int) -> Fence:
-    """A fence in the middle of an island."""
-    middle = island.mean(axis=1, keepdims=True)
-    x, y, z = (float(n) for n in island[:, np.argmin(np.sum((island - middle) ** 2, axis=0))])
+def _fence(component: Points, fragment: int) -> Fence:
+    """A fence in the middle of a component."""
+    middle = component.mean(axis=1, keepdims=True)
+    x, y, z = (float(n) for n in component[:, np.argmin(np.sum((component - middle) ** 2, axis=0))])
     return Fence((x, y, z), fragment)
