@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from cspine.reading import choosing, dicom, limits
 from cspine.reading.messages import Refusal
-from tests.reading.scans import JPEG_LOSSLESS, Scan, anatomy, body, lacking, save, setting
+from tests.reading.scans import JPEG_LOSSLESS, Scan, anatomy, body, lacking, neck, save, setting
 
 Made = tuple[Path, str | None]
 Case = Callable[[Path, pytest.MonkeyPatch], Path | Made]
@@ -322,6 +322,11 @@ def _disagreeing(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
 @_case(Refusal.NOT_HU)
 def _not_hu(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     return nifti(folder, np.arange(216).reshape(6, 6, 6).astype(np.uint8))
+
+
+@_case(Refusal.CLIPPED)
+def _clipped(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return nifti(folder, np.minimum(neck(), 400).T)
 
 
 # ---- NIfTI

@@ -46,6 +46,20 @@ def anatomy(z_mm: NDArray[np.floating[Any]], shift_mm: float = 0.0, side: int = 
     return (hu + np.random.default_rng(0).normal(0, 20, hu.shape)).clip(-1000).round().astype(np.int16)
 
 
+def neck(slices: int = 40, side: int = 64, seed: int = 0) -> NDArray[np.int16]:
+    """Hounsfield units as frequent as in a neck: air, fat, muscle, bone that is rare where dense; ``(slices, side, side)``."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.indices((side, side)) / side - 0.5
+    radius = np.hypot(rows, columns)
+    hu = np.full((slices, side, side), -1000.0)
+    hu[:, radius < 0.45] = -100
+    hu[:, radius < 0.4] = 55
+    bone = radius < 0.15
+    hu[:, bone] = 100 + rng.exponential(280, (slices, np.count_nonzero(bone)))
+    hu[1, 32, 28:36] = 3071  # a filling
+    return np.clip(hu + rng.normal(0, 12, hu.shape), -1024, 3071).round().astype(np.int16)
+
+
 @dataclass
 class Scan:
     """A CT series to write.

@@ -16,7 +16,7 @@ from cspine.errors import PixelError, StudyError
 from cspine.reading import limits, read_study
 from cspine.reading.messages import Notice, Refusal
 from tests.reading.refused import CASES, Made, nifti, transposed_hu
-from tests.reading.scans import Scan, body, lossless, setting
+from tests.reading.scans import Scan, body, lossless, neck, setting
 
 _PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
 Case = Callable[[Path], Path]
@@ -216,6 +216,16 @@ def _lossy(folder: Path) -> Path:
         dataset.PixelRepresentation = 0
 
     return Scan(syntax="1.2.840.10008.1.2.4.81", change=change).write(folder)
+
+
+@_noticed(Notice.NO_AIR)
+def _no_air(folder: Path) -> Path:
+    return nifti(folder, np.maximum(neck(), -700).T)
+
+
+@_noticed(Notice.COARSE_VALUES)
+def _coarse_values(folder: Path) -> Path:
+    return nifti(folder, (16 * np.round(neck() / 16)).astype(np.int16).T)
 
 
 @_noticed(Notice.NIFTI_FORMS_DISAGREE)

@@ -1,20 +1,13 @@
 """Scans that are not assessed, and why: every check has a code and a sentence for people."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cspine.imaging.appearance import Appearance
 from cspine.locating import Located
 from cspine.locating.plausibility import check_plausibility
 from cspine.modelpack import AppearanceLimits, QualityLimits
+from cspine.reading.hounsfield import fault_of
+from cspine.reading.messages import Refusal
 from cspine.results import LevelStatus, Reason
 from cspine.volume import Volume
-
-_LOOKED_AT = 2_000_000
-"""Voxels that the check of Hounsfield units looks at, at most."""
-
-_AIR_BELOW, _BONE_ABOVE, _SOFT_TISSUE = -150.0, 300.0, (-200.0, 200.0)
-_SMALLEST_SHARE_OF_SOFT_TISSUE = 0.01
 
 _ODD = ("level_missing", "levels_apart", "implausible_volume", "off_bone")
 
@@ -26,7 +19,10 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
     grid = volume.grid.canonical()
     slices, shortest, thickest = grid.shape[0], min(grid.extent_mm), max(grid.spacing_mm)
     reasons = []
-    if not _is_hounsfield(volume.hu):
+    fault = fault_of(volume.hu)
+    if fault is not None and fault.refusal is Refusal.CLIPPED:
+        reasons.append(Reason("clipped", f"Values from air to dense bone are needed. Of these {fault.found}."))
+    elif fault is not None:
         low, high = float(volume.hu.min()), float(volume.hu.max())
         reasons.append(
             Reason(
@@ -100,10 +96,3 @@ def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason,
 def what_is_odd(located: Located, volume: Volume) -> tuple[Reason, ...]:
     """Returns what to mind about the vertebrae that were found: gaps in their order, implausible distances and volumes."""
     return tuple(reason for reason in check_plausibility(located, volume) if reason.code in _ODD)
-
-
-def _is_hounsfield(hu: NDArray[np.float32]) -> bool:
-    step = max(1, round((hu.size / _LOOKED_AT) ** (1 / 3)))
-    seen = hu[::step, ::step, ::step]
-    soft = np.mean((seen > _SOFT_TISSUE[0]) & (seen < _SOFT_TISSUE[1]))
-    return bool(seen.min() < _AIR_BELOW and seen.max() > _BONE_ABOVE and soft > _SMALLEST_SHARE_OF_SOFT_TISSUE)

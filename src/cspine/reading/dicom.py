@@ -16,7 +16,7 @@ from cspine.reading.hounsfield import check_hounsfield
 from cspine.reading.layouts import Layout, shared_by_rounding
 from cspine.reading.messages import Notice, Refusal
 from cspine.reading.passes import strangers
-from cspine.reading.pixels import SYNTAXES, PixelReader, is_filling, padding_hu
+from cspine.reading.pixels import SYNTAXES, PixelReader, is_filling, most_hu, padding_hu
 from cspine.reading.places import Place
 from cspine.reading.stacks import Stack, stacks_of
 from cspine.study import Origin, ReadingWarning, SourceSlice, Study
@@ -66,6 +66,7 @@ class _Read:
 
 _PASSED_OVER = {
     Refusal.NOT_HU.code: "its values cannot be Hounsfield units",
+    Refusal.CLIPPED.code: "its values are cut off within bone or above air",
     Refusal.DIFFERENT_DUPLICATES.code: "different images lie at one position",
     Refusal.ROUNDED_TOGETHER.code: "its positions are rounded so that images share one",
     Refusal.INTERLEAVED.code: "slices of several passes lie one between the other",
@@ -129,7 +130,7 @@ def _usable(place: Place, stacks: list[Stack], series: str | None, name: str) ->
             raise stack.refusal or Refusal.NO_POSITIONS.error(uid=stack.name)
         try:
             hu, noticed = _pixels(place, stack)
-            check_hounsfield(hu, name)
+            unusual = check_hounsfield(hu, name, max(most_hu(frame) for frame in stack.frames))
         except StudyError as error:
             if error.code not in _PASSED_OVER:
                 raise
@@ -137,7 +138,7 @@ def _usable(place: Place, stacks: list[Stack], series: str | None, name: str) ->
             stacks = [other for other in stacks if other is not stack]
             continue
         said = [Notice.NEXT_SERIES.warning(reason=_PASSED_OVER[error.code]) for error in passed_over]
-        return _Read(stack, stack.layout, hu, (*said, *noticed))
+        return _Read(stack, stack.layout, hu, (*said, *noticed, *unusual))
 
 
 def _stacks(frames: tuple[Frame, ...], trusted: str | None) -> list[Stack]:

@@ -55,10 +55,51 @@ PADDING_BELOW_HU = -900.0
 PADDING_ABOVE_HU = 20_000.0
 """A padding value between these two would be tissue and is left as it is."""
 
-DARKEST_MUST_BE_BELOW_HU = -200.0
-BRIGHTEST_MUST_BE_ABOVE_HU = 150.0
+DARKEST_MUST_BE_BELOW_HU = -450.0
+BRIGHTEST_MUST_BE_ABOVE_HU = 300.0
 NINETEEN_OF_TWENTY_MUST_BE_BELOW_HU = 4000.0
-"""Every CT of a body has air, bone, and little that is denser than bone: other values are not Hounsfield units."""
+"""Every CT of a body has air, bone, and little that is denser than bone: other values are not Hounsfield units. Where air
+is cut off at -300 HU probabilities change, and at -500 they do not."""
+
+LOWEST_FLOOR_HU = -100.0
+"""Where nothing is darker, air is not cut off but missing or shifted."""
+
+AIR_MUST_BE_BELOW_HU = -940.0
+"""Air has -1000 HU; where nothing reaches down to here, values were cut off or shifted."""
+
+FLOOR_SHARE = 0.01
+"""So many voxels have the least value where others were cut off."""
+
+LOWEST_CEILING_HU, BONE_REACHES_HU = 150, 1600
+"""Between these a ceiling hides bone. Above it hides enamel and metal; those of scanners lie at 2900 HU and more."""
+
+MOST_PILED = 6.0
+"""One value of bone may be so many times as frequent as those a little below: 2 in real scans, 10 to 1000 where bone is cut off."""
+
+MOST_OF_ONE_VALUE = 0.8
+"""Share of soft tissue that may have one value; noise spreads it, so that in real scans it is 0.03, and 0.3 in steps of 16 HU."""
+
+NEAR_THE_TOP, MOST_NEAR_THE_TOP = 0.975, 0.015
+"""So little bone lies this near to its greatest value (its thousandth part left out): 0.001 to 0.003 in real scans."""
+
+LEAST_SOFT_TISSUE = 0.3
+"""Share of soft tissue in what is no air: 0.7 to 0.9 in real scans."""
+
+SOFT_TISSUE_PEAKS_HU = (-250.0, 200.0)
+"""Where most of the tissue lies: fat or muscle, -150 to 90 HU in real scans."""
+
+MOST_SHIFTED = 0.7
+"""Share of 800 to 1300 HU in what is denser than 200 HU: soft tissue lies there where 1024 were not taken off. At most 0.33 in real
+scans, 0.72 and more when they are shifted."""
+
+LEAST_SPREAD = 0.3
+"""Share of bone that lies well below its greatest value: 0.8 and more in real scans."""
+
+BEYOND_METAL_HU, MOST_BEYOND_METAL = 32_000.0, 1e-3
+"""Extended scales reach 31 743 HU."""
+
+COARSE_STEP_HU = 5.0
+"""From here on the steps of values are told."""
 
 STEEPEST_SLOPE, FARTHEST_INTERCEPT = 1e4, 1e6
 """From stored values to Hounsfield units; more is no unit of a CT."""

@@ -67,6 +67,7 @@ class Refusal(Enum):
     NOT_HU = (
         "Hounsfield units are needed; the values of {place} cannot be: {found}. Give the CT before it was windowed or normalised."
     )
+    CLIPPED = "Values from air to dense bone are needed; of {place} {found}. Give the CT before it was windowed or stored anew."
     NIFTI_DAMAGED = "{name} cannot be read as NIfTI ({cause}). Convert the scan again, or give its DICOM folder."
     NIFTI_BROKEN_OFF = "{name} is damaged: it cannot be unpacked to its end ({cause}). Copy it again from where it came."
     NIFTI_STEPS = (
@@ -116,6 +117,8 @@ class Notice(Enum):
     PADDING_IN_TISSUE = "The padding value {hu:g} HU would be tissue; left as it is."
     SIGN_MISMATCH = "Header and compressed image disagree whether pixels have a sign; read with a sign."
     LOSSY = "The images were compressed with loss; small fractures may be blurred."
+    NO_AIR = "No value lies below {least:g} HU, though air has -1000: values were cut off, or are shifted by some Hounsfield units."
+    COARSE_VALUES = "Values come in steps of {step:g} HU, as after storage in 8 bits; small differences are lost."
     NIFTI_FORMS_DISAGREE = (
         "The two places that the file gives for its voxels (sform, qform) differ by {distance:.1f} mm; sform is used."
     )
@@ -145,6 +148,7 @@ _PIXELS = {
     Refusal.DAMAGED_PIXELS,
     Refusal.CODESTREAM_DISAGREES,
     Refusal.NOT_HU,
+    Refusal.CLIPPED,
     Refusal.NIFTI_COLOUR,
     Refusal.NIFTI_TRUNCATED,
 }

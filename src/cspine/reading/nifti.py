@@ -96,8 +96,8 @@ def read(file: BinaryIO, name: str) -> Study:
     """
     slices = slices_of(file, name)
     hu, bad = _voxels(slices)
-    check_hounsfield(hu, name)
-    notices = (*slices.notices, *((Notice.NOT_FINITE.warning(count=bad),) if bad else ()))
+    unusual = check_hounsfield(hu, name)
+    notices = (*slices.notices, *unusual, *((Notice.NOT_FINITE.warning(count=bad),) if bad else ()))
     return Study(name_of(name), Volume(hu, slices.grid), None, None, orientation_of_grid(slices.grid), (), notices)
 
 

@@ -257,6 +257,13 @@ def is_filling(frame: Frame) -> bool:
     return max(hu) <= limits.PADDING_BELOW_HU or min(hu) >= limits.PADDING_ABOVE_HU
 
 
+def most_hu(frame: Frame) -> float:
+    """The greatest value in Hounsfield units that a frame could hold."""
+    form = frame.pixels
+    ends = (-(1 << (form.bits_stored - 1)), (1 << (form.bits_stored - 1)) - 1) if form.signed else (0, (1 << form.bits_stored) - 1)
+    return max(end * frame.rescale.slope + frame.rescale.intercept for end in ends)
+
+
 def padding_hu(frame: Frame) -> float | None:
     """The padding value in Hounsfield units."""
     padding = _padding(frame)
