@@ -170,7 +170,10 @@ def _contents(folder: Path) -> list[str]:
 
 def make_predicted(folder: Path) -> None:
     """What a submission that was stopped left."""
-    lines = [{"study": f"1.2.{number}", "model": "ab" * 32, "probabilities": [0.5, None, *[0.1] * 6]} for number in range(3)]
+    lines = [
+        {"study": f"1.2.{number}", "model": "ab" * 32, "localiser": "cd" * 32, "probabilities": [0.5, None, *[0.1] * 6]}
+        for number in range(3)
+    ]
     (folder / ".submission.csv.partial").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -185,7 +188,7 @@ def spoil_predicted(folder: Path, rng: random.Random) -> None:
 
 def read_predicted(folder: Path) -> str:
     """As `cspine submit --resume` does."""
-    found = _Kept(folder / "submission.csv", "ab" * 32, resume=True).predicted
+    found = _Kept(folder / "submission.csv", ("ab" * 32, "cd" * 32), resume=True).predicted
     for predicted in found.values():
         np.array([0.5 if p is None else min(max(p, 0.1), 0.9) for p in predicted])
     return "read" if len(found) == 3 else "redone"

@@ -17,6 +17,17 @@
 A message says what is needed, what came and what to do, on one line.
 """
 
+import errno
+
+_WANT_OF_MEMORY = (
+    "bad alloc",
+    "bad_alloc",
+    "cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "out of memory",
+)
+
 
 class CspineError(Exception):
     """The root of the tree."""
@@ -72,3 +83,11 @@ def one_line(text: str, most: int = 200) -> str:
     """Returns text that somebody else wrote as a message may hold it: the beginning of it, on one line, in letters that print."""
     shown = text if text.isprintable() else ascii(text)[1:-1]
     return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether an error, whatever library it comes from, says that there is too little memory."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError | ImportError | OSError) and any(words in text for words in _WANT_OF_MEMORY)

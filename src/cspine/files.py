@@ -107,6 +107,17 @@ def write_text(path: Path, text: str, errors: str = "strict") -> None:
     write_bytes(path, text.encode("utf-8", errors))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Adds to the end of a file, which is made where it is missing; what is already there stays, a link is refused.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK, 0o666)
+    with os.fdopen(descriptor, "a", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
 def remove(path: Path) -> None:
     """Removes a file or a folder at once: nobody meets half of it. What is not there is no error.
 

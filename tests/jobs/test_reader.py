@@ -10,7 +10,7 @@ import pytest
 
 from cspine.errors import StudyError
 from cspine.jobs.job import Job
-from cspine.jobs.reader import ReadAhead, Reader
+from cspine.jobs.reader import Bounds, ReadAhead, Reader
 from tests.coded import coded_volume
 from tests.jobs.readings import read
 
@@ -63,7 +63,7 @@ def test_what_kills_the_reading_process_ends_one_job_and_not_the_next(reader: Re
 
 
 def test_reading_that_never_ends_is_ended() -> None:
-    reader = Reader(read, within_s=1.0)
+    reader = Reader(read, Bounds(1.0, 1 << 30))
 
     with pytest.raises(StudyError, match=r"^A study must be read within 1 s; sleep was not\. Copy it again") as stuck:
         reader.read("/somewhere/sleep", None)

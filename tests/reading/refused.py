@@ -52,6 +52,19 @@ def _pipe(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     return folder / "pipe"
 
 
+@_case(Refusal.OTHER_FORMAT)
+def _meta_image(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    (folder / "neck.mha").write_bytes(b"ObjectType = Image\nNDims = 3\n")
+    return folder
+
+
+@_case(Refusal.COSTLY_HEADERS)
+def _endless_headers(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    patch.setattr(limits, "HEADERS_S", 0.0)
+    patch.setattr(limits, "HEADER_S", 0.0)
+    return Scan().write(folder)
+
+
 @_case(Refusal.NO_IMAGES)
 def _text(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     (folder / "scan.dcm").write_text("This is not the image you are looking for. " * 20)

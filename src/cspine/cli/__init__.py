@@ -5,15 +5,19 @@ that the help text appears at once.
 """
 
 import argparse
+import errno
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
 from importlib import import_module
 
 import cspine
-from cspine.errors import InputError
+from cspine.errors import InputError, is_want_of_memory
+from cspine.moment import now
 
 COMMANDS = {
     "detect": "find fractures in scans",
@@ -44,6 +48,9 @@ EXTRAS = {
 }
 """Which extra brings a library that a command may lack."""
 
+_OF_A_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EMFILE)
+"""What a disk or a system refuses, whoever asks."""
+
 _ABOUT = "Finds cervical spine fractures on CT. Research software, not a medical device."
 
 
@@ -64,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code of the process.
     """
+    _print_whatever_comes()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in COMMANDS:
         return _run(given[0], given[1:])
@@ -86,24 +94,61 @@ def _run(name: str, arguments: list[str]) -> int:
         parser.add_argument("-v", "--verbose", action="store_true", help="log what is done")
         command.add_arguments(parser)
         options = parser.parse_args(arguments)
+        now()  # a time that is none is told before any work
         level = logging.INFO if options.verbose else logging.WARNING
         logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-        return int(command.run(options))
+        code = int(command.run(options))
+        sys.stdout.flush()
     except InputError as error:
-        print(f"cspine {name}: {error}", file=sys.stderr)  # noqa: T201
-        return Exit.WRONG_INPUT
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        extra = EXTRAS[error.name]
-        print(f"cspine {name}: {error.name} is needed and not installed. Run: pip install 'cspine[{extra}]'", file=sys.stderr)  # noqa: T201
-        return Exit.WRONG_INPUT
+        return _told(name, str(error))
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         return Exit.DONE
     except KeyboardInterrupt:
-        print(f"cspine {name}: interrupted; what is whole was kept", file=sys.stderr)  # noqa: T201
-        return Exit.INTERRUPTED
+        return _told(name, "interrupted; what is whole was kept", Exit.INTERRUPTED)
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        logging.getLogger(__name__).info("%s stopped", name, exc_info=True)
+        return _told(name, reason)
+    return code
+
+
+def _reason(error: Exception) -> str | None:
+    """What to say of an error that is none of ours and no fault of ours either; ``None`` where it is one."""
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"{error.name} is needed and not installed. Run: pip install 'cspine[{EXTRAS[error.name]}]'"
+    if is_want_of_memory(error):
+        return "there is too little memory. Free some, or use a machine that has more."
+    if isinstance(error, OSError) and error.errno in _OF_A_PLACE:
+        where = "what is printed here" if error.filename is None else error.filename
+        return f"{where} cannot be written or read: {error.strerror}. Free the device, or choose another place."
+    return None
+
+
+def _told(name: str, text: str, code: Exit = Exit.WRONG_INPUT) -> Exit:
+    """Says a line on stderr; whatever was printed so far goes out first, if it can."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_stdout()
+    with suppress(OSError):
+        print(f"cspine {name}: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    return code
+
+
+def _close_stdout() -> None:
+    """What could not be printed is not tried again when Python ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_whatever_comes() -> None:
+    """Characters that the terminal or the pipe does not have, as in names of files, are escaped instead of being an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _table() -> str:

@@ -22,9 +22,11 @@ from cspine.files import clear_unfinished
 from cspine.jobs.folders import Provenance, drop_job, kept
 from cspine.jobs.job import Job, JobStatus, Shard, find_jobs
 from cspine.jobs.journal import JOURNAL, Journal
+from cspine.jobs.occupancy import occupied
+from cspine.jobs.reader import Reader
 from cspine.jobs.task import Packages, Task
 from cspine.reporting import FORMATS, chosen
-from cspine.reporting.table import PAGES
+from cspine.reporting.table import OVERVIEW, PAGES
 from cspine.runtime import Device
 
 
@@ -63,14 +65,19 @@ def run(options: argparse.Namespace) -> int:
     task = _task(options)
     shard = None if options.shard is None else Shard.parse(options.shard)
     packages = task.load()
+    with occupied(task.out, shard), Reader() as reader:
+        return _run(options, task, packages, shard, reader)
+
+
+def _run(options: argparse.Namespace, task: Task, packages: Packages, shard: Shard | None, reader: Reader) -> int:
     provenance = task.provenance(packages)
-    jobs = find_jobs(options.paths, shard)
+    jobs = find_jobs(options.paths, shard, reader.look)
     done = {job.name: job for job in _kept(task.out, jobs, provenance)} if options.resume else {}
     waiting = [job for job in jobs if job.status is JobStatus.WAITING and job.name not in done]
     try:
         with (
             _tidy(task.out, jobs),
-            _working(options, task, packages, waiting) as working,
+            _working(options, task, packages, waiting, reader) as working,
             _terminate_like_interrupt(),  # after Ray, which has a way of its own
             Journal(options.out, _facts(packages, provenance), [done.get(job.name, job) for job in jobs], shard) as journal,
         ):
@@ -79,14 +86,15 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _write_overview(task)
         raise
-    print_summary(options.out, journal)
+    print_summary(options.out, journal, kept=len(done))
     _write_overview(task)
     return exit_code(journal.jobs)
 
 
 def _write_overview(task: Task) -> None:
-    """Writes an overview of what is done, where pages are asked for."""
-    if PAGES.intersection(task.formats) and (task.out / JOURNAL).is_file():
+    """Writes an overview of what is done, where pages are asked for or one is there already."""
+    wanted = PAGES.intersection(task.formats) or (task.out / OVERVIEW).is_file()
+    if wanted and (task.out / JOURNAL).is_file():
         from cspine.reporting.pages.overview import write_overview
 
         sys.stdout.write(f"Wrote {write_overview(task.out)}\n")
@@ -107,7 +115,7 @@ def _task(options: argparse.Namespace) -> Task:
 
 
 def _working(
-    options: argparse.Namespace, task: Task, packages: Packages, jobs: Sequence[Job]
+    options: argparse.Namespace, task: Task, packages: Packages, jobs: Sequence[Job], reader: Reader
 ) -> AbstractContextManager[Iterator[Job]]:
     """Returns who does the jobs; nobody where none is left."""
     if not jobs:
@@ -118,7 +126,7 @@ def _working(
         return on_cluster(task, packages, jobs, Cluster(options.cluster, options.workers))
     from cspine.jobs.local import on_this_machine
 
-    return on_this_machine(task, packages, jobs)
+    return on_this_machine(task, packages, jobs, reader)
 
 
 def _facts(packages: Packages, provenance: Provenance) -> dict[str, Any]:

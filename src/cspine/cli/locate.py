@@ -7,17 +7,22 @@ is a folder of one CT series, a zip of it or a NIfTI file; a folder of such stud
 import argparse
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code
-from cspine.detection import check_located, facts_of
-from cspine.errors import InputError, OutputError
+from cspine.detection import check_located, check_scan, facts_of
+from cspine.errors import InputError
+from cspine.files import clear_unfinished
 from cspine.jobs.folders import put_job
 from cspine.jobs.job import Job, JobStatus, find_jobs
+from cspine.jobs.occupancy import occupied
+from cspine.jobs.reader import ReadAhead, Reader
+from cspine.jobs.scans import Scan
 from cspine.locating import Localiser
-from cspine.reading import read_study
+from cspine.modelpack import QualityLimits
 from cspine.reporting import vertebrae, vertebrae_picture
 from cspine.runtime import Device, Engine
 
@@ -44,32 +49,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     localiser = Localiser(options.localiser, Engine(device=Device(options.device)))
-    jobs = find_jobs(options.paths)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{options.out} cannot be written: {error.strerror}. Choose another folder with -o.") from error
-    done = [_located(job, localiser, options) for job in progress(jobs, len(jobs), "studies")]
+    with occupied(options.out), Reader() as reader:
+        clear_unfinished(options.out)
+        jobs = find_jobs(options.paths, guard=reader.look)
+        with ReadAhead(reader, [job for job in jobs if job.status is JobStatus.WAITING], options.series) as scans:
+            read = (_located(job, scan, localiser, options) for job, scan in scans)
+            done = [_told(job) if job.status is JobStatus.FAILED else next(read) for job in progress(jobs, len(jobs), "studies")]
     return exit_code(done)
 
 
-def _located(job: Job, localiser: Localiser, options: argparse.Namespace) -> Job:
+def _located(job: Job, read: Callable[[], Scan], localiser: Localiser, options: argparse.Namespace) -> Job:
     """Locates one study; whatever goes wrong stays in its job."""
-    if job.status is not JobStatus.FAILED:
-        try:
-            return _locate(job, localiser, options)
-        except Exception as error:
-            if not isinstance(error, InputError):
-                _log.exception("%s failed", job.name)
-            job = job.failed(error)
+    try:
+        return _locate(job, read(), localiser, options)
+    except Exception as error:
+        if not isinstance(error, InputError):
+            _log.exception("%s failed", job.name)
+        return _told(job.failed(error))
+
+
+def _told(job: Job) -> Job:
     sys.stderr.write(f"cspine locate: {job.name}: {job.reason}\n")
     return job
 
 
-def _locate(job: Job, localiser: Localiser, options: argparse.Namespace) -> Job:
-    study = replace(read_study(Path(job.source), series_uid=options.series), name=job.name)
+def _locate(job: Job, scan: Scan, localiser: Localiser, options: argparse.Namespace) -> Job:
+    study = replace(scan.study, name=job.name)
     refined = localiser.outline(study.volume)
-    reasons = check_located(refined.located)
+    reasons = (*check_located(refined.located), *check_scan(study.volume, QualityLimits()))
     facts = vertebrae.as_json(refined.located, facts_of(study), localiser.model, reasons)
 
     def write(folder: Path) -> None:

@@ -34,7 +34,7 @@ def exit_code(jobs: Sequence[Job]) -> Exit:
     return Exit.ALL_REJECTED if all(job.status is JobStatus.REJECTED for job in jobs) else Exit.DONE
 
 
-def print_summary(out: Path, journal: Journal) -> None:
+def print_summary(out: Path, journal: Journal, kept: int = 0) -> None:
     """Prints the table and the files to stdout; failures, and what to know of the files, to stderr."""
     jobs = journal.jobs
     done = [job for job in jobs if job.status in (JobStatus.OK, JobStatus.REJECTED)]
@@ -60,7 +60,7 @@ def print_summary(out: Path, journal: Journal) -> None:
         warnings[result["disclaimer"]] = None
         lines.append(_row(job.name, width, result))
     lines += ["", "Probability of a fracture; * positive at the operating point, ~ partly in view, - not in view, ? uncertain."]
-    lines += [*(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal)]
+    lines += [*(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal, kept)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -79,11 +79,12 @@ def _cell(entry: dict[str, Any], status: str) -> str:
     return f"{partly}{percent(entry['probability'])}{'*' if entry['positive'] else ' '}"
 
 
-def _written(out: Path, done: Sequence[Job], journal: Journal) -> list[str]:
+def _written(out: Path, done: Sequence[Job], journal: Journal, kept: int) -> list[str]:
     lines = [f"Wrote {out / job.name / file}" for job in done[:_LISTED] for file in job.files]
     if len(done) > _LISTED:
         lines.append(f"  and so on: {len(done)} studies")
     failed, rejected = len(journal.jobs) - len(done), sum(job.status is JobStatus.REJECTED for job in done)
     journal_file, failures_file = (out / name for name in journal.files)
-    lines.append(f"Wrote {journal_file}: {len(done)} done, {failed} failed")
+    before = f", {kept} kept from before" if kept else ""
+    lines.append(f"Wrote {journal_file}: {len(done) - kept} done{before}, {failed} failed")
     return [*lines, f"Wrote {failures_file}: {failed} failed, {rejected} rejected"] if failed or rejected else lines

@@ -10,7 +10,8 @@ is whole; `--resume` takes them.
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from cspine.anatomy import CERVICAL
 from cspine.cli.files import write_result
 from cspine.cli.screen import Screen
 from cspine.codec import decode
-from cspine.datasets import submission_csv, submission_rows
+from cspine.datasets import SubmissionRow, submission_csv, submission_rows
 from cspine.detection import Detector
 from cspine.errors import InputError, OutputError
+from cspine.files import LockedError, append_text, locked, write_text
 from cspine.reading import read_study
 from cspine.strict_json import parse_json
 
@@ -51,11 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    rows = submission_rows(options.data)
+    with ExitStack() as held:
+        with _told_of(options.out):
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(options.out.with_name(f".{options.out.name}.lock")))
+        return _run(options, rows)
+
+
+def _run(options: argparse.Namespace, rows: Sequence[SubmissionRow]) -> int:
     from cspine.evaluation.competition import metric_adjusted
 
-    rows = submission_rows(options.data)
     detector = Detector(options.package, localiser=options.localiser)
-    kept = _Kept(options.out, detector.package.sha256, resume=options.resume)
+    kept = _Kept(options.out, (detector.package.sha256, detector.localiser.package.sha256), resume=options.resume)
     studies = list(dict.fromkeys(row.study_uid for row in rows))
     with Screen() as screen:
         for number, uid in enumerate(studies, 1):
@@ -97,6 +107,7 @@ class _Line:
 
     study: str
     model: str
+    localiser: str
     probabilities: tuple[float | None, ...]
 
     def __post_init__(self) -> None:
@@ -107,18 +118,19 @@ class _Line:
 class _Kept:
     """Predicted studies, a line each, beside the file that they are for."""
 
-    def __init__(self, out: Path, model: str, *, resume: bool) -> None:
+    def __init__(self, out: Path, packages: tuple[str, str], *, resume: bool) -> None:
         self._path = out.with_name(f".{out.name}.partial")
         self.predicted: dict[str, list[float | None]] = {}
         if resume and self._path.is_file():
-            self.predicted = {line.study: list(line.probabilities) for line in self._lines() if line.model == model}
-        self._model = model
+            lines = [line for line in self._lines() if (line.model, line.localiser) == packages]
+            self.predicted = {line.study: list(line.probabilities) for line in lines}
+        self._packages = packages
         self._rewrite()
 
     def add(self, study: str, predicted: list[float | None]) -> None:
         """Keeps one."""
         self.predicted[study] = predicted
-        self._write("a", {study: predicted})
+        self._append(study)
 
     def clear(self) -> None:
         """Forgets all."""
@@ -134,13 +146,25 @@ class _Kept:
         return lines
 
     def _rewrite(self) -> None:
-        self._write("w", self.predicted)
-
-    def _write(self, mode: str, predicted: Mapping[str, list[float | None]]) -> None:
-        try:
+        with _told_of(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open(mode, encoding="utf-8") as file:
-                for study, one in predicted.items():
-                    file.write(json.dumps({"study": study, "model": self._model, "probabilities": one}) + "\n")
-        except OSError as error:
-            raise OutputError(f"A submission needs a place that can be written. {self._path.parent}: {error.strerror}.") from error
+            write_text(self._path, "".join(self._line(study) for study in self.predicted))
+
+    def _append(self, study: str) -> None:
+        with _told_of(self._path):
+            append_text(self._path, self._line(study))
+
+    def _line(self, study: str) -> str:
+        model, localiser = self._packages
+        line = {"study": study, "model": model, "localiser": localiser, "probabilities": self.predicted[study]}
+        return json.dumps(line) + "\n"
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except LockedError as error:
+        raise OutputError(f"Another run of cspine writes to {path.parent}. Wait for it, or choose another file.") from error
+    except OSError as error:
+        raise OutputError(f"A submission needs a place that can be written. {path.parent}: {error.strerror}.") from error

@@ -1,8 +1,6 @@
 """One study, one result."""
 
-import os
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cspine.anatomy import CERVICAL
@@ -17,6 +15,7 @@ from cspine.evidence import Evidence, Prediction
 from cspine.imaging.threads import alone
 from cspine.locating import Localiser
 from cspine.modelpack import Manifest, Package, SliceManifest, VertebraManifest, load_package
+from cspine.moment import now
 from cspine.reading import read_study
 from cspine.results import LevelFinding, LevelStatus, ModelFacts, Reason, StudyFacts, StudyResult, StudyStatus
 from cspine.runtime import Engine, Session
@@ -118,7 +117,7 @@ class Detector:
             overall=assessments[0],
             levels=levels,
             timings_s=clock.seconds,
-            created=_now(),
+            created=now().isoformat(timespec="seconds"),
         )
         return Prediction(result, replace(evidence, heat=classification.heat))
 
@@ -133,7 +132,7 @@ class Detector:
             overall=None,
             levels=tuple(LevelFinding(level, levels) for level in CERVICAL),
             timings_s=seconds,
-            created=_now(),
+            created=now().isoformat(timespec="seconds"),
         )
         return Prediction(result)
 
@@ -190,10 +189,3 @@ def facts_of(study: Study) -> StudyFacts:
         orientation=study.orientation,
         warnings=tuple(Reason(warning.code, warning.text) for warning in study.warnings),
     )
-
-
-def _now() -> str:
-    """Returns the time, or ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch)."""
-    given = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(given), UTC) if given.isdecimal() else datetime.now(UTC)
-    return moment.isoformat(timespec="seconds")

@@ -89,6 +89,14 @@ def kept(out: Path, job: Job, provenance: Provenance) -> Job | None:
         return None
 
 
+def earlier_formats(out: Path, job: Job) -> tuple[str, ...]:
+    """The formats that an earlier run wrote of a job; none where it left nothing that can be read."""
+    try:
+        return JobRecord.from_json((out / job.name / RECORD).read_bytes()).provenance.formats
+    except (OSError, ValueError):
+        return ()
+
+
 def is_plain(name: str) -> bool:
     """Whether a name that was read is one of a file or folder right here, and of no hidden one."""
     return Path(name).name == name and "\\" not in name and not name.startswith(".")

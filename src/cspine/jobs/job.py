@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from cspine.errors import InputError, StudyError, UsageError
-from cspine.reading import list_studies
+from cspine.errors import InputError, StudyError, UsageError, is_want_of_memory
+from cspine.reading import Guard, list_studies, unguarded
 
 _SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 _LONGEST_NAME = 120
@@ -67,6 +67,9 @@ class Job:
         """The same, failed by an error; one that is not of ours is a fault of cspine."""
         if isinstance(error, InputError):
             return replace(self, status=JobStatus.FAILED, code=_code(error), reason=str(error))
+        if is_want_of_memory(error):
+            reason = "There is too little memory for this study. Free some, or use a machine that has more."
+            return replace(self, status=JobStatus.FAILED, code="too_little_memory", reason=reason)
         text = " ".join(f"A fault of cspine: {type(error).__name__}: {error}".split())
         return replace(self, status=JobStatus.FAILED, code="fault", reason=text, fault=True)
 
@@ -107,17 +110,18 @@ class Shard:
         return f"{self.index}/{self.count}"
 
 
-def find_jobs(paths: Sequence[Path], shard: Shard | None = None) -> tuple[Job, ...]:
+def find_jobs(paths: Sequence[Path], shard: Shard | None = None, guard: Guard = unguarded) -> tuple[Job, ...]:
     """The studies under some paths, each with a name of its own; a path without any is a job that failed.
 
     Args:
         paths: Studies, or folders of them.
         shard: Only the jobs of this share; names are given before, so that all shares agree about them.
+        guard: Runs what looks into a file.
     """
     names: set[str] = set()
     seen: set[Path] = set()
     jobs = []
-    for source, error in _sources(paths):
+    for source, error in _sources(paths, guard):
         place = source.resolve()
         if place in seen:
             continue
@@ -127,11 +131,11 @@ def find_jobs(paths: Sequence[Path], shard: Shard | None = None) -> tuple[Job, .
     return tuple(job for job in jobs if shard is None or shard.has(job.name))
 
 
-def _sources(paths: Sequence[Path]) -> Iterator[tuple[Path, InputError | None]]:
+def _sources(paths: Sequence[Path], guard: Guard) -> Iterator[tuple[Path, InputError | None]]:
     """Studies, and what should be one with the reason why it is none."""
     for path in paths:
         try:
-            listing = list_studies(path)
+            listing = list_studies(path, guard)
         except InputError as error:
             yield path, error
             continue

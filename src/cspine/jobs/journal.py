@@ -21,6 +21,9 @@ _SAVED_EVERY_S = 1.0
 _SAVING_TAKES_AT_MOST = 0.02
 """Share of the time: the journal of ten thousand jobs is written less often than that of ten."""
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What makes a formula of a cell, in full width too."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -110,11 +113,16 @@ def failures_csv(jobs: Sequence[Job]) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("case", "source", "status", "code", "reason"))
     table.writerows(
-        (job.name, job.source, job.status, job.code, job.reason)
+        tuple(map(_defused, (job.name, job.source, job.status, job.code, job.reason)))
         for job in jobs
         if job.status in (JobStatus.FAILED, JobStatus.REJECTED)
     )
     return text.getvalue()
+
+
+def _defused(cell: str | None) -> str | None:
+    """A cell that no spreadsheet takes for a formula: an apostrophe goes before what begins like one."""
+    return f"'{cell}" if cell is not None and cell.lstrip(" ").startswith(_FORMULAS) else cell
 
 
 def journal_files(shard: Shard | None) -> tuple[str, str]:

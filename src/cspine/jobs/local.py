@@ -10,17 +10,18 @@ from cspine.jobs.worker import Worker
 
 
 @contextmanager
-def on_this_machine(task: Task, packages: Packages, jobs: Sequence[Job]) -> Iterator[Iterator[Job]]:
+def on_this_machine(task: Task, packages: Packages, jobs: Sequence[Job], reader: Reader) -> Iterator[Iterator[Job]]:
     """Loads the model while the first study is read, then hands out the jobs as they are done.
 
     Args:
         task: What is asked.
         packages: Those of the task.
         jobs: What to do, in this order.
+        reader: Reads the studies; it is ended with this.
 
     Raises:
         PackageError: The package cannot be used.
     """
-    with ReadAhead(Reader(), jobs, task.series_uid) as scans:
+    with ReadAhead(reader, jobs, task.series_uid) as scans:
         worker = Worker(task, packages)
         yield (worker.do(job, read) for job, read in scans)

@@ -8,14 +8,16 @@ network.
 import multiprocessing
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -23,11 +25,33 @@ from cspine.errors import StudyError
 from cspine.jobs.job import Job
 from cspine.jobs.scans import Scan, read_scan
 
+if sys.platform != "win32":
+    import resource
+
 Read = Callable[[str, str | None], Scan]
 """Reads a source, of several series the named one."""
 
-READ_WITHIN_S = 600.0
-"""A study that is not read within this time never will be."""
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one call of the reading process may take.
+
+    Attributes:
+        within_s: Time; what is not done within it never will be.
+        memory_bytes: Memory, on systems that can hold a process to it.
+    """
+
+    within_s: float
+    memory_bytes: int
+
+
+TO_READ = Bounds(600.0, 6 << 30)
+"""A study: the largest volume that is read takes 4 GiB."""
+
+TO_LOOK = Bounds(20.0, 2 << 30)
+"""A look at one file: whether it is an image, and of which study."""
 
 _PIECE = 1 << 20
 """Bytes that go through the pipe at once."""
@@ -36,14 +60,14 @@ _PIECE = 1 << 20
 class Reader:
     """Reads scans in a child process, which is started again when it dies."""
 
-    def __init__(self, read: Read = read_scan, within_s: float = READ_WITHIN_S) -> None:
+    def __init__(self, read: Read = read_scan, bounds: Bounds = TO_READ) -> None:
         """Starts the process.
 
         Args:
-            read: What it does; a function of a module.
-            within_s: How long it may take over one scan.
+            read: Reads a study; a function of a module.
+            bounds: What it may take over one.
         """
-        self._read, self._within_s = read, within_s
+        self._read, self._bounds = read, bounds
         self._lock, self._ended = threading.Lock(), False
         self._process, self._connection = self._begin()
 
@@ -53,29 +77,50 @@ class Reader:
         Raises:
             StudyError: It cannot be read, or the process died over it.
         """
+        scan: Scan = self._called(self._bounds, source, self._read, (source, series_uid))
+        return scan
+
+    def look(self, look: Callable[[Path], Seen], path: Path) -> Seen:
+        """What a function of a module finds at a path; a :class:`cspine.reading.Guard`.
+
+        Raises:
+            StudyError: It cannot be read, or the process died over it.
+        """
+        found: Seen = self._called(TO_LOOK, str(path), look, (path,))
+        return found
+
+    def _called(self, bounds: Bounds, source: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         try:
-            self._connection.send((source, series_uid))
-            if not self._connection.poll(self._within_s):
+            self._connection.send((bounds.memory_bytes, function, arguments))
+            if not self._connection.poll(bounds.within_s):
                 self._begin_again()
-                raise _stuck(source, self._within_s)
+                raise _stuck(source, bounds.within_s)
             answer = _received(self._connection)
         except (EOFError, OSError) as error:
             raise died(source, self._begin_again()) from error
+        if isinstance(answer, MemoryError):
+            raise _too_large(source, bounds.memory_bytes) from answer
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def end(self) -> None:
         """Ends the process, whatever it does; a call that waits for it fails."""
         with self._lock:
             self._ended = True
-            self._process.terminate()
+            self._process.kill()
             self._process.join()
 
     def _begin(self) -> tuple[BaseProcess, Connection]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._read), daemon=True, name="cspine-reader")
+        process = context.Process(target=_serve, args=(theirs,), daemon=True, name="cspine-reader")
         process.start()
         theirs.close()
         return process, ours
@@ -133,22 +178,32 @@ class ReadAhead:
         return self._thread.submit(self._reader.read, self._jobs[number].source, self._series_uid)
 
 
-def _serve(connection: Connection, read: Read) -> None:
+def _serve(connection: Connection) -> None:
     """What the child process does until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
     while True:
         try:
-            source, series_uid = connection.recv()
+            memory_bytes, function, arguments = connection.recv()
+            _hold_to(memory_bytes)
             try:
-                answer: Scan | Exception = read(source, series_uid)
+                answer = function(*arguments)
             except Exception as error:
                 answer = _portable(error)
             _send(connection, answer)
+            del answer
         except (EOFError, OSError):
             return
 
 
-def _send(connection: Connection, answer: Scan | Exception) -> None:
+def _hold_to(memory_bytes: int) -> None:
+    """Lets what asks for more meet a MemoryError, instead of everybody else on the machine meeting the want of it."""
+    if sys.platform == "linux":  # elsewhere the limit is not of what is written to
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
+
+
+def _send(connection: Connection, answer: object) -> None:
     """Sends an answer; arrays go as they are, piece by piece, without a copy on this side."""
     buffers: list[pickle.PickleBuffer] = []
     connection.send_bytes(pickle.dumps(answer, protocol=5, buffer_callback=buffers.append))
@@ -159,14 +214,13 @@ def _send(connection: Connection, answer: Scan | Exception) -> None:
             connection.send_bytes(view[begin : begin + _PIECE])
 
 
-def _received(connection: Connection) -> Scan | Exception:
+def _received(connection: Connection) -> object:
     text = connection.recv_bytes()
     buffers = [np.empty(size, np.uint8) for size in connection.recv()]
     for buffer in buffers:
         for begin in range(0, len(buffer), _PIECE):
             connection.recv_bytes_into(buffer[begin : begin + _PIECE])
-    answer: Scan | Exception = pickle.loads(text, buffers=buffers)  # from our own child
-    return answer
+    return pickle.loads(text, buffers=buffers)  # from our own child
 
 
 def _portable(error: Exception) -> Exception:
@@ -185,6 +239,16 @@ def died(source: str, how: str) -> StudyError:
     name = Path(source).name
     error = StudyError(f"{name} cannot be read: the process that read it died ({how}). Copy it again from where it came.")
     error.code = "reader_died"
+    return error
+
+
+def _too_large(source: str, memory_bytes: int) -> StudyError:
+    name = Path(source).name
+    error = StudyError(
+        f"Reading may take {memory_bytes / 2**30:g} GiB of memory, or less where there is less; {name} needs more. "
+        "Give one CT series, or free memory."
+    )
+    error.code = "too_little_memory"
     return error
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from cspine.detection import Detector
 from cspine.errors import InputError
 from cspine.evidence import Prediction
-from cspine.jobs.folders import RECORD, JobRecord, Provenance, drop_job, put_job
+from cspine.jobs.folders import RECORD, JobRecord, Provenance, drop_job, earlier_formats, put_job
 from cspine.jobs.job import Job
 from cspine.jobs.scans import Scan
 from cspine.jobs.task import Packages, Task
 from cspine.locating import Localiser
 from cspine.reporting import write_result
+from cspine.reporting.table import united
 from cspine.reporting.written import together
 from cspine.runtime import Engine
 
@@ -64,16 +65,17 @@ class Worker:
 
     def _predict_and_write(self, job: Job, scan: Scan) -> Job:
         study = replace(scan.study, name=job.name)
+        formats = united(self._task.formats, earlier_formats(self._task.out, job))  # what was written before is written again
         prediction = _timed(self._detector.predict(study), {"read": round(scan.seconds, 4)})
 
         def write(folder: Path) -> Job:
             """Pictures first, so that result.json can say how long they took."""
             begin = time.perf_counter()
-            others = write_result(prediction, study, folder, [name for name in self._task.formats if name != "json"])
+            others = write_result(prediction, study, folder, [name for name in formats if name != "json"])
             whole = _timed(prediction, {"write": round(time.perf_counter() - begin, 4)})
             written = together([write_result(whole, study, folder, ["json"]), others])
             notes = tuple(note.text for note in written.notes)
-            record = JobRecord(self.provenance, scan.mark, written.files, notes)
+            record = JobRecord(replace(self.provenance, formats=formats), scan.mark, written.files, notes)
             (folder / RECORD).write_text(record.to_json(), encoding="utf-8")
             return job.done(whole.result.to_dict(), written.files, notes)
 

@@ -1,8 +1,10 @@
 """From files to a study: DICOM folders, zips and NIfTI files; choosing the series, checking the stack."""
 
 from cspine.reading.choosing import SeriesSummary as SeriesSummary
-from cspine.reading.studies import Listing as Listing
-from cspine.reading.studies import find_series as find_series
-from cspine.reading.studies import list_studies as list_studies
+from cspine.reading.listing import Guard as Guard
+from cspine.reading.listing import Listing as Listing
+from cspine.reading.listing import find_series as find_series
+from cspine.reading.listing import list_studies as list_studies
+from cspine.reading.listing import studies_in as studies_in
+from cspine.reading.listing import unguarded as unguarded
 from cspine.reading.studies import read_study as read_study
-from cspine.reading.studies import studies_in as studies_in

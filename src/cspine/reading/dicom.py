@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cspine.errors import StudyError
 from cspine.processors import processors
 from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
+from cspine.reading.effort import Budget, CostlyError
 from cspine.reading.frames import Frame
 from cspine.reading.headers import DamagedFileError, WrongNumberError, frames_of
 from cspine.reading.hounsfield import check_hounsfield
@@ -78,11 +79,15 @@ def find(place: Place) -> Found:
     """Every DICOM image of a place, by the headers alone."""
     frames: list[Frame] = []
     damaged: list[tuple[str, DamagedFileError]] = []
+    budget = Budget(len(place.entries))
     for entry in place.entries:
         try:
-            frames.extend(frames_of(place, entry))
+            with budget.spent():
+                frames.extend(frames_of(place, entry))
         except DamagedFileError as error:
             damaged.append((entry.name, error))
+        except CostlyError as error:
+            raise Refusal.COSTLY_HEADERS.error(place=place.path, cause=error) from error
     return Found(tuple(frames), tuple(damaged))
 
 

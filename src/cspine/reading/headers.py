@@ -16,11 +16,14 @@ from pydicom.filereader import read_partial
 from cspine.geometry import Vector
 from cspine.reading import limits
 from cspine.reading.attributes import acquisition_of, number_in, with_points
+from cspine.reading.effort import CostlyError, check_cost
 from cspine.reading.frames import Acquisition, Frame, PixelFormat, PixelPlace, Plane, Rescale, SeriesFacts
+from cspine.reading.messages import Refusal
 from cspine.reading.places import Entry, Place
 from cspine.reading.quiet import quiet
 
 _PREFIX = 1 << 16
+_PARTS = (_PREFIX, 1 << 22, limits.MAX_HEADER_BYTES)
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
@@ -55,6 +58,8 @@ def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
     start = place.read(entry, 0, _PREFIX)
     if not looks_like_dicom(start):
         return ()
+    if entry.size > limits.MAX_FILE_BYTES:
+        raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
     with quiet("pydicom"):
         return _frames_of(place, entry, start)
 
@@ -72,14 +77,18 @@ def header_of(place: Place, entry: Entry) -> Dataset:
 
 def _header_of(place: Place, entry: Entry, start: bytes) -> _Header:
     """The header, from the first bytes of the file alone where they hold it."""
-    header = None
-    if _DEFLATED not in start[:4096]:
-        header = _attempt(start) if len(start) < entry.size else None
-        if header is not None and not header.has_pixels:
-            header = None
-    if header is None:
-        header = _parsed(place.read(entry) if len(start) < entry.size else start)
-    return header
+    if _DEFLATED in start[:4096]:
+        return _parsed(place.read(entry))
+    for count in _PARTS:
+        data = start if count == _PREFIX else place.read(entry, 0, count)
+        if count > _PREFIX:
+            _check_cost(data)
+        if len(data) == entry.size:
+            return _parsed(data)
+        header = _attempt(data)
+        if header is not None and header.has_pixels:
+            return header
+    raise DamagedFileError(f"nothing but header in its first {limits.MAX_HEADER_BYTES} bytes")
 
 
 def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
@@ -112,12 +121,13 @@ def plain(data: bytes) -> tuple[bytes, bool]:
         return data, False
     begin = 132 + 12 + int.from_bytes(data[140:144], "little")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    most = min(limits.MAX_FILE_BYTES, max(limits.MIN_INFLATED_BYTES, limits.MAX_INFLATION * len(data)))
     try:
-        inflated = inflater.decompress(data[begin:], limits.MAX_FILE_BYTES)
+        inflated = inflater.decompress(data[begin:], most)
     except zlib.error as error:
         raise DamagedFileError(str(error)) from error
     if inflater.unconsumed_tail:
-        raise DamagedFileError(f"it inflates to more than {limits.MAX_FILE_BYTES} bytes")
+        raise DamagedFileError(f"it inflates to more than {most} bytes")
     # the same length, so that the group length stays right
     meta = data[:begin].replace(_DEFLATED, _DEFLATED[:-3] + b"\0\0\0")
     return meta + inflated, True
@@ -132,6 +142,8 @@ def _attempt(start: bytes) -> _Header | None:
 
 def _parsed(data: bytes) -> _Header:
     data, deflated = plain(data)
+    if deflated:
+        _check_cost(data)
     file, found = io.BytesIO(data), [0, 0]
 
     def at_pixels(tag: int, _vr: str | None, length: int) -> bool:
@@ -147,6 +159,13 @@ def _parsed(data: bytes) -> _Header:
     offset, length = found
     has_commas = with_points(dataset)
     return _Header(dataset, offset, None if length == _UNDEFINED else length, offset > 0, deflated, has_commas)
+
+
+def _check_cost(data: bytes) -> None:
+    try:
+        check_cost(data)
+    except CostlyError as error:
+        raise DamagedFileError(str(error)) from error
 
 
 def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:

@@ -12,6 +12,26 @@ MAX_FILE_BYTES = 2_000_000_000
 MAX_ARCHIVE_BYTES = 8 << 30
 """All files of a zip, unpacked."""
 
+MAX_DIRECTORY_BYTES = 32 << 20
+"""The list of files that a zip ends with."""
+
+MAX_HEADER_BYTES = 64 << 20
+"""All of a DICOM file that comes before its pixels."""
+
+MAX_ATTRIBUTES = 250_000
+"""Attributes before the pixels, those within sequences too; 5000 frames of an enhanced CT have half as many."""
+
+MAX_VALUE_BYTES = 1 << 16
+"""An attribute that is not bulk data or a sequence."""
+
+MAX_INFLATION = 50
+MIN_INFLATED_BYTES = 64 << 20
+"""A deflated DICOM file may grow to so many times its size, or to so much in any case; a CT seldom shrinks to a fifth."""
+
+HEADERS_S = 20.0
+HEADER_S = 0.01
+"""Processor time for the headers of a study, and for each file more; one takes about 0.003 s."""
+
 MAX_SIDE = 4096
 """Rows or columns of a slice."""
 

@@ -16,6 +16,8 @@ class Refusal(Enum):
     SEVERAL_STUDIES = "One study is needed; {place} holds {count}. Give one of {choices}."
     DAMAGED_FILE = "{name} begins like DICOM but cannot be parsed ({cause}). Copy it again from where it came."
     WRONG_NUMBER = "{name} holds something else where DICOM needs numbers ({cause}). Have it exported again as the standard says."
+    COSTLY_HEADERS = "The files of {place} cannot be looked through ({cause}). Give the folder of one CT study."
+    OTHER_FORMAT = "{name} is {format}, which is not read. {advice}"
     NOT_A_FILE = "{place} is neither a folder nor a file. Give a folder, a zip or a NIfTI file."
     TOO_MANY_FILES = "At most {limit} files are searched for one study; {place} holds more. Give the folder of one study."
     TOO_DEEP = "Folders are searched {limit} levels deep; {place} goes deeper. Give the folder of one study."

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from cspine.reading import limits
+from cspine.reading.formats import is_passed_over
 from cspine.reading.messages import Refusal
+
+_LONGEST_END = (1 << 16) + 128
+_IN_THE_OTHER = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def _open(path: Path, resources: ExitStack) -> Place:
         if not stat.S_ISREG(path.stat().st_mode):
             raise Refusal.NOT_A_FILE.error(place=path)
         if is_zip(path):
+            _check_directory(path)
             return Archive(path, resources.enter_context(zipfile.ZipFile(path)))
         return Folder(path.parent, only=path)
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
@@ -81,10 +86,38 @@ def _open(path: Path, resources: ExitStack) -> Place:
         raise Refusal.NOT_FOUND.error(place=path, cause=error) from error
 
 
+def check_file(path: Path) -> None:
+    """Makes sure that there is a regular file.
+
+    Raises:
+        StudyError: There is none.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Refusal.NOT_A_FILE.error(place=path)
+    except OSError as error:
+        raise Refusal.NOT_FOUND.error(place=path, cause=error.strerror) from error
+    except ValueError as error:  # a name that no file can have
+        raise Refusal.NOT_FOUND.error(place=path, cause=error) from error
+
+
 def is_zip(path: Path) -> bool:
     """Whether a regular file is a zip from its first byte on (a DICOM file may end like one)."""
     with path.open("rb") as file:
         return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06") and zipfile.is_zipfile(path)
+
+
+def _check_directory(path: Path) -> None:
+    """Refuses a zip whose list of files would take long to read; it stands at the end, and how long it is, right behind it."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_END))
+        tail = file.read(_LONGEST_END)
+    end = tail.rfind(b"PK\x05\x06")
+    sizes = [int.from_bytes(tail[end + 12 : end + 16], "little")]
+    if tail[end - 76 : end - 72] == b"PK\x06\x06":  # the end of a zip of more than 65,535 files or 4 GiB
+        sizes.append(int.from_bytes(tail[end - 36 : end - 28], "little"))
+    if any(limits.MAX_DIRECTORY_BYTES < size != _IN_THE_OTHER for size in sizes):
+        raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
 
 
 class Folder:
@@ -104,6 +137,8 @@ class Folder:
             for child in children:
                 if child.is_symlink():
                     self.links += 1
+                elif is_passed_over(child.name):
+                    continue
                 elif child.is_dir(follow_symlinks=False):
                     yield from self._walk(Path(child.path), depth + 1)
                 elif child.is_file(follow_symlinks=False):
@@ -114,7 +149,7 @@ class Folder:
 
     def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
         """See :meth:`Place.read`."""
-        if entry.size > limits.MAX_FILE_BYTES:
+        if count is None and entry.size > limits.MAX_FILE_BYTES:
             raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
         wanted = max(0, min(entry.size - start, entry.size if count is None else count))
         try:
@@ -146,7 +181,7 @@ class Archive:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self._archive = archive
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        members = [member for member in archive.infolist() if not member.is_dir() and not is_passed_over(member.filename)]
         if len(members) > limits.MAX_FILES:
             raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
         size = sum(member.file_size for member in members)
@@ -157,7 +192,7 @@ class Archive:
 
     def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
         """See :meth:`Place.read`."""
-        if entry.size > limits.MAX_FILE_BYTES:
+        if count is None and entry.size > limits.MAX_FILE_BYTES:
             raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
         end = entry.size if count is None else min(entry.size, start + count)
         try:

@@ -25,6 +25,9 @@ FORMATS = {
 PAGES = frozenset({"html", "html-uids"})
 """Formats that people open in a browser, from the overview of a batch."""
 
+OVERVIEW = "index.html"
+"""The overview of a batch."""
+
 _BRINGS = {"sr": "seg"}
 """A format that refers to another one's file has it written too."""
 
@@ -60,6 +63,20 @@ def chosen(text: str) -> tuple[str, ...]:
     for name in names:
         format_of(name)
     return tuple(dict.fromkeys(names))
+
+
+def united(formats: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    """Formats and those of an earlier result that can still be written here, in the order of :data:`FORMATS`."""
+    there = set(formats) | {name for name in more if name in FORMATS and _is_installed(name)}
+    return tuple(name for name in FORMATS if name in there)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        format_of(name)
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def format_of(name: str) -> Format:

@@ -88,6 +88,9 @@ def _device(core: Any, device: Device) -> str:
     """Returns the device; ``auto`` is the processor where there is nothing else, without OpenVINO's own choice."""
     if device is Device.AUTO and not any(name.startswith("GPU") for name in core.available_devices):
         return "CPU"
+    if device is Device.GPU and not any(name.startswith("GPU") for name in core.available_devices):
+        there = ", ".join(core.available_devices)
+        raise PackageError(f"--device gpu needs one that OpenVINO knows. Received: {there}. Choose --device cpu or auto.")
     return _DEVICES[device]
 
 

@@ -14,11 +14,11 @@ from cspine.reporting.json_result import read_result
 from cspine.reporting.pages import identified, study
 from cspine.reporting.pages.templating import render
 from cspine.reporting.pages.tone import Tone
+from cspine.reporting.table import OVERVIEW as FILE
 from cspine.reporting.words import STATUS_WORDS, from_to, percent
 from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, LevelStatus
 from cspine.strict_json import read_json
 
-FILE = "index.html"
 TEMPLATE = "overview.html"
 LEVELS = tuple(level.name for level in CERVICAL)
 
