@@ -208,5 +208,5 @@ def test_a_run_that_only_finds_vertebrae_is_not_asked_to_classify(
     assert main(["calibrate", str(run), "--data", str(trained.unseen)]) == Exit.WRONG_INPUT
 
     told = capsys.readouterr().err
-    assert "A network that classifies is needed: custom_cnn" in told
+    assert "A classifier is needed: custom_cnn" in told
     assert "vertebra_mil. Received localiser, which finds vertebrae" in told

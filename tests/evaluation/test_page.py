@@ -17,7 +17,7 @@ def drawn(page: str) -> list[str]:
 
 
 def test_the_page_shows_every_part_and_says_whom_it_is_about() -> None:
-    for heading in ("How good it is", "Operating points", "By severity", "Where it looked", "Shortcuts", "The leaky protocol"):
+    for heading in ("How good it is", "Operating points", "By severity", "Localisation", "Shortcuts", "The leaky protocol"):
         assert f"<h2>{heading}" in PAGE
     assert "synthetic necks only" in PAGE
     assert "not a medical device" in PAGE
@@ -34,7 +34,7 @@ def test_what_nobody_asked_for_is_left_out() -> None:
     page = to_html(replace(report(), fractures=(), localisation=None, shortcuts=(), leaky=None))
 
     assert len(drawn(page)) == 4
-    assert not re.search("severity|Where it looked|Shortcuts|leaky", page)
+    assert not re.search("severity|Localisation|Shortcuts|leaky", page)
 
 
 def test_the_template_is_given_what_it_documents_and_nothing_else() -> None:

@@ -27,4 +27,4 @@ def examiner_of(run: Run, finder: Finder = Finder.LOCALISER) -> SliceExaminer | 
     if isinstance(recipe, Recipe):
         return SliceExaminer(with_settings(recipe, run.facts.settings))
     known = ", ".join(name for name in recipe_names() if isinstance(load_recipe(name), Recipe | VertebraRecipe))
-    raise UsageError(f"A network that classifies is needed: {known}. Received {run.facts.recipe}, which finds vertebrae.")
+    raise UsageError(f"A classifier is needed: {known}. Received {run.facts.recipe}, which finds vertebrae.")

@@ -91,9 +91,9 @@ def _export_classifier(current: "Run", recipe: Recipe | VertebraRecipe, options:
     from cspine.training.vertebrae.export import export_vertebrae
 
     if options.data is None or options.refiner is not None:
-        raise UsageError("A network that classifies is exported with --data DIR, the data set of its run, and without --refiner.")
+        raise UsageError("A classifier is exported with --data DIR, the data set of its run, and without --refiner.")
     if options.precision != "f32" and not isinstance(recipe, VertebraRecipe):
-        raise UsageError("A network that classifies slices is exported in f32, without --precision.")
+        raise UsageError("A slice classifier is exported in f32, without --precision.")
     cases = same_cases(current, options.data)
     phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
     request = PackageRequest(

@@ -163,7 +163,7 @@ def _test_cases(root: Path, problems: list[Problem], labelled: Collection[str]) 
         images, truth = root / "test_images" / uid, root / "truth" / uid
         problem = check_slices(images, uid)
         if uid in labelled:
-            text = f"Study {uid} is in train.csv and in test.csv: what a model that saw it says of it is no test."
+            text = f"Study {uid} is in train.csv and in test.csv: a model that was trained on it cannot be tested on it."
             problems.append(Problem("train_and_test", text, uid))
         if problem is None:
             cases.append(Case(uid, images, None, truth=truth if truth.is_dir() else None))

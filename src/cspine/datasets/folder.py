@@ -110,7 +110,7 @@ def _misnamed(path: Path, known: Collection[str]) -> Problem | None:
     meant = {path.stem, Path(path.stem).stem} & set(known)
     if path.name.startswith(".") or not (meant or path.name.lower().endswith((".nii", ".nii.gz"))):
         return None
-    text = f"segmentations/{path.name} is not called <StudyInstanceUID>.nii or .nii.gz; it is left out."
+    text = f"segmentations/{path.name} is not named <StudyInstanceUID>.nii or .nii.gz; it is left out."
     return Problem("unknown_mask", text, min(meant, default=None))
 
 

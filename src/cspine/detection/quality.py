@@ -52,7 +52,7 @@ def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
         return ()
     text = (
         f"Slices are {slices:.2f} mm apart and pixels {pixels:.2f} mm. From more than {thick:g} mm or {wide:g} mm on "
-        "the model may call whole vertebrae fractured: reconstruct thinner slices with finer pixels."
+        "the model may flag intact vertebrae: reconstruct thinner slices with finer pixels."
     )
     return (Reason("coarse", text),)
 

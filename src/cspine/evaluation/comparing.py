@@ -45,7 +45,7 @@ class Compared:
     """One model among others.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         estimates: What it does, by metric.
         differences: By how much it differs from the first, over the same samples of patients; empty for the first.
     """

@@ -29,10 +29,10 @@ class LevelTruth:
     Attributes:
         patient: Place of the study among the scores.
         level: 1 for C1 to 7 for C7: its place among the outputs.
-        severity: Of its worst fracture, 0..1; ``None`` where it is whole.
-        kind: Of that fracture; empty where it is whole.
+        severity: Of its worst fracture, 0..1; ``None`` where it is intact.
+        kind: Of that fracture; empty where it is intact.
         lookalikes: Kinds of what it has that may be taken for a fracture.
-        gap_mm: Width of the crack of its worst fracture, which may have moved too; ``None`` where it is whole.
+        gap_mm: Width of the crack of its worst fracture, which may have moved too; ``None`` where it is intact.
     """
 
     patient: int
@@ -52,7 +52,7 @@ class GroupMetrics:
         levels: How many.
         patients: Of how many.
         flagged: Share that is flagged at the operating point: sensitivity, or false positives for intact levels.
-        auroc: Against all whole levels; NaN for whole ones.
+        auroc: Against all intact levels; NaN for intact ones.
     """
 
     group: str
@@ -82,7 +82,7 @@ def read_level_truths(folders: Sequence[Path | None]) -> list[LevelTruth] | None
 def by_fracture(
     scores: StudyScores, truths: Sequence[LevelTruth], thresholds: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[GroupMetrics]:
-    """Groups of levels by severity, by kind, and whole ones with and without look-alikes.
+    """Groups of levels by severity, by kind, and intact ones with and without look-alikes.
 
     Args:
         scores: Truth and probabilities.
@@ -113,27 +113,27 @@ class _GroupBootstrap:
     def __init__(
         self, scores: StudyScores, truths: list[LevelTruth], thresholds: Sequence[float], samples: NDArray[np.intp]
     ) -> None:
-        self._said = np.array([scores.scores[truth.patient, truth.level] for truth in truths])
+        self._scores = np.array([scores.scores[truth.patient, truth.level] for truth in truths])
         self._patients = np.array([truth.patient for truth in truths])
-        self._whole = np.array([truth.severity is None for truth in truths])
+        self._intact = np.array([truth.severity is None for truth in truths])
         self._thresholds = np.array([thresholds[truth.level] for truth in truths])
         self._counts = np.stack([np.bincount(sample, minlength=len(scores)) for sample in samples])
 
     def group(self, name: str, chosen: NDArray[np.bool_]) -> GroupMetrics:
         flagged = self._estimate(lambda times: self._flagged(chosen, times))
-        against = chosen | self._whole
-        of_whole = not np.any(chosen & ~self._whole)
+        against = chosen | self._intact
+        only_intact = not np.any(chosen & ~self._intact)
         nothing = Estimate(math.nan, math.nan, math.nan)
-        area = nothing if of_whole else self._estimate(lambda times: self._area(chosen[against], against, times))
+        area = nothing if only_intact else self._estimate(lambda times: self._area(chosen[against], against, times))
         return GroupMetrics(name, int(chosen.sum()), len(np.unique(self._patients[chosen])), flagged, area)
 
     def _flagged(self, chosen: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
         weight = times[self._patients[chosen]]
-        return float(np.average(self._said[chosen] >= self._thresholds[chosen], weights=weight)) if weight.sum() else math.nan
+        return float(np.average(self._scores[chosen] >= self._thresholds[chosen], weights=weight)) if weight.sum() else math.nan
 
     def _area(self, broken: NDArray[np.bool_], against: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
         repeats = times[self._patients[against]]
-        return auroc(np.repeat(broken, repeats), np.repeat(self._said[against], repeats))
+        return auroc(np.repeat(broken, repeats), np.repeat(self._scores[against], repeats))
 
     def _estimate(self, metric: Callable[[NDArray[np.intp]], float]) -> Estimate:
         value = metric(np.ones(self._counts.shape[1], dtype=np.intp))

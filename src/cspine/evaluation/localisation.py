@@ -51,7 +51,7 @@ class LocalisationMetrics:
     """Describes how well a model localises fractures and levels.
 
     Attributes:
-        studies: Of how many studies it is known where their fractures are, whole ones among them.
+        studies: Of how many studies it is known where their fractures are, intact ones among them.
         lesions: Fractures in these.
         masked: Of how many studies it is known where their levels are.
         hit_rate: Share of fractured studies whose most suspected place lies on a fracture (pointing game, Zhang et al., 2016).

@@ -37,7 +37,7 @@ _BINS = 10
 
 
 def roc(scores: StudyScores) -> str:
-    """Returns the receiver operating characteristic of every output that has fractured and whole patients."""
+    """Returns the receiver operating characteristic of every output that has fractured and intact patients."""
     return _curves("roc", scores, _draw_roc, ("1 - specificity", "sensitivity"))
 
 
@@ -53,7 +53,7 @@ def reliability(scores: StudyScores) -> str:
         axes = figure.subplots(1, 2, sharex=True, sharey=True)
         for ax, title, columns in zip(axes, ("any fracture", "C1 to C7"), (slice(0, 1), slice(1, None)), strict=True):
             _reliability(ax, scores.truth[:, columns].ravel(), scores.scores[:, columns].ravel())
-            ax.set(title=title, xlabel="probability said", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+            ax.set(title=title, xlabel="probability", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes[0].set_ylabel("frequency found")
 
     return _svg("reliability", (6.6, 3.4), draw)
@@ -98,11 +98,11 @@ def by_severity(groups: Sequence[GroupMetrics]) -> str:
         height = np.arange(len(groups))[::-1]
         for y, group in zip(height, groups, strict=True):
             if not math.isnan(group.flagged.value):
-                colour = QUIET if group.group.startswith("whole") else INK
+                colour = QUIET if group.group.startswith("intact") else INK
                 ax.hlines(y, group.flagged.low, group.flagged.high, color=colour, linewidth=1.4)
                 ax.plot(group.flagged.value, y, "o", color=colour, markersize=5)
         ax.set_yticks(height, [f"{group.group} ({group.levels})" for group in groups])
-        ax.set(xlim=(-0.02, 1.02), xlabel="share called fractured, balanced operating point")
+        ax.set(xlim=(-0.02, 1.02), xlabel="flagged share, balanced operating point")
 
     return _svg("severity", (6.6, 0.8 + 0.26 * len(groups)), draw)
 

@@ -28,7 +28,7 @@ class Report:
         evaluation: How good the probabilities are.
         scores: The probabilities, with the truth.
         fractures: How levels fared by severity and kind; empty for patients, of whom that is not known.
-        localisation: Whether the model looked at the fracture; ``None`` where nobody asked.
+        localisation: Whether the model points at the fracture; ``None`` where nobody asked.
         shortcuts: Traits of scans that must tell nothing.
         leaky: What a protocol that is known to be wrong reports.
     """
@@ -136,8 +136,8 @@ def to_table(report: Report) -> str:
         more.append(f"strongest place on a fracture: {report.localisation.hit_rate} of fractured studies")
     if report.leaky:
         more.append(
-            f"leaky protocol: accuracy {report.leaky.accuracy:.3f} on {report.leaky.slices} slices of patients that were learnt "
-            f"from (saying that nothing is there: {report.leaky.all_negative:.3f})"
+            f"leaky protocol: accuracy {report.leaky.accuracy:.3f} on {report.leaky.slices} slices of patients of the training "
+            f"set (saying that nothing is there: {report.leaky.all_negative:.3f})"
         )
     return "\n".join([*lines, "", *more])
 

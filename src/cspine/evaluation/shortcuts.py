@@ -19,7 +19,7 @@ class Shortcut:
     Attributes:
         trait: Its name.
         tells: AUROC of any fracture by the trait alone; 0.5 tells nothing. What the data set gives away.
-        followed: Spearman's correlation of the trait with the probability of any fracture among whole studies; 0 where the model
+        followed: Spearman's correlation of the trait with the probability of any fracture among intact studies; 0 where the model
             does not follow it. NaN where the trait is the same everywhere.
     """
 
