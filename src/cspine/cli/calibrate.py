@@ -1,7 +1,7 @@
 """Takes the probabilities and thresholds of a trained run from another data set than its own.
 
 The studies of DIR must have had no part in the run. `cspine evaluate` on unseen studies and `cspine export` then use them
-instead of the run's held-out patients: a run that learnt from fracture-enriched phantoms needs it, and one that shall serve where
+instead of the run's held-out patients: a run on fracture-enriched phantoms needs it, and one that shall serve where
 fractures are as frequent as in DIR.
 """
 

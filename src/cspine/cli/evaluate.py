@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap samples of patients (default: 1000)")
     parser.add_argument(
-        "--no-localisation", action="store_true", help="leave out where it looked; out of fold this spares every pass of a network"
+        "--no-localisation", action="store_true", help="leave out localisation; out of fold this spares every pass of a network"
     )
     parser.add_argument(
         "--masks",

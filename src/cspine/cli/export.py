@@ -137,9 +137,9 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
     networks = [coarse_network(current, recipe, options.fold)]
     if options.refiner is not None:
         networks.append(_refiner(options.refiner))
-    taught = next((told for network in networks if (told := _beyond_necks(network.run)) is not None), None)
-    if taught is not None and not (options.trained_on and options.describe):
-        raise UsageError(f"{taught} Say who was seen with --trained-on and --describe.")
+    unknown = next((told for network in networks if (told := _beyond_necks(network.run)) is not None), None)
+    if unknown is not None and not (options.trained_on and options.describe):
+        raise UsageError(f"{unknown} Say who was seen with --trained-on and --describe.")
     necks = current.facts.studies
     request = LocaliserRequest(
         name=options.name or options.out.resolve().name,
@@ -155,11 +155,11 @@ def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse
 
 
 def _beyond_necks(run: "Run") -> str | None:
-    """Returns what a run has learnt from beside synthetic necks, or may have; ``None`` where that is nothing."""
+    """Returns what a run was trained on beside synthetic necks, or may have been; ``None`` where that is nothing."""
     from cspine.modelpack import TrainingData, load_localiser
 
     if run.facts.folds:
-        return f"{run.folder} has learnt from the masks of {run.facts.data}."
+        return f"{run.folder} was trained on the masks of {run.facts.data}."
     start = run.facts.settings.get("start")
     try:
         if not start or load_localiser(start).manifest.training_data is TrainingData.PHANTOMS:

@@ -1,6 +1,6 @@
 """Trains a recipe: a classifier on a data set in the RSNA 2022 layout, or a localiser or refiner on necks that it makes.
 
-With --data, a localiser learns from the masks of a data set too (--set masked.share=1: from these alone).
+With --data, a localiser is trained on the masks of a data set too (--set masked.share=1: from these alone).
 
 Patients are parted into folds; the network of a fold never sees its patients. RUN/fold-K holds the best network (best.keras),
 a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from which --resume goes on exactly where a
@@ -89,7 +89,7 @@ def _train_on_studies(recipe: Recipe | VertebraRecipe, changes: dict[str, str], 
 
 def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
     if options.data is None and options.fold != "0":
-        raise UsageError(f"{recipe.name} without --data learns from necks that it makes, and holds nobody out; give no --fold.")
+        raise UsageError(f"{recipe.name} without --data is trained on necks that it makes, and holds nobody out; give no --fold.")
     recipe = with_settings(recipe, changes)
     from cspine.training.core.runs import open_run
     from cspine.training.localiser.training import LocaliserPlace, start_localiser, train_localiser
@@ -105,7 +105,7 @@ def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: 
 
 def _train_refiner(recipe: RefinerRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
     if options.data is not None or options.fold != "0":
-        raise UsageError(f"{recipe.name} learns from necks that it makes, and holds nobody out; give neither --data nor --fold.")
+        raise UsageError(f"{recipe.name} is trained on necks that it makes, and holds nobody out; give neither --data nor --fold.")
     recipe = with_settings(recipe, changes)
     from cspine.training.core.runs import open_run
     from cspine.training.refiner.training import start_refiner, train_refiner

@@ -58,7 +58,7 @@ def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def check_located(located: Located) -> tuple[Reason, ...]:
-    """Returns what forbids assessing a scan once its vertebrae were looked for."""
+    """Returns what forbids assessing a scan once it was searched for vertebrae."""
     if any(vertebra.status is not LevelStatus.UNCERTAIN for vertebra in located.vertebrae):
         return ()
     if located.vertebrae:

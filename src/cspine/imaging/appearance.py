@@ -21,7 +21,7 @@ _AROUND = 7
 _NEARLY_WHITE = 0.995
 
 _EVERY = 2
-"""Of so many slices one is looked at: they say as much as all."""
+"""Of so many slices one is measured: they say as much as all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def network_input(stack: Volume, spec: SliceSpec, chosen: Sequence[int] | None =
 
 
 def _middle_of_tissue(volume: Volume) -> tuple[float, float]:
-    """Returns the world x and y of the centroid of everything denser than fat, looked at every 4 mm or so."""
+    """Returns the world x and y of the centroid of everything denser than fat, sampled every 4 mm or so."""
     steps = [max(1, round(_COARSE_MM / spacing)) for spacing in volume.grid.spacing_mm]
     z, y, x = (slice(step // 2 if step <= size else 0, None, step) for step, size in zip(steps, volume.grid.shape, strict=True))
     first = np.array([z.start, y.start, x.start])

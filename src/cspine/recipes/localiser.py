@@ -1,4 +1,4 @@
-"""A U-Net in space that finds C1 to C7, trained on synthetic necks, and on the masks of a data set where one is given.
+"""A 3-D U-Net that finds C1 to C7, trained on synthetic necks, and on the masks of a data set where one is given.
 
 It sees windows of 200 x 160 x 160 mm in voxels of 2.5 mm. What ships had 8000 windows of 160 mm first, then 5000 of these, and 3000
 that lean farther and are dimmer, as told here.

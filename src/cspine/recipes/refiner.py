@@ -1,4 +1,4 @@
-"""A U-Net in space that tells one vertebra from its neighbours, trained on synthetic necks alone.
+"""A 3-D U-Net that tells one vertebra from its neighbours, trained on synthetic necks alone.
 
 It sees crops of 60 x 80 x 100 mm in voxels of 1.25 mm, around a vertebra that the localiser found. What ships had 1700 crops of a
 first run and then 7000, as told here.

@@ -31,7 +31,7 @@ def card(manifest: SliceManifest, held_out: int, calibrated: int, difference: fl
 
 ## What it is
 
-A `{training.recipe}` network that judges one axial slice at a time: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm,
+A `{training.recipe}` network that classifies one axial slice at a time: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm,
 every {z:g} mm, with {spec.neighbours} neighbour(s) above and below, {low:g} to {high:g} HU. For each of C1 to C7 it says
 how much of the vertebra is in the slice and whether it looks broken there. Slices become vertebrae by the pooling
 `{manifest.pooling}`; scores become probabilities by a line through their logits (Platt, 1999).
@@ -43,8 +43,8 @@ The score of the study is the noisy-OR of the probabilities of its vertebrae, an
 
 ## Training
 
-- Data: {training.data}. {training.patients} studies were learnt from, {held_out} others were held out and chose the epoch.
-- Calibration and thresholds: {calibrated} studies that the network did not learn from.
+- Data: {training.data}. {training.patients} studies are the training set, {held_out} others were held out and chose the epoch.
+- Calibration and thresholds: {calibrated} studies outside the training set.
 - Seed {training.seed}, {training.software}.
 - Labels: the label of the study for a level times how much of the level is in the slice; where a study has boxes, slices of
   a fractured level count as fractured where a box is on the level; in a phantom, where its fracture is.

@@ -1,7 +1,7 @@
 """Whole operations where an exported graph spells them out.
 
 A normalisation of every map by itself (Ulyanov et al., 2016) leaves Keras as a dozen operations on tensors that are channels last,
-whose means OpenVINO takes by its slowest means: seven tenths of the time of a U-Net in space. OpenVINO has one operation for it,
+whose means OpenVINO takes by its slowest means: seven tenths of the time of a 3-D U-Net. OpenVINO has one operation for it,
 with scale, offset and rectifier done in the same pass.
 """
 

@@ -7,7 +7,10 @@ from cspine.results import DISCLAIMER
 from cspine.training.core.card import PATIENTS, PHANTOMS, threshold_row
 from cspine.training.core.export import TOLERANCE
 
-_VIEWS = {1: "as it is", 2: "as it is, and mirrored on the next slices"}
+_PASSES = {
+    1: "There is no test-time augmentation.",
+    2: "Test-time augmentation takes 2 passes: as it is, and mirrored on the next slices; the mean of the logits counts.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +56,26 @@ def vertebra_card(manifest: VertebraManifest, held_out: int, calibrated: int, ag
 
 ## What it is
 
-A `{training.recipe}` network. Around each of C1 to C7 that the localiser finds it looks at {spec.slices} slices across the spine,
+A `{training.recipe}` network. It classifies {spec.slices} slices across the spine around each of C1 to C7 that the localiser finds,
 spread over the height of the vertebra: {spec.size[0]} x {spec.size[1]} pixels of {y:g} x {x:g} mm, {low:g} to {high:g} HU, each
 with {spec.neighbours} neighbour(s) {z:g} mm above and below and the mask of the vertebra. Attention weighs the slices; then the
-seven vertebrae and the study are judged together. A map of cells of 4 mm says where it looks broken. The study is judged
-{manifest.tta_passes} time(s), {_VIEWS[manifest.tta_passes]}; the mean is what is said. Scores become probabilities by a
+seven vertebrae and the study are classified together. A map of cells of 4 mm says where the network sees a fracture.
+{_PASSES[manifest.tta_passes]} Scores become probabilities by a
 line through their logits (Platt, 1999).
 
 ## Intended use
 
 {manifest.intended_use}
 
-It must not be used to rule a fracture in or out, to order a worklist, or on levels that it does not judge.
+It must not be used to rule a fracture in or out, to order a worklist, or on levels that it does not assess.
 
 ## Training
 
-- Data: {training.data}. {training.patients} studies were learnt from, {held_out} others were held out.
-- Calibration and thresholds: {calibrated} studies that the network did not learn from.
+- Data: {training.data}. {training.patients} studies are the training set, {held_out} others were held out.
+- Calibration and thresholds: {calibrated} studies outside the training set.
 - Seed {training.seed}, {training.software}.
 - Labels: the label of the study for a level; where boxes or, in a phantom, the fractures themselves are known, also in which slices
-  and cells of it. A level of which less than three tenths is in view is not learnt.
+  and cells of it. A level of which less than three tenths is in view is left out.
 
 ## How good it is
 
@@ -90,6 +93,6 @@ The exported network differs from the trained one by {agreement}, on studies tha
 
 ## What it fails at
 
-`docs/models.md` has tables by kind and severity of the fracture, and of false alarms on what looks like one. Levels that the
-localiser misnames or misses are judged wrongly or not at all.
+`docs/models.md` has tables by kind and severity of the fracture, and of false positives on look-alikes. Levels that the
+localiser misnames or misses are classified wrongly or not at all.
 """
