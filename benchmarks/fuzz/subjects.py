@@ -25,6 +25,7 @@ SUBJECTS = {
         Subject("submission", kept.make_predicted, kept.spoil_predicted, kept.read_predicted),
         Subject("truth", tables.make_truth, tables.spoil_truth, tables.read_truth),
         Subject("anatomy", trained.make_anatomy, trained.spoil_npz, trained.read_anatomy, 0.5),
+        Subject("surfaces", trained.make_surfaces, trained.spoil_surfaces, trained.read_surfaces, 0.5),
         Subject("evaluation", tables.make_evaluation, tables.spoil_truth, tables.read_evaluation),
         Subject("training run", trained.make_run, trained.spoil_run, trained.read_run),
         Subject("checkpoint", trained.make_checkpoint, trained.spoil_npz, trained.read_checkpoint, 0.5),

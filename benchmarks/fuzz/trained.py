@@ -12,10 +12,13 @@ from typing import Any
 
 from benchmarks.fuzz.mutations import damaged_bytes, damaged_json, damaged_npz, damaged_zip
 from cspine import serving
+from cspine.errors import CspineError
 from cspine.modelpack import load_any_package
 from cspine.phantoms.meshes.anatomy import load_anatomy
+from cspine.phantoms.meshes.surfaces import read_surface
 from cspine.runtime import Engine
 from tests.coded import write_coded_package
+from tests.phantoms.solids import box, write_obj, write_stl, write_vtp
 
 _MEMORY = Path("cspine") / "checked"
 
@@ -97,6 +100,34 @@ def make_anatomy(folder: Path) -> None:
 def read_anatomy(folder: Path) -> str:
     """Reads it."""
     load_anatomy(folder / "file.npz")
+    return "read"
+
+
+def make_surfaces(folder: Path) -> None:
+    """A brick in every form."""
+    brick = box((0, 0, 0), (2, 3, 5))
+    write_obj(brick, folder / "brick.obj")
+    write_stl(brick, folder / "brick.stl")
+    for form in ("ascii", "base64", "zlib", "zlib_appended", "plain_raw", "lzma_raw", "lz4_appended_big"):
+        write_vtp(brick, folder / f"{form}.vtp", form)
+
+
+def spoil_surfaces(folder: Path, rng: random.Random) -> None:
+    """Damages each of them."""
+    for path in sorted(folder.iterdir()):
+        path.write_bytes(damaged_bytes(path.read_bytes(), rng))
+
+
+def read_surfaces(folder: Path) -> str:
+    """Reads each; the last refusal counts."""
+    refusal = None
+    for path in sorted(folder.iterdir()):
+        try:
+            read_surface(path)
+        except CspineError as error:
+            refusal = error
+    if refusal is not None:
+        raise refusal
     return "read"
 
 

@@ -1,5 +1,6 @@
 """Surfaces come back from every kind of file."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -88,6 +89,25 @@ def test_strips_and_several_pieces_of_a_vtk_file_are_read(tmp_path: Path) -> Non
     surface = read_surface(tmp_path / "a.vtp")
 
     np.testing.assert_array_equal(surface.triangles[-2:], [[8, 9, 10], [10, 9, 11]])
+
+
+def test_an_array_of_no_blocks_is_empty(tmp_path: Path) -> None:
+    write_vtp(BRICK, tmp_path / "a.vtp", "zlib")
+    strips = '<Strips><DataArray Name="connectivity" type="Int32" format="binary">{0}</DataArray>'
+    strips += '<DataArray Name="offsets" type="Int32" format="binary">{0}</DataArray></Strips></Piece>'
+    text = (tmp_path / "a.vtp").read_text()
+    (tmp_path / "a.vtp").write_text(text.replace("</Piece>", strips.format("AAAAAAAAAAAAAAAAAAAAAA==")))
+
+    assert read_surface(tmp_path / "a.vtp").volume == pytest.approx(30)
+
+
+def test_a_block_that_says_it_is_larger_than_any_machine_is_refused(tmp_path: Path) -> None:
+    write_vtp(BRICK, tmp_path / "a.vtp", "zlib")
+    text = re.sub(r'(format="binary">)\S{24}', r"\1AQAAAP////8AAAAAIAAAAA", (tmp_path / "a.vtp").read_text(), count=1)
+    (tmp_path / "a.vtp").write_text(text)
+
+    with pytest.raises(AnatomyError, match="damaged or in a form that cannot be read"):
+        read_surface(tmp_path / "a.vtp")
 
 
 @pytest.mark.parametrize(

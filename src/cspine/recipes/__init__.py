@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from cspine.errors import UsageError
+from cspine.errors import UsageError, one_line
 from cspine.training.core.overrides import AnyRecipe
 from cspine.training.slices.settings import Recipe
 
@@ -20,7 +20,7 @@ def load_recipe(name: str) -> AnyRecipe:
         UsageError: There is none.
     """
     if name not in recipe_names():
-        raise UsageError(f"There is no recipe {name}. Known: {', '.join(recipe_names())}.")
+        raise UsageError(f"There is no recipe {one_line(name, 80)}. Known: {', '.join(recipe_names())}.")
     recipe: AnyRecipe = import_module(f"cspine.recipes.{name}").RECIPE
     return recipe
 

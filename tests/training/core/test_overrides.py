@@ -45,6 +45,8 @@ def test_settings_are_read_by_their_types() -> None:
         ("input.size", "64", "2 values with commas"),
         ("labels.boxes", "maybe", "one of label, ignore is needed"),
         ("fit.epochs", "0", "fit needs positive epochs"),
+        ("fit.learning_rate", "nan", "a finite number is needed"),
+        ("fit.learning_rate", "inf", "a finite number is needed"),
         ("input.window_hu", "5,1", "cannot be '5,1'.*rising window"),
     ],
 )

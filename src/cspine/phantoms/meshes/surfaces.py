@@ -11,11 +11,14 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.errors import AnatomyError
+from cspine.errors import AnatomyError, one_line
 from cspine.phantoms.meshes.vtp import read_vtp
 
 _STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("colour", "<u2")])
-_DAMAGES = (ValueError, IndexError, KeyError, struct.error, zlib.error, lzma.LZMAError, ElementTree.ParseError)
+_DAMAGES = (
+    *(ValueError, LookupError, TypeError, ArithmeticError, MemoryError, RuntimeError, EOFError),
+    *(struct.error, zlib.error, lzma.LZMAError, ElementTree.ParseError),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +95,9 @@ def read_surface(path: Path) -> Surface:
     except OSError as error:
         raise AnatomyError(f"The surface {path.name} cannot be read: {error.strerror}.") from error
     except _DAMAGES as error:
-        raise AnatomyError(f"The surface {path.name} is damaged or in a form that cannot be read: {error}") from error
+        raise AnatomyError(
+            f"The surface {path.name} is damaged or in a form that cannot be read: {one_line(str(error))}"
+        ) from error
 
 
 def _read_obj(path: Path) -> Surface:

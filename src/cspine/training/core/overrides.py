@@ -1,11 +1,12 @@
 """Settings of a recipe as flat ``key=value`` text, and back, checked against the types of its dataclasses."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from cspine.errors import CspineError, UsageError
+from cspine.errors import CspineError, UsageError, one_line
 from cspine.training.localiser.settings import LocaliserRecipe
 from cspine.training.refiner.settings import RefinerRecipe
 from cspine.training.slices.settings import Recipe
@@ -39,7 +40,7 @@ def with_settings(recipe: R, changes: Mapping[str, str]) -> R:
     known = _leaves(recipe)
     unknown = next((key for key in changes if key not in known), None)
     if unknown is not None:
-        raise UsageError(f"{recipe.name} has no setting {unknown}. Known: {', '.join(sorted(known))}.")
+        raise UsageError(f"{recipe.name} has no setting {one_line(unknown, 80)}. Known: {', '.join(sorted(known))}.")
     changed: R = _changed(recipe, changes, recipe.name)
     return changed
 
@@ -53,7 +54,7 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
     parts = [text.partition("=") for text in texts]
     wrong = [text for text, (key, equals, _) in zip(texts, parts, strict=True) if not key or not equals]
     if wrong:
-        raise UsageError(f"A setting must be given as key=value. Received: {', '.join(wrong)}")
+        raise UsageError(f"A setting must be given as key=value. Received: {one_line(', '.join(wrong))}")
     return {key.strip(): value.strip() for key, _, value in parts}
 
 
@@ -114,7 +115,10 @@ def _parsed(kind: Any, text: str) -> Any:
         if text not in [member.value for member in kind]:
             raise ValueError(f"one of {', '.join(str(member.value) for member in kind)} is needed")
         return kind(text)
-    return {int: int, float: float, str: str}[kind](text)
+    value = {int: int, float: float, str: str}[kind](text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a finite number is needed")
+    return value
 
 
 def _text(value: Any) -> str:
