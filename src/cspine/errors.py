@@ -86,7 +86,7 @@ def one_line(text: str, most: int = 200) -> str:
 
 
 def is_want_of_memory(error: BaseException) -> bool:
-    """Whether an error, whatever library it comes from, says that there is too little memory."""
+    """Says whether an error, whatever library it comes from, says that there is too little memory."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     text = str(error).lower()

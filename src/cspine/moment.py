@@ -1,4 +1,4 @@
-"""What time results say it is."""
+"""Gives the time that results say it is."""
 
 import os
 from datetime import UTC, datetime

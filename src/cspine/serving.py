@@ -144,7 +144,7 @@ def _place(way: _Way) -> Path | None:
 
 @cache
 def _processor() -> str:
-    """This processor: its name, and a digest of what it says it can do."""
+    """Returns the name of this processor, and a digest of what it says it can do."""
     try:
         with _CPU_INFO.open(encoding="utf-8", errors="replace") as file:
             lines = [line.rstrip() for line in iter(file.readline, "\n") if line]

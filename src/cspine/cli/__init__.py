@@ -116,7 +116,7 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _reason(error: Exception) -> str | None:
-    """What to say of an error that is none of ours and no fault of ours either; ``None`` where it is one."""
+    """Returns what to say of an error that is no fault of ours; ``None`` where it is one."""
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
         return f"{error.name} is needed and not installed. Run: pip install 'cspine[{EXTRAS[error.name]}]'"
     if is_want_of_memory(error):
@@ -139,7 +139,7 @@ def _told(name: str, text: str, code: Exit = Exit.WRONG_INPUT) -> Exit:
 
 
 def _close_stdout() -> None:
-    """What could not be printed is not tried again when Python ends."""
+    """Keeps Python from printing again, when it ends, what could not be printed."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -34,11 +34,11 @@ class Screen:
         sys.stderr.flush()
 
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        """A batch of the epoch under way was done."""
+        """Shows that a batch of the epoch under way was done."""
         self._line(f"batch {done}/{of}  " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items()), last=done == of)
 
     def epoch(self, record: "EpochRecord", of: int) -> None:
-        """An epoch was done."""
+        """Shows that an epoch was done."""
         self._clear()
         sys.stderr.write(
             f"epoch {record.epoch}/{of}  loss {record.loss:.4f}  fracture {record.fracture_loss:.4f}  "

@@ -148,7 +148,7 @@ def _box_problem(images: Path, uid: str, boxes: list[SliceBox]) -> Problem | Non
 
 
 def _inside(box: SliceBox, size: tuple[int, int] | None) -> bool:
-    """Half a pixel over the edge is rounding."""
+    """Says whether a box lies in the image; half a pixel over the edge is rounding."""
     if size is None:
         return False
     rows, columns = size

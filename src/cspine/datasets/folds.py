@@ -41,7 +41,7 @@ def _traits(case: Case) -> tuple[bool, ...]:
 
 
 def _stratify(traits: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Rarest label first, each example to the fold that lacks the label most, then to the one that lacks examples most."""
+    """Gives examples of the rarest label first, each to the fold that lacks the label most, then examples most."""
     fold = np.full(len(traits), -1, dtype=np.intp)
     lacking = np.full(count, len(traits) / count)
     lacking_trait = np.tile(traits.sum(axis=0) / count, (count, 1))

@@ -194,12 +194,12 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
 
 
 def is_study(uid: str) -> bool:
-    """Whether a cell may name a study, and so a folder or file of a data set: a plain name, and no way out of the folder."""
+    """Says whether a cell may name a study, and so a folder or file: a plain name, and no way out of the folder."""
     return uid.isprintable() and 0 < len(uid) <= _LONGEST_UID and not uid.startswith(".") and not set("/\\:") & set(uid)
 
 
 def told_of(row_id: str, uid: str, kind: str) -> str:
-    """The cells of a task, as a message shows them."""
+    """Returns the cells of a task, as a message shows them."""
     cells = (row_id or "no row_id", uid or "no study", kind or "nothing")
     return ", ".join(one_line(cell, 80) for cell in cells)
 
