@@ -1,7 +1,10 @@
+import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
@@ -42,3 +45,41 @@ def test_a_file_that_is_no_network_is_refused_in_one_line(tmp_path: Path, conten
         load_network(tmp_path / "best.keras")
 
     assert "\n" not in str(told.value)
+
+
+def _changed(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Puts another configuration into a network, as a whole zip."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    told = json.loads(members["config.json"])
+    members["config.json"] = json.dumps(change(told)).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda told: {**told, "config": {**told["config"], "widths": [4, 10**9, 4]}}, "widths is 1000000000, and 4096"),
+        (lambda told: {**told, "config": {**told["config"], "input_shape": [10**12, 32, 3]}}, "input_shape is 1000000000000"),
+        (lambda told: {**told, "config": {**told["config"], "widths": [4] * 5000}}, "widths has 5000 values"),
+        (lambda told: {**told, "config": {**told["config"], "widths": [[]]}}, ""),
+        (lambda told: {**told, "config": None}, ""),
+        (lambda told: {**told, "config": {**told["config"], "dropout": "much"}}, ""),
+        (lambda told: {**told, "class_name": "Lambda"}, "of no family that is known: 'Lambda'"),
+        (lambda told: {**told, "module": "os"}, "of no family that is known"),
+        (lambda told: [told], "of no family that is known"),
+    ],
+)
+def test_a_network_of_odd_sizes_or_of_another_make_is_refused_before_it_is_built(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    path = tmp_path / "best.keras"
+    NETWORKS["fracture level_map visible"]().save(path)
+    _changed(path, change)
+
+    with pytest.raises(TrainingError, match=rf"best\.keras cannot be read \(.*{said}.*train it again") as told:
+        load_network(path)
+
+    assert str(told.value).isprintable()

@@ -1,17 +1,26 @@
 """A network from the file that training left."""
 
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from cspine.errors import TrainingError
+from cspine.errors import TrainingError, one_line
 from cspine.networks.custom_cnn import CustomCNN
 from cspine.networks.transfer import TransferNetwork
 from cspine.networks.unet3d import UNet3D
 from cspine.networks.unet_transfer import UNetTransferNetwork
 from cspine.networks.vertebra_mil import VertebraMIL
+from cspine.strict_json import parse_json
 
 _FAMILIES = {kind.__name__: kind for kind in (CustomCNN, TransferNetwork, UNetTransferNetwork, UNet3D, VertebraMIL)}
+
+
+_MOST_BYTES = 4 << 30
+_LARGEST = 4096
+"""Channels, rows, slices: no network of ours has as many, and of one with more a layer alone could fill the memory."""
 
 
 def load_network(path: Path) -> keras.Model:
@@ -21,9 +30,44 @@ def load_network(path: Path) -> keras.Model:
         TrainingError: There is no such file, or it is damaged or of another make.
     """
     try:
+        _check(path)
         return keras.saving.load_model(path, custom_objects=_FAMILIES, compile=False)
     except Exception as error:  # damaged files fail in Keras, h5py, zipfile and numpy alike, with errors of no common base
-        first = str(error).strip().split("\n")[0][:160]
+        first = one_line(str(error).strip().split("\n")[0], 160)
         raise TrainingError(
             f"A trained network is a .keras file of `cspine train`. {path} cannot be read ({first}); train it again."
         ) from error
+
+
+def _check(path: Path) -> None:
+    """Refuses a file that is not of our families, or of sizes that no machine holds, before anything is built.
+
+    Raises:
+        ValueError: It is.
+        OSError, KeyError, zipfile.BadZipFile: It is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size > _MOST_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes, and {_MOST_BYTES} are the most")
+        told = parse_json(archive.read("config.json"))
+    name = told.get("class_name") if isinstance(told, dict) else None
+    if name not in _FAMILIES or told.get("module") != _FAMILIES[name].__module__:
+        raise ValueError(f"it is of no family that is known: {name!r:.40}")
+    for key, value in _numbers(told.get("config")):
+        if key != "seed" and abs(value) > _LARGEST:
+            raise ValueError(f"{key} is {value}, and {_LARGEST} is the most")
+
+
+def _numbers(value: Any, key: str = "config") -> Iterator[tuple[str, float]]:
+    """Every number of a configuration, with the key that it stands under."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _numbers(part, name)
+    elif isinstance(value, list):
+        if len(value) > _LARGEST:
+            raise ValueError(f"{key} has {len(value)} values")
+        for part in value:
+            yield from _numbers(part, key)
+    elif isinstance(value, int | float):
+        yield key, value
