@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,7 +13,8 @@ from cspine.errors import InputError, StudyError, UsageError, is_want_of_memory
 from cspine.reading import Guard, list_studies, unguarded
 
 _SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
-_LONGEST_NAME = 120
+_LONGEST_NAME = 200
+"""Bytes; file systems take 255."""
 
 
 class JobStatus(StrEnum):
@@ -150,13 +152,19 @@ def _own_name(source: Path, taken: set[str]) -> str:
         if plain.lower().endswith(suffix) and len(plain) > len(suffix):
             plain = plain[: -len(suffix)]
             break
-    plain = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in plain).strip(" .")[:_LONGEST_NAME] or "study"
+    plain = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in plain)
+    plain = _shortened(unicodedata.normalize("NFC", plain).strip(" .")) or "study"
     name, count = plain, 1
     while name.casefold() in taken or _is_reserved(name):
         count += 1
         name = f"{plain}-{count}"
     taken.add(name.casefold())
     return name
+
+
+def _shortened(name: str) -> str:
+    """The beginning of a name, so short that a number and the names of files still fit behind it on every file system."""
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore").strip(" .")
 
 
 def _is_reserved(name: str) -> bool:

@@ -28,7 +28,7 @@ MAX_INFLATION = 50
 MIN_INFLATED_BYTES = 64 << 20
 """A deflated DICOM file may grow to so many times its size, or to so much in any case; a CT seldom shrinks to a fifth."""
 
-HEADERS_S = 20.0
+HEADERS_S = 5.0
 HEADER_S = 0.01
 """Processor time for the headers of a study, and for each file more; one takes about 0.003 s."""
 

@@ -19,6 +19,7 @@ Suspects = list[tuple[Path, StudyError]]
 Seen = TypeVar("Seen")
 
 _MOST_DEATHS = 3
+_NOT_SEARCHED = (Refusal.TOO_DEEP.code, Refusal.NOT_ALLOWED.code)
 _NO_ZIP = "it is no zip, or its end is missing"
 
 
@@ -160,7 +161,8 @@ class _Search:
             if not found and len(self.barren) == known:
                 empty.append(child)
         uids = {uid for _, uid in below}
-        if len(below) > 1 and len(uids) == 1 and "" not in uids:
+        searched = all(error.code not in _NOT_SEARCHED for _, error in self.barren[earlier:])
+        if len(below) > 1 and len(uids) == 1 and "" not in uids and searched:
             del self.barren[earlier:]  # within one study nothing is missing
             return [(folder, uids.pop())]
         if len({study.relative_to(folder).parts[0] for study, _ in below}) > 1:

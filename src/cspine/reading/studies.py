@@ -95,7 +95,7 @@ def _no_images(place: Place) -> StudyError:
     for entry in place.entries[:_MOST_NAMED]:
         found = other_format(entry.name, place.read(entry, 0, BEGINNING))
         if found is not None:
-            name = entry.name if place.path.is_dir() or len(place.entries) == 1 else f"{entry.name} in {place.path.name}"
+            name = f"{entry.name} in {place.path.name}" if isinstance(place, Archive) else entry.name
             if found is ZIP and not isinstance(place, Archive):
                 return Refusal.DAMAGED_ZIP.error(name=name, cause="its end is missing")
             return Refusal.OTHER_FORMAT.error(name=name, format=found.name, advice=found.advice)
