@@ -308,6 +308,44 @@ def _bad_rescale(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     return Scan(change=setting(RescaleSlope=0)).write(folder)
 
 
+def _table(unit: str) -> Dataset:
+    """A modality lookup table that takes 1024 off."""
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.ModalityLUTType = unit
+    table.add_new(0x00283006, "OW", (np.arange(4096) - 1024).astype("<i2").tobytes())
+    return table
+
+
+@_case(Refusal.MODALITY_LUT)
+def _unspecified_table(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return Scan(change=setting(ModalityLUTSequence=[_table("US")])).write(folder)
+
+
+@_case(Refusal.NOT_GREY)
+def _palette(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return Scan(change=setting(PhotometricInterpretation="PALETTE COLOR")).write(folder)
+
+
+@_case(Refusal.HIGH_BITS)
+def _high_bits(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return Scan(hu=neck(6), change=setting(BitsStored=11, HighBit=10, PixelRepresentation=0)).write(folder)
+
+
+@_case(Refusal.EXCESS_PIXELS)
+def _excess(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    return Scan(change=setting(Rows=11)).write(folder)
+
+
+@_case(Refusal.RESCALE_JUMPS)
+def _jumping(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
+    def change(dataset: Dataset, index: int) -> None:
+        if index == 3:
+            dataset.RescaleIntercept = 0
+
+    return Scan(change=change).write(folder)
+
+
 @_case(Refusal.NO_PIXELS)
 def _no_pixels(folder: Path, _patch: pytest.MonkeyPatch) -> Path:
     return Scan(change=lacking("PixelData")).write(folder)

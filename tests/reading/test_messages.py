@@ -16,7 +16,7 @@ from cspine.errors import PixelError, StudyError
 from cspine.reading import limits, read_study
 from cspine.reading.messages import Notice, Refusal
 from tests.reading.refused import CASES, Made, nifti, transposed_hu
-from tests.reading.scans import Scan, body, lossless, neck, setting
+from tests.reading.scans import Scan, body, lacking, lossless, neck, setting
 
 _PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
 Case = Callable[[Path], Path]
@@ -192,6 +192,20 @@ def _no_rescale(folder: Path) -> Path:
         dataset.PixelData = body()[index].tobytes()
 
     return Scan(change=change).write(folder)
+
+
+@_noticed(Notice.HALF_RESCALE)
+def _half_rescale(folder: Path) -> Path:
+    return Scan(change=lacking("RescaleSlope")).write(folder)
+
+
+@_noticed(Notice.WRONG_REPRESENTATION)
+def _wrong_representation(folder: Path) -> Path:
+    for path in Scan().write(folder).iterdir():
+        data = path.read_bytes()
+        assert data.count(b"\x28\x00\x52\x10DS") == 1
+        path.write_bytes(data.replace(b"\x28\x00\x52\x10DS", b"\x28\x00\x52\x10SH"))
+    return folder
 
 
 @_noticed(Notice.PADDING_IN_TISSUE)

@@ -102,3 +102,15 @@ def _whole(text: str) -> int | None:
         return int(text)
     except ValueError:
         return None
+
+
+def overlay_bits(dataset: Dataset) -> int:
+    """The bits of a pixel that overlays lie in (retired; group 60xx), as a mask."""
+    bits = 0
+    for group in range(0x6000, 0x6020, 2):
+        place, size = dataset.get_item((group, 0x0102)), dataset.get_item((group, 0x0100))
+        position = place.value if place is not None else None
+        allocated = size.value if size is not None else None
+        if isinstance(position, bytes) and isinstance(allocated, bytes) and int.from_bytes(allocated, "little") > 1:
+            bits |= 1 << (int.from_bytes(position, "little") & 31)
+    return bits

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import StudyError
 from cspine.processors import processors
+from cspine.reading import limits
 from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
 from cspine.reading.effort import Budget, CostlyError
 from cspine.reading.frames import Frame
@@ -22,6 +24,8 @@ from cspine.reading.places import Place
 from cspine.reading.stacks import Stack, stacks_of
 from cspine.study import Origin, ReadingWarning, SourceSlice, Study
 from cspine.volume import Volume
+
+_EVERY, _TISSUE_ABOVE_HU = 2, -500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class _Read:
 
 _PASSED_OVER = {
     Refusal.NOT_HU.code: "its values cannot be Hounsfield units",
+    Refusal.RESCALE_JUMPS.code: "its values jump where their scale changes",
+    Refusal.HIGH_BITS.code: "bits that should be empty hold values",
     Refusal.CLIPPED.code: "its values are cut off within bone or above air",
     Refusal.DIFFERENT_DUPLICATES.code: "different images lie at one position",
     Refusal.ROUNDED_TOGETHER.code: "its positions are rounded so that images share one",
@@ -163,6 +169,7 @@ def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[Readi
     with ThreadPoolExecutor(processors()) as threads:
         signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
     _compare_duplicates(reader, stack, hu)
+    _check_rescales(stack, hu)
     if count := strangers(hu):
         raise Refusal.INTERLEAVED.error(uid=stack.name, count=count, slices=len(hu))
     return hu, list(_noticed(stack, signs_agree))
@@ -175,11 +182,36 @@ def _noticed(stack: Stack, signs_agree: bool) -> Iterator[ReadingWarning]:
         yield Notice.SIGN_MISMATCH.warning()
     if any(SYNTAXES[frame.pixels.transfer_syntax].lossy for frame in stack.frames):
         yield Notice.LOSSY.warning()
-    if not all(frame.rescale.stated for frame in stack.frames):
-        yield Notice.NO_RESCALE.warning()
+    yield from _noticed_of_headers(stack)
     tissue = [padding_hu(frame) for frame in stack.frames if not is_filling(frame)]
     if tissue:
         yield Notice.PADDING_IN_TISSUE.warning(hu=tissue[0])
+
+
+def _noticed_of_headers(stack: Stack) -> Iterator[ReadingWarning]:
+    """What values rest on that headers do not say, or say in another way than the standard."""
+    lacking = {frame.rescale.lacking for frame in stack.frames if frame.rescale.table is None}
+    if any(len(names) == 2 for names in lacking):
+        yield Notice.NO_RESCALE.warning()
+    for name, value in (("Slope", 1), ("Intercept", 0)):
+        if (name,) in lacking:
+            yield Notice.HALF_RESCALE.warning(lacking=name, value=value)
+    misdeclared = dict.fromkeys(name for frame in stack.frames for name in frame.misdeclared)
+    if misdeclared:
+        yield Notice.WRONG_REPRESENTATION.warning(names=", ".join(misdeclared))
+
+
+def _check_rescales(stack: Stack, hu: NDArray[np.float32]) -> None:
+    """Raises where values jump from slice to slice because one of them is scaled or stored wrong."""
+    ways = [(frame.rescale, frame.pixels.signed, frame.pixels.bits_stored) for frame in stack.frames]
+    for index, (one, other) in enumerate(pairwise(ways)):
+        if one == other:
+            continue
+        low, high = hu[index, ::_EVERY, ::_EVERY], hu[index + 1, ::_EVERY, ::_EVERY]
+        tissue = (low > _TISSUE_ABOVE_HU) | (high > _TISSUE_ABOVE_HU)
+        jump = float(np.median(np.abs(low - high)[tissue])) if tissue.any() else 0.0
+        if jump > limits.MOST_JUMP_HU:
+            raise Refusal.RESCALE_JUMPS.error(uid=stack.name, jump=jump)
 
 
 def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[np.float32]) -> None:

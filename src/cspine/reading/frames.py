@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cspine.geometry import Vector
 from cspine.reading.places import Entry
+from cspine.reading.tables import ModalityTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ class PixelFormat:
         signed: Whether the header says two's complement.
         transfer_syntax: UID, empty where the file has none.
         big_endian: Byte order of uncompressed pixels.
+        photometric: Photometric Interpretation, upper case; empty where there is none.
+        overlay_bits: The bits that overlays lie in, as a mask.
     """
 
     rows: int
@@ -104,6 +107,8 @@ class PixelFormat:
     signed: bool
     transfer_syntax: str
     big_endian: bool
+    photometric: str = ""
+    overlay_bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +118,16 @@ class Rescale:
     Attributes:
         slope: Factor.
         intercept: Summand.
-        stated: Whether the file says so, or these are 1 and 0 for want of better.
+        lacking: Which of Slope and Intercept the file does not give; they are 1 and 0 for want of better.
         padding: First and last stored value that mean "nothing here", or ``None``.
+        table: A lookup table that takes the place of slope and intercept, or ``None``.
     """
 
     slope: float
     intercept: float
-    stated: bool
+    lacking: tuple[str, ...]
     padding: tuple[int, int] | None
+    table: ModalityTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,7 @@ class Frame:
         rescale: What they mean.
         place: Where they are; ``None`` where the file has none.
         acquisition: How it came about.
+        misdeclared: Attributes that state another value representation than the standard gives them, and were read as it says.
         has_commas: Whether its numbers are written with a decimal comma, which DICOM does not allow.
     """
 
@@ -167,6 +175,7 @@ class Frame:
     place: PixelPlace | None
     acquisition: Acquisition = Acquisition()
     has_commas: bool = False
+    misdeclared: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

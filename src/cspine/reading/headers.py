@@ -15,12 +15,14 @@ from pydicom.filereader import read_partial
 
 from cspine.geometry import Vector
 from cspine.reading import limits
-from cspine.reading.attributes import acquisition_of, number_in, with_points
+from cspine.reading.attributes import acquisition_of, number_in, overlay_bits, with_points
 from cspine.reading.effort import CostlyError, check_cost
 from cspine.reading.frames import Acquisition, Frame, PixelFormat, PixelPlace, Plane, Rescale, SeriesFacts
 from cspine.reading.messages import Refusal
 from cspine.reading.places import Entry, Place
 from cspine.reading.quiet import quiet
+from cspine.reading.representations import RepresentationError, standardised
+from cspine.reading.tables import table_of
 
 _PREFIX = 1 << 16
 _PARTS = (_PREFIX, 1 << 22, limits.MAX_HEADER_BYTES)
@@ -172,6 +174,7 @@ def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
     dataset = header.dataset
     if "Rows" not in dataset and "Columns" not in dataset:
         return ()
+    misdeclared = _standardised(dataset)
     count = int(dataset.get("NumberOfFrames") or 1)
     if not 1 <= count <= _MOST_FRAMES:
         raise DamagedFileError(f"it says {count} frames")
@@ -185,6 +188,7 @@ def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
         place=place,
         acquisition=acquisition_of(dataset),
         has_commas=header.has_commas,
+        misdeclared=misdeclared,
     )
     if "PerFrameFunctionalGroupsSequence" in dataset:
         return _enhanced(dataset, first)
@@ -201,6 +205,7 @@ def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
     if len(groups) != count:
         raise DamagedFileError(f"it says {count} frames and describes {len(groups)}")
     commas = sum(_with_points_in(group) for group in (shared, *groups)) > 0
+    misdeclared = dict.fromkeys(name for group in (shared, *groups) for item in _items(group) for name in _standardised(item))
     frames = []
     for index, group in enumerate(groups):
         value = _looked_up(group, shared)
@@ -213,6 +218,7 @@ def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
                 place=first.place and replace(first.place, frame=index),
                 acquisition=_acquisition_of_frame(first.acquisition, value),
                 has_commas=first.has_commas or commas,
+                misdeclared=(*first.misdeclared, *misdeclared),
             )
         )
     return tuple(frames)
@@ -220,8 +226,25 @@ def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
 
 def _with_points_in(group: Dataset) -> bool:
     """Decimal commas of a functional group as points, in place; whether there were any."""
-    items = [group.get(name) for name in set(_GROUPS.values())]
-    return sum(with_points(item[0]) for item in items if item) > 0
+    return sum(with_points(item) for item in _items(group)) > 0
+
+
+def _items(group: Dataset) -> list[Dataset]:
+    """The first item of each sequence of a functional group that is looked into."""
+    found = (group.get(name) for name in set(_GROUPS.values()))
+    return [items[0] for items in found if items]
+
+
+def _standardised(dataset: Dataset) -> tuple[str, ...]:
+    """As :func:`standardised`.
+
+    Raises:
+        WrongNumberError: An attribute that decides cannot be read as the standard says.
+    """
+    try:
+        return standardised(dataset)
+    except RepresentationError as error:
+        raise WrongNumberError(str(error)) from error
 
 
 _GROUPS = {
@@ -322,6 +345,8 @@ def _pixel_format(dataset: Dataset) -> PixelFormat:
         signed=bool(dataset.get("PixelRepresentation")),
         transfer_syntax=_text(meta, "TransferSyntaxUID"),
         big_endian=not little,
+        photometric=_text(dataset, "PhotometricInterpretation").upper(),
+        overlay_bits=overlay_bits(dataset),
     )
 
 
@@ -332,7 +357,13 @@ def _rescale(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
     first_last = None
     if isinstance(padding, int) and isinstance(limit, int):
         first_last = min(padding, limit), max(padding, limit)
-    return Rescale(slope[0] if slope else 1.0, intercept[0] if intercept else 0.0, bool(slope or intercept), first_last)
+    return Rescale(
+        slope=slope[0] if slope else 1.0,
+        intercept=intercept[0] if intercept else 0.0,
+        lacking=tuple(name for name, found in (("Slope", slope), ("Intercept", intercept)) if not found),
+        padding=first_last,
+        table=table_of(dataset, bool(dataset.get("PixelRepresentation"))),
+    )
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
@@ -366,7 +397,7 @@ def _numbers(value: Callable[[str], object], keyword: str, count: int) -> tuple[
         numbers = tuple(float(str(v)) for v in values)
     except (ValueError, OverflowError, TypeError) as error:
         raise WrongNumberError(f"{keyword} is no number") from error
-    if count == 1:
+    if count == 1 and len(set(numbers)) == 1:
         numbers = numbers[:1]
     if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
         raise WrongNumberError(f"{keyword} needs {count} finite numbers and has {len(numbers)} values")

@@ -121,6 +121,9 @@ BEYOND_METAL_HU, MOST_BEYOND_METAL = 32_000.0, 1e-3
 COARSE_STEP_HU = 5.0
 """From here on the steps of values are told."""
 
+MOST_JUMP_HU = 300.0
+"""Median difference, in tissue, of neighbouring slices that are scaled in two ways; 20 to 60 HU where both are right."""
+
 STEEPEST_SLOPE, FARTHEST_INTERCEPT = 1e4, 1e6
 """From stored values to Hounsfield units; more is no unit of a CT."""
 

@@ -60,6 +60,23 @@ class Refusal(Enum):
     BAD_RESCALE = (
         "A Rescale Slope other than 0 and an Intercept, of Hounsfield size, are needed; {name} has {found}. Export it again."
     )
+    MODALITY_LUT = (
+        "Hounsfield units are needed; series {uid} has a Modality LUT Sequence whose entries are not said to be such. "
+        "Export it again with Rescale Slope and Intercept."
+    )
+    NOT_GREY = "Grey images are needed; by their Photometric Interpretation the values of series {uid} stand for colours."
+    HIGH_BITS = (
+        "Only the {stored} bits up to bit {high} of a pixel may hold its value; in {name} others do too. "
+        "Export it again with the right Bits Stored and High Bit."
+    )
+    EXCESS_PIXELS = (
+        "{name} should have {wanted} bytes of pixels by its Rows, Columns, Bits Allocated and Number of Frames, and has {found}. "
+        "Export it again."
+    )
+    RESCALE_JUMPS = (
+        "Values must go on where Rescale Slope or Intercept change from slice to slice; in series {uid} they jump by {jump:.0f} "
+        "HU. Export it again."
+    )
     NO_PIXELS = "{name} has no pixel data. Export it again with its images."
     TRUNCATED_PIXELS = "{name} should have {wanted} bytes of pixels and has {found}. Copy it again from where it came."
     DAMAGED_PIXELS = "The compressed image in {name} cannot be decoded ({cause}). Copy it again from where it came."
@@ -116,8 +133,10 @@ class Notice(Enum):
     DAMAGED_FILES = "{count} files begin like DICOM but cannot be parsed, and are left out."
     LINKS_IGNORED = "{count} links are not followed."
     NO_RESCALE = "The images do not say how to turn pixels into Hounsfield units; taken as they are."
+    HALF_RESCALE = "The images give no Rescale {lacking}; {value} is taken."
+    WRONG_REPRESENTATION = "{names} state another value representation than DICOM gives them; read as the standard says."
     PADDING_IN_TISSUE = "The padding value {hu:g} HU would be tissue; left as it is."
-    SIGN_MISMATCH = "Header and compressed image disagree whether pixels have a sign; read with a sign."
+    SIGN_MISMATCH = "Header and pixels disagree whether values have a sign; read with a sign."
     LOSSY = "The images were compressed with loss; small fractures may be blurred."
     NO_AIR = "No value lies below {least:g} HU, though air has -1000: values were cut off, or are shifted by some Hounsfield units."
     COARSE_VALUES = "Values come in steps of {step:g} HU, as after storage in 8 bits; small differences are lost."
@@ -150,6 +169,11 @@ _PIXELS = {
     Refusal.DAMAGED_PIXELS,
     Refusal.CODESTREAM_DISAGREES,
     Refusal.NOT_HU,
+    Refusal.MODALITY_LUT,
+    Refusal.NOT_GREY,
+    Refusal.HIGH_BITS,
+    Refusal.EXCESS_PIXELS,
+    Refusal.RESCALE_JUMPS,
     Refusal.CLIPPED,
     Refusal.NIFTI_COLOUR,
     Refusal.NIFTI_TRUNCATED,

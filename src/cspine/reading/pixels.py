@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.reading import limits
+from cspine.reading.bits import values_of
 from cspine.reading.codestreams import Codec, Codestream, head_of
 from cspine.reading.fragments import split
-from cspine.reading.frames import Frame, PixelFormat, PixelPlace
+from cspine.reading.frames import Frame, PixelPlace
 from cspine.reading.headers import DamagedFileError, plain
 from cspine.reading.messages import Refusal
 from cspine.reading.places import Archive, Place
 from cspine.volume import AIR_HU
 
 _END_OF_IMAGE, _TAIL = b"\xff\xd9", 64
+_GREY = ("", "MONOCHROME1", "MONOCHROME2")  # which of them tells how to show values, not what they are
 _RLE = "1.2.840.10008.1.2.5"
 _RETIRED_JPEG = (
     "1.2.840.10008.1.2.4.52",
@@ -68,18 +70,19 @@ SYNTAXES = {
 
 def refusal_of_format(frame: Frame) -> Refusal | None:
     """What speaks against decoding a frame, as far as its header tells."""
-    form = frame.pixels
-    if form.transfer_syntax in _RETIRED_JPEG:
-        return Refusal.RETIRED_COMPRESSION
-    if form.transfer_syntax not in SYNTAXES:
-        return Refusal.UNSUPPORTED_COMPRESSION
-    if form.bits_allocated not in (8, 16, 32) or not 1 <= form.bits_stored <= form.bits_allocated:
-        return Refusal.BAD_PIXEL_FORMAT
-    if not form.bits_stored - 1 <= form.high_bit < form.bits_allocated:
-        return Refusal.BAD_PIXEL_FORMAT
-    if not 0 < abs(frame.rescale.slope) <= limits.STEEPEST_SLOPE or abs(frame.rescale.intercept) > limits.FARTHEST_INTERCEPT:
-        return Refusal.BAD_RESCALE
-    return None if frame.place else Refusal.NO_PIXELS
+    form, rescale = frame.pixels, frame.rescale
+    bits = form.bits_allocated in (8, 16, 32) and 1 <= form.bits_stored <= form.high_bit + 1 <= form.bits_allocated
+    scaled = 0 < abs(rescale.slope) <= limits.STEEPEST_SLOPE and abs(rescale.intercept) <= limits.FARTHEST_INTERCEPT
+    faults = {
+        Refusal.RETIRED_COMPRESSION: form.transfer_syntax in _RETIRED_JPEG,
+        Refusal.UNSUPPORTED_COMPRESSION: form.transfer_syntax not in SYNTAXES,
+        Refusal.BAD_PIXEL_FORMAT: not bits,
+        Refusal.BAD_RESCALE: not scaled,
+        Refusal.MODALITY_LUT: rescale.table is not None and not rescale.table.is_hounsfield,
+        Refusal.NOT_GREY: form.photometric not in _GREY,
+        Refusal.NO_PIXELS: frame.place is None,
+    }
+    return next((refusal for refusal, found in faults.items() if found), None)
 
 
 class PixelReader:
@@ -100,7 +103,7 @@ class PixelReader:
         What lies outside the scan circle becomes air.
 
         Returns:
-            Whether header and compressed image agree about the sign.
+            Whether header and pixels agree about the sign.
 
         Raises:
             StudyError: The file changed, or its pixels are missing or damaged.
@@ -113,8 +116,9 @@ class PixelReader:
             raise Refusal.DAMAGED_PIXELS.error(name=frame.name, cause="it is not divided into fragments")
         else:
             stored = self._uncompressed(frame, where, where.length)
-        _to_hu(_values(stored, frame.pixels, signed), frame, out)
-        return signed == frame.pixels.signed
+        values, has_sign = values_of(stored, frame, signed)
+        _to_hu(values, frame, out)
+        return has_sign == frame.pixels.signed
 
     def _bytes(self, frame: Frame, where: PixelPlace, start: int, count: int | None) -> bytes:
         """Bytes of the plain file."""
@@ -132,6 +136,8 @@ class PixelReader:
         form = frame.pixels
         wanted = form.rows * form.columns * form.bits_allocated // 8
         skipped = where.frame * wanted
+        if length - wanted * where.frames >= max(2, wanted // form.rows):
+            raise Refusal.EXCESS_PIXELS.error(name=frame.name, wanted=wanted * where.frames, found=length)
         data = self._bytes(frame, where, where.offset + skipped, min(wanted, max(0, length - skipped)))
         if len(data) < wanted:
             raise Refusal.TRUNCATED_PIXELS.error(name=frame.name, wanted=wanted, found=len(data))
@@ -217,27 +223,11 @@ def _run_lengths(data: bytes, frame: Frame) -> NDArray[np.integer[Any]]:
     return np.frombuffer(raw, f"<u{size}").reshape(form.rows, form.columns)
 
 
-def _values(stored: NDArray[np.integer[Any]], form: PixelFormat, signed: bool) -> NDArray[np.integer[Any]]:
-    """Stored values with the bits that do not count removed, and with their sign."""
-    if stored.dtype.kind == "i":  # JPEG 2000 with a sign gives it
-        return stored
-    size = stored.dtype.itemsize * 8
-    shift = form.high_bit + 1 - form.bits_stored
-    above = size - form.high_bit - 1
-    if shift == 0 and above <= 0:
-        return stored.view(stored.dtype.str.replace("u", "i")) if signed and above == 0 else stored
-    if above < 0:  # a codestream of fewer bytes than were allocated
-        return stored
-    native = stored.astype(stored.dtype.newbyteorder("="))
-    if signed:
-        native = native.view(f"i{stored.dtype.itemsize}")
-    values: NDArray[np.integer[Any]] = np.right_shift(np.left_shift(native, above), above + shift)
-    return values
-
-
 def _to_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[np.float32]) -> None:
     slope, intercept = frame.rescale.slope, frame.rescale.intercept
-    if slope == 1.0 and intercept == round(intercept) and abs(intercept) < 1 << 20 and stored.dtype.itemsize < 4:
+    if frame.rescale.table is not None:
+        out[...] = frame.rescale.table.applied(stored)
+    elif slope == 1.0 and intercept == round(intercept) and abs(intercept) < 1 << 20 and stored.dtype.itemsize < 4:
         np.add(stored, np.float32(intercept), out=out, casting="unsafe", dtype=np.float32)
     else:
         out[...] = stored.astype(np.float64) * slope + intercept
@@ -259,6 +249,8 @@ def is_filling(frame: Frame) -> bool:
 
 def most_hu(frame: Frame) -> float:
     """The greatest value in Hounsfield units that a frame could hold."""
+    if frame.rescale.table is not None:
+        return float("inf")
     form = frame.pixels
     ends = (-(1 << (form.bits_stored - 1)), (1 << (form.bits_stored - 1)) - 1) if form.signed else (0, (1 << form.bits_stored) - 1)
     return max(end * frame.rescale.slope + frame.rescale.intercept for end in ends)
@@ -272,7 +264,7 @@ def padding_hu(frame: Frame) -> float | None:
 
 def _padding(frame: Frame) -> tuple[int, int] | None:
     """First and last stored value that is padding, with the sign that the pixels have."""
-    if frame.rescale.padding is None:
+    if frame.rescale.padding is None or frame.rescale.table is not None:
         return None
     whole = 1 << frame.pixels.bits_stored
     first, last = (value % whole for value in frame.rescale.padding)

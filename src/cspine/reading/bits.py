@@ -1,0 +1,74 @@
+"""Which bits of a stored pixel hold its value, and what the others hold."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspine.reading.frames import Frame
+from cspine.reading.messages import Refusal
+
+Stored = NDArray[np.integer[Any]]
+
+
+def values_of(stored: Stored, frame: Frame, signed: bool) -> tuple[Stored, bool]:
+    """Stored values with the bits that do not count removed, and with their sign.
+
+    Bits above those stored may be the same in all pixels, repeat the sign, be overlays that the header declares, or be drawings
+    without which the picture is smoother. Where they repeat the topmost bit stored, values have a sign whatever the header says.
+
+    Args:
+        stored: As decoded, ``(rows, columns)``.
+        frame: What its header says.
+        signed: Whether values have a sign, by header or compressed image.
+
+    Returns:
+        The values, and whether they have a sign.
+
+    Raises:
+        StudyError: Bits beside those stored hold values too.
+    """
+    form = frame.pixels
+    if stored.dtype.kind == "i":  # JPEG 2000 with a sign gives it
+        return stored, signed
+    shift, above = form.high_bit + 1 - form.bits_stored, stored.dtype.itemsize * 8 - form.high_bit - 1
+    if shift == 0 and above <= 0:
+        return stored.view(stored.dtype.str.replace("u", "i")) if signed and above == 0 else stored, signed
+    if above < 0:  # a codestream of fewer bytes than were allocated
+        return stored, signed
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    varying = int(np.bitwise_or.reduce(native, axis=None)) ^ int(np.bitwise_and.reduce(native, axis=None))
+    if varying & ((1 << shift) - 1):
+        raise _refusal(frame)
+    high = varying >> (form.high_bit + 1) << (form.high_bit + 1) & ~form.overlay_bits
+    if high:
+        signed = _check_high(native, frame, signed, above)
+    if signed:
+        native = native.view(f"i{stored.dtype.itemsize}")
+    return np.right_shift(np.left_shift(native, above), above + shift), signed
+
+
+def _check_high(native: Stored, frame: Frame, signed: bool, above: int) -> bool:
+    """Whether values have a sign, where bits above those stored vary.
+
+    Raises:
+        StudyError: They hold values.
+    """
+    whole = native.view(f"i{native.dtype.itemsize}")
+    if np.array_equal(np.right_shift(np.left_shift(whole, above), above), whole):
+        return True
+    kept = np.right_shift(np.left_shift(native, above), above)
+    if not signed and _roughness(native) > _roughness(kept):
+        return signed
+    raise _refusal(frame)
+
+
+def _roughness(values: Stored) -> float:
+    """How much neighbours differ."""
+    wide = values.astype(np.int64)
+    return float(np.abs(np.diff(wide, axis=0)).sum() + np.abs(np.diff(wide, axis=1)).sum())
+
+
+def _refusal(frame: Frame) -> Exception:
+    form = frame.pixels
+    return Refusal.HIGH_BITS.error(name=frame.name, stored=form.bits_stored, high=form.high_bit)
