@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cspine.cli.screen import Screen
 from cspine.codec import decode, decode_each
-from cspine.errors import PackageError, UsageError
+from cspine.errors import PackageError, UsageError, one_line
 from cspine.recipes import load_recipe
 from cspine.strict_json import read_json
 from cspine.training.core.overrides import with_settings
@@ -186,7 +186,9 @@ def _measured(path: Path) -> "tuple[Figure, ...]":
     try:
         return decode_each(Figure, read_json(path)["figures"], "figures")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"--evaluation needs the JSON of `python -m benchmarks.localiser`. Received: {path} ({error})") from error
+        raise UsageError(
+            f"--evaluation needs the JSON of `python -m benchmarks.localiser`. Received: {path} ({one_line(str(error))})"
+        ) from error
 
 
 def _figures(path: Path) -> "tuple[Figure, ...]":
@@ -201,4 +203,6 @@ def _figures(path: Path) -> "tuple[Figure, ...]":
             decode(Figure, {"name": f"AUROC of a level, mean of C1..C7, {whom}", **levels}, "mean_level_auroc"),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageError(f"--evaluation needs an evaluation.json of `cspine evaluate`. Received: {path} ({error})") from error
+        raise UsageError(
+            f"--evaluation needs an evaluation.json of `cspine evaluate`. Received: {path} ({one_line(str(error))})"
+        ) from error

@@ -190,7 +190,9 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
             for row in reader:
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a table ({error}). Give it as comma-separated UTF-8 text.") from error
+        raise DatasetError(
+            f"{path} cannot be read as a table ({one_line(str(error))}). Give it as comma-separated UTF-8 text."
+        ) from error
 
 
 def is_study(uid: str) -> bool:

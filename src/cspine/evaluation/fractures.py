@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
-from cspine.errors import DatasetError
+from cspine.errors import DatasetError, one_line
 from cspine.evaluation.metrics import RESAMPLES, Estimate, auroc
 from cspine.evaluation.scores import StudyScores
 from cspine.strict_json import read_json
@@ -150,7 +150,9 @@ def _levels_of(patient: int, path: Path) -> list[LevelTruth]:
         injuries = [(str(i["level"]), float(i["severity"]), str(i["kind"]), float(i["gap_mm"])) for i in told["injuries"]]
         alike = [(str(one["level"]), str(one["kind"])) for one in told["lookalikes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path} must tell injuries and lookalikes as `cspine phantom` writes them: {error}") from error
+        raise DatasetError(
+            f"{path} must tell injuries and lookalikes as `cspine phantom` writes them: {one_line(str(error))}"
+        ) from error
     found = []
     for level in CERVICAL:
         worst = max(((severity, kind, gap) for name, severity, kind, gap in injuries if name == level.name), default=None)

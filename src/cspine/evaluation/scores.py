@@ -58,7 +58,7 @@ class StudyScores:
             with path.open(newline="", encoding="utf-8") as file:
                 header, *rows = list(csv.reader(file))
         except (OSError, ValueError, csv.Error) as error:
-            raise DatasetError(f"{path} must be a table of scores as cspine writes it: {error}") from error
+            raise DatasetError(f"{path} must be a table of scores as cspine writes it: {one_line(str(error))}") from error
         if tuple(header) != _COLUMNS:
             raise DatasetError(f"{path} must have the columns {', '.join(_COLUMNS)}. Received: {one_line(', '.join(header))}")
         bad = next((number for number, row in enumerate(rows, 2) if not _is_sound(row)), None)

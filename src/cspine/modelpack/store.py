@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.array_files import read_arrays
-from cspine.errors import OutputError, PackageError
+from cspine.errors import OutputError, PackageError, one_line
 from cspine.files import replacing_folder
 from cspine.modelpack.manifest import (
     LocaliserManifest,
@@ -212,9 +212,9 @@ def load_any_package(path_or_name: str | Path) -> Package[PackageManifest]:
         files = _checked_files(folder, manifest)
         card = files.pop(_CARD).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PackageError(f"The model package {folder} cannot be read: {error}") from error
+        raise PackageError(f"The model package {folder} cannot be read: {one_line(str(error))}") from error
     except PackageError as error:
-        raise PackageError(f"The model package {folder} cannot be used. {error}") from error
+        raise PackageError(f"The model package {folder} cannot be used. {one_line(str(error), 600)}") from error
     return Package(folder, manifest, hashlib.sha256(text).hexdigest(), card, files)
 
 

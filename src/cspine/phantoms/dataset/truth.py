@@ -20,7 +20,7 @@ import numpy as np
 
 from cspine.anatomy import CERVICAL
 from cspine.codec import decode_each
-from cspine.errors import OutputError
+from cspine.errors import OutputError, one_line
 from cspine.strict_json import read_json
 
 FORMAT = 1
@@ -76,7 +76,9 @@ def read_truth(folder: Path) -> StudyTruth:
         boxes = decode_each(BoxedSlice, told["boxes"], "boxes")
         return StudyTruth(str(told["study_uid"]), tuple(bool(told["fractured"][level.name]) for level in CERVICAL), boxes)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path} is damaged ({error}). Remove {folder}, and the study will be made again.") from error
+        raise OutputError(
+            f"{path} is damaged ({one_line(str(error))}). Remove {folder}, and the study will be made again."
+        ) from error
 
 
 def plain(value: Any) -> Any:

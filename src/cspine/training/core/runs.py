@@ -9,7 +9,7 @@ from pathlib import Path
 import cspine
 from cspine.codec import decode
 from cspine.datasets import Case
-from cspine.errors import OutputError, TrainingError
+from cspine.errors import OutputError, TrainingError, one_line
 from cspine.files import write_text
 from cspine.strict_json import read_json
 
@@ -109,5 +109,5 @@ def open_run(folder: Path) -> Run:
         return Run(folder, decode(RunFacts, data, _FACTS))
     except (OSError, ValueError) as error:
         raise TrainingError(
-            f"A run is a folder that `cspine train` wrote, with a {_FACTS}. Received: {folder} ({error})"
+            f"A run is a folder that `cspine train` wrote, with a {_FACTS}. Received: {folder} ({one_line(str(error))})"
         ) from error
