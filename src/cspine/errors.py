@@ -26,6 +26,7 @@ _WANT_OF_MEMORY = (
     "failed to map segment",
     "can't start new thread",
     "out of memory",
+    "resource temporarily unavailable",
 )
 
 
@@ -85,9 +86,12 @@ def one_line(text: str, most: int = 200) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 3]}..."
 
 
-def is_want_of_memory(error: BaseException) -> bool:
-    """Says whether an error, whatever library it comes from, says that there is too little memory."""
+def is_want_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, says that there is too little memory, whatever library says it."""
+    if error is None:
+        return False
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError | ImportError | OSError) and any(words in text for words in _WANT_OF_MEMORY)
+    said = isinstance(error, RuntimeError | ImportError | OSError) and any(words in text for words in _WANT_OF_MEMORY)
+    return said or is_want_of_memory(error.__cause__)

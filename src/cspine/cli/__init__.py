@@ -51,6 +51,8 @@ EXTRAS = {
 _OF_A_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EMFILE)
 """What a disk or a system refuses, whoever asks."""
 
+_WANT_OF_MEMORY = "there is too little memory. Free some, or use a machine that has more."
+
 _ABOUT = "Finds cervical spine fractures on CT. Research software, not a medical device."
 
 
@@ -100,7 +102,7 @@ def _run(name: str, arguments: list[str]) -> int:
         code = int(command.run(options))
         sys.stdout.flush()
     except InputError as error:
-        return _told(name, str(error))
+        return _told(name, _WANT_OF_MEMORY if is_want_of_memory(error) else str(error))
     except BrokenPipeError:  # whoever read our output has seen enough
         _close_stdout()
         return Exit.DONE
@@ -120,7 +122,7 @@ def _reason(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
         return f"{error.name} is needed and not installed. Run: pip install 'cspine[{EXTRAS[error.name]}]'"
     if is_want_of_memory(error):
-        return "there is too little memory. Free some, or use a machine that has more."
+        return _WANT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in _OF_A_PLACE:
         where = "what is printed here" if error.filename is None else error.filename
         return f"{where} cannot be written or read: {error.strerror}. Free the device, or choose another place."

@@ -16,6 +16,7 @@ from cspine.cli import Exit
 from cspine.cli.progress import progress
 from cspine.datasets import check_case, read_dataset, verified
 from cspine.datasets.summary import as_json, as_table, is_dataset, summarise
+from cspine.jobs.reader import TO_READ, Reader
 from cspine.reading import SeriesSummary, find_series
 
 _COLUMNS = ("#", "use", "orientation", "voxels", "spacing mm", "extent mm", "images", "kernel", "stored as")
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     if is_dataset(args.path):
         _print_dataset(args)
         return Exit.DONE
-    found = find_series(args.path)
+    with Reader() as reader:
+        found = reader.look(find_series, args.path, TO_READ)
     print(json.dumps(_as_json(args.path, found), indent=2) if args.json else "\n".join(_as_table(found)))  # noqa: T201
     return Exit.DONE
 

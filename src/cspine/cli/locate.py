@@ -14,7 +14,7 @@ from pathlib import Path
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code
 from cspine.detection import check_located, check_scan, facts_of
-from cspine.errors import InputError
+from cspine.errors import InputError, is_want_of_memory
 from cspine.files import clear_unfinished
 from cspine.jobs.folders import put_job
 from cspine.jobs.job import Job, JobStatus, find_jobs
@@ -63,7 +63,7 @@ def _located(job: Job, read: Callable[[], Scan], localiser: Localiser, options: 
     try:
         return _locate(job, read(), localiser, options)
     except Exception as error:
-        if not isinstance(error, InputError):
+        if not isinstance(error, InputError) and not is_want_of_memory(error):
             _log.exception("%s failed", job.name)
         return _told(job.failed(error))
 

@@ -67,11 +67,11 @@ class Job:
 
     def failed(self, error: Exception) -> "Job":
         """The same, failed by an error; one that is not of ours is a fault of cspine."""
-        if isinstance(error, InputError):
-            return replace(self, status=JobStatus.FAILED, code=_code(error), reason=str(error))
         if is_want_of_memory(error):
             reason = "There is too little memory for this study. Free some, or use a machine that has more."
             return replace(self, status=JobStatus.FAILED, code="too_little_memory", reason=reason)
+        if isinstance(error, InputError):
+            return replace(self, status=JobStatus.FAILED, code=_code(error), reason=str(error))
         text = " ".join(f"A fault of cspine: {type(error).__name__}: {error}".split())
         return replace(self, status=JobStatus.FAILED, code="fault", reason=text, fault=True)
 

@@ -80,13 +80,13 @@ class Reader:
         scan: Scan = self._called(self._bounds, source, self._read, (source, series_uid))
         return scan
 
-    def look(self, look: Callable[[Path], Seen], path: Path) -> Seen:
+    def look(self, look: Callable[[Path], Seen], path: Path, bounds: Bounds = TO_LOOK) -> Seen:
         """What a function of a module finds at a path; a :class:`cspine.reading.Guard`.
 
         Raises:
             StudyError: It cannot be read, or the process died over it.
         """
-        found: Seen = self._called(TO_LOOK, str(path), look, (path,))
+        found: Seen = self._called(bounds, str(path), look, (path,))
         return found
 
     def _called(self, bounds: Bounds, source: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cspine.detection import Detector
-from cspine.errors import InputError
+from cspine.errors import InputError, is_want_of_memory
 from cspine.evidence import Prediction
 from cspine.jobs.folders import RECORD, JobRecord, Provenance, drop_job, earlier_formats, put_job
 from cspine.jobs.job import Job
@@ -58,7 +58,7 @@ class Worker:
         try:
             return self._predict_and_write(job, read())
         except Exception as error:
-            if not isinstance(error, InputError):
+            if not isinstance(error, InputError) and not is_want_of_memory(error):
                 _log.exception("%s failed", job.name)
             drop_job(self._task.out, job.name)
             return replace(job.failed(error), seconds=round(time.perf_counter() - begin, 3))
