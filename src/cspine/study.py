@@ -77,6 +77,12 @@ class Study:
     warnings: tuple[ReadingWarning, ...] = ()
     origin: Origin | None = field(default=None, repr=False)
 
+    @property
+    def is_citable(self) -> bool:
+        """Whether each of its images has an identity of its own: a SOP Instance UID and, in a multi-frame object, a frame."""
+        identities = {(source.sop_instance_uid, source.frame_number) for source in self.sources if source.sop_instance_uid}
+        return len(identities) == len(self.sources)
+
     def plane(self, index: int) -> Grid:
         """Returns the pixels of a stored image where they truly lie, as a grid of one slice whose first axis is their normal.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cspine.cli import Exit, main
+from cspine.reading import read_study
 from tests.reading.scans import SAGITTAL, Scan, body, setting
 
 
@@ -93,3 +94,16 @@ def test_what_is_no_scan_is_one_clear_line(tmp_path: Path, capsys: pytest.Captur
     assert said.out == ""
     assert said.err.startswith("cspine info: No DICOM image in")
     assert said.err.count("\n") == 1
+
+
+def test_stacks_of_one_series_have_names_that_detect_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Scan(series_uid="1.2.1", change=setting(ConvolutionKernel="BONE")).write(tmp_path / "a")
+    Scan(series_uid="1.2.1", hu=body(4, 14, 14)).write(tmp_path / "b")
+
+    main(["info", str(tmp_path)])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{tmp_path}: 2 series" in lines
+    assert any(line.startswith("  1  1.2.1#1: used") for line in lines)
+    assert any(line.startswith("  2  1.2.1#2: another is preferred: bone kernel") for line in lines)
+    assert read_study(tmp_path, "1.2.1#2").volume.hu.shape == (4, 14, 14)

@@ -4,6 +4,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from cspine.datasets import Case, check_case, read_dataset, verified
 from cspine.errors import DatasetError
@@ -48,6 +49,20 @@ def test_a_wrong_mask_is_told(
     rewrite(case.mask, change, shift_mm)
 
     assert found(case) == [code]
+
+
+def test_images_of_another_size_in_a_study_are_told(folder: Path) -> None:
+    images = folder / "train_images" / f"{ROOT_UID}2"
+    for path in (images / f"{number}.dcm" for number in (4, 9, 14, 21, 28)):
+        image = dcmread(path)
+        image.Rows, image.Columns, image.PixelData = 8, 8, bytes(128)
+        image.save_as(path)
+
+    (problem, *_) = check_case(read_dataset(folder).cases[1])
+
+    assert problem.code == "images_left_out"
+    assert "is used in part" in problem.text
+    assert "the other 5 of its images are left out" in problem.text
 
 
 def test_a_box_on_an_image_that_is_another_by_its_header_is_told(folder: Path) -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
-from cspine.errors import StudyError
+from cspine.errors import PixelError, StudyError
 from cspine.reading import Listing, find_series, list_studies, read_study, studies_in
 from cspine.reading.choosing import PREFERENCES, REQUIREMENTS
-from tests.reading.scans import SAGITTAL, Change, Scan, body, setting
+from tests.reading.scans import SAGITTAL, Change, Scan, anatomy, body, setting
 
 _FEW, _ENOUGH = 6, 30
 
@@ -64,6 +65,105 @@ def test_a_series_named_after_the_neck_comes_before_another(tmp_path: Path, word
 def test_among_the_rest_the_thinner_and_then_the_longer_series_is_used(tmp_path: Path) -> None:
     _better(tmp_path / "thin", _scan("1.1"), _scan("1.2", step_mm=1.0))
     _better(tmp_path / "long", _scan("1.1"), _scan("1.2", hu=body(_FEW + 1, 8, 8)))
+
+
+_UNUSUAL: dict[str, Change] = {
+    "in another unit than Hounsfield's (Rescale Type Z_EFF)": setting(RescaleType="Z_EFF"),
+    "in another unit than Hounsfield's (Rescale Type MGML)": setting(RescaleType="MGML"),
+    "in another unit than Hounsfield's (Rescale Type unknown)": setting(RescaleType="Doe^Jane"),
+    "a projection or rendering": setting(ImageType=["DERIVED", "SECONDARY", "AXIAL", "PROJECTION IMAGE"]),
+    "a projection or rendering ": setting(ImageType=["DERIVED", "PRIMARY", "VOLUME", "MIN_IP"]),
+    "a projection or rendering  ": setting(SeriesDescription="Neck MIP 10/3"),
+    "a map of one material, or without one": setting(ImageType=["DERIVED", "SECONDARY", "AXIAL", "MAT_SPECIFIC"]),
+    "a map of one material, or without one ": setting(SeriesDescription="Iodine no Water[mg/ml]"),
+    "a map of one material, or without one  ": setting(SeriesDescription="VNCa HWS"),
+    "a map of atomic numbers or electron densities": setting(SeriesDescription="Z Effective"),
+    "a map of atomic numbers or electron densities ": setting(ImageType=["DERIVED", "PRIMARY", "VOLUME", "ELECTRON_DENSITY"]),
+    "an image of perfusion": setting(ImageType=["DERIVED", "PRIMARY", "PERFUSION", "RCBF"]),
+    "virtual mono-energetic, of 40 keV": setting(SeriesDescription="MonoE 40keV[HU]"),
+    "virtual mono-energetic, of 190 keV": setting(SeriesDescription="CT MONO+ 190"),
+    "virtual mono-energetic, of 50 keV": lambda dataset, _: dataset.add_new(0x0018937C, "FD", 50.0),
+    "made of slabs of 10 mm every 1.25 mm": setting(SliceThickness=10),
+}
+
+
+@pytest.mark.parametrize("kind", _UNUSUAL)
+def test_what_shows_no_usual_hounsfield_units_comes_last_and_says_why(tmp_path: Path, kind: str) -> None:
+    change = _UNUSUAL[kind]
+
+    def tempting(dataset: Dataset, index: int) -> None:
+        dataset.ConvolutionKernel, dataset.BodyPartExamined = "BONE", "CSPINE"
+        change(dataset, index)
+
+    odd = _scan("1.1", tempting, hu=body(40, 8, 8))
+    _better(tmp_path, odd, _scan("1.2", setting(ConvolutionKernel="STANDARD", SliceThickness=2.5)))
+
+    (other,) = (summary for summary in find_series(tmp_path / "0") if not summary.chosen)
+    assert other.reason.endswith(f"; it is {kind.strip()}")
+    alone = read_study(tmp_path / "0", "1.1")
+    assert any(f"The series is {kind.strip()};" in warning.text for warning in alone.warnings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting(RescaleType="HU", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"]),
+        setting(SeriesDescription="HWS 1.0 Br64 mit KM", SliceThickness=1.5),
+        setting(SeriesDescription="C-SPINE W IODINE CONTRAST", SliceThickness=2.5),
+        setting(SeriesDescription="Mono 70 keV"),
+        setting(ImageType=["DERIVED", "PRIMARY", "AXIAL", "VMI"], SeriesDescription="VMI_65"),
+        setting(ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]),
+        setting(SeriesDescription="AXIAL 0.625 MONOCHROME", ProtocolName="PERFUSION + C-SPINE", StudyDescription="MIP IODINE"),
+    ],
+)
+def test_a_usual_image_is_not_taken_for_anything_else(tmp_path: Path, change: Change) -> None:
+    assert read_study(_scan("1.1", change).write(tmp_path)).warnings == ()
+
+
+def test_energies_near_seventy_come_before_others_and_maps_after_all(tmp_path: Path) -> None:
+    for uid, name in {"1.1": "MonoE 40keV", "1.2": "MonoE 50keV", "1.3": "Iodine no Water", "1.4": "MonoE 200keV"}.items():
+        _scan(uid, setting(SeriesDescription=name)).write(tmp_path / uid)
+
+    assert read_study(tmp_path).series_uid == "1.2"
+
+
+def _darker(scan: Scan) -> Scan:
+    """The scan with the values of a soft tissue window: no bone, no air."""
+    scan.hu = np.clip(scan.hu, -100, 100).astype(np.int16)
+    return scan
+
+
+def test_where_the_best_series_holds_no_hounsfield_units_the_next_is_used_and_that_is_said(tmp_path: Path) -> None:
+    _darker(_scan("1.1", setting(ConvolutionKernel="BONE"))).write(tmp_path / "1")
+    _darker(_scan("1.2", setting(BodyPartExamined="CSPINE"))).write(tmp_path / "2")
+    _scan("1.3").write(tmp_path / "3")
+
+    study = read_study(tmp_path)
+
+    assert study.series_uid == "1.3"
+    assert [warning.code for warning in study.warnings] == ["next_series", "next_series"]
+    assert "left out, because its values cannot be Hounsfield units; the next one is used" in study.warnings[0].text
+    with pytest.raises(PixelError, match="Hounsfield units are needed"):
+        read_study(tmp_path, "1.1")
+
+
+def test_where_no_series_holds_hounsfield_units_the_best_one_is_named(tmp_path: Path) -> None:
+    _darker(_scan("1.1")).write(tmp_path / "1")
+    _scan("1.2", setting(Modality="MR")).write(tmp_path / "2")
+
+    with pytest.raises(PixelError, match="so there is no air"):
+        read_study(tmp_path)
+
+
+def test_a_series_of_passes_that_cannot_be_told_apart_gives_way_to_the_next(tmp_path: Path) -> None:
+    z = np.arange(40) * 0.5
+    hu = np.where((np.arange(40) % 2 == 0)[:, None, None], anatomy(z), anatomy(z, shift_mm=8))
+    Scan(series_uid="1.1", hu=hu, step_mm=0.5).write(tmp_path / "1")
+    Scan(series_uid="1.2").write(tmp_path / "2")
+
+    study = read_study(tmp_path)
+
+    assert (study.series_uid, [warning.code for warning in study.warnings]) == ("1.2", ["next_series"])
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,53 @@ def test_one_slice_missing_among_rounded_positions_is_found(tmp_path: Path) -> N
     assert np.array_equal(np.delete(study.volume.hu, 20, axis=0), scan.hu)
 
 
+@pytest.mark.parametrize("step_mm", [1.25, 1.5, 0.625, 2.3, 0.8])
+@pytest.mark.parametrize("directions", [AXIAL, SAGITTAL])
+def test_positions_rounded_to_a_millimetre_are_even_and_that_is_said(
+    tmp_path: Path, step_mm: float, directions: tuple[float, ...]
+) -> None:
+    scan = Scan(hu=body(40), step_mm=step_mm, directions=directions)
+    scan.positions = np.round(scan.places)
+    scan.change = lambda dataset, index: setattr(dataset, "InstanceNumber", 41 - index)
+
+    study = read_study(scan.write(tmp_path))
+
+    assert np.array_equal(study.volume.hu, scan.hu)
+    assert study.volume.grid.spacing_mm[0] == pytest.approx(step_mm, abs=0.03)
+    assert _codes(study) == ["rounded_positions"]
+
+
+def test_slices_missing_from_whole_millimetres_are_missing(tmp_path: Path) -> None:
+    scan = Scan(hu=body(40), step_mm=1.0)
+    there = np.delete(np.arange(40), (8, 9, 21, 30))
+    scan.hu, scan.positions = scan.hu[there], scan.places[there]
+
+    study = read_study(scan.write(tmp_path))
+
+    assert _codes(study) == ["missing_slices"]
+    assert study.volume.grid.shape[0] == 40
+
+
+def test_a_decimal_comma_is_a_point_and_what_is_no_number_is_named(tmp_path: Path) -> None:
+    scan = Scan(change=setting(SliceThickness="1.25"))
+    for path in scan.write(tmp_path).iterdir():
+        data = path.read_bytes()
+        for old in (b"0.5\\0.75", b"-20.000000", b"-30.000000"):
+            assert old in data
+            data = data.replace(old, old.replace(b".", b","))
+        path.write_bytes(data)
+
+    study = read_study(tmp_path)
+    assert np.array_equal(study.volume.hu, scan.hu)
+    assert study.volume.grid.agrees(scan.grid())
+    assert _codes(study) == ["decimal_comma"]
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"0,5\\0,75", b"0,5\\,0,7"))
+    with pytest.raises(StudyError, match=r"numbers .PixelSpacing is no number.*exported again") as raised:
+        read_study(tmp_path)
+    assert raised.value.code == "wrong_number"
+
+
 def test_images_that_are_there_twice_are_used_once(tmp_path: Path) -> None:
     scan = Scan()
     scan.write(tmp_path / "a")

@@ -251,6 +251,32 @@ def test_a_zip_whose_names_point_outside_writes_nothing(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["scan.zip", "scan", "scan.dcm"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_zip_whose_end_is_missing_is_called_damaged(tmp_path: Path, name: str, inside: bool) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in Scan().write(tmp_path / "folder").iterdir():
+            archive.write(path, path.name)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_bytes(packed.getvalue()[: len(packed.getvalue()) * 2 // 3])
+    place = tmp_path / "in" if inside else tmp_path / "in" / name
+
+    for act in (read_study, find_series):
+        with pytest.raises(
+            StudyError, match=f"{name} cannot be unpacked .it is no zip, or its end is missing.*Copy it again"
+        ) as raised:
+            act(place)
+        assert raised.value.code == "damaged_zip"
+
+
+def test_a_page_that_is_called_a_zip_is_no_zip(tmp_path: Path) -> None:
+    (tmp_path / "scan.zip").write_text("<html>Please log in</html>")
+
+    with pytest.raises(StudyError, match=r"scan\.zip cannot be unpacked"):
+        read_study(tmp_path / "scan.zip")
+
+
 def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         for path in Scan().write(tmp_path / "folder").iterdir():

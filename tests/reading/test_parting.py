@@ -213,6 +213,13 @@ def test_of_two_runs_over_one_neck_the_longer_is_used_and_that_is_said(tmp_path:
     assert "stack 2 of 2 in its series, told apart by acquisition number; the other 14 of its images" in study.warnings[0].text
 
 
+def test_the_longer_of_two_runs_is_used_though_the_other_is_a_trifle_thinner(tmp_path: Path) -> None:
+    below = _pass(np.arange(14) * 0.99, _same(1, "AcquisitionNumber"))
+    above = _pass(20 + np.arange(26) * 1.0, _same(2, "AcquisitionNumber"), first=101)
+
+    assert np.array_equal(read_study(_written(tmp_path, below, above)).volume.hu, above.hu)
+
+
 @pytest.mark.parametrize("seam_mm", [1.0, 0.6])
 def test_two_runs_that_continue_each_other_are_one_stack(tmp_path: Path, seam_mm: float) -> None:
     below = _pass(np.arange(14) * 1.0, _same(1, "AcquisitionNumber"))

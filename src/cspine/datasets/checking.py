@@ -1,6 +1,6 @@
 """Do the pixels bear out what the tables, the masks and the boxes say?"""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from cspine.volume import LabelMap
 BONE_HU = 130.0
 """Denser than soft tissue without contrast, less dense than most cancellous bone."""
 
+_LEFT_OUT = ("stacks_left_out", "damaged_files", "next_series")
 _LEAST_BONE = 0.35
 _ELSEWHERE_BETTER = 0.1
 _MOVES_MM = (4.0, 8.0, 12.0, 16.0)
@@ -56,14 +57,21 @@ class MaskFit:
 def check_case(case: Case) -> tuple[Problem, ...]:
     """Returns what is wrong with the images, the mask and the boxes of a case, seen from inside: every pixel is read.
 
-    Codes: ``bad_images``, ``bad_mask``, ``mask_empty``, ``mask_outside_image``, ``mask_upside_down``, ``mask_not_on_bone``,
-    ``box_off_vertebra``.
+    Codes: ``bad_images``, ``images_left_out``, ``bad_mask``, ``mask_empty``, ``mask_outside_image``, ``mask_upside_down``,
+    ``mask_not_on_bone``, ``box_off_vertebra``.
     """
     try:
         study = read_study(case.images)
     except StudyError as error:
         return (Problem("bad_images", f"Study {case.study_uid} cannot be read: {error} It is left out.", case.study_uid),)
-    return check_marks(case, study)
+    return (*_left_out(case, study), *check_marks(case, study))
+
+
+def _left_out(case: Case, study: Study) -> Iterator[Problem]:
+    """Images of a study that reading does not use, for whatever reason it warns of."""
+    for warning in study.warnings:
+        if warning.code in _LEFT_OUT:
+            yield Problem("images_left_out", f"Study {case.study_uid} is used in part. {warning.text}", case.study_uid)
 
 
 def check_marks(case: Case, study: Study) -> tuple[Problem, ...]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
@@ -29,13 +29,17 @@ _PHASES = (
     "ContrastBolusAgent",
     "ContrastBolusStartTime",
 )
+_TEXTS = ("PN", "LO", "SH", "ST", "LT", "UC", "UT")
+_WIDE = {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk"}
+"""Character sets in which not every byte is a letter, by their names in DICOM (PS3.3, C.12.1.1.2)."""
+
 _TAGS = {
     keyword: Tag(tag_for_keyword(keyword) or 0)
     for keyword in (
         *_DECIMALS,
         *_PHASES,
         *("AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime"),
-        "InstanceNumber",
+        *("InstanceNumber", "SpecificCharacterSet"),
     )
 }
 
@@ -55,6 +59,32 @@ def with_points(dataset: Dataset) -> bool:
             dataset[raw.tag] = raw._replace(value=raw.value.replace(b",", b"."))
             found = True
     return found
+
+
+def with_texts_as_claimed(dataset: Dataset) -> None:
+    """Writes texts anew, in place, that are not in the character set which the header claims.
+
+    Latin-1 under the name of UTF-8 is common. Read as it claims to be, a name or an identifier would lose its letters, and no
+    archive would find its patient.
+    """
+    codec = _WIDE.get(written(dataset, "SpecificCharacterSet"))
+    if codec is None:
+        return
+    for tag in list(dataset.keys()):
+        raw = dataset.get_item(tag)
+        if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes) or raw.value.isascii():
+            continue
+        if (raw.VR or (dictionary_VR(raw.tag) if dictionary_has_tag(raw.tag) else "")) in _TEXTS and not _is_in(raw.value, codec):
+            text = raw.value.decode("latin-1").encode(codec)
+            dataset[raw.tag] = raw._replace(value=text, length=len(text))
+
+
+def _is_in(value: bytes, codec: str) -> bool:
+    try:
+        value.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def written(dataset: Dataset, keyword: str) -> str:

@@ -17,6 +17,7 @@ from cspine.study import ReadingWarning
 
 _THIN_MM = 3.0
 _ENOUGH_SLICES = 30
+_NECK_MM, _STEP_MM = 100.0, 25.0
 _NAMED_COSINE = 0.82  # within 35 degrees; gantries tilt up to 30
 _CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -116,6 +117,15 @@ def _is_hounsfield(stack: Stack) -> bool:
     return stack.unusual is None or stack.unusual.has_hounsfield_units
 
 
+def _height(stack: Stack) -> int:
+    """How much of a neck a stack may show, in steps."""
+    if stack.layout is None:
+        return 0
+    grid = stack.layout.grid
+    height_mm = float(np.abs(grid.directions[2]) @ grid.extent_mm)
+    return int(min(height_mm, _NECK_MM) // _STEP_MM)
+
+
 REQUIREMENTS = (
     Requirement("CT, or no modality given", _not_ct),
     Requirement("no localizer, dose sheet or screen image", _not_anatomy),
@@ -126,13 +136,14 @@ PREFERENCES = (
     Preference("plain cross-sections before slabs and unusual energies", lambda stack: stack.unusual is None),
     Preference(f"slices at most {_THIN_MM:g} mm apart before thicker ones", lambda stack: stack.resolution_mm <= _THIN_MM),
     Preference(f"at least {_ENOUGH_SLICES} slices before fewer", lambda stack: len(stack.frames) >= _ENOUGH_SLICES),
+    Preference(f"more of the height of a neck before less, up to {_NECK_MM:g} mm in steps of {_STEP_MM:g}", _height),
     Preference("axial before reformatted", lambda stack: orientation_of(stack) == "axial"),
     Preference("bone kernel before soft", lambda stack: _has_bone_kernel(stack.first)),
     Preference("named after the cervical spine or the neck before not", lambda stack: _names(stack.first.series.words, _NECK)),
     Preference(
         "mixed and mono-energetic images near 70 keV before others", lambda stack: -abs((energy_of(stack.first.series) or 70) - 70)
     ),
-    Preference("thinner before thicker", lambda stack: -round(stack.resolution_mm, 2)),
+    Preference("thinner before thicker, by tenths of a millimetre", lambda stack: -round(stack.resolution_mm, 1)),
     Preference("more slices before fewer", lambda stack: len(stack.frames)),
 )
 

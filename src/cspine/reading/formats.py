@@ -45,6 +45,7 @@ _ENDINGS = {
     ".bz2": _PACKED,
     ".xz": _PACKED,
     ".zst": _PACKED,
+    ".zip": ZIP,
     ".rar": _RAR,
     ".7z": _SEVEN,
     ".mha": _META,

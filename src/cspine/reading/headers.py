@@ -15,7 +15,7 @@ from pydicom.filereader import read_partial
 
 from cspine.geometry import Vector
 from cspine.reading import limits
-from cspine.reading.attributes import acquisition_of, number_in, overlay_bits, with_points
+from cspine.reading.attributes import acquisition_of, number_in, overlay_bits, with_points, with_texts_as_claimed
 from cspine.reading.effort import CostlyError, check_cost
 from cspine.reading.frames import Acquisition, Frame, PixelFormat, PixelPlace, Plane, Rescale, SeriesFacts
 from cspine.reading.messages import Refusal
@@ -74,7 +74,9 @@ def header_of(place: Place, entry: Entry) -> Dataset:
         StudyError: It cannot be read from the disk.
     """
     with quiet("pydicom"):
-        return _header_of(place, entry, place.read(entry, 0, _PREFIX)).dataset
+        header = _header_of(place, entry, place.read(entry, 0, _PREFIX)).dataset
+        with_texts_as_claimed(header)
+        return header
 
 
 def _header_of(place: Place, entry: Entry, start: bytes) -> _Header:

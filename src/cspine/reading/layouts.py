@@ -186,7 +186,7 @@ def measured(along: NDArray[np.float64], positions: Positions) -> Spacing:
     rounded = _rounded(along, positions)
     if rounded is not None:
         return Spacing(rounded[1], whole, rounded_mm=rounded[0])
-    usual = _usual_step(np.diff(along))
+    usual = _usual_step(np.diff(np.unique(along)))
     slices = int(np.sum(np.maximum(1, np.round(np.diff(along) / usual))))
     places = (along - along[0]) * (slices / length)
     if slices < 2 * count and _is_even(places, np.round(places), length / slices):

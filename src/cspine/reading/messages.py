@@ -43,8 +43,8 @@ class Refusal(Enum):
         "one. Export it again with all digits."
     )
     INTERLEAVED = (
-        "The slices of one pass are needed; in series {uid} those of several lie one between the other, {count} of {slices} look "
-        "less like their neighbours than like those beyond. Give one acquisition."
+        "The slices of one pass are needed; in series {uid} those of several lie one between the other: {count} of {slices}, in a "
+        "row, look less like their neighbours than like those beyond. Give one acquisition."
     )
     WIDE_GAP = "Slices may lie {limit:g} mm apart; in series {uid} nothing lies between {low} and {high} mm. Give the whole series."
     TOO_MIXED = "A series may mix {limit} sizes and directions of images; series {uid} mixes more. Give one acquisition."

@@ -9,17 +9,17 @@ _LEAST_SLICES = 8
 _LIKER = 0.75
 _FARTHEST = 4
 _WINDOW_HU = (-1000.0, 1000.0)
-_LEAST_STRANGERS, _LEAST_SHARE = 6, 0.1
+_LEAST_RUN = 6
 
 
 def strangers(hu: NDArray[np.float32]) -> int:
-    """How many slices look much less like both their neighbours than like slices beyond them, as where passes are interleaved.
+    """How many slices in a row look much less like their neighbours than like slices beyond, as where passes are interleaved.
 
     Args:
         hu: Slices in order, ``(n, rows, columns)``.
 
     Returns:
-        Their number; 0 where they are so few that chance or a moment of movement explains them.
+        Their number; 0 where they are so few that a moment of movement, or a pattern that repeats itself, explains them.
     """
     count = len(hu)
     if count < _LEAST_SLICES:
@@ -31,8 +31,9 @@ def strangers(hu: NDArray[np.float32]) -> int:
         nearest = near if lag == 1 else far
         nearest[:-lag] = np.minimum(nearest[:-lag], difference)
         nearest[lag:] = np.minimum(nearest[lag:], difference)
-    found = int(np.count_nonzero(far < _LIKER * near))
-    return found if found >= max(_LEAST_STRANGERS, _LEAST_SHARE * count) else 0
+    familiar = np.flatnonzero(~(far < _LIKER * near))
+    longest = int(np.diff(familiar, prepend=-1, append=count).max()) - 1
+    return longest if longest >= _LEAST_RUN else 0
 
 
 def _small(hu: NDArray[np.float32]) -> NDArray[np.float32]:

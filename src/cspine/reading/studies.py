@@ -97,7 +97,7 @@ def _no_images(place: Place) -> StudyError:
         if found is not None:
             name = f"{entry.name} in {place.path.name}" if isinstance(place, Archive) else entry.name
             if found is ZIP and not isinstance(place, Archive):
-                return Refusal.DAMAGED_ZIP.error(name=name, cause="its end is missing")
+                return Refusal.DAMAGED_ZIP.error(name=name, cause="it is no zip, or its end is missing")
             return Refusal.OTHER_FORMAT.error(name=name, format=found.name, advice=found.advice)
     return Refusal.NO_IMAGES.error(place=place.path, found=described(place))
 

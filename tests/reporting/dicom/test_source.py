@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from cspine.errors import StudyError
 from cspine.reading import read_study
@@ -91,6 +92,22 @@ def test_odd_attributes_pass_unchanged(odd: str, tmp_path: Path) -> None:
         assert [data.get(keyword) for keyword in _ODD[odd]] == [source.get(keyword) for keyword in _ODD[odd]]
 
 
+def test_latin_letters_under_the_name_of_utf_8_keep_patient_and_identifiers(tmp_path: Path) -> None:
+    texts = {"PatientName": "M##ller^J", "PatientID": "##77", "AccessionNumber": "##", "StudyDescription": "Wirbels##ule"}
+    path = _small(tmp_path / "scan", setting(**PATIENT | texts | {"SpecificCharacterSet": "ISO_IR 192"}))
+    for file in path.iterdir():
+        file.write_bytes(file.read_bytes().replace(b"##", b"\xfc\xe4"))
+
+    archive = objects_of(path, tmp_path / "objects")
+
+    for file in _OBJECTS:
+        data = dcmread(archive.folder / file)
+        assert data.SpecificCharacterSet == "ISO_IR 192"
+        assert {keyword: str(data[keyword].value) for keyword in texts} == {
+            keyword: text.replace("##", "\u00fc\u00e4") for keyword, text in texts.items()
+        }
+
+
 def test_a_method_of_deidentification_that_is_not_stated_is_called_so(tmp_path: Path) -> None:
     change = setting(**PATIENT | {"PatientIdentityRemoved": "YES", "DeidentificationMethod": ""})
     study = read_study(_small(tmp_path / "scan", change))
@@ -112,8 +129,14 @@ def test_a_scan_without_study_and_series_uids_gets_derived_ones(tmp_path: Path) 
     assert "StudyInstanceUID, SeriesInstanceUID, FrameOfReferenceUID filled in" in archive.written.notes[0].text
 
 
-def test_images_without_instance_uids_cannot_be_cited(tmp_path: Path) -> None:
-    study = read_study(_small(tmp_path / "scan", lacking("SOPInstanceUID")))
+def _pair(dataset: Dataset, index: int) -> None:
+    dataset.SOPInstanceUID = f"1.2.3.{index // 2}"
+
+
+@pytest.mark.parametrize("change", [lacking("SOPInstanceUID"), setting(SOPInstanceUID="1.2.3"), _pair])
+def test_images_without_instance_uids_of_their_own_cannot_be_cited(change: Change, tmp_path: Path) -> None:
+    study = read_study(_small(tmp_path / "scan", change))
+    assert [warning.code for warning in study.warnings] == ["not_citable"]
 
     written = write_result(prediction_of(study), study, tmp_path, ("sr", "seg", "sc", "nifti"))
 

@@ -30,7 +30,9 @@ _EMPTY = (
 """What must stand in every object of a study, if without a value."""
 
 NO_DICOM = Reason("no_dicom_source", "sr, seg and sc cite the images of a DICOM study. This scan is none; give its DICOM files.")
-NOT_CITABLE = Reason("not_citable", "sr, seg and sc cite images by their SOP Instance UIDs. Those of this scan have none.")
+NOT_CITABLE = Reason(
+    "not_citable", "sr, seg and sc cite images by their SOP Instance UIDs. Those of this scan have none, or share one."
+)
 NOT_ASSESSED = Reason("not_assessed", "A scan that was not assessed gets no sr and no seg: they would be empty. sc says why.")
 
 
@@ -64,7 +66,7 @@ def source_of(study: Study) -> Source | Reason:
     """
     if study.origin is None or not study.sources:
         return NO_DICOM
-    if not all(source.sop_instance_uid for source in study.sources):
+    if not study.is_citable:
         return NOT_CITABLE
     with quiet("pydicom"):
         header = read_header(study, study.origin)
