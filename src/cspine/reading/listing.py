@@ -9,18 +9,17 @@ from typing import Protocol, TypeVar
 from cspine.errors import StudyError
 from cspine.reading import dicom, limits, nifti
 from cspine.reading.choosing import SeriesSummary, refused
-from cspine.reading.formats import Format, is_passed_over, other_format
+from cspine.reading.formats import ZIP, Format, is_passed_over, other_format
 from cspine.reading.headers import DamagedFileError, frames_of, looks_like_dicom
 from cspine.reading.messages import Refusal
 from cspine.reading.places import Folder, check_file, is_zip, opened
-from cspine.reading.studies import BEGINNING, described, place_of, series_of, zips_in
+from cspine.reading.studies import BEGINNING, NO_ZIP, described, place_of, series_of, zips_in
 
 Suspects = list[tuple[Path, StudyError]]
 Seen = TypeVar("Seen")
 
 _MOST_DEATHS = 3
 _NOT_SEARCHED = (Refusal.TOO_DEEP.code, Refusal.NOT_ALLOWED.code)
-_NO_ZIP = "it is no zip, or its end is missing"
 
 
 class Guard(Protocol):
@@ -200,10 +199,8 @@ class _Search:
                     below.append((file, ""))
                 elif file not in known:
                     found = other_format(file.name, _beginning(file))
-                    if file.suffix.lower() == ".zip":
-                        suspects.append(
-                            (file, Refusal.DAMAGED_ZIP.error(name=file.name, cause="it is no zip, or its end is missing"))
-                        )
+                    if found is ZIP:
+                        suspects.append((file, Refusal.DAMAGED_ZIP.error(name=file.name, cause=NO_ZIP)))
                     elif found is not None and not found.is_general:
                         others.setdefault(found, []).append(file)
             except OSError as error:

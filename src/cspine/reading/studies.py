@@ -14,6 +14,9 @@ from cspine.study import Study
 BEGINNING = 4096
 """Bytes that tell what a file is."""
 
+NO_ZIP = "it is no zip, or its end is missing"
+"""What is wrong with what begins like a zip, or is called one, and cannot be opened."""
+
 _MOST_NAMED = 100
 
 
@@ -97,7 +100,7 @@ def _no_images(place: Place) -> StudyError:
         if found is not None:
             name = f"{entry.name} in {place.path.name}" if isinstance(place, Archive) else entry.name
             if found is ZIP and not isinstance(place, Archive):
-                return Refusal.DAMAGED_ZIP.error(name=name, cause="it is no zip, or its end is missing")
+                return Refusal.DAMAGED_ZIP.error(name=name, cause=NO_ZIP)
             return Refusal.OTHER_FORMAT.error(name=name, format=found.name, advice=found.advice)
     return Refusal.NO_IMAGES.error(place=place.path, found=described(place))
 

@@ -95,8 +95,8 @@ def test_odd_attributes_pass_unchanged(odd: str, tmp_path: Path) -> None:
 def test_latin_letters_under_the_name_of_utf_8_keep_patient_and_identifiers(tmp_path: Path) -> None:
     texts = {"PatientName": "M##ller^J", "PatientID": "##77", "AccessionNumber": "##", "StudyDescription": "Wirbels##ule"}
     path = _small(tmp_path / "scan", setting(**PATIENT | texts | {"SpecificCharacterSet": "ISO_IR 192"}))
-    for file in path.iterdir():
-        file.write_bytes(file.read_bytes().replace(b"##", b"\xfc\xe4"))
+    for image in path.iterdir():
+        image.write_bytes(image.read_bytes().replace(b"##", b"\xfc\xe4"))
 
     archive = objects_of(path, tmp_path / "objects")
 
