@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from cspine.errors import CspineError
 from cspine.geometry import Grid
 from cspine.reading import read_study
-from cspine.reading.headers import DamagedFileError, frames_of
+from cspine.reading.facts import DamagedFileError
+from cspine.reading.headers import frames_of
 from cspine.reading.messages import Refusal
 from cspine.reading.pixels import PixelReader, refusal_of_format
 from cspine.reading.places import Folder

@@ -13,8 +13,9 @@ from cspine.processors import processors
 from cspine.reading import limits
 from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
 from cspine.reading.effort import Budget, CostlyError
+from cspine.reading.facts import DamagedFileError, WrongNumberError
 from cspine.reading.frames import Frame
-from cspine.reading.headers import DamagedFileError, WrongNumberError, frames_of
+from cspine.reading.headers import frames_of
 from cspine.reading.hounsfield import check_hounsfield
 from cspine.reading.layouts import Layout, shared_by_rounding
 from cspine.reading.messages import Notice, Refusal

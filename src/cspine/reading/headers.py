@@ -5,24 +5,31 @@ raises :class:`DamagedFileError`.
 """
 
 import io
-import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 
-from cspine.geometry import Vector
 from cspine.reading import limits
 from cspine.reading.attributes import acquisition_of, number_in, overlay_bits, with_points, with_texts_as_claimed
 from cspine.reading.effort import CostlyError, check_cost
-from cspine.reading.frames import Acquisition, Frame, PixelFormat, PixelPlace, Plane, Rescale, SeriesFacts
+from cspine.reading.facts import (
+    DamagedFileError,
+    WrongNumberError,
+    joined,
+    plane_of,
+    rescale_of,
+    series_facts,
+    text_of,
+    upper,
+)
+from cspine.reading.frames import Acquisition, Frame, PixelFormat, PixelPlace, SeriesFacts
 from cspine.reading.messages import Refusal
 from cspine.reading.places import Entry, Place
 from cspine.reading.quiet import quiet
 from cspine.reading.representations import RepresentationError, standardised
-from cspine.reading.tables import table_of
 
 _PREFIX = 1 << 16
 _PARTS = (_PREFIX, 1 << 22, limits.MAX_HEADER_BYTES)
@@ -30,14 +37,6 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
 _MOST_FRAMES = 20_000
-
-
-class DamagedFileError(Exception):
-    """A file begins like DICOM but cannot be parsed; the cause is one line."""
-
-
-class WrongNumberError(DamagedFileError):
-    """An attribute that must hold numbers holds something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +181,11 @@ def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
         raise DamagedFileError(f"it says {count} frames")
     place = PixelPlace(entry, header.offset, header.length, header.deflated, 0, count) if header.has_pixels else None
     first = Frame(
-        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
-        series=_series(dataset),
-        plane=_plane(dataset.get),
+        sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
+        series=series_facts(dataset),
+        plane=plane_of(dataset.get),
         pixels=_pixel_format(dataset),
-        rescale=_rescale(dataset, dataset.get),
+        rescale=rescale_of(dataset, dataset.get),
         place=place,
         acquisition=acquisition_of(dataset),
         has_commas=header.has_commas,
@@ -215,8 +214,8 @@ def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
             replace(
                 first,
                 series=_series_of_frame(first.series, value),
-                plane=_plane(value),
-                rescale=_rescale(dataset, value),
+                plane=plane_of(value),
+                rescale=rescale_of(dataset, value),
                 place=first.place and replace(first.place, frame=index),
                 acquisition=_acquisition_of_frame(first.acquisition, value),
                 has_commas=first.has_commas or commas,
@@ -282,9 +281,9 @@ def _looked_up(group: Dataset, shared: Dataset) -> Callable[[str], object]:
 def _series_of_frame(facts: SeriesFacts, value: Callable[[str], object]) -> SeriesFacts:
     return replace(
         facts,
-        image_type=_upper(value("FrameType")) or facts.image_type,
-        kernel=_joined(value("ConvolutionKernel")) or facts.kernel,
-        rescale_type=_joined(value("RescaleType")) or facts.rescale_type,
+        image_type=upper(value("FrameType")) or facts.image_type,
+        kernel=joined(value("ConvolutionKernel")) or facts.kernel,
+        rescale_type=joined(value("RescaleType")) or facts.rescale_type,
     )
 
 
@@ -306,32 +305,6 @@ def _acquisition_of_frame(made: Acquisition, value: Callable[[str], object]) -> 
     )
 
 
-def _series(dataset: Dataset) -> SeriesFacts:
-    words = ("SeriesDescription", "ProtocolName", "BodyPartExamined", "StudyDescription")
-    return SeriesFacts(
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        sop_class_uid=_text(dataset, "SOPClassUID"),
-        modality=_text(dataset, "Modality").upper(),
-        image_type=_upper(dataset.get("ImageType")),
-        kernel=_joined(dataset.get("ConvolutionKernel")),
-        words=" ".join(_text(dataset, word) for word in words).upper(),
-        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID") or None,
-        description=_text(dataset, "SeriesDescription").upper(),
-        rescale_type=_joined(dataset.get("RescaleType")),
-        energy_kev=number_in([dataset.get("MonoenergeticEnergyEquivalent")]),
-    )
-
-
-def _plane(value: Callable[[str], object]) -> Plane | None:
-    position = _numbers(value, "ImagePositionPatient", 3)
-    directions = _numbers(value, "ImageOrientationPatient", 6)
-    pixel_mm = _numbers(value, "PixelSpacing", 2)
-    if position is None or directions is None or pixel_mm is None:
-        return None
-    return Plane(_vector(position), _vector(directions[:3]), _vector(directions[3:]), (pixel_mm[0], pixel_mm[1]))
-
-
 def _pixel_format(dataset: Dataset) -> PixelFormat:
     allocated = int(dataset.get("BitsAllocated") or 0)
     stored = int(dataset.get("BitsStored") or allocated)
@@ -345,66 +318,8 @@ def _pixel_format(dataset: Dataset) -> PixelFormat:
         bits_stored=stored,
         high_bit=int(dataset.get("HighBit", stored - 1)),
         signed=bool(dataset.get("PixelRepresentation")),
-        transfer_syntax=_text(meta, "TransferSyntaxUID"),
+        transfer_syntax=text_of(meta, "TransferSyntaxUID"),
         big_endian=not little,
-        photometric=_text(dataset, "PhotometricInterpretation").upper(),
+        photometric=text_of(dataset, "PhotometricInterpretation").upper(),
         overlay_bits=overlay_bits(dataset),
     )
-
-
-def _rescale(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
-    slope, intercept = _numbers(value, "RescaleSlope", 1), _numbers(value, "RescaleIntercept", 1)
-    padding = dataset.get("PixelPaddingValue")
-    limit = dataset.get("PixelPaddingRangeLimit", padding)
-    first_last = None
-    if isinstance(padding, int) and isinstance(limit, int):
-        first_last = min(padding, limit), max(padding, limit)
-    return Rescale(
-        slope=slope[0] if slope else 1.0,
-        intercept=intercept[0] if intercept else 0.0,
-        lacking=tuple(name for name, found in (("Slope", slope), ("Intercept", intercept)) if not found),
-        padding=first_last,
-        table=table_of(dataset, bool(dataset.get("PixelRepresentation"))),
-    )
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip()
-
-
-def _joined(value: object) -> str:
-    return "\\".join(_upper(value))
-
-
-def _upper(value: object) -> tuple[str, ...]:
-    if not value:
-        return ()
-    values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
-    return tuple(str(v).strip().upper() for v in values)
-
-
-def _numbers(value: Callable[[str], object], keyword: str, count: int) -> tuple[float, ...] | None:
-    """``count`` finite numbers, or ``None`` where the value is absent.
-
-    Raises:
-        WrongNumberError: There is a value, but it is something else.
-    """
-    try:
-        found = value(keyword)
-        values = found if isinstance(found, Sequence) and not isinstance(found, str) else [found]
-        if found is None or found == "" or not values:
-            return None
-        if isinstance(values[0], Dataset):
-            raise DamagedFileError(f"{keyword} is a sequence")
-        numbers = tuple(float(str(v)) for v in values)
-    except (ValueError, OverflowError, TypeError) as error:
-        raise WrongNumberError(f"{keyword} is no number") from error
-    if count == 1 and len(set(numbers)) == 1:
-        numbers = numbers[:1]
-    if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
-        raise WrongNumberError(f"{keyword} needs {count} finite numbers and has {len(numbers)} values")
-    return numbers
-
-
-def _vector(numbers: Sequence[float]) -> Vector:
-    return numbers[0], numbers[1], numbers[2]

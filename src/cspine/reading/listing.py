@@ -9,8 +9,9 @@ from typing import Protocol, TypeVar
 from cspine.errors import StudyError
 from cspine.reading import dicom, limits, nifti
 from cspine.reading.choosing import SeriesSummary, refused
+from cspine.reading.facts import DamagedFileError
 from cspine.reading.formats import ZIP, Format, is_passed_over, other_format
-from cspine.reading.headers import DamagedFileError, frames_of, looks_like_dicom
+from cspine.reading.headers import frames_of, looks_like_dicom
 from cspine.reading.messages import Refusal
 from cspine.reading.places import Folder, check_file, is_zip, opened
 from cspine.reading.studies import BEGINNING, NO_ZIP, described, place_of, series_of, zips_in

@@ -2,7 +2,8 @@
 
 from pydicom.dataset import Dataset
 
-from cspine.reading.headers import DamagedFileError, header_of
+from cspine.reading.facts import DamagedFileError
+from cspine.reading.headers import header_of
 from cspine.reading.messages import Refusal
 from cspine.reading.places import opened
 from cspine.reading.quiet import quiet

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from cspine.reading import limits
 from cspine.reading.bits import values_of
 from cspine.reading.codestreams import Codec, Codestream, head_of
+from cspine.reading.facts import DamagedFileError
 from cspine.reading.fragments import split
 from cspine.reading.frames import Frame, PixelPlace
-from cspine.reading.headers import DamagedFileError, plain
+from cspine.reading.headers import plain
 from cspine.reading.messages import Refusal
 from cspine.reading.places import Archive, Place
 from cspine.volume import AIR_HU
