@@ -39,12 +39,18 @@ def test_a_label_map_holds_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"spacing_mm": (0, 1, 1)}, {"size": (0, 5)}, {"neighbours": -1}, {"window_hu": (5, 5)}], ids=lambda c: next(iter(c))
+    ("changed", "needed"),
+    [
+        ({"spacing_mm": (0, 1, 1)}, r"needs voxels of 0\.2 to 20 mm and a rising window"),
+        ({"size": (0, 5)}, "needs 1 to 1024 voxels along each side"),
+        ({"neighbours": -1}, "needs 1 to 1024 voxels along each side, and .* numbers at most"),
+        ({"window_hu": (5, 5)}, "needs .* a rising window"),
+    ],
 )
-def test_an_impossible_slice_specification_is_refused(changed: dict[str, object]) -> None:
+def test_an_impossible_slice_specification_is_refused(changed: dict[str, object], needed: str) -> None:
     fields = {"spacing_mm": (1, 1, 1), "size": (8, 8), "neighbours": 0, "window_hu": (0, 1)} | changed
 
-    with pytest.raises(GeometryError, match="slice specification"):
+    with pytest.raises(GeometryError, match=f"The input of a network {needed}"):
         SliceSpec(**fields)  # type: ignore[arg-type]
 
 

@@ -87,7 +87,7 @@ def one_line(text: str, most: int = 200) -> str:
 
 
 def is_want_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, says that there is too little memory, whatever library says it."""
+    """Says whether an error, or what it came from, says that there is too little memory, whatever library says it."""
     if error is None:
         return False
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):

@@ -189,7 +189,7 @@ def _dense(source: Grid, target: Grid, axis: int) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_a_large_image_in_blocks_and_threads_is_what_the_rule_gives_at_once(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "COUNT", threads)
+    monkeypatch.setattr(sampling, "processors", lambda: threads)
     source = Grid.upright((3, -2, 1), (70, 110, 140), (1.0, 0.6, 0.5))
     target = Grid.upright((2.2, -1.1, 1.3), (30, 25, 70), (2.3, 2.6, 0.8))
     volume = _noise(source)
