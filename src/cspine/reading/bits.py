@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from cspine.reading.frames import Frame
 from cspine.reading.messages import Refusal
 
+_SMOOTH = 0.25
+"""Share of what the first bit above counts by which neighbours may differ without it."""
+
 Stored = NDArray[np.integer[Any]]
 
 
@@ -15,7 +18,7 @@ def values_of(stored: Stored, frame: Frame, signed: bool) -> tuple[Stored, bool]
     """Stored values with the bits that do not count removed, and with their sign.
 
     Bits above those stored may be the same in all pixels, repeat the sign, be overlays that the header declares, or be drawings
-    without which the picture is smoother. Where they repeat the topmost bit stored, values have a sign whatever the header says.
+    without which values go on. Where they repeat the topmost bit stored, values have a sign whatever the header says.
 
     Args:
         stored: As decoded, ``(rows, columns)``.
@@ -57,16 +60,17 @@ def _check_high(native: Stored, frame: Frame, signed: bool, above: int) -> bool:
     whole = native.view(f"i{native.dtype.itemsize}")
     if np.array_equal(np.right_shift(np.left_shift(whole, above), above), whole):
         return True
-    kept = np.right_shift(np.left_shift(native, above), above)
-    if not signed and _roughness(native) > _roughness(kept):
+    if not signed and _is_drawn(native, above, 1 << (frame.pixels.high_bit + 1)):
         return signed
     raise _refusal(frame)
 
 
-def _roughness(values: Stored) -> float:
-    """How much neighbours differ."""
-    wide = values.astype(np.int64)
-    return float(np.abs(np.diff(wide, axis=0)).sum() + np.abs(np.diff(wide, axis=1)).sum())
+def _is_drawn(native: Stored, above: int, first_above: int) -> bool:
+    """Whether values go on without the bits above where those change; one that needs them wraps there."""
+    kept = np.right_shift(np.left_shift(native, above), above).astype(np.int64)
+    high = native.astype(np.int64) - kept
+    steps = [np.abs(np.diff(kept, axis=axis))[np.diff(high, axis=axis) != 0] for axis in (0, 1)]
+    return bool(np.median(np.concatenate(steps)) < _SMOOTH * first_above)
 
 
 def _refusal(frame: Frame) -> Exception:
