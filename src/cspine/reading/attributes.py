@@ -137,7 +137,7 @@ def _whole(text: str) -> int | None:
 def overlay_bits(dataset: Dataset) -> int:
     """The bits of a pixel that overlays lie in (retired; group 60xx), as a mask."""
     bits = 0
-    for group in range(0x6000, 0x6020, 2):
+    for group in {tag >> 16 for tag in dataset.keys() if tag >> 24 == 0x60}:  # noqa: SIM118 - a data set yields elements
         place, size = dataset.get_item((group, 0x0102)), dataset.get_item((group, 0x0100))
         position = place.value if place is not None else None
         allocated = size.value if size is not None else None

@@ -321,5 +321,5 @@ def _pixel_format(dataset: Dataset) -> PixelFormat:
         transfer_syntax=text_of(meta, "TransferSyntaxUID"),
         big_endian=not little,
         photometric=text_of(dataset, "PhotometricInterpretation").upper(),
-        overlay_bits=overlay_bits(dataset),
+        overlay_bits=overlay_bits(dataset) if stored < allocated else 0,
     )

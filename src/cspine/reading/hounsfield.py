@@ -46,11 +46,14 @@ class Histogram:
     def of(cls, hu: NDArray[np.float32]) -> "Histogram":
         """The histogram of Hounsfield units ``(slices, rows, columns)``: some rows and columns of every slice."""
         step = max(1, round((hu.size / _SAMPLES) ** 0.5))
-        some = hu[:, ::step, ::step]
-        whole = np.rint(np.clip(some, _LOWEST, _HIGHEST)).astype(np.int32)
-        counts = np.bincount(whole.ravel() - _LOWEST, minlength=_HIGHEST - _LOWEST + 1)
-        beyond = float(np.mean(some > limits.BEYOND_METAL_HU))
-        return cls(counts.astype(np.int64), float(some.min()), float(some.max()), beyond)
+        some = hu[:, ::step, ::step].flatten()  # once from afar; all that follows is near
+        least, most = float(some.min()), float(some.max())
+        beyond = float(np.mean(some > limits.BEYOND_METAL_HU)) if most > limits.BEYOND_METAL_HU else 0.0
+        np.clip(some, _LOWEST, _HIGHEST, out=some)
+        np.rint(some, out=some)
+        some -= _LOWEST
+        counts = np.bincount(some.astype(np.intp), minlength=_HIGHEST - _LOWEST + 1)
+        return cls(counts, least, most, beyond)
 
     def between(self, low: float, high: float = _HIGHEST) -> int:
         """Voxels from ``low`` to ``high`` HU, both included."""

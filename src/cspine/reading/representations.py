@@ -28,6 +28,7 @@ _TEXTS = _tags(
 _SPARE = ("SliceThickness", "InstanceNumber")
 _NUMBERS = _tags("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 _PADDING = _tags("PixelPaddingValue", "PixelPaddingRangeLimit")
+_SHORTS = _NUMBERS | _PADDING
 _NUMBER = rb"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 _WRITTEN = re.compile(rb"\s*" + _NUMBER + rb"\s*(\\\s*" + _NUMBER + rb"\s*)*\0?")
 _UNKNOWN = (None, "UN")
@@ -47,10 +48,8 @@ def standardised(dataset: Dataset) -> tuple[str, ...]:
     Raises:
         RepresentationError: One cannot be read so, or has not the length that a number of its VR has.
     """
-    changed = [keyword for tag, (keyword, vr) in _TEXTS.items() if tag in dataset and _is_changed_text(dataset, tag, keyword, vr)]
-    for tag, (keyword, _) in (_NUMBERS | _PADDING).items():
-        if tag in dataset and _is_changed_number(dataset, tag, keyword):
-            changed.append(keyword)
+    changed = [keyword for tag, (keyword, vr) in _TEXTS.items() if _is_changed_text(dataset, tag, keyword, vr)]
+    changed += [keyword for tag, (keyword, _) in _SHORTS.items() if _is_changed_number(dataset, tag, keyword)]
     return tuple(changed)
 
 
