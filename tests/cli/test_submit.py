@@ -10,6 +10,7 @@ import cspine
 from cspine.anatomy import CERVICAL, Level
 from cspine.cli import main
 from cspine.evaluation.competition import PREVALENCE
+from cspine.modelpack import load_localiser, load_package
 from tests.coded import coded_volume, write_dicom
 
 KINDS = ("patient_overall", *(level.name for level in CERVICAL))
@@ -44,6 +45,10 @@ def write(path: Path, rows: list[list[str]]) -> None:
 def submit(package: Path, task: Path, *more: str) -> int:
     localiser = str(package.parent / "coded_localiser")
     return main(["submit", str(package), "--data", str(task), "-o", str(task / "out.csv"), "--localiser", localiser, *more])
+
+
+def _packages(package: Path) -> dict[str, str]:
+    return {"model": load_package(package).sha256, "localiser": load_localiser(package.parent / "coded_localiser").sha256}
 
 
 def submitted(task: Path) -> dict[str, float]:
@@ -109,12 +114,32 @@ def test_a_line_that_was_being_written_when_it_was_stopped_is_predicted_again(ta
     assert len(submitted(task)) == 24
 
 
-def test_what_another_model_said_is_not_taken(task: Path, coded_package: Path) -> None:
-    line = {"study": BROKEN, "model": "another", "probabilities": [0.123] * 8}
+@pytest.mark.parametrize("another", ["model", "localiser"])
+def test_what_another_model_or_localiser_said_is_not_taken(task: Path, coded_package: Path, another: str) -> None:
+    packages = {
+        "model": load_package(coded_package).sha256,
+        "localiser": load_localiser(coded_package.parent / "coded_localiser").sha256,
+    }
+    line = {"study": BROKEN, **packages, another: "another", "probabilities": [0.123] * 8}
     (task / ".out.csv.partial").write_text(json.dumps(line) + "\n")
 
     assert submit(coded_package, task, "--resume", "--values", "calibrated") == 0
     assert submitted(task)[f"{BROKEN}_C3"] != pytest.approx(0.123)
+
+
+def test_what_the_same_packages_said_is_taken_and_no_link_is_written_through(task: Path, coded_package: Path) -> None:
+    packages = {
+        "model": load_package(coded_package).sha256,
+        "localiser": load_localiser(coded_package.parent / "coded_localiser").sha256,
+    }
+    line = {"study": BROKEN, **packages, "probabilities": [0.123] * 8}
+    (task / "precious").write_text(json.dumps(line) + "\n")
+    (task / ".out.csv.partial").symlink_to(task / "precious")
+
+    assert submit(coded_package, task, "--resume", "--values", "calibrated") == 0
+
+    assert submitted(task)[f"{BROKEN}_C3"] == pytest.approx(0.123)
+    assert (task / "precious").read_text() == json.dumps(line) + "\n"
 
 
 def test_a_broken_study_gets_the_prevalence_where_that_is_asked_for(

@@ -1,6 +1,9 @@
 """Small files that would cost much are refused before they do."""
 
+import io
+import struct
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +72,34 @@ def test_headers_of_real_scans_are_within_the_limits(tmp_path: Path) -> None:
 def test_the_walk_ends_in_whatever_is_no_header() -> None:
     for data in (b"", b"\0" * 200, b"\xff" * 100_000, hostile.empty_attributes(10)[:150], b"DICM" * 50_000):
         check_cost(data)
+
+
+@pytest.mark.parametrize(("listed", "code"), [(60_000, "too_many_files"), (400_000, "too_many_files")])
+def test_a_zip_that_lists_too_many_files_is_refused_before_its_list_is_read(listed: int, code: str, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.dcm", bytes(100))
+    data = packed.getvalue()
+    at, end = data.rfind(b"PK\x01\x02"), data.rfind(b"PK\x05\x06")
+    names = data[at:end] * listed
+    (tmp_path / "scan.zip").write_bytes(data[:at] + names + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(names), at, 0))
+    begin = time.thread_time()
+
+    with pytest.raises(StudyError) as refused:
+        read_study(tmp_path / "scan.zip")
+
+    assert refused.value.code == code
+    assert time.thread_time() - begin < 0.5
+
+
+def test_a_zip_of_more_files_than_its_old_form_can_count_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)  # from here on it writes the ends of a zip64
+    files = sorted(Scan().write(tmp_path / "slices").iterdir())
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        for file in files:
+            archive.write(file, file.name)
+
+    assert len(read_study(tmp_path / "scan.zip").sources) == len(files)
+    monkeypatch.setattr(limits, "MAX_FILES", 3)
+    with pytest.raises(StudyError, match="At most 3 files are searched"):
+        read_study(tmp_path / "scan.zip")

@@ -27,9 +27,9 @@ def _tar(path: Path) -> None:
         archive.add(__file__, "scan.dcm")
 
 
-def _zip_in_zip(path: Path) -> None:
+def _zip_in_zip(path: Path, inner: bytes) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("inner.zip", b"PK\x03\x04" + bytes(100))
+        archive.writestr("inner.zip", inner)
 
 
 def _write(data: bytes) -> Callable[[Path], Any]:
@@ -74,8 +74,9 @@ def test_a_format_that_is_not_read_is_told_beside_good_studies(name: str, tmp_pa
     assert [(path.name, error.code) for path, error in listing.barren] == [(name, "other_format")]
 
 
-def test_a_zip_in_a_zip_is_named(tmp_path: Path) -> None:
-    _zip_in_zip(tmp_path / "outer.zip")
+@pytest.mark.parametrize("inner", [b"PK\x03\x04" + bytes(100), b"PK\x05\x06" + bytes(18)])
+def test_a_zip_in_a_zip_is_named(tmp_path: Path, inner: bytes) -> None:
+    _zip_in_zip(tmp_path / "outer.zip", inner)
 
     with pytest.raises(StudyError, match=r"^inner\.zip in outer\.zip is a zip, which is not read\. Unpack it"):
         read_study(tmp_path / "outer.zip")

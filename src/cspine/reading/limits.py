@@ -12,7 +12,7 @@ MAX_FILE_BYTES = 2_000_000_000
 MAX_ARCHIVE_BYTES = 8 << 30
 """All files of a zip, unpacked."""
 
-MAX_DIRECTORY_BYTES = 32 << 20
+MAX_DIRECTORY_BYTES = 16 << 20
 """The list of files that a zip ends with."""
 
 MAX_HEADER_BYTES = 64 << 20

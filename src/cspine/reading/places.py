@@ -15,7 +15,7 @@ from cspine.reading.formats import is_passed_over
 from cspine.reading.messages import Refusal
 
 _LONGEST_END = (1 << 16) + 128
-_IN_THE_OTHER = 0xFFFFFFFF
+_LISTED = b"PK\x01\x02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +108,25 @@ def is_zip(path: Path) -> bool:
 
 
 def _check_directory(path: Path) -> None:
-    """Refuses a zip whose list of files would take long to read; it stands at the end, and how long it is, right behind it."""
+    """Refuses a zip whose list of files is too long, before it is read: what stands behind it says where it is."""
+    size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _LONGEST_END))
+        file.seek(max(0, size - _LONGEST_END))
         tail = file.read(_LONGEST_END)
-    end = tail.rfind(b"PK\x05\x06")
-    sizes = [int.from_bytes(tail[end + 12 : end + 16], "little")]
-    if tail[end - 76 : end - 72] == b"PK\x06\x06":  # the end of a zip of more than 65,535 files or 4 GiB
-        sizes.append(int.from_bytes(tail[end - 36 : end - 28], "little"))
-    if any(limits.MAX_DIRECTORY_BYTES < size != _IN_THE_OTHER for size in sizes):
-        raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
+        end = tail.rfind(b"PK\x05\x06")
+        length = int.from_bytes(tail[end + 12 : end + 16], "little")
+        behind = len(tail) - end
+        if tail[max(0, end - 76) : max(0, end - 72)] == b"PK\x06\x06":  # the end of a zip of more than 65,535 files or 4 GiB
+            length, behind = int.from_bytes(tail[end - 36 : end - 28], "little"), behind + 76
+        begin = size - behind - length
+        if length <= limits.MAX_DIRECTORY_BYTES and begin >= 0:
+            file.seek(begin)
+            if file.read(length).count(_LISTED) <= limits.MAX_FILES:
+                return
+            raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
+    if begin < 0:
+        raise Refusal.DAMAGED_ZIP.error(name=path.name, cause="its list of files is longer than the zip")
+    raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
 
 
 class Folder:
