@@ -33,7 +33,6 @@ _PACKED = Format("a packed file", _UNPACK, is_general=True)
 _DISC = Format("the image of a disc", "Open it and give the folder of the study.")
 
 _ENDINGS = {
-    ".zip": ZIP,
     ".tar": _TAR,
     ".tgz": _TAR,
     ".tar.gz": _TAR,
