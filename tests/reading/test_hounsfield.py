@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cspine.errors import PixelError
-from cspine.reading import limits, read_study
+from cspine.reading import find_series, limits, read_study
 from cspine.reading.hounsfield import Fault, check_hounsfield, fault_of
 from cspine.reading.messages import Refusal
 from tests.reading.scans import Scan, body, neck, setting
@@ -184,3 +184,21 @@ def test_a_large_volume_is_sampled_in_every_slice(monkeypatch: pytest.MonkeyPatc
 
     assert fault_of(np.minimum(hu, 500)) is not None
     assert fault_of(np.repeat(_neck(), 2, axis=0)) is None
+
+
+def test_a_series_that_is_cut_off_gives_way_to_one_that_is_not_and_info_says_so(tmp_path: Path) -> None:
+    Scan(hu=np.minimum(neck(40), 400), series_uid="1.1", change=setting(SeriesDescription="C-SPINE")).write(tmp_path / "a")
+    Scan(hu=neck(40, seed=1), series_uid="1.2").write(tmp_path / "b")
+
+    study = read_study(tmp_path)
+    summaries = {summary.series_uid: summary for summary in find_series(tmp_path)}
+
+    assert (study.series_uid, [warning.code for warning in study.warnings]) == ("1.2", ["next_series"])
+    assert "is cut off" in study.warnings[0].text or "are cut off" in study.warnings[0].text
+    assert summaries["1.2"].chosen
+    assert re.match(
+        r"Values from air to dense bone are needed; of 1\.1 [\d.]+% of bone is cut off at 400 HU", summaries["1.1"].reason
+    )
+    with pytest.raises(PixelError, match="cut off at 400 HU"):
+        read_study(tmp_path / "a")
+    assert not find_series(tmp_path / "a")[0].chosen

@@ -1,7 +1,8 @@
 """Says what is in a folder, a zip or a file, which series would be used, and why not the others.
 
-Reads headers only. Shows no name, date or description of a patient. Of a data set in the RSNA 2022 layout it says what is labelled,
-how often each level is fractured, and what is broken; --check reads every image for it and verifies masks and boxes.
+Reads headers, and some images of the series that would be used. Shows no name, date or description of a patient. Of a data set in
+the RSNA 2022 layout it says what is labelled, how often each level is fractured, and what is broken; --check reads every image
+for it and verifies masks and boxes.
 """
 
 import argparse

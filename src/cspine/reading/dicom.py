@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +27,7 @@ from cspine.study import Origin, ReadingWarning, SourceSlice, Study
 from cspine.volume import Volume
 
 _EVERY, _TISSUE_ABOVE_HU = 2, -500.0
+_SOME = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,32 @@ def find(place: Place) -> Found:
 
 
 def series_in(place: Place, found: Found) -> tuple[SeriesSummary, ...]:
-    """Every stack of a place with the choice and the reasons."""
-    return summaries(_stacks(found.frames, None), place.path)
+    """Every stack of a place with the choice and the reasons; of the one chosen some images are decoded, of the others none."""
+    stacks = _stacks(found.frames, None)
+    while True:
+        try:
+            stack = choose(stacks, place.path)
+        except StudyError:
+            break
+        fault = _fault_of_some(place, stack)
+        if fault is None:
+            break
+        stacks = [replace(other, refusal=fault) if other is stack else other for other in stacks]
+    return summaries(stacks, place.path)
+
+
+def _fault_of_some(place: Place, stack: Stack) -> StudyError | None:
+    """What speaks against the values of some images of a stack, so that the next one would be used."""
+    first, reader = stack.first.pixels, PixelReader(place)
+    frames = stack.frames[:: max(1, len(stack.frames) // _SOME)]
+    hu = np.empty((len(frames), first.rows, first.columns), dtype=np.float32)
+    try:
+        for frame, out in zip(frames, hu, strict=True):
+            reader.decode(frame, out)
+        check_hounsfield(hu, stack.name or place.path.name, max(most_hu(frame) for frame in frames))
+    except StudyError as error:
+        return error if error.code in _PASSED_OVER else None
+    return None
 
 
 def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study:
