@@ -79,7 +79,7 @@ class Study:
 
     @property
     def is_citable(self) -> bool:
-        """Whether each of its images has an identity of its own: a SOP Instance UID and, in a multi-frame object, a frame."""
+        """Says whether each image has an identity of its own: a SOP Instance UID and, in a multi-frame object, a frame."""
         identities = {(source.sop_instance_uid, source.frame_number) for source in self.sources if source.sop_instance_uid}
         return len(identities) == len(self.sources)
 
