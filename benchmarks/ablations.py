@@ -21,9 +21,9 @@ import keras
 from benchmarks import command
 
 BUDGET = (
-    "--set network.widths=16,32,64,96 --set network.close=24 --set patches.epochs=8 --set heads.epochs=2 --set fit.epochs=1 "
-    "--set batches=100 --set fit.threads=1 --set split.folds=10 --set chance.coarse=0 --set chance.shift_mm=2 "
-    "--set chance.height=0.1 --set chance.mask_shift_mm=1 --set chance.mask_wrong=0.3"
+    "--set network.widths=16,32,64,96 --set network.close=24 --set fit.epochs=1 --set fit.batches=100 --set fit.threads=1 "
+    "--set split.folds=10 --set augmentation.coarse_share=0 --set augmentation.shift_mm=2 --set augmentation.height_scale=0.1 "
+    "--set augmentation.mask_shift_mm=1 --set augmentation.mask_error_share=0.3"
 )
 """Short, a narrower backbone, crops as off as for package 4; what differs after it need not differ as much after long training."""
 
@@ -36,11 +36,17 @@ class Row:
         name: Of the run.
         what: What is changed, in words.
         options: The same in settings.
+        first: What is learnt before whole studies are.
     """
 
     name: str
     what: str
     options: str = ""
+    first: str = "--set patches.epochs=8 --set heads.epochs=2"
+
+    def settings(self) -> list[str]:
+        """Words of its command: what all rows have, and its own."""
+        return shlex.split(f"{BUDGET} {self.first} {self.options}")
 
 
 ROWS = (
@@ -57,11 +63,11 @@ ROWS = (
     Row(
         "without_jitter",
         "crops exactly on their masks",
-        "--set chance.shift_mm=0 --set chance.mask_shift_mm=0 --set chance.height=0",
+        "--set augmentation.shift_mm=0 --set augmentation.mask_shift_mm=0 --set augmentation.height_scale=0",
     ),
-    Row("without_patches", "no first part: whole studies from the start", "--set patches.epochs=0 --set fit.epochs=4"),
-    Row("without_mixup", "no mixed studies", "--set chance.mixup=0"),
-    Row("without_close", "nothing is looked at between the stem and the first pooling", "--set network.close=0"),
+    Row("without_patches", "no first part: whole studies from the start", "--set fit.epochs=4", first="--set patches.epochs=0"),
+    Row("without_mixup", "no mixed studies", "--set augmentation.mixup_share=0"),
+    Row("without_close", "nothing between the stem and the first pooling", "--set network.close=0"),
     Row("plain", "a backbone without bridges", "--set network.residual=false"),
     Row("wide", "a wider backbone, as it ships", "--set network.widths=24,48,96,128 --set network.close=32"),
     Row("half_resolution", "pixels of 1 mm", "--set input.spacing_mm=1,1,1 --set input.size=64,80 --set patches.size=32,32"),
@@ -88,7 +94,7 @@ def _run(row: Row, options: argparse.Namespace) -> None:
     cache = ("--cache", str(options.out / "cache") if options.cache is None else str(options.cache))
     if not (folder / "fold-0" / "held_out.csv").is_file():
         resumed = (folder / "run.json").is_file()
-        words = ["--resume"] if resumed else shlex.split(f"{BUDGET} {row.options}")
+        words = ["--resume"] if resumed else row.settings()
         begin = time.process_time()
         command.run("train", "vertebra_mil", "--data", str(options.learn), "-o", str(folder), *words, *cache)
         spent = {"seconds": time.process_time() - begin, "resumed": resumed}

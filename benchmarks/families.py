@@ -49,9 +49,9 @@ class Row:
 
 ROWS = (
     Row("custom_cnn", "custom_cnn"),
-    Row("custom_cnn_boxes", "custom_cnn_boxes"),
-    Row("custom_cnn_boxes_alone", "custom_cnn_boxes", "--set labels.fracture_masks=ignore"),
-    Row("custom_cnn_pseudo", "custom_cnn_pseudo", "--teacher {runs}/custom_cnn"),
+    Row("custom_cnn_boxes", "custom_cnn", "--boxes"),
+    Row("custom_cnn_boxes_alone", "custom_cnn", "--boxes --set labels.fracture_masks=ignore"),
+    Row("custom_cnn_pseudo", "custom_cnn", "--pseudo-labels {runs}/custom_cnn"),
     Row("leaky_protocol", "leaky_protocol"),
     Row("densenet121", "densenet121", "--weights none"),
     Row("inception_v3", "inception_v3", "--weights none"),
@@ -94,7 +94,7 @@ class Place:
 
     def command(self, row: Row) -> list[str]:
         """Trains a row."""
-        budget = f"--set sampling.batch={BATCH} --set sampling.batches={self.steps // EPOCHS} --set fit.epochs={EPOCHS}"
+        budget = f"--set fit.batch={BATCH} --set fit.batches={self.steps // EPOCHS} --set fit.epochs={EPOCHS}"
         own = row.options.format(runs=self.runs)
         return ["train", row.recipe, *shlex.split(f"{own} {budget} {INPUT} {SCHEDULE}")]
 

@@ -16,44 +16,45 @@ from pathlib import Path
 
 import keras
 
+from cspine.cli.screen import Screen
 from cspine.datasets import read_dataset
 from cspine.recipes import load_slice_recipe
 from cspine.training.core.backend import prepare_backend, software
-from cspine.training.core.overrides import parse_assignments, with_settings
-from cspine.training.slices.batches import Sample, SliceBatches
-from cspine.training.slices.fitting import compiled
-from cspine.training.slices.settings import Recipe
-from cspine.training.slices.stacks import prepare
+from cspine.training.core.loop import compiled
+from cspine.training.core.settings import parse_assignments, with_settings
+from cspine.training.slices.family import SliceFold, slice_task
+from cspine.training.slices.settings import SliceRecipe
+from cspine.training.slices.stacks import Stack, prepare_stacks
 
 
 def main() -> None:
     """Prints one table."""
     options = _arguments()
-    changes = parse_assignments([f"sampling.batches={options.steps}", *options.set])
+    changes = parse_assignments([f"fit.batches={options.steps}", *options.set])
     recipe = with_settings(load_slice_recipe(options.recipe), changes)
     prepare_backend(recipe.fit.threads)
     with tempfile.TemporaryDirectory() as folder:
-        stacks = prepare(read_dataset(options.data).cases[: options.studies], recipe.input, options.cache or Path(folder))
-        samples = [Sample.of(stack, recipe) for stack in stacks]
-        _report(recipe, samples)
+        stacks = prepare_stacks(read_dataset(options.data).cases[: options.studies], recipe.input, options.cache or Path(folder))
+        _report(recipe, stacks)
 
 
-def _report(recipe: Recipe, samples: list[Sample]) -> None:
-    model = compiled(recipe, fold=0)
-    count, batches = recipe.sampling.batch, SliceBatches(samples, recipe, epoch=0)
+def _report(recipe: SliceRecipe, stacks: list[Stack]) -> None:
+    task = slice_task(recipe, SliceFold(0, stacks, []), Screen())
+    model = compiled(task, recipe.fit)
+    count, batches = recipe.fit.batch, task.batches(0, 0)
     images, targets = batches[0]
 
     loading = _timed(lambda i: batches[i], len(batches))
     model.train_on_batch(images, targets)  # traces
     step = _timed(lambda _: model.train_on_batch(images, targets), len(batches))
-    model.fit(SliceBatches(samples, recipe, epoch=1), epochs=1, verbose=0)  # traces
+    model.fit(task.batches(1, 0), epochs=1, verbose=0)  # traces
     ends: list[Moment] = []
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(Moment.now()))  # noqa: ARG005
-    model.fit(SliceBatches(samples, recipe, epoch=2), epochs=1, shuffle=False, verbose=0, callbacks=[watch])
+    model.fit(task.batches(2, 0), epochs=1, shuffle=False, verbose=0, callbacks=[watch])
     together = Moment.between(pairwise(ends))
 
     print(f"{recipe.name}, {recipe.fit.precision.value}, {software()}")
-    print(f"{len(samples)} studies, batches of {count}, {recipe.fit.workers} loading and {recipe.fit.threads} computing thread(s)")
+    print(f"{len(stacks)} studies, batches of {count}, {recipe.fit.workers} loading and {recipe.fit.threads} computing thread(s)")
     for name, taken in (("batches alone", loading), ("steps alone", step), ("an epoch", together)):
         rate = count / taken.seconds
         print(f"{name:<14}{1e3 * taken.seconds:9.1f} ms a batch{1e3 * taken.busy:9.1f} ms of processors{rate:9.1f} samples/s")

@@ -139,10 +139,12 @@ def spoil_npz(folder: Path, rng: random.Random) -> None:
 
 def make_run(folder: Path) -> None:
     """The facts of a training run."""
+    from cspine.recipes import load_recipe
     from cspine.training.core.runs import RunFacts, create_run
+    from cspine.training.core.settings import settings
 
-    settings = {"fit.epochs": "2", "input.size": "32,32"}
-    create_run(folder / "run", RunFacts("custom_cnn", settings, "data", 2, "ab" * 32, {"1.2.3": 0, "1.2.4": 1}, "keras 3"))
+    chosen = settings(load_recipe("custom_cnn"))
+    create_run(folder / "run", RunFacts("custom_cnn", chosen, "data", 2, "ab" * 32, {"1.2.3": 0, "1.2.4": 1}, "keras 3"))
 
 
 def spoil_run(folder: Path, rng: random.Random) -> None:
@@ -154,11 +156,11 @@ def spoil_run(folder: Path, rng: random.Random) -> None:
 def read_run(folder: Path) -> str:
     """Opens the run, and takes its recipe with its settings."""
     from cspine.recipes import load_recipe
-    from cspine.training.core.overrides import with_settings
     from cspine.training.core.runs import open_run
+    from cspine.training.core.settings import as_started
 
     run = open_run(folder / "run")
-    with_settings(load_recipe(run.facts.recipe), run.facts.settings)
+    as_started(load_recipe(run.facts.recipe), run.facts.settings)
     run.trained_folds()
     return "read"
 

@@ -1,12 +1,12 @@
-"""What each kind of chance is worth to a localiser: its first network learns from the beginning without it.
+"""What each kind of augmentation is worth to a localiser: its first network learns from the beginning without it.
 
     python -m benchmarks.localiser.ablations OUT --unseen DIR [--scans SCAN...] [--rows NAME ...]
 
 DIR is a folder of ``cspine phantom`` that no run learnt from, SCAN a real one. Every row is trained by `cspine train localiser` for
 as many steps, on larger voxels than what ships so that it takes a fifth of the time, exported, and evaluated alone, without a
-second network: on the necks of DIR, on windows of necks bent far out of shape with all kinds of chance, and on each scan by what
-the shipped localiser says there, whose outlines were looked at. Differences from the first row are bootstrapped over the same
-necks. A row that is done is not done again. Prints tables in Markdown.
+second network: on the necks of DIR, on windows of necks bent far out of shape with all kinds of augmentation, and on each scan by
+what the shipped localiser says there, whose outlines were checked by eye. Differences from the first row are bootstrapped over the
+same necks. A row that is done is not done again. Prints tables in Markdown.
 """
 
 import argparse
@@ -29,16 +29,15 @@ from cspine.locating import Localiser
 from cspine.networks.loading import load_network
 from cspine.reading import read_study
 from cspine.recipes.localiser import RECIPE
-from cspine.training.core.overrides import with_settings
 from cspine.training.core.runs import open_run
+from cspine.training.core.settings import with_settings
 from cspine.training.localiser.batches import fixed_windows
 from cspine.training.localiser.pool import Part, make_pool
-from cspine.training.localiser.scoring import judge_windows
-from cspine.training.slices.fitting import BEST
+from cspine.training.localiser.scoring import score_windows
 
 BUDGET = (
     "--set input.spacing_mm=3.2,3.2,3.2 --set input.size=64,48,48 --set pool.necks=256 --set pool.held_out=24 "
-    "--set pool.margin=8,32,32 --set batches=500 --set fit.epochs=16 --set fit.threads=1"
+    "--set pool.margin=8,32,32 --set fit.batches=500 --set fit.epochs=16 --set fit.threads=1"
 )
 """Windows of 205 x 154 x 154 mm, 8000 of them."""
 
@@ -56,11 +55,12 @@ _WINDOWS = 200
 _SHORT = (
     Row("as_is", "nothing"),
     Row("without_articulation", "vertebrae that move and change on their own, beyond life", "--set pool.beyond_life=0"),
-    Row("without_random", "densities without regard to life", "--set chance.random_share=0"),
-    Row("without_cuts", "pictures that end within the window", "--set chance.cut_share=0"),
+    Row("without_random", "densities without regard to life", "--set augmentation.random_hu_share=0"),
+    Row("without_cuts", "pictures that end within the window", "--set augmentation.truncation_share=0"),
 )
 _LONGER = tuple(
-    Row(f"{row.name}_longer", row.what, f"{row.options} --set seed=1 --set start={{out}}/packages/{row.name}") for row in _SHORT
+    Row(f"{row.name}_longer", row.what, f"{row.options} --set seed=1 --set initial_weights={{out}}/packages/{row.name}")
+    for row in _SHORT
 )
 """Each goes on from the one without its ending, for as long again."""
 
@@ -112,11 +112,11 @@ def _neck(localiser: Localiser, images: Path) -> list[dict[str, float]]:
 
 def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
     """What the trained network does on windows as the first row learns from, of necks that are like none it learnt from."""
-    recipe = with_settings(RECIPE, dict(word.split("=", 1) for word in shlex.split(BUDGET) if word != "--set"))
-    pool = replace(recipe.pool, necks=1, held_out=recipe.pool.held_out + _WINDOWS)
-    necks = make_pool(out / "cache" / "windows", pool, recipe.input, 1, lambda _: None)[Part.CHOOSE]
-    network = load_network(open_run(out / row.name).fold(0) / BEST)
-    evaluated = [judge_windows(network, [one], recipe.input) for one in fixed_windows(necks, recipe)[recipe.pool.held_out :]]
+    recipe = with_settings(RECIPE, dict(word.split("=", 1) for word in shlex.split(BUDGET) if word != "--set"), on_data=False)
+    more = replace(recipe, pool=replace(recipe.pool, held_out=recipe.pool.held_out + _WINDOWS))
+    necks = make_pool(out / "cache" / "windows", more, (Part.VALIDATE,), 1, lambda _: None)[Part.VALIDATE]
+    network = load_network(open_run(out / row.name).network(0))
+    evaluated = [score_windows(network, [one], recipe.input) for one in fixed_windows(necks, recipe)[recipe.pool.held_out :]]
     return [[{name: getattr(one, name) for name in _METRICS["windows"]}] for one in evaluated if np.isfinite(one.dice)]
 
 

@@ -143,7 +143,7 @@ def _transfer(study: Study) -> None:
     from cspine.recipes import load_slice_recipe
     from cspine.runtime import Engine, open_session
     from cspine.training.core.conversion import write_ir
-    from cspine.training.core.overrides import with_settings
+    from cspine.training.core.settings import with_settings
 
     changes = {"network.backbone": "inception_resnet_v2", "network.weights": "none"}
     recipe = with_settings(load_slice_recipe("unet_transfer"), changes)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -6,14 +7,14 @@ import pytest
 from benchmarks.families import LEAKY, ROWS, TITLES, Place, Row, page
 from cspine.evaluation.report import to_csv
 from cspine.recipes import load_slice_recipe
-from cspine.training.core.overrides import parse_assignments, with_settings
-from cspine.training.slices.settings import Recipe
+from cspine.training.core.settings import parse_assignments, with_settings
+from cspine.training.slices.settings import SliceRecipe
 from tests.evaluation.reports import report
 
 PLACE = Place(Path("out"), 1000)
 
 
-def as_trained(row: Row) -> Recipe:
+def as_trained(row: Row) -> SliceRecipe:
     """The recipe of a row, with what its command sets."""
     words = PLACE.command(row)
     assigned = parse_assignments([value for word, value in pairwise(words) if word == "--set"])
@@ -24,8 +25,8 @@ def as_trained(row: Row) -> Recipe:
 def test_every_row_sees_as_many_slices_of_the_same_patients_on_the_same_schedule(row: Row) -> None:
     found, first = as_trained(row), as_trained(ROWS[0])
 
-    assert found.sampling == first.sampling
-    assert found.sampling.batch * found.sampling.batches * found.fit.epochs == 8000
+    assert replace(found.sampling, held_back_share=0.0) == first.sampling
+    assert found.fit.batch * found.fit.batches * found.fit.epochs == 8000
     assert (found.input, found.fit.learning_rate, found.split.folds) == (first.input, first.fit.learning_rate, first.split.folds)
 
 
@@ -33,8 +34,8 @@ def test_every_family_has_a_row_and_so_have_boxes_and_studies_without_masks() ->
     recipes = {row.recipe for row in ROWS}
 
     assert recipes >= {"custom_cnn", "densenet121", "inception_v3", "inception_resnet_v2", "unet_transfer", "leaky_protocol"}
-    assert any(name.endswith("_boxes") for name in recipes)
-    assert any(name.endswith("_pseudo") for name in recipes)
+    assert any("--boxes" in row.options for row in ROWS)
+    assert any("--pseudo-labels" in row.options for row in ROWS)
 
 
 def test_the_page_is_made_of_what_evaluation_writes(tmp_path: Path) -> None:

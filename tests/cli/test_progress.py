@@ -17,7 +17,7 @@ def test_a_bar_is_drawn_where_a_terminal_looks(monkeypatch: pytest.MonkeyPatch) 
 
     assert list(progress(range(3), 3, "studies")) == [0, 1, 2]
 
-    assert "studies [" in terminal.getvalue()
+    assert "studies:" in terminal.getvalue()
     assert "3/3" in terminal.getvalue()
     assert terminal.getvalue().endswith("\n")
 

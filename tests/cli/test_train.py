@@ -42,7 +42,7 @@ def test_a_run_is_not_written_over(tiny_run: TinyRun, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "fit.epoch=3"], "has no setting fit.epoch. Known: augmentation.flip"),
+        (["--set", "fit.epoch=3"], "has no setting fit.epoch. Did you mean fit.epochs? `cspine recipes custom_cnn` lists all"),
         (["--set", "fit.epochs"], "must be given as key=value"),
         (["--fold", "7"], "--fold needs all or a number 0..1"),
         (["--resume"], "A run is a folder that `cspine train` wrote"),

@@ -12,7 +12,7 @@ from tests.training.synthetic import stack
 
 
 def train(recipe: str, data: Path, run: Path, *more: str) -> int:
-    settings = SETTINGS | {"fit.epochs": "1", "sampling.batches": "2"}
+    settings = SETTINGS | {"fit.epochs": "1", "fit.batches": "2"}
     return main(
         [
             "train",
@@ -27,20 +27,20 @@ def train(recipe: str, data: Path, run: Path, *more: str) -> int:
     )
 
 
-def test_a_pseudo_variant_learns_from_what_its_teacher_marks_and_a_boxes_variant_from_boxes(tmp_path: Path) -> None:
+def test_a_network_is_trained_on_pseudo_labels_and_on_boxes(tmp_path: Path) -> None:
     data = write_data_set(tmp_path / "data", [stack(i, i % 7 if i % 2 else None, mask=i % 3 == 0) for i in range(12)])
 
-    taught = [
-        train("custom_cnn_boxes", data, tmp_path / "teacher"),
-        train("custom_cnn_pseudo", data, tmp_path / "run", "--teacher", str(tmp_path / "teacher")),
+    codes = [
+        train("custom_cnn", data, tmp_path / "teacher", "--boxes"),
+        train("custom_cnn", data, tmp_path / "run", "--pseudo-labels", str(tmp_path / "teacher")),
     ]
 
-    assert taught == [0, 0]
+    assert codes == [0, 0]
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["settings"]["labels.teacher"] == str(tmp_path / "teacher")
-    learnt_from = {name for name, fold in facts["folds"].items() if fold != 0}
-    without = {name for name in learnt_from if not (data / "segmentations" / f"{name}.nii").exists()}
-    assert len(list((tmp_path / "cache" / "taught").rglob("*.npy"))) == len(without) > 0
+    training_set = {name for name, fold in facts["folds"].items() if fold != 0}
+    without = {name for name in training_set if not (data / "segmentations" / f"{name}.nii").exists()}
+    assert len(list((tmp_path / "cache" / "pseudo_labels").rglob("*.npy"))) == len(without) > 0
     header, losses = ((tmp_path / "teacher" / "fold-0" / "log.csv").read_text().splitlines()[i].split(",") for i in (0, 1))
     assert float(dict(zip(header, losses, strict=True))["fracture_map_loss"]) > 0
 
@@ -48,8 +48,9 @@ def test_a_pseudo_variant_learns_from_what_its_teacher_marks_and_a_boxes_variant
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["custom_cnn", "--weights", "none"], "custom_cnn has no setting network.weights. Known: "),
-        (["custom_cnn_pseudo"], "custom_cnn_pseudo needs a trained run whose network marks the studies without masks"),
+        (["custom_cnn", "--weights", "none"], "custom_cnn has no setting network.weights."),
+        (["custom_cnn", "--pseudo-labels", "nobody"], "A teacher is a run that `cspine train` wrote, or a package that finds"),
+        (["localiser", "--boxes"], "localiser has no setting network.fracture_map."),
         (["densenet121", "--weights", "nowhere.h5"], "nowhere.h5; give another --weights"),
         (["densenet121", "--backbone", "vgg"], "one of densenet121, inception_v3, inception_resnet_v2 is needed"),
         (["unet_transfer", "--set", "input.size=100,100"], "multiples of 32"),
@@ -84,7 +85,7 @@ def test_weights_that_cannot_be_had_or_do_not_fit_are_told_before_hours_are_spen
 
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", unreachable)
     monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path / "keras"), raising=False)
-    monkeypatch.setattr(import_module("cspine.training.slices.training"), "usable", lambda *_: pytest.fail("data were read"))
+    monkeypatch.setattr(import_module("cspine.training.slices.family"), "usable_cases", lambda *_: pytest.fail("data were read"))
 
     code = main(["train", "densenet121", "--weights", weights, "--data", str(tiny_run.data), "-o", str(tmp_path / "run")])
 

@@ -9,9 +9,9 @@ from cspine.cli import main
 from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
 from cspine.networks.loading import load_network
+from cspine.training.core import export
 from cspine.training.core.runs import open_run
-from cspine.training.localiser import export
-from cspine.training.localiser.export import TOLERANCES
+from cspine.training.localiser.packing import TOLERANCES
 from tests.cli.conftest import SETTINGS as SLICES
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
@@ -23,7 +23,8 @@ SETTINGS = {
     "pool.necks": "2",
     "pool.held_out": "1",
     "pool.margin": "4,4,4",
-    "batches": "2",
+    "fit.batch": "1",
+    "fit.batches": "2",
     "fit.epochs": "2",
     "fit.threads": "1",
 }
@@ -37,7 +38,7 @@ def test_a_localiser_makes_its_necks_and_learns_and_goes_on(tmp_path: Path, caps
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
 
     assert train(tmp_path / "run", *settings) == 0
-    assert (tmp_path / "run" / "fold-0" / "best.keras").is_file()
+    assert (tmp_path / "run" / "fold-0" / "last.keras").is_file()
     assert len(list((tmp_path / "cache" / "necks").rglob("*.npz"))) == 3
     log = (tmp_path / "run" / "fold-0" / "log.csv").read_text()
     assert "epoch 2/2" in capsys.readouterr().err
@@ -61,7 +62,7 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     package = load_localiser(tmp_path / "package")
     assert package.manifest.network("coarse").precision == "bf16"
     assert package.manifest.fine is None
-    assert "calculated in bf16, differ from the trained ones" in (tmp_path / "package" / "card.md").read_text()
+    assert "in bf16, as it is served" in (tmp_path / "package" / "card.md").read_text()
     checked = check_package(str(tmp_path / "package"))
     assert checked.problem is None
     assert [network.difference <= TOLERANCES["bf16"] for network in checked.networks] == [True]
@@ -76,12 +77,12 @@ def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
     given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
     assert train(tmp_path / "run", *(part for key, value in given.items() for part in ("--set", f"{key}={value}"))) == 0
     apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCES["bf16"]}
-    monkeypatch.setattr(export, "difference", lambda path, said, precision: apart[precision])  # noqa: ARG005
+    monkeypatch.setattr(export, "difference", lambda path, samples, precision: apart[precision])  # noqa: ARG005
 
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]) == 0
 
     assert load_localiser(tmp_path / "package").manifest.network("coarse").precision == "f32"
-    assert "calculated in f32, differ" in (tmp_path / "package" / "card.md").read_text()
+    assert "bf16" not in (tmp_path / "package" / "card.md").read_text()
 
 
 def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
@@ -94,9 +95,9 @@ def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
     whose = ["--trained-on", "patients", "--describe", "two of them"]
     assert main(["export", str(first), "-o", str(package), *whose]) == 0
 
-    assert train(second, *settings, "--set", f"start={package}", "--set", "fit.learning_rate=1e-9") == 0
+    assert train(second, *settings, "--set", f"initial_weights={package}", "--set", "fit.learning_rate=1e-9") == 0
 
-    before, after = (load_network(run / "fold-0" / "best.keras").get_weights() for run in (first, second))
+    before, after = (load_network(run / "fold-0" / "last.keras").get_weights() for run in (first, second))
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     capsys.readouterr()
@@ -105,7 +106,7 @@ def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
     package.rename(tmp_path / "elsewhere")
     assert main(["export", str(second), "-o", str(tmp_path / "other")]) == 2
     assert "is not there any more" in capsys.readouterr().err
-    assert train(tmp_path / "third", *settings, "--set", f"start={package}") == 2
+    assert train(tmp_path / "third", *settings, "--set", f"initial_weights={package}") == 2
     assert not (tmp_path / "third").exists()
 
 
@@ -115,12 +116,16 @@ def data_set(folder: Path, masks: int) -> Path:
 
 
 def on_masks(run: Path, data: Path, *more: str) -> int:
-    given = SETTINGS | {"split.folds": "2", "fit.epochs": "1", "batches": "3"}
+    given = SETTINGS | {"split.folds": "2", "fit.epochs": "1", "fit.batches": "3"}
+    if "masked.share=1" in more:
+        given = {key: value for key, value in given.items() if key not in ("pool.necks", "pool.held_out")}
+    else:
+        del given["pool.held_out"]
     settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     return train(run, "--data", str(data), *settings, *more)
 
 
-def test_with_masks_it_learns_from_patients_alone_and_others_choose_the_epoch(
+def test_with_masks_it_learns_from_patients_alone_and_others_validate_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = data_set(tmp_path / "data", 6)
@@ -131,16 +136,16 @@ def test_with_masks_it_learns_from_patients_alone_and_others_choose_the_epoch(
     facts = open_run(tmp_path / "run").facts
     assert (facts.data, facts.studies, set(facts.folds.values())) == ("data", 8, {0, 1})
     assert facts.settings["masked.share"] == "1.0"
-    assert all((tmp_path / "run" / f"fold-{fold}" / "best.keras").is_file() for fold in (0, 1))
+    assert all((tmp_path / "run" / f"fold-{fold}" / "last.keras").is_file() for fold in (0, 1))
     capsys.readouterr()
 
     assert train(tmp_path / "run", "--resume") == 2
-    assert "learns from masks of data; give it with --data" in capsys.readouterr().err
+    assert "learns from data; give it with --data" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package")]) == 2
     assert "was trained on the masks of data. Say who was seen with --trained-on" in capsys.readouterr().err
     whose = ["--trained-on", "phantoms", "--describe", "six"]
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), *whose, "--fold", "7"]) == 2
-    assert "has no network of fold 7" in capsys.readouterr().err
+    assert "Fold 7 of" in capsys.readouterr().err
 
 
 def test_with_masks_it_learns_from_necks_too_without_what_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,27 +161,27 @@ def test_with_masks_it_learns_from_necks_too_without_what_is_broken(tmp_path: Pa
     assert on_masks(tmp_path / "run", data, "--skip-broken") == 0
     assert "mask_outside_image" in capsys.readouterr().err
 
-    assert len(list((tmp_path / "cache" / "necks").rglob("*.npz"))) == 3
+    assert len(list((tmp_path / "cache" / "necks").rglob("*.npz"))) == 2  # none to validate on: patients are
     assert len(list((tmp_path / "cache" / "entries").iterdir())) == 7
     assert open_run(tmp_path / "run").facts.broken == {mask.stem: ["mask_outside_image"]}
 
 
-def test_a_localiser_that_learnt_from_the_same_patients_teaches_only_the_fold_that_it_has_not_seen(
+def test_a_localiser_trained_on_the_same_patients_teaches_only_the_fold_that_it_has_not_seen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, teacher = data_set(tmp_path / "data", 5), tmp_path / "teacher"
     assert on_masks(teacher, data, "--set", "masked.share=1") == 0
     given = SLICES | {"split.folds": "2", "fit.epochs": "1"}
     settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
-    pseudo = ["train", "custom_cnn_pseudo", "--data", str(data), "--teacher", str(teacher), *settings]
+    pseudo = ["train", "custom_cnn", "--data", str(data), "--pseudo-labels", str(teacher), *settings]
 
     assert main([*pseudo, "-o", str(tmp_path / "run")]) == 0
-    header, *rows = (tmp_path / "run" / "fold-0" / "taught.csv").read_text().splitlines()
-    learnt_from = sorted(uid for uid, fold in open_run(tmp_path / "run").facts.folds.items() if fold == 1)
+    header, *rows = (tmp_path / "run" / "fold-0" / "pseudo_labels.csv").read_text().splitlines()
+    training_set = sorted(uid for uid, fold in open_run(tmp_path / "run").facts.folds.items() if fold == 1)
     assert header == "study_uid,mask,doubts"
-    assert sorted(row.split(",")[0] for row in rows) == learnt_from
+    assert sorted(row.split(",")[0] for row in rows) == training_set
     unmarked = {row.split(",")[0] for row in rows if ",own," not in row}
-    assert unmarked == {uid for uid in learnt_from if not (data / "segmentations" / f"{uid}.nii").exists()} != set()
+    assert unmarked == {uid for uid in training_set if not (data / "segmentations" / f"{uid}.nii").exists()} != set()
     assert all(row.endswith(",own,") or ",none," in row for row in rows)  # so small a network names nothing that holds
     assert "no mask for study 1.2.826" in capsys.readouterr().err
 

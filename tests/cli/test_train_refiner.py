@@ -11,7 +11,8 @@ SETTINGS = {
     "pool.necks": "1",
     "pool.held_out": "1",
     "pool.size": "48,32,32",
-    "batches": "2",
+    "fit.batch": "1",
+    "fit.batches": "2",
     "fit.epochs": "1",
     "fit.threads": "1",
 }
@@ -25,7 +26,7 @@ def test_a_refiner_makes_its_necks_and_learns_and_goes_on(tmp_path: Path, capsys
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
 
     assert train(tmp_path / "run", *settings) == 0
-    assert (tmp_path / "run" / "fold-0" / "best.keras").is_file()
+    assert (tmp_path / "run" / "fold-0" / "last.keras").is_file()
     assert len(list((tmp_path / "cache" / "necks").rglob("*.npz"))) == 2
     log = (tmp_path / "run" / "fold-0" / "log.csv").read_text()
     assert "epoch 1/1" in capsys.readouterr().err

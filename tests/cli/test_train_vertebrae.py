@@ -15,11 +15,10 @@ from cspine.cli.doctor import check_package
 from cspine.datasets import Case, SliceBox
 from cspine.evaluation import StudyScores
 from cspine.modelpack import OwnOverall, TrainingData, VertebraManifest, load_package
-from cspine.training.core.export import TOLERANCE
-from cspine.training.slices.labels import BOX_BIT
+from cspine.training.core import export
+from cspine.training.core.marks import BOX_BIT
 from cspine.training.slices.stacks import Stack
-from cspine.training.vertebrae import export
-from cspine.training.vertebrae.export import NARROW
+from cspine.training.vertebrae.family import TOLERANCES
 from tests.coded import coded_volume, shade_hu
 from tests.training.folders import write_data_set
 
@@ -35,8 +34,8 @@ SETTINGS = {
     "input.size": "32,32",
     "crops.spare": "2,4,4",
     "patches.epochs": "0",
-    "batch": "2",
-    "batches": "2",
+    "fit.batch": "2",
+    "fit.batches": "2",
     "fit.epochs": "1",
     "fit.threads": "1",
     "split.folds": "2",
@@ -97,7 +96,7 @@ def package(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_holds_its_network_its_log_and_scores_of_whom_it_held_out(trained: Trained) -> None:
     facts = json.loads((trained.run / "run.json").read_text())
 
-    assert {path.name for path in (trained.run / "fold-0").iterdir()} >= {"best.keras", "log.csv", "held_out.csv", "checkpoint.npz"}
+    assert {path.name for path in (trained.run / "fold-0").iterdir()} >= {"last.keras", "log.csv", "held_out.csv", "checkpoint.npz"}
     assert facts["recipe"] == "vertebra_mil"
     assert facts["settings"]["input.slices"] == "4"
     with (trained.run / "fold-0" / "held_out.csv").open() as file:
@@ -161,7 +160,7 @@ def test_a_package_may_be_calculated_in_half_precision(trained: Trained, tmp_pat
     assert main(command) == Exit.DONE
 
     (network,) = load_package(tmp_path / "package").manifest.networks
-    assert (network.precision, network.tolerance) == ("bf16", NARROW)
+    assert (network.precision, network.tolerance) == ("bf16", TOLERANCES["bf16"])
     assert "in bf16, as it is served" in (tmp_path / "package" / "card.md").read_text()
     assert check_package(str(tmp_path / "package")).problem is None
 
@@ -169,13 +168,14 @@ def test_a_package_may_be_calculated_in_half_precision(trained: Trained, tmp_pat
 def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "difference", lambda *_, **__: 1.01 * NARROW)
+    apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCES["bf16"]}
+    monkeypatch.setattr(export, "difference", lambda path, samples, precision: apart[precision])  # noqa: ARG005
     command = ["export", str(trained.run), "--data", str(trained.data), "-o", str(tmp_path / "package"), "--precision", "bf16"]
 
     assert main(command) == Exit.DONE
 
     (network,) = load_package(tmp_path / "package").manifest.networks
-    assert (network.precision, network.tolerance) == ("f32", TOLERANCE)
+    assert (network.precision, network.tolerance) == ("f32", TOLERANCES["f32"])
     assert "bf16" not in (tmp_path / "package" / "card.md").read_text()
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cspine.geometry import Grid
+from cspine.networks.options import BackboneName
 from cspine.networks.settings import (
-    BackboneName,
     CustomCNNSettings,
     NetworkSettings,
     PretrainedSettings,
@@ -14,10 +14,13 @@ from cspine.networks.settings import (
     UNetTransferSettings,
 )
 from cspine.specs import SliceSpec
-from cspine.training.slices.batches import Batch, Sample, SliceBatches
-from cspine.training.slices.settings import FitSettings, Recipe, SamplingSettings
+from cspine.training.core.loop import TrainingTask
+from cspine.training.core.settings import FitSettings
+from cspine.training.slices.batches import Batch
+from cspine.training.slices.family import HeldOutSlices, SliceFold, slice_task
+from cspine.training.slices.settings import SliceRecipe
 from cspine.training.slices.stacks import Stack
-from tests.training.synthetic import stack
+from tests.training.synthetic import Silent, stack
 
 SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(64, 64), neighbours=1, window_hu=(-200.0, 1300.0))
 """The smallest slice that every backbone takes."""
@@ -30,19 +33,18 @@ class Family:
     settings: NetworkSettings
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> SliceRecipe:
         """Few steps on few slices."""
-        return Recipe(
+        return SliceRecipe(
             name="family",
             network=self.settings,
             input=SPEC,
-            sampling=SamplingSettings(batch=4, batches=20),
-            fit=FitSettings(epochs=4, learning_rate=0.02, threads=1),
+            fit=FitSettings(epochs=4, batch=4, batches=20, learning_rate=0.02, threads=1),
             seed=3,
         )
 
     @property
-    def whole(self) -> Recipe:
+    def whole(self) -> SliceRecipe:
         """The same, learning all at once."""
         settings = self.settings
         return (
@@ -81,7 +83,13 @@ def large(small: Stack) -> Stack:
     )
 
 
-def batch(recipe: Recipe) -> Batch:
-    """Slices of a few studies: some broken, one without a mask, one without boxes."""
+def task_of(recipe: SliceRecipe) -> TrainingTask[HeldOutSlices]:
+    """What a family learns from a few studies: some broken, one without a mask, one without boxes."""
     stacks = [stack(0, 2), stack(1, 5, boxes=False), stack(2, 4, mask=False), stack(3, None)]
-    return SliceBatches([Sample.of(large(one), recipe) for one in stacks], recipe, epoch=0)[0]
+    return slice_task(recipe, SliceFold(0, [large(one) for one in stacks], []), Silent())
+
+
+def batch(recipe: SliceRecipe) -> Batch:
+    """Slices of these."""
+    found: Batch = task_of(recipe).batches(0, 0)[0]
+    return found

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 
 from cspine.training.core.backend import prepare_backend, seed_everything
-from cspine.training.slices.batches import SliceBatches
-from cspine.training.slices.fitting import compiled
-from tests.training.synthetic import SPEC, fold_data, recipe
+from cspine.training.core.loop import compiled
+from cspine.training.slices.family import slice_task
+from tests.training.synthetic import SPEC, Silent, fold_data, recipe
 
 
 def main(folder: Path) -> None:
@@ -17,8 +17,9 @@ def main(folder: Path) -> None:
     settings = recipe(learning_rate=0.02)
     prepare_backend(1)
     seed_everything(settings.seed)
-    network = compiled(settings, 0)
-    images, targets = SliceBatches(fold_data(settings).learnt_from, settings, epoch=0)[0]
+    task = slice_task(settings, fold_data(), Silent())
+    network = compiled(task, settings.fit)
+    images, targets = task.batches(0, 0)[0]
     losses = []
     for _ in range(8):
         network.reset_metrics()

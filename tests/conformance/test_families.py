@@ -28,16 +28,15 @@ from cspine.modelpack import (
 )
 from cspine.networks.backbones import BACKBONES, NAME
 from cspine.networks.loading import load_network
-from cspine.networks.settings import Learning
+from cspine.networks.options import Learning
 from cspine.results import StudyStatus
 from cspine.runtime import Engine, open_session
 from cspine.training.core.conversion import write_ir
-from cspine.training.core.export import SERVED
-from cspine.training.slices.fitting import compiled
-from cspine.training.slices.settings import Recipe
-from cspine.training.slices.stages import enter_stage
+from cspine.training.core.loop import compiled, enter_stage
+from cspine.training.slices.family import SERVED
+from cspine.training.slices.settings import SliceRecipe
 from tests.coded import coded_volume, study_of
-from tests.conformance.families import FAMILIES, SPEC, Family, batch
+from tests.conformance.families import FAMILIES, SPEC, Family, batch, task_of
 
 SLOW = {"inception_resnet_v2", "unet_transfer_boxes", "densenet121"}
 PARAMETERS = [
@@ -62,7 +61,7 @@ class Built:
 def built(request: pytest.FixtureRequest) -> Iterator[Built]:
     """Built once: the large ones take seconds."""
     family = FAMILIES[request.param]
-    yield Built(request.param, family, compiled(family.whole, fold=0))
+    yield Built(request.param, family, compiled(task_of(family.whole), family.whole.fit))
     keras.backend.clear_session()
 
 
@@ -149,10 +148,10 @@ def step(network: keras.Model, images: np.ndarray, targets: dict[str, np.ndarray
 
 
 @contextmanager
-def training(network: keras.Model, recipe: Recipe, stage: int) -> Iterator[keras.Model]:
+def training(network: keras.Model, recipe: SliceRecipe, stage: int) -> Iterator[keras.Model]:
     """The network in a stage of training; afterwards its weights are as before."""
     before = network.get_weights()
-    enter_stage(network, recipe, stage)
+    enter_stage(network, task_of(recipe), recipe.fit, stage)
     network.run_eagerly = True  # a few steps are sooner done than traced
     yield network
     network.set_weights(before)

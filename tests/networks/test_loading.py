@@ -83,3 +83,10 @@ def test_a_network_of_odd_sizes_or_of_another_make_is_refused_before_it_is_built
         load_network(path)
 
     assert str(told.value).isprintable()
+
+
+def test_a_part_of_a_network_comes_back_too(tmp_path: Path) -> None:
+    part = VertebraMIL(input_shape=(7, 2, 32, 32, 4), widths=(4, 4, 4, 4), width=8, heads=2).on_slices((32, 32))
+    part.save(tmp_path / "last.keras")
+
+    assert load_network(tmp_path / "last.keras").output_shape == part.output_shape

@@ -4,15 +4,8 @@ from pathlib import Path
 import pytest
 
 from cspine.errors import UsageError
-from cspine.networks.settings import (
-    BackboneName,
-    CustomCNNSettings,
-    Learning,
-    PretrainedSettings,
-    Stage,
-    TransferSettings,
-    UNetTransferSettings,
-)
+from cspine.networks.options import BackboneName, Learning, LearningStage
+from cspine.networks.settings import CustomCNNSettings, PretrainedSettings, TransferSettings, UNetTransferSettings
 from cspine.specs import SliceSpec
 
 SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(64, 96), neighbours=1, window_hu=(-200.0, 1300.0))
@@ -25,14 +18,14 @@ def test_the_heads_learn_first_and_then_the_end_of_the_backbone_with_them(settin
     tuned = replace(settings, head_epochs=3, tuned_from="conv5_block1_0_bn", tuned_rate=0.2)
 
     assert tuned.stages == (
-        Stage(Learning.HEADS, epochs=3),
-        Stage(Learning.TUNING, rate=0.2, tuned_from="conv5_block1_0_bn"),
+        LearningStage(Learning.HEADS, epochs=3),
+        LearningStage(Learning.TUNING, rate=0.2, tuned_from="conv5_block1_0_bn"),
     )
     assert [stage.learning for stage in replace(tuned, head_epochs=0).stages] == [Learning.TUNING]
 
 
 def test_where_nothing_was_trained_before_everything_learns_at_once() -> None:
-    assert replace(DENSENET, weights="none").stages == CustomCNNSettings().stages == (Stage(Learning.ALL),)
+    assert replace(DENSENET, weights="none").stages == CustomCNNSettings().stages == (LearningStage(Learning.ALL),)
 
 
 def test_only_networks_with_a_fracture_map_or_a_unet_have_further_outputs() -> None:

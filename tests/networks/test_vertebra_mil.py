@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,12 +16,16 @@ from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.runtime import Engine, open_session
 from cspine.specs import VertebraSpec
 from cspine.training.core.conversion import write_ir
-from cspine.training.slices.settings import FitSettings
-from cspine.training.vertebrae.export import SERVED
-from cspine.training.vertebrae.fitting import losses, weights
+from cspine.training.core.loop import TrainingTask
+from cspine.training.vertebrae.family import SERVED, VertebraFold, vertebra_task
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 SPEC = VertebraSpec(spacing_mm=(1.0, 1.0, 1.0), depth=12, size=(32, 48), slices=4, neighbours=1, window_hu=(-200.0, 1800.0))
 SETTINGS = VertebraMILSettings(widths=(4, 4, 6, 8), close=5, residual=True, width=8, mixers=1, heads=2, dropout=0.1)
+
+
+def task() -> TrainingTask[Any]:
+    return vertebra_task(VertebraRecipe("vertebra_mil", SETTINGS, SPEC), VertebraFold(0, [], []), lambda: SETTINGS.build(SPEC, 0))
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +48,17 @@ def says(network: keras.Model, fed: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def test_it_says_of_levels_slices_and_cells_how_much_they_look_broken(network: keras.Model) -> None:
-    said = says(network, crops())
+    predicted = says(network, crops())
 
-    assert {name: answer.shape for name, answer in said.items()} == {
+    assert {name: answer.shape for name, answer in predicted.items()} == {
         "fracture": (2, 7),
         "overall": (2, 1),
         "slices": (2, 7, 4),
         "attention": (2, 7, 4),
         "fracture_map": (2, 7, 4, 4, 6),
     }
-    assert all(answer.min() >= 0 and answer.max() <= 1 for answer in said.values())
-    np.testing.assert_allclose(said["attention"].sum(axis=-1), 1, atol=1e-5)
+    assert all(answer.min() >= 0 and answer.max() <= 1 for answer in predicted.values())
+    np.testing.assert_allclose(predicted["attention"].sum(axis=-1), 1, atol=1e-5)
 
 
 def test_cells_beside_the_vertebra_count_as_its_own_as_the_input_says() -> None:
@@ -99,8 +104,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others() -> None
 
 def test_steps_on_a_repeated_batch_lower_its_loss() -> None:
     network = SETTINGS.build(SPEC, seed=1)
-    fit = FitSettings()
-    network.compile(keras.optimizers.Adam(0.01), losses(fit), loss_weights=weights(fit), run_eagerly=True)
+    network.compile(keras.optimizers.Adam(0.01), task().losses, loss_weights=task().weights, run_eagerly=True)
     broken = np.zeros((2, 7), np.float32)
     broken[0, 2] = 1
     cells = np.zeros((2, 7, 4, 4, 6), np.float32)
@@ -122,11 +126,11 @@ def test_steps_on_a_repeated_batch_lower_its_loss() -> None:
 
 def test_what_is_not_known_moves_no_weight() -> None:
     unknown = {name: np.full(shape, -1, np.float32) for name, shape in {"fracture": (2, 7), "slices": (2, 7, 4)}.items()}
-    said = {name: np.full_like(target, 0.3) for name, target in unknown.items()}
-    judged = losses(FitSettings())
+    predicted = {name: np.full_like(target, 0.3) for name, target in unknown.items()}
+    losses: Any = task().losses
 
-    assert [float(judged[name](unknown[name], said[name])) for name in unknown] == [0, 0]
-    assert float(judged["fracture"](unknown["fracture"] + 1, said["fracture"])) > 0
+    assert [float(losses[name](unknown[name], predicted[name])) for name in unknown] == [0, 0]
+    assert float(losses["fracture"](unknown["fracture"] + 1, predicted["fracture"])) > 0
 
 
 def test_a_level_without_a_mask_is_not_there_whatever_its_picture_shows(network: keras.Model) -> None:
@@ -153,7 +157,7 @@ def test_a_hidden_level_changes_slices_and_cells_of_no_other(network: keras.Mode
         assert not np.allclose(whole[name][:, 0], hidden[name][:, 0], atol=1e-4)
 
 
-def test_without_mixers_each_level_is_judged_alone_and_any_fracture_is_their_noisy_or() -> None:
+def test_without_mixers_each_level_is_classified_alone_and_any_fracture_is_their_noisy_or() -> None:
     alone = replace(SETTINGS, mixers=0).build(SPEC, seed=2)
     there = np.array([True, True, False, True, True, False, True])
 
@@ -165,9 +169,9 @@ def test_without_mixers_each_level_is_judged_alone_and_any_fracture_is_their_noi
 
 
 def test_a_scan_without_any_vertebra_is_answered_in_numbers(network: keras.Model) -> None:
-    said = says(network, crops(absent=tuple(range(7))))
+    predicted = says(network, crops(absent=tuple(range(7))))
 
-    assert all(np.all(np.isfinite(answer)) for answer in said.values())
+    assert all(np.all(np.isfinite(answer)) for answer in predicted.values())
 
 
 def test_the_exported_network_says_the_same_of_one_study_and_of_two(network: keras.Model, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cspine.errors import UsageError
 from cspine.recipes import describe_recipe, load_recipe, load_slice_recipe, recipe_names
-from cspine.training.core.overrides import settings
+from cspine.training.core.settings import settings, with_settings
 from cspine.training.slices.settings import Target
 from cspine.training.vertebrae.settings import VertebraRecipe
 
@@ -45,22 +47,39 @@ def test_the_flagship_sees_whole_vertebrae_and_its_network_fits() -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_variant_differs_from_its_parent_in_one_thing(name: str) -> None:
-    before = settings(load_slice_recipe(name))
+def test_boxes_and_pseudo_labels_are_options_of_every_slice_recipe(name: str) -> None:
+    recipe = load_slice_recipe(name)
 
-    changes = {
-        kind: set(settings(load_slice_recipe(f"{name}_{kind}")).items()) - set(before.items()) for kind in ("boxes", "pseudo")
-    }
+    boxes, pseudo = (with_settings(recipe, change) for change in ({"network.fracture_map": "true"}, {"labels.teacher": "RUN"}))
 
-    assert changes == {"boxes": {("network.fracture_map", "true")}, "pseudo": {("labels.masks", "taught")}}
-    assert "fracture_map" in load_slice_recipe(f"{name}_boxes").network.outputs
+    assert set(boxes.network.outputs) - set(recipe.network.outputs) == {"fracture_map"}
+    assert pseudo.labels.teacher == "RUN"
 
 
-def test_the_leaky_protocol_changes_what_is_taught_and_who_is_kept_apart_and_nothing_of_the_network() -> None:
+def test_no_recipe_is_without_a_score() -> None:
+    for name in recipe_names():
+        score = describe_recipe(name).split("Score:")[1].split("Data:")[0]
+        assert re.search(r"0\.\d{3}", score), name
+        assert "docs/" in describe_recipe(name), name
+
+
+def test_a_setting_has_the_same_name_and_unit_in_every_recipe_that_augments() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    table = table[table.index("| augmentation |") :].split("\n\n")[0]
+    documented = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+    used = {key.split(".")[1] for name in recipe_names() for key in settings(load_recipe(name)) if key.startswith("augmentation.")}
+
+    assert used == documented
+    endings = ("_mm", "_deg", "_hu", "_share", "_voxels", "scale", "shear", "gain")
+    assert all(name.endswith(endings) for name in used)
+
+
+def test_the_leaky_protocol_changes_what_is_learnt_and_what_is_held_back_and_nothing_of_the_network() -> None:
     honest, leaky = (load_slice_recipe(name) for name in ("custom_cnn", "leaky_protocol"))
 
-    assert (leaky.labels.target, leaky.split.slices_kept) == (Target.VISIBLE, 0.2)
-    assert replace(leaky, name=honest.name, labels=honest.labels, split=honest.split, fit=honest.fit) == honest
+    assert (leaky.labels.target, leaky.sampling.held_back_share) == (Target.VISIBLE, 0.2)
+    assert replace(leaky, name=honest.name, labels=honest.labels, sampling=honest.sampling, fit=honest.fit) == honest
 
 
 def test_an_unknown_recipe_is_told_with_the_known_ones() -> None:

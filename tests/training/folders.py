@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from cspine.anatomy import CERVICAL
-from cspine.training.slices.labels import BOX_BIT
+from cspine.training.core.marks import BOX_BIT
 from cspine.training.slices.stacks import Stack
 
 ROOT_UID = "1.2.826.0.1.3680043."

@@ -9,24 +9,31 @@ from cspine.datasets import Case, SliceBox
 from cspine.geometry import Grid
 from cspine.networks.settings import CustomCNNSettings
 from cspine.specs import SliceSpec
-from cspine.training.slices.batches import Sample
-from cspine.training.slices.fitting import FoldData
-from cspine.training.slices.labels import BOX_BIT
-from cspine.training.slices.settings import AugmentationSettings, FitSettings, Recipe, SamplingSettings
+from cspine.training.core.loop import train_network
+from cspine.training.core.marks import BOX_BIT
+from cspine.training.core.settings import FitSettings
+from cspine.training.slices.family import SliceFold, slice_task
+from cspine.training.slices.settings import SliceRecipe
 from cspine.training.slices.stacks import Stack
 
 SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(32, 32), neighbours=1, window_hu=(-200.0, 1300.0))
 
 
-def recipe(**fit: float | int) -> Recipe:
+def recipe(**fit: float | int) -> SliceRecipe:
     """A tiny network and few steps."""
-    settings = {"epochs": 2, "learning_rate": 0.01, "patience": 5, "checkpoint_minutes": 60.0, "threads": 1} | fit
-    return Recipe(
+    settings = {
+        "epochs": 2,
+        "batch": 4,
+        "batches": 5,
+        "learning_rate": 0.01,
+        "patience": 5,
+        "checkpoint_minutes": 60.0,
+        "threads": 1,
+    } | fit
+    return SliceRecipe(
         name="custom_cnn",
         network=CustomCNNSettings(widths=(4, 4, 4, 4), head_width=6, dropout=0.1),
         input=SPEC,
-        sampling=SamplingSettings(batch=4, batches=5),
-        augmentation=AugmentationSettings(),
         fit=FitSettings(**settings),  # type: ignore[arg-type]
         seed=3,
     )
@@ -59,10 +66,15 @@ def stack(number: int, broken: int | None, *, mask: bool = True, boxes: bool = T
     return Stack(case, np.rint(hu).astype(np.int16), marks, grid)
 
 
-def fold_data(settings: Recipe) -> FoldData:
+def fold_data() -> SliceFold:
     """Six studies to learn from, four held out, half of them broken."""
     stacks = [stack(i, i % 7 if i % 2 else None) for i in range(10)]
-    return FoldData(0, [Sample.of(one, settings) for one in stacks[:6]], stacks[6:])
+    return SliceFold(0, stacks[:6], stacks[6:])
+
+
+def fit(settings: SliceRecipe, data: SliceFold, home: Path, reporter: "Silent") -> None:
+    """Trains a slice network."""
+    train_network(slice_task(settings, data, reporter), settings.fit, settings.seed, home, reporter)
 
 
 @dataclass
@@ -80,7 +92,7 @@ class Silent:
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
         """Nothing."""
 
-    def epoch(self, record: object, of: int) -> None:
+    def epoch(self, text: str) -> None:
         """Counts."""
         self.epochs += 1
 

@@ -8,6 +8,7 @@ fractures are as frequent as in DIR.
 import argparse
 from pathlib import Path
 
+from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import Screen
 
 
@@ -21,16 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from cspine.cli.examiners import examiner_of
+    load_keras()
+    from cspine.cli.families import classifying_family_of_run
     from cspine.training.core.backend import prepare_backend
-    from cspine.training.core.calibration import calibrate
+    from cspine.training.core.evaluation import calibrate
     from cspine.training.core.runs import open_run
 
     current = open_run(options.run_folder)
-    examiner = examiner_of(current)
+    family = classifying_family_of_run(current)
     cache = options.cache or options.run_folder.absolute().parent / "cache"
-    prepare_backend(examiner.recipe.fit.threads)
+    prepare_backend(family.recipe.fit.threads)
     with Screen() as screen:
-        studies = calibrate(current, examiner, options.data, cache, screen, skip_broken=options.skip_broken)
+        studies = calibrate(current, family, options.data, cache, screen, skip_broken=options.skip_broken)
     print(f"calibrated on {studies} studies: {options.run_folder}")  # noqa: T201
     return 0

@@ -1,6 +1,6 @@
 """Compares models on the same patients: what each does, and by how much it differs from the first.
 
-A source is a folder that `cspine evaluate` wrote, or a run, which is assessed out of fold from the scores of the patients that
+A source is a folder that `cspine evaluate` wrote, or a run, which is evaluated out of fold from the scores of the patients that
 it held out. OUT gets comparison.html, comparison.json and comparison.csv. Differences are bootstrapped over the same samples of
 patients.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspine.cli.files import write_result
+from cspine.cli.keras_import import load_keras
 from cspine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _named(sources: list[Path]) -> "dict[str, StudyScores]":
-    """Returns the probabilities of each source, by the shortest name that tells them apart."""
+    """The probabilities of each source, by the shortest name that tells them apart."""
     found = {}
     names = [source.resolve().name for source in sources]
     for source, name in zip(sources, names, strict=True):
@@ -56,12 +57,13 @@ def _probabilities(source: Path) -> "StudyScores":
     if (source / "scores.csv").is_file():
         return StudyScores.from_csv(source / "scores.csv")
     if (source / "run.json").is_file():
-        from cspine.cli.examiners import examiner_of
+        load_keras()
+        from cspine.cli.families import classifying_family_of_run
         from cspine.training.core.evaluation import out_of_fold_probabilities
         from cspine.training.core.runs import open_run
 
         run = open_run(source)
-        return out_of_fold_probabilities(run, examiner_of(run).calibration)
+        return out_of_fold_probabilities(run, classifying_family_of_run(run).calibration)
     raise UsageError(
         f"A source is a run of `cspine train` or a folder of `cspine evaluate`. Received: {source}, which has neither run.json nor "
         "scores.csv."

@@ -1,6 +1,6 @@
 """Evaluates a trained run on patients it has not seen.
 
-With the data set that the run was trained on: each patient is predicted by the network that held him out, with a calibration
+With the data set that the run was trained on: each patient is classified by the network that held him out, with a calibration
 that has not seen him either. With another data set: by the network of the first trained fold, with the calibration and
 thresholds that `cspine export` gives it. OUT gets evaluation.html, evaluation.json, evaluation.csv, and scores.csv, which
 `cspine compare` reads. Every number has a bootstrap interval over patients.
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspine.cli.files import write_result
+from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
 
 if TYPE_CHECKING:
     from cspine.evaluation.report import Report
-    from cspine.training.core.evaluation import Judged
+    from cspine.training.core.evaluation import RunEvaluation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--masks",
         action="store_true",
-        help="of a vertebra classifier: trust masks, not the localiser alone",
+        help="of a network that classifies vertebra by vertebra: trust masks, not the localiser alone",
     )
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
@@ -47,78 +48,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    from cspine.cli.examiners import examiner_of
+    load_keras()
+    from cspine.cli.families import classifying_family_of_run
     from cspine.evaluation.page import to_html
     from cspine.evaluation.report import to_csv, to_json, to_table
     from cspine.training.core.backend import prepare_backend
-    from cspine.training.core.evaluation import Judging, judge
+    from cspine.training.core.evaluation import EvaluationOptions, evaluate_run
     from cspine.training.core.runs import open_run
     from cspine.training.vertebrae.crops import Finder
 
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise UsageError(f"--prevalence needs a share between 0 and 1. Received: {options.prevalence:g}")
     current = open_run(options.run_folder)
-    examiner = examiner_of(current, Finder.MASK if options.masks else Finder.LOCALISER)
+    family = classifying_family_of_run(current, Finder.MASK if options.masks else Finder.LOCALISER)
     cache = options.cache or options.run_folder.absolute().parent / "cache"
-    prepare_backend(examiner.recipe.fit.threads)
+    prepare_backend(family.recipe.fit.threads)
     with Screen() as screen:
-        judging = Judging(cache, skip_broken=options.skip_broken, places=not options.no_localisation)
-        judged = judge(current, examiner, options.data, judging, screen)
+        how = EvaluationOptions(cache, skip_broken=options.skip_broken, localise=not options.no_localisation)
+        found = evaluate_run(current, family, options.data, how, screen)
         screen.say("bootstrap")
         about = {
             "recipe": current.facts.recipe,
             "run": options.run_folder.name,
             "data": options.data.resolve().name,
-            "patients": judged.how,
-            "thresholds": judged.thresholds,
-            "subjects": _subjects(judged),
+            "patients": found.how,
+            "thresholds": found.thresholds,
+            "subjects": _subjects(found),
             "resamples": options.resamples,
             "prevalence": options.prevalence,
         }
-        report = _report(judged, about, options.resamples, options.prevalence)
+        report = _report(found, about, options.resamples, options.prevalence)
     for name, text in (
-        ("scores.csv", judged.probabilities.to_csv()),
+        ("scores.csv", found.probabilities.to_csv()),
         ("evaluation.csv", to_csv(report)),
         ("evaluation.json", to_json(report)),
         ("evaluation.html", to_html(report)),
     ):
         write_result(options.out, name, text)
-    print(f"{current.facts.recipe}, {judged.how}\n\n{to_table(report)}")  # noqa: T201
+    print(f"{current.facts.recipe}, {found.how}\n\n{to_table(report)}")  # noqa: T201
     return 0
 
 
-def _report(judged: "Judged", about: dict[str, Any], resamples: int, prevalence: float | None) -> "Report":
+def _report(found: "RunEvaluation", about: dict[str, Any], resamples: int, prevalence: float | None) -> "Report":
     from cspine.evaluation.fractures import by_fracture, read_level_truths
     from cspine.evaluation.localisation import localisation_metrics
     from cspine.evaluation.metrics import evaluate
     from cspine.evaluation.report import Report
     from cspine.evaluation.shortcuts import shortcuts
 
-    truths = read_level_truths([case.truth for case in judged.cases])
+    truths = read_level_truths([case.truth for case in found.cases])
     return Report(
         about,
-        evaluate(judged.probabilities, judged.points, judged.fitted_overall, prevalence=prevalence, resamples=resamples),
-        judged.probabilities,
-        by_fracture(judged.probabilities, truths, judged.points[0].thresholds, resamples=resamples) if truths is not None else (),
-        localisation_metrics(judged.places, resamples=resamples) if judged.places else None,
-        shortcuts(judged.probabilities, _traits(judged), resamples=resamples),
-        judged.leaky,
+        evaluate(found.probabilities, found.points, found.fitted_overall, prevalence=prevalence, resamples=resamples),
+        found.probabilities,
+        by_fracture(found.probabilities, truths, found.points[0].thresholds, resamples=resamples) if truths is not None else (),
+        localisation_metrics(found.localisations, resamples=resamples) if found.localisations else None,
+        shortcuts(found.probabilities, _traits(found), resamples=resamples),
+        found.leaky,
     )
 
 
-def _traits(judged: "Judged") -> dict[str, Any]:
-    """Returns what the headers say of each study, by the name of the trait."""
+def _traits(found: "RunEvaluation") -> dict[str, Any]:
+    """What the headers say of each study, by the name of the trait."""
     from dataclasses import asdict
 
     import numpy as np
 
     from cspine.datasets import traits
 
-    told = [asdict(traits(case)) for case in judged.cases]
+    told = [asdict(traits(case)) for case in found.cases]
     return {name: np.array([one[name] for one in told]) for name in told[0]}
 
 
-def _subjects(judged: "Judged") -> str:
-    """Returns whom the numbers are about."""
-    synthetic = {case.truth is not None for case in judged.cases}
+def _subjects(found: "RunEvaluation") -> str:
+    """Whom the numbers are about."""
+    synthetic = {case.truth is not None for case in found.cases}
     return "both" if len(synthetic) == 2 else "phantoms" if True in synthetic else "patients"

@@ -5,27 +5,22 @@ patients that the network has not seen.
 """
 
 import argparse
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import Screen
 from cspine.codec import decode, decode_each
 from cspine.errors import PackageError, UsageError, one_line
-from cspine.recipes import load_recipe
 from cspine.strict_json import read_json
-from cspine.training.core.overrides import with_settings
-from cspine.training.localiser.settings import LocaliserRecipe
-from cspine.training.refiner.settings import RefinerRecipe
-from cspine.training.slices.settings import Recipe
-from cspine.training.vertebrae.settings import VertebraRecipe
 
 if TYPE_CHECKING:
     from cspine.modelpack import Figure
+    from cspine.training.core.packages import PackageRequest
     from cspine.training.core.runs import Run
-    from cspine.training.localiser.export import Trained
-
-_CHECKED = 30
-"""Held-out studies, of seven crops each, on which the exported network must agree with the trained one."""
+    from cspine.training.localiser.packing import FineNetwork
+    from cspine.training.refiner.family import RefinerFamily
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["f32", "bf16"],
         default="f32",
-        help="how a localiser, or a vertebra classifier, may be calculated; a network that bf16 moves too far "
+        help="how a localiser, or a network that classifies vertebra by vertebra, may be calculated; one that bf16 moves too far "
         "stays in f32 (default: f32)",
     )
     parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
@@ -68,35 +63,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    load_keras()
+    from cspine.cli.families import family_of_run
+    from cspine.training.core.export import export
+    from cspine.training.core.family import Place, classifies
     from cspine.training.core.runs import open_run
+    from cspine.training.localiser.family import LocaliserFamily
 
     current = open_run(options.run_folder)
-    recipe = load_recipe(current.facts.recipe)
-    if isinstance(recipe, LocaliserRecipe):
-        name, version = _export_localiser(current, with_settings(recipe, current.facts.settings), options)
-    elif isinstance(recipe, RefinerRecipe):
-        raise UsageError("A refiner is exported with the localiser whose vertebrae it outlines: `cspine export RUN --refiner RUN`.")
+    family = family_of_run(current)
+    if isinstance(family, LocaliserFamily):
+        refiner = _refiner(options.refiner) if options.refiner is not None else None
+        request = _localiser_request(current, refiner.run if refiner else None, options)
+        family = replace(family, fine=refiner)
+    elif classifies(family):
+        request = _classifier_request(current, options)
     else:
-        name, version = _export_classifier(current, with_settings(recipe, current.facts.settings), options)
-    print(f"exported {name} {version}: {options.out}")  # noqa: T201
+        raise UsageError("A refiner is exported with the localiser whose vertebrae it outlines: `cspine export RUN --refiner RUN`.")
+    place = Place(options.cache or options.run_folder.absolute().parent / "cache", options.data)
+    with Screen() as screen:
+        manifest = export(family, current, request, place, options.out, screen).manifest
+    print(f"exported {manifest.name} {manifest.version}: {options.out}")  # noqa: T201
     return 0
 
 
-def _export_classifier(current: "Run", recipe: Recipe | VertebraRecipe, options: argparse.Namespace) -> tuple[str, str]:
+def _classifier_request(current: "Run", options: argparse.Namespace) -> "PackageRequest":
     from cspine.modelpack import TrainingData
-    from cspine.training.core.data import same_cases
-    from cspine.training.core.export import PackageRequest, export
-    from cspine.training.slices.stacks import prepare
-    from cspine.training.vertebrae.crops import Cutting, Finder, prepare_crops
-    from cspine.training.vertebrae.export import export_vertebrae
+    from cspine.training.core.packages import PackageRequest
+    from cspine.training.core.runs import same_cases
 
     if options.data is None or options.refiner is not None:
         raise UsageError("A classifier is exported with --data DIR, the data set of its run, and without --refiner.")
-    if options.precision != "f32" and not isinstance(recipe, VertebraRecipe):
-        raise UsageError("A slice classifier is exported in f32, without --precision.")
-    cases = same_cases(current, options.data)
-    phantoms = "phantoms" if all(case.truth for case in cases) else "patients"
-    request = PackageRequest(
+    phantoms = "phantoms" if all(case.truth for case in same_cases(current, options.data)) else "patients"
+    return PackageRequest(
         name=options.name or options.out.resolve().name,
         version=options.package_version,
         fold=options.fold,
@@ -106,17 +105,6 @@ def _export_classifier(current: "Run", recipe: Recipe | VertebraRecipe, options:
         figures=_figures(options.evaluation) if options.evaluation else (),
         coarse_mm=_coarse_limits(options.coarse_mm),
     )
-    held_out = [case for case in cases if current.facts.folds[case.study_uid] == options.fold]
-    cache = options.cache or options.run_folder.absolute().parent / "cache"
-    with Screen() as screen:
-        if isinstance(recipe, VertebraRecipe):
-            cutting = Cutting(recipe.input, recipe.crops, Finder.MASK)
-            studies = prepare_crops(held_out[:_CHECKED], cutting, cache, screen.say)
-            package = export_vertebrae(current, recipe, request, studies, options.out)
-        else:
-            stacks = prepare(held_out[:8], recipe.input, cache, screen.say)
-            package = export(current, recipe, request, stacks, options.out)
-    return package.manifest.name, package.manifest.version
 
 
 def _coarse_limits(given: list[float] | None) -> tuple[float, float] | None:
@@ -128,30 +116,25 @@ def _coarse_limits(given: list[float] | None) -> tuple[float, float] | None:
     return slices, pixels
 
 
-def _export_localiser(current: "Run", recipe: LocaliserRecipe, options: argparse.Namespace) -> tuple[str, str]:
+def _localiser_request(current: "Run", refiner: "Run | None", options: argparse.Namespace) -> "PackageRequest":
     from cspine.modelpack import TrainingData
-    from cspine.training.localiser.export import LocaliserRequest, coarse_network, export_localiser
+    from cspine.training.core.packages import PackageRequest
 
     if options.data is not None or options.coarse_mm is not None:
         raise UsageError("A localiser is exported without --data and --coarse-mm: its samples are made, and it classifies nothing.")
-    networks = [coarse_network(current, recipe, options.fold)]
-    if options.refiner is not None:
-        networks.append(_refiner(options.refiner))
-    unknown = next((told for network in networks if (told := _beyond_necks(network.run)) is not None), None)
-    if unknown is not None and not (options.trained_on and options.describe):
-        raise UsageError(f"{unknown} Say who was seen with --trained-on and --describe.")
-    necks = current.facts.studies
-    request = LocaliserRequest(
+    runs = [run for run in (current, refiner) if run is not None]
+    beyond = next((told for run in runs if (told := _beyond_necks(run)) is not None), None)
+    if beyond is not None and not (options.trained_on and options.describe):
+        raise UsageError(f"{beyond} Say who was seen with --trained-on and --describe.")
+    return PackageRequest(
         name=options.name or options.out.resolve().name,
         version=options.package_version,
-        data=options.describe or f"Synthetic necks only, never a patient: {necks} of them",
-        learnt_from=necks,
+        fold=options.fold,
+        data=options.describe or f"{current.facts.studies} of them",
         training_data=TrainingData(options.trained_on or "phantoms"),
         precision=options.precision,
         figures=_measured(options.evaluation) if options.evaluation else (),
     )
-    manifest = export_localiser(networks, request, options.out).manifest
-    return manifest.name, manifest.version
 
 
 def _beyond_necks(run: "Run") -> str | None:
@@ -160,24 +143,42 @@ def _beyond_necks(run: "Run") -> str | None:
 
     if run.facts.folds:
         return f"{run.folder} was trained on the masks of {run.facts.data}."
-    start = run.facts.settings.get("start")
+    initial = run.facts.settings.get("initial_weights")
     try:
-        if not start or load_localiser(start).manifest.training_data is TrainingData.PHANTOMS:
+        if not initial or load_localiser(initial).manifest.training_data is TrainingData.PHANTOMS:
             return None
     except PackageError:
-        return f"{run.folder} began with {start}, which is not there any more."
-    return f"{run.folder} began with {start}, which has seen patients."
+        return f"{run.folder} began with {initial}, which is not there any more."
+    return f"{run.folder} began with {initial}, which has seen patients."
 
 
-def _refiner(folder: Path) -> "Trained":
+@dataclass(frozen=True)
+class _Refiner:
+    """A run that outlines what a localiser finds.
+
+    Attributes:
+        run: The run.
+        family: Its family.
+    """
+
+    run: "Run"
+    family: "RefinerFamily"
+
+    def __call__(self) -> "FineNetwork":
+        """Returns its network."""
+        return self.family.fine_network(self.run)
+
+
+def _refiner(folder: Path) -> _Refiner:
+    from cspine.cli.families import family_of_run
     from cspine.training.core.runs import open_run
-    from cspine.training.refiner.export import fine_network
+    from cspine.training.refiner.family import RefinerFamily
 
     run = open_run(folder)
-    recipe = load_recipe(run.facts.recipe)
-    if not isinstance(recipe, RefinerRecipe):
+    family = family_of_run(run)
+    if not isinstance(family, RefinerFamily):
         raise UsageError(f"--refiner needs a run of the recipe refiner. {folder} is one of {run.facts.recipe}.")
-    return fine_network(run, with_settings(recipe, run.facts.settings))
+    return _Refiner(run, family)
 
 
 def _measured(path: Path) -> "tuple[Figure, ...]":

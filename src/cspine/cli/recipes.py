@@ -3,7 +3,7 @@
 import argparse
 
 from cspine.recipes import describe_recipe, load_recipe, recipe_names
-from cspine.training.core.overrides import settings
+from cspine.training.core.settings import settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,60 +1,49 @@
-"""Shows training on stderr: one line that changes on a terminal, a line per epoch elsewhere."""
+"""How long work is seen on stderr: a bar or a line that changes on a terminal, a line per epoch elsewhere."""
 
 import sys
-import time
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
-if TYPE_CHECKING:
-    from cspine.training.core.checkpoint import EpochRecord
+from tqdm import tqdm
 
 _EVERY_S = 0.2
 
+tqdm.monitor_interval = 0  # no thread of its own: workers are forked beside it
+
 
 class Screen:
-    """A :class:`cspine.training.slices.fitting.Reporter` that writes to stderr."""
+    """A :class:`cspine.training.core.log.Reporter` that writes to stderr."""
 
     def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._shown = 0.0
+        self._bar: tqdm[Any] = tqdm(
+            file=sys.stderr, disable=not sys.stderr.isatty(), leave=False, mininterval=_EVERY_S, bar_format="{desc}"
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._clear()
+        self._bar.close()
 
     def say(self, text: str) -> None:
-        """Says what is being done."""
-        self._line(text)
+        """Shows what is being done."""
+        self._bar.bar_format = "{desc}"
+        self._bar.set_description_str(text[:120])
 
     def warn(self, text: str) -> None:
-        """Says what is left out."""
-        self._clear()
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        """Tells what is left out."""
+        tqdm.write(text, file=sys.stderr)
 
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        """Shows that a batch of the epoch under way was done."""
-        self._line(f"batch {done}/{of}  " + "  ".join(f"{name} {value:.4f}" for name, value in losses.items()), last=done == of)
+        """Shows how far the epoch under way is."""
+        if self._bar.disable:
+            return
+        self._bar.bar_format = "{desc} |{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
+        if self._bar.total != of or done < self._bar.n:
+            self._bar.reset(total=of)
+        self._bar.set_description_str("batch", refresh=False)
+        self._bar.set_postfix_str("  ".join(f"{name} {value:.4f}" for name, value in losses.items()), refresh=False)
+        self._bar.update(done - self._bar.n)
 
-    def epoch(self, record: "EpochRecord", of: int) -> None:
-        """Shows that an epoch was done."""
-        self._clear()
-        sys.stderr.write(
-            f"epoch {record.epoch}/{of}  loss {record.loss:.4f}  fracture {record.fracture_loss:.4f}  "
-            f"held-out AUROC overall {record.auroc_overall:.3f}, levels {record.auroc_levels:.3f}, "
-            f"slices {record.auroc_slices:.3f}  {record.seconds:.0f} s\n"
-        )
-        sys.stderr.flush()
-
-    def _line(self, text: str, *, last: bool = False) -> None:
-        now = time.monotonic()
-        if self._live and (last or now - self._shown >= _EVERY_S):
-            sys.stderr.write(f"\r{text[:120]}\x1b[K")
-            sys.stderr.flush()
-            self._shown = now
-
-    def _clear(self) -> None:
-        if self._live:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+    def epoch(self, text: str) -> None:
+        """Tells what became of an epoch."""
+        self.warn(text)

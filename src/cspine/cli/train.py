@@ -2,23 +2,20 @@
 
 With --data, a localiser is trained on the masks of a data set too (--set masked.share=1: from these alone).
 
-Patients are parted into folds; the network of a fold never sees its patients. RUN/fold-K holds the best network (best.keras),
-a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from which --resume goes on exactly where a
-run was killed.
+Patients are parted into folds; the network of a fold never sees its patients. RUN/fold-K holds a network (best.keras of the best
+epoch, or last.keras of the last), a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from which
+--resume goes on exactly where a run was killed.
 """
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
-from cspine.recipes import load_recipe
-from cspine.training.core.overrides import parse_assignments, with_settings
-from cspine.training.localiser.settings import LocaliserRecipe
-from cspine.training.refiner.settings import RefinerRecipe
-from cspine.training.slices.settings import Recipe
-from cspine.training.vertebrae.settings import VertebraRecipe
+from cspine.recipes import family_of, load_recipe
+from cspine.training.core.settings import Recipe, as_started, parse_assignments, settings, with_settings
 
 if TYPE_CHECKING:
     from cspine.training.core.runs import RunFacts
@@ -40,9 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--backbone", metavar="NAME", help="densenet121, inception_v3 or inception_resnet_v2")
     parser.add_argument(
-        "--teacher",
+        "--boxes", action="store_true", help="learn a map of fractures too, from bounding boxes or the fracture masks of phantoms"
+    )
+    parser.add_argument(
+        "--pseudo-labels",
         metavar="RUN|PACKAGE",
-        help="who marks the studies without masks: a run, or a package that finds vertebrae (its folder, or its name)",
+        help="who makes masks for studies without: a run, or a package that finds vertebrae (its folder, or its name)",
     )
     parser.add_argument("--resume", action="store_true", help="go on with a run where it was killed, or with further folds")
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
@@ -53,81 +53,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     recipe, changes = load_recipe(options.recipe), _changes(options)
-    if isinstance(recipe, LocaliserRecipe):
-        _train_localiser(recipe, changes, options)
-    elif isinstance(recipe, RefinerRecipe):
-        _train_refiner(recipe, changes, options)
-    else:
-        _train_on_studies(recipe, changes, options)
+    _check_data(recipe, options)
+    recipe = with_settings(recipe, changes, on_data=options.data is not None)
+    load_keras()
+    from cspine.training.core.family import Place, start_run, train
+    from cspine.training.core.runs import open_run
+
+    place = Place(options.cache or options.out.absolute().parent / "cache", options.data, options.jobs)
+    if options.resume:
+        current = open_run(options.out)
+        recipe = as_started(recipe, _settings_of(current.facts, changes, options))
+    split = getattr(recipe, "split", None)
+    folds = _folds(options.fold, split.folds if split is not None and options.data is not None else 1)
+    with Screen() as screen:
+        family = family_of(recipe)
+        if not options.resume:
+            current = start_run(family, place, options.out, screen, skip_broken=options.skip_broken)
+        train(family, current, place, folds, screen)
     print(f"trained {options.recipe}: {options.out}")  # noqa: T201
     return 0
 
 
-def _train_on_studies(recipe: Recipe | VertebraRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
-    if options.data is None:
+def _check_data(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Tells where a recipe needs data and has none, or the other way round."""
+    known = settings(recipe)
+    if "split.folds" not in known and (options.data is not None or options.fold != "0"):
+        raise UsageError(f"{recipe.name} is trained on necks that it makes, and holds nobody out; give neither --data nor --fold.")
+    if options.data is None and "split.folds" in known and "masked.share" not in known:
         raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
-    recipe = with_settings(recipe, changes)
-    from cspine.training.core.runs import open_run
-    from cspine.training.slices.training import TrainingPlace, start_run, train
-    from cspine.training.vertebrae.training import start_vertebrae, train_vertebrae
-
-    place = TrainingPlace(options.data, options.out, _cache(options))
-    if options.resume:
-        current = open_run(options.out)
-        recipe = with_settings(recipe, _as_started(current.facts, changes, options))
-    folds = _folds(options.fold, recipe.split.folds)
-    with Screen() as screen:
-        if isinstance(recipe, VertebraRecipe):
-            if not options.resume:
-                current = start_vertebrae(recipe, place, screen, skip_broken=options.skip_broken)
-            train_vertebrae(recipe, current, place, folds, screen)
-        else:
-            if not options.resume:
-                current = start_run(recipe, place, screen, skip_broken=options.skip_broken)
-            train(recipe, current, place, folds, screen)
-
-
-def _train_localiser(recipe: LocaliserRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
     if options.data is None and options.fold != "0":
         raise UsageError(f"{recipe.name} without --data is trained on necks that it makes, and holds nobody out; give no --fold.")
-    recipe = with_settings(recipe, changes)
-    from cspine.training.core.runs import open_run
-    from cspine.training.localiser.training import LocaliserPlace, start_localiser, train_localiser
-
-    place = LocaliserPlace(options.out, _cache(options), options.data, options.jobs)
-    if options.resume:
-        recipe = with_settings(recipe, _as_started(open_run(options.out).facts, changes, options))
-    with Screen() as screen:
-        if not options.resume:
-            start_localiser(recipe, place, screen, skip_broken=options.skip_broken)
-        train_localiser(recipe, place, _folds(options.fold, recipe.split.folds), screen)
 
 
-def _train_refiner(recipe: RefinerRecipe, changes: dict[str, str], options: argparse.Namespace) -> None:
-    if options.data is not None or options.fold != "0":
-        raise UsageError(f"{recipe.name} is trained on necks that it makes, and holds nobody out; give neither --data nor --fold.")
-    recipe = with_settings(recipe, changes)
-    from cspine.training.core.runs import open_run
-    from cspine.training.refiner.training import start_refiner, train_refiner
-
-    if options.resume:
-        recipe = with_settings(recipe, _as_started(open_run(options.out).facts, changes, options))
-    else:
-        start_refiner(recipe, options.out)
-    with Screen() as screen:
-        train_refiner(recipe, options.out, _cache(options), options.jobs, screen)
-
-
-def _as_started(facts: "RunFacts", changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:
+def _settings_of(facts: "RunFacts", changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:
     if changes or facts.recipe != options.recipe:
         raise UsageError(f"--resume goes on with {facts.recipe} as it was started; give no other recipe and no --set.")
     if options.skip_broken and facts.broken is None:
         raise UsageError("--resume goes on with the data as the run was started; give --skip-broken when it is started.")
     return facts.settings
-
-
-def _cache(options: argparse.Namespace) -> Path:
-    return Path(options.cache or options.out.absolute().parent / "cache")
 
 
 def _changes(options: argparse.Namespace) -> dict[str, str]:
@@ -138,9 +101,11 @@ def _changes(options: argparse.Namespace) -> dict[str, str]:
         changes["network.weights"] = options.weights if named else str(Path(options.weights).absolute())
     if options.backbone:
         changes["network.backbone"] = options.backbone
-    if options.teacher:
-        there = Path(options.teacher).exists()
-        changes |= {"labels.masks": "taught", "labels.teacher": str(Path(options.teacher).absolute()) if there else options.teacher}
+    if options.boxes:
+        changes["network.fracture_map"] = "true"
+    if options.pseudo_labels:
+        there = Path(options.pseudo_labels).exists()
+        changes["labels.teacher"] = str(Path(options.pseudo_labels).absolute()) if there else options.pseudo_labels
     return changes | parse_assignments(options.set)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from cspine.errors import TrainingError, UsageError
-from cspine.networks.settings import IMAGENET, NONE
+from cspine.networks.options import IMAGENET, NONE
 
 NAME = "backbone"
 """What the backbone is called within a network."""

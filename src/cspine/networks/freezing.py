@@ -4,10 +4,10 @@ import keras
 
 from cspine.errors import UsageError
 from cspine.networks.backbones import NAME, backbone_named
-from cspine.networks.settings import Learning, Stage
+from cspine.networks.options import Learning, LearningStage
 
 
-def let_learn(network: keras.Model, stage: Stage) -> None:
+def let_learn(network: keras.Model, stage: LearningStage) -> None:
     """Sets what learns in a stage; the network must be compiled afterwards.
 
     Layers of a backbone that do not learn, and batch normalisation of a backbone that was trained before, work as in inference:

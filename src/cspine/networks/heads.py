@@ -21,7 +21,7 @@ RARELY_BOXED = -3.0
 class SliceHeads:
     """The heads of a slice network: layers of the model that uses them.
 
-    One says for each cell which level it is in, another how much it looks broken; the fracture of a level is a smooth maximum of
+    One says for each cell which level it is in, another how much it looks fractured; the fracture of a level is a smooth maximum of
     the latter within the former. With a fracture map a third says how likely a reader's box lies on the cell, and is read by the
     second.
 
@@ -29,7 +29,7 @@ class SliceHeads:
         seeds: Where the seeds of fresh weights and of dropout are taken from.
         dropout: Share of feature maps that are dropped.
         fracture_map: Whether there is a fracture map.
-        own_levels: Whether the levels of the cells are judged here, or come from elsewhere.
+        own_levels: Whether the levels of the cells are predicted here, or come from elsewhere.
     """
 
     def __init__(self, seeds: Iterator[int], *, dropout: float, fracture_map: bool, own_levels: bool = True) -> None:
@@ -38,8 +38,8 @@ class SliceHeads:
         self._level_map = (
             layers.Conv2D(LEVELS + 1, 1, kernel_initializer=fresh(seeds), name="level_map_logits") if own_levels else None
         )
-        self._evidence = judgement("evidence", _RARE, seeds)
-        self._boxed = judgement("fracture_map_logits", RARELY_BOXED, seeds) if fracture_map else None
+        self._evidence = logit("evidence", _RARE, seeds)
+        self._boxed = logit("fracture_map_logits", RARELY_BOXED, seeds) if fracture_map else None
         self._visible = layers.Dense(LEVELS, kernel_initializer="identity", name="visible_logits")
 
     def __call__(self, cells: Any, levels: Any = None, near: Any = None) -> dict[str, Any]:
@@ -47,9 +47,9 @@ class SliceHeads:
 
         Args:
             cells: Features, ``(n, rows, columns, width)``.
-            levels: How much of each cell is background and C1..C7, ``(n, rows, columns, 8)``, where that is not judged here.
+            levels: How much of each cell is background and C1..C7, ``(n, rows, columns, 8)``, where that is not predicted here.
             near: Features of which each sees little more than its cell, for the evidence: who sees a whole neck may learn which
-                necks are broken instead of what a break looks like. ``cells`` if ``None``.
+                necks are fractured instead of what a fracture looks like. ``cells`` if ``None``.
         """
         near = self._drop_near(cells if near is None else near)
         cells = self._drop(cells)
@@ -60,17 +60,17 @@ class SliceHeads:
             boxed = self._boxed(near)
             outputs["fracture_map"] = layers.Activation("sigmoid", dtype="float32", name="fracture_map")(boxed)
             near = layers.Concatenate(name="near_and_fracture_map")([near, boxed])
-        broken = EvidencePooling(LEVELS, dtype="float32", name="evidence_pooling")([self._evidence(near), levels])
-        seen = self._visible(LevelAreas(dtype="float32", name="areas")(levels))
+        fracture = EvidencePooling(LEVELS, dtype="float32", name="evidence_pooling")([self._evidence(near), levels])
+        visible = self._visible(LevelAreas(dtype="float32", name="areas")(levels))
         return {
-            "fracture": layers.Activation("sigmoid", dtype="float32", name="fracture")(broken),
-            "visible": layers.Activation("sigmoid", dtype="float32", name="visible")(seen),
+            "fracture": layers.Activation("sigmoid", dtype="float32", name="fracture")(fracture),
+            "visible": layers.Activation("sigmoid", dtype="float32", name="visible")(visible),
             "level_map": levels,
             **outputs,
         }
 
 
-def judgement(name: str, before: float, seeds: Iterator[int]) -> layers.Conv2D:
+def logit(name: str, before: float, seeds: Iterator[int]) -> layers.Conv2D:
     """A convolution to one number per cell, which is ``before`` before training."""
     bias = keras.initializers.Constant(before)
     return layers.Conv2D(1, 1, kernel_initializer=fresh(seeds), bias_initializer=bias, name=name)

@@ -1,4 +1,4 @@
-"""Layers of the network that judges vertebra by vertebra: from cells to slices, to vertebrae, to the study."""
+"""Layers of the network that classifies vertebra by vertebra: from cells to slices, to vertebrae, to the study."""
 
 from typing import Any
 
@@ -43,17 +43,17 @@ class OwnCells(keras.layers.Layer):
 
     Args:
         cell: Pixels of a cell along rows and columns.
-        beside: This share; with 0 only the cell itself counts.
+        neighbour_weight: This share; with 0 only the cell itself counts.
     """
 
-    def __init__(self, cell: int, beside: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, cell: int, neighbour_weight: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.cell, self.beside = cell, beside
+        self.cell, self.neighbour_weight = cell, neighbour_weight
 
     def call(self, slices: Any) -> Any:
         """Shares ``(n, rows / cell, columns / cell, 1)`` of slices ``(n, rows, columns, channels)``."""
         own = ops.average_pool(slices[..., -1:], self.cell, self.cell)
-        return ops.maximum(own, self.beside * ops.max_pool(own, 3, 1, padding="same")) if self.beside else own
+        return ops.maximum(own, self.neighbour_weight * ops.max_pool(own, 3, 1, padding="same")) if self.neighbour_weight else own
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """One number per cell."""
@@ -62,7 +62,7 @@ class OwnCells(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument."""
-        return {**super().get_config(), "cell": self.cell, "beside": self.beside}
+        return {**super().get_config(), "cell": self.cell, "neighbour_weight": self.neighbour_weight}
 
 
 @keras.saving.register_keras_serializable(package="cspine")
@@ -128,10 +128,10 @@ class SliceAttention(keras.layers.Layer):
         Takes features ``(n, 7, slices, width)`` and logits of slices ``(n, 7, slices, 1)``. The last feature is a smooth maximum
         of the logits.
         """
-        features, loud = inputs
+        features, logits = inputs
         weights = ops.softmax(self._weight(self._content(features) * self._gate(features)), axis=2)
-        loudest = ops.logsumexp(loud, axis=2)
-        return ops.concatenate([ops.sum(weights * features, axis=2), loudest], axis=-1), weights[..., 0]
+        largest = ops.logsumexp(logits, axis=2)
+        return ops.concatenate([ops.sum(weights * features, axis=2), largest], axis=-1), weights[..., 0]
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[tuple[int | None, ...], ...]:
         """Of both."""

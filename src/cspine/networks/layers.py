@@ -13,12 +13,12 @@ _SMALLEST = 1e-4
 class EvidencePooling(keras.layers.Layer):
     """From one map of fracture evidence and the maps of the levels to one logit per level.
 
-    ``logit = log(sum over cells of where * exp(evidence)) + bias``: a smooth maximum of the evidence over the cells in which the
-    level lies, so that a gap of few pixels counts wherever it is, and counts for the level that it is in. All levels share the
+    ``logit = log(sum over cells of level_map * exp(evidence)) + bias``: a smooth maximum of the evidence over the cells in which
+    the level lies, so that a gap of few pixels counts wherever it is, and counts for the level that it is in. All levels share the
     evidence, and learn from one another's fractures.
 
     Args:
-        levels: How many levels are judged; the map of cells has one entry more, background first.
+        levels: How many levels are classified; the map of cells has one entry more, background first.
     """
 
     def __init__(self, levels: int = 7, **kwargs: Any) -> None:
@@ -28,8 +28,8 @@ class EvidencePooling(keras.layers.Layer):
 
     def call(self, inputs: list[Any]) -> Any:
         """Logits ``(n, levels)`` of evidence ``(n, rows, columns, 1)`` and cells ``(n, rows, columns, levels + 1)``."""
-        evidence, where = inputs
-        inside = ops.log(where[..., 1:] + _SMALLEST)
+        evidence, level_map = inputs
+        inside = ops.log(level_map[..., 1:] + _SMALLEST)
         return ops.logsumexp(evidence + inside, axis=(1, 2)) + self.bias
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
@@ -45,9 +45,9 @@ class EvidencePooling(keras.layers.Layer):
 class LevelAreas(keras.layers.Layer):
     """The logarithm of the area of each level in a slice, in cells, from the map of cells."""
 
-    def call(self, where: Any) -> Any:
+    def call(self, level_map: Any) -> Any:
         """Logarithms ``(n, levels)`` of the sums of cells ``(n, rows, columns, levels + 1)``, background left out."""
-        return ops.log(ops.sum(where[..., 1:], axis=(1, 2)) + _SMALLEST)
+        return ops.log(ops.sum(level_map[..., 1:], axis=(1, 2)) + _SMALLEST)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """``(n, levels)``."""

@@ -16,7 +16,8 @@ from cspine.networks.vertebra_mil import VertebraMIL
 from cspine.strict_json import parse_json
 
 _FAMILIES = {kind.__name__: kind for kind in (CustomCNN, TransferNetwork, UNetTransferNetwork, UNet3D, VertebraMIL)}
-
+_MODULES = {name: kind.__module__ for name, kind in _FAMILIES.items()} | {"Functional": "keras.src.models.functional"}
+"""Where each is made; a part of a network, as the backbone that learns from patches, is a functional model of Keras."""
 
 _MOST_BYTES = 4 << 30
 _LARGEST = 4096
@@ -24,7 +25,7 @@ _LARGEST = 4096
 
 
 def load_network(path: Path) -> keras.Model:
-    """The network of a ``.keras`` file, of any family, without optimiser and losses.
+    """Returns the network of a ``.keras`` file, of any family, without optimiser and losses.
 
     Raises:
         TrainingError: There is no such file, or it is damaged or of another make.
@@ -52,7 +53,7 @@ def _check(path: Path) -> None:
             raise ValueError(f"it unpacks to {size} bytes, and {_MOST_BYTES} are the most")
         told = parse_json(archive.read("config.json"))
     name = told.get("class_name") if isinstance(told, dict) else None
-    if name not in _FAMILIES or told.get("module") != _FAMILIES[name].__module__:
+    if name not in _MODULES or told.get("module") != _MODULES[name]:
         raise ValueError(f"it is of no family that is known: {name!r:.40}")
     for key, value in _numbers(told.get("config")):
         if key != "seed" and abs(value) > _LARGEST:
@@ -60,7 +61,7 @@ def _check(path: Path) -> None:
 
 
 def _numbers(value: Any, key: str = "config") -> Iterator[tuple[str, float]]:
-    """Every number of a configuration, with the key that it stands under."""
+    """Gives every number of a configuration, with the key that it stands under."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _numbers(part, name)

@@ -24,8 +24,8 @@ class Pyramid:
         self._expected = layers.Rescaling(list(backbone.scale), list(backbone.offset), name="expected")
         self._features = features(backbone, [n + sum(backbone.border) for n in size], seeds)
         self._sides = [Convolution(f"side{cell}", width, seeds, size=1) for cell in (8, 16, 32)]
-        self._rises = [
-            layers.Conv2DTranspose(width, backbone.window, strides=2, kernel_initializer=fresh(seeds), name=f"rise{cell}")
+        self._expand = [
+            layers.Conv2DTranspose(width, backbone.window, strides=2, kernel_initializer=fresh(seeds), name=f"expand{cell}")
             for cell in (8, 16)
         ]
         self._neck = Convolution("neck", width, seeds)
@@ -38,8 +38,8 @@ class Pyramid:
         fine, middle, deep = (
             side(found) for side, found in zip(self._sides, self._features(self._expected(self._border(channels))), strict=True)
         )
-        middle = layers.Add(name="both16")([middle, _fitted(self._rises[1](deep), middle)])
-        return self._neck(layers.Add(name="both8")([fine, _fitted(self._rises[0](middle), fine)])), fine
+        middle = layers.Add(name="both16")([middle, _fitted(self._expand[1](deep), middle)])
+        return self._neck(layers.Add(name="both8")([fine, _fitted(self._expand[0](middle), fine)])), fine
 
 
 def _fitted(x: Any, wanted: Any) -> Any:

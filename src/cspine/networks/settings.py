@@ -1,63 +1,29 @@
-"""The settings of each network that judges slices: plain data, to be listed and checked without a deep-learning framework."""
+"""The settings of each network that classifies slices: plain data, to be listed and checked without a deep-learning framework."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cspine.errors import UsageError
+from cspine.networks.options import IMAGENET, NONE, BackboneName, Learning, LearningStage
 from cspine.specs import SliceSpec
 
 if TYPE_CHECKING:
     import keras
 
-WHERE_STRIDE = 8
-"""Pixels of a slice per cell of the map that says where each level is."""
 
-IMAGENET, NONE = "imagenet", "none"
-"""What weights may be called instead of a path."""
-
-
-class BackboneName(StrEnum):
-    """Networks that were trained on photographs."""
-
-    DENSENET121 = "densenet121"
-    INCEPTION_V3 = "inception_v3"
-    INCEPTION_RESNET_V2 = "inception_resnet_v2"
-
-
-class Learning(StrEnum):
-    """Which part of a network learns."""
-
-    ALL = "all"
-    HEADS = "heads"
-    TUNING = "tuning"
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stretch of training.
-
-    Attributes:
-        learning: Which part learns: all of it; what is not of the backbone; or that and the end of the backbone.
-        rate: Factor of the learning rate of the recipe.
-        epochs: How many; the last stage takes what is left.
-        tuned_from: For tuning, the first layer of the backbone that learns. Batch normalisation of the backbone stays as it is.
-    """
-
-    learning: Learning = Learning.ALL
-    rate: float = 1.0
-    epochs: int = 0
-    tuned_from: str = ""
+_FEWEST_WIDTHS = 3
+"""Halvings after which the heads of a network from scratch read the slice: cells of eight pixels."""
 
 
 class NetworkSettings(Protocol):
     """A family of slice networks, as a recipe sets it.
 
     Every network takes ``(n, rows, columns, channels)`` in 0..1 and answers with a dictionary:
-    ``fracture`` ``(n, 7)`` and ``visible`` ``(n, 7)`` in 0..1, and ``where`` ``(n, rows / 8, columns / 8, 8)``, for each cell how
-    much of it is background or C1..C7. Some have further outputs: ``maps`` ``(n, rows, columns, 8)``, the same for each pixel, and
-    ``fracture_map`` ``(n, rows / 8, columns / 8, 1)``, how much of each cell a reader would box.
+    ``fracture`` ``(n, 7)`` and ``visible`` ``(n, 7)`` in 0..1, and ``level_map`` ``(n, rows / 8, columns / 8, 8)``, for each cell
+    how much of it is background or C1..C7. Some have further outputs: ``maps`` ``(n, rows, columns, 8)``, the same for each pixel,
+    and ``fracture_map`` ``(n, rows / 8, columns / 8, 1)``, how much of each cell a reader would box.
     """
 
     @property
@@ -66,7 +32,7 @@ class NetworkSettings(Protocol):
         ...
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[LearningStage, ...]:
         """How training goes, stage by stage."""
         ...
 
@@ -98,6 +64,10 @@ class NetworkSettings(Protocol):
         """Puts pretrained weights into a network of :meth:`build`, where these settings ask for some."""
         ...
 
+    def idle(self) -> Mapping[str, str]:
+        """Returns settings that do nothing beside the others, and why."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CustomCNNSettings:
@@ -121,14 +91,17 @@ class CustomCNNSettings:
         return ("fracture", "visible", "level_map", *(["fracture_map"] if self.fracture_map else []))
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[LearningStage, ...]:
         """Everything learns from the beginning to the end."""
-        return (Stage(),)
+        return (LearningStage(),)
 
     def check(self, spec: SliceSpec) -> None:
         """See :class:`NetworkSettings`."""
+        if len(self.widths) < _FEWEST_WIDTHS or min(self.widths) < 1:
+            raise UsageError(f"network.widths needs {_FEWEST_WIDTHS} widths at least, each 1 or more. Received: {self.widths}")
+        _check_heads(self.head_width, self.dropout)
         factor = 2 ** len(self.widths)
-        if any(n % factor for n in spec.size):
+        if any(n % factor or n < 1 for n in spec.size):
             raise UsageError(f"Rows and columns of custom_cnn must be multiples of {factor}. Set input.size. Received: {spec.size}")
 
     def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
@@ -150,6 +123,10 @@ class CustomCNNSettings:
 
     def pretrain(self, model: "keras.Model") -> None:
         """Nothing: there are no pretrained weights."""
+
+    def idle(self) -> Mapping[str, str]:
+        """See :class:`NetworkSettings`."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +154,16 @@ class PretrainedSettings:
     tuned_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.head_epochs < 0 or self.tuned_rate <= 0:
+        if self.head_epochs < 0 or not self.tuned_rate > 0:
             raise UsageError(f"network needs head_epochs of 0 or more and a positive tuned_rate. Received: {self}")
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[LearningStage, ...]:
         """The heads first, then the end of the backbone with them; everything at once where nothing was trained before."""
         if self.weights == NONE:
-            return (Stage(),)
-        tuning = Stage(Learning.TUNING, rate=self.tuned_rate, tuned_from=self.tuned_from)
-        return (Stage(Learning.HEADS, epochs=self.head_epochs), tuning) if self.head_epochs else (tuning,)
+            return (LearningStage(),)
+        tuning = LearningStage(Learning.TUNING, rate=self.tuned_rate, tuned_from=self.tuned_from)
+        return (LearningStage(Learning.HEADS, epochs=self.head_epochs), tuning) if self.head_epochs else (tuning,)
 
     @property
     def factor(self) -> int:
@@ -196,6 +173,7 @@ class PretrainedSettings:
     def check(self, spec: SliceSpec) -> None:
         """See :class:`NetworkSettings`."""
         self._check_slice(spec)
+        _check_heads(self.head_width, self.dropout)
         if self.weights not in (IMAGENET, NONE) and not Path(self.weights).is_file():
             raise UsageError(f"Weights need imagenet, none or a file. There is no file {self.weights}; give another --weights.")
 
@@ -227,6 +205,12 @@ class PretrainedSettings:
         from cspine.networks.backbones import load_pretrained
 
         load_pretrained(model, self.backbone.value, self.weights)
+
+    def idle(self) -> Mapping[str, str]:
+        """See :class:`NetworkSettings`."""
+        if self.weights == NONE:
+            return dict.fromkeys(("head_epochs", "tuned_from", "tuned_rate"), "with network.weights=none all learns at once")
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +271,12 @@ class UNetTransferSettings(PretrainedSettings):
         """What rows and columns must be multiples of."""
         return max(32, 2 ** (len(self.widths) - 1))
 
+    def check(self, spec: SliceSpec) -> None:
+        """See :class:`NetworkSettings`."""
+        if not self.widths or min(self.widths) < 1:
+            raise UsageError(f"network.widths needs one width at least, each 1 or more. Received: {self.widths}")
+        PretrainedSettings.check(self, spec)
+
     def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
         """See :class:`NetworkSettings`."""
         self._check_slice(spec)
@@ -304,3 +294,10 @@ class UNetTransferSettings(PretrainedSettings):
         )
         first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later
         return network
+
+
+def _check_heads(head_width: int, dropout: float) -> None:
+    if head_width < 1 or not 0 <= dropout < 1:
+        raise UsageError(
+            f"network needs a head_width of 1 or more and a dropout in 0..1, below 1. Received: {head_width} and {dropout}"
+        )

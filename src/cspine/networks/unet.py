@@ -18,8 +18,8 @@ class UNet:
 
     def __init__(self, widths: Sequence[int], seeds: Iterator[int]) -> None:
         self._down = [_Pair(f"down{i}", width, seeds) for i, width in enumerate(widths)]
-        self._rises = [
-            layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer=fresh(seeds), name=f"up{i}_rise")
+        self._expand = [
+            layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer=fresh(seeds), name=f"up{i}_expand")
             for i, width in enumerate(widths[:-1])
         ]
         self._up = [_Pair(f"up{i}", width, seeds) for i, width in enumerate(widths[:-1])]
@@ -31,7 +31,7 @@ class UNet:
             x = pair(layers.MaxPooling2D(name=f"down{i}_pool")(x) if i else x)
             bridges.append(x)
         for i in reversed(range(len(self._up))):
-            x = layers.Concatenate(name=f"up{i}_bridge")([bridges[i], self._rises[i](x)])
+            x = layers.Concatenate(name=f"up{i}_bridge")([bridges[i], self._expand[i](x)])
             x = self._up[i](x)
         return x
 

@@ -35,8 +35,8 @@ class UNet3D(keras.Model):
         # Layers
         seeds = count(seed * 1000)
         down = [_Pair(f"down{i}", width, seeds) for i, width in enumerate(widths)]
-        rises = [
-            layers.Conv3DTranspose(width, 2, strides=2, kernel_initializer=fresh(seeds), name=f"up{i}_rise")
+        expand = [
+            layers.Conv3DTranspose(width, 2, strides=2, kernel_initializer=fresh(seeds), name=f"up{i}_expand")
             for i, width in enumerate(widths[:-1])
         ]
         up = [_Pair(f"up{i}", width, seeds) for i, width in enumerate(widths[:-1])]
@@ -49,16 +49,16 @@ class UNet3D(keras.Model):
             x = pair(layers.MaxPooling3D(name=f"down{i}_pool")(x) if i else x)
             bridges.append(x)
         for i in reversed(range(len(up))):
-            x = layers.Concatenate(name=f"up{i}_bridge")([bridges[i], rises[i](x)])
+            x = layers.Concatenate(name=f"up{i}_bridge")([bridges[i], expand[i](x)])
             x = up[i](x)
-        said = layers.Activation("softmax", dtype="float32", name=output)(logits(x))
-        super().__init__(inputs=window, outputs={output: said}, **kwargs)
+        probabilities = layers.Activation("softmax", dtype="float32", name=output)(logits(x))
+        super().__init__(inputs=window, outputs={output: probabilities}, **kwargs)
 
         # Config
         self.window_shape = tuple(input_shape)
         self.widths = tuple(widths)
         self.classes = classes
-        self.said = output
+        self.output_role = output
         self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class UNet3D(keras.Model):
             "input_shape": self.window_shape,
             "widths": self.widths,
             "classes": self.classes,
-            "output": self.said,
+            "output": self.output_role,
             "seed": self.seed,
         }
 

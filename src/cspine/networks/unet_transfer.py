@@ -10,10 +10,10 @@ from keras import layers
 
 from cspine.networks.backbones import backbone_named
 from cspine.networks.convolution import fresh
-from cspine.networks.heads import LEVELS, RARELY_BOXED, SliceHeads, judgement
+from cspine.networks.heads import LEVELS, RARELY_BOXED, SliceHeads, logit
 from cspine.networks.layers import WithoutBackground
+from cspine.networks.options import CELL
 from cspine.networks.pyramid import Pyramid
-from cspine.networks.settings import WHERE_STRIDE
 from cspine.networks.unet import UNet
 
 _COLOURS = 3
@@ -52,7 +52,7 @@ class UNetTransferNetwork(keras.Model):
         seeds = count(seed * 1000)
         unet = UNet(widths, seeds)
         levels = layers.Conv2D(LEVELS + 1, 1, kernel_initializer=fresh(seeds), name="maps_logits")
-        boxed = judgement("boxed_logits", RARELY_BOXED, seeds) if fracture_map else None
+        boxed = logit("boxed_logits", RARELY_BOXED, seeds) if fracture_map else None
         as_it_is = keras.initializers.Constant(np.eye(_COLOURS + LEVELS + fracture_map, _COLOURS)[None, None])
         mixed = layers.Conv2D(_COLOURS, 1, kernel_initializer=as_it_is, name="slice_and_maps")
         pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds)
@@ -62,12 +62,12 @@ class UNetTransferNetwork(keras.Model):
         image = keras.Input(tuple(input_shape), name="slice")
         found = unet(image)
         maps = layers.Activation("softmax", dtype="float32", name="maps")(levels(found))
-        seen = [image, WithoutBackground(name="bone")(maps)]
+        channels = [image, WithoutBackground(name="bone")(maps)]
         further = {"maps": maps}
         if boxed is not None:
-            seen.append(layers.Activation("sigmoid", dtype="float32", name="boxed")(boxed(found)))
-            further["fracture_map"] = _cells("fracture_map")(seen[-1])
-        cells, _ = pyramid(mixed(layers.Concatenate(name="channels")(seen)))
+            channels.append(layers.Activation("sigmoid", dtype="float32", name="boxed")(boxed(found)))
+            further["fracture_map"] = _cells("fracture_map")(channels[-1])
+        cells, _ = pyramid(mixed(layers.Concatenate(name="channels")(channels)))
         super().__init__(inputs=image, outputs=heads(cells, _cells("level_map")(maps)) | further, **kwargs)
 
         # Config
@@ -105,4 +105,4 @@ class UNetTransferNetwork(keras.Model):
 
 def _cells(name: str) -> layers.Layer:
     """The mean over each cell."""
-    return layers.AveragePooling2D(WHERE_STRIDE, dtype="float32", name=name)
+    return layers.AveragePooling2D(CELL, dtype="float32", name=name)

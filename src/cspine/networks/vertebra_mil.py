@@ -1,4 +1,4 @@
-"""The flagship: it looks closely at each vertebra, slice by slice, and then judges the seven together."""
+"""The flagship: it classifies each vertebra slice by slice, and then the seven together."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -15,14 +15,14 @@ _RARE = -4.0
 """Logit of a fracture before training, of a cell and of a vertebra."""
 
 _FINE = 3
-"""Halvings after which cells are judged: :data:`FRACTURE_CELL` pixels."""
+"""Halvings after which cells are classified: :data:`FRACTURE_CELL` pixels."""
 
 
 @keras.saving.register_keras_serializable(package="cspine")
 class VertebraMIL(keras.Model):
     """Multiple-instance learning over the slices of each vertebra, then attention among the vertebrae.
 
-    A small convolutional backbone looks at every slice (with its neighbours and the mask of the vertebra as channels) and says of
+    A small convolutional backbone sees every slice (with its neighbours and the mask of the vertebra as channels) and says of
     each cell of eight pixels how much it looks broken. What lies in the vertebra's own cells makes the features of the slice;
     gated attention weighs the slices of a vertebra. The seven vertebrae, and a token for the study, attend to one another.
     Slices and vertebrae are folded into the batch, so that everything is convolution or attention.
@@ -36,10 +36,10 @@ class VertebraMIL(keras.Model):
         close: Filters of a pair of convolutions right behind the stem, before anything is pooled; 0 is none.
         residual: Whether pairs of convolutions are bridged (He et al., 2016).
         width: Of the features of slices and of tokens.
-        mixers: Layers of attention among the vertebrae; with none each is judged alone, and any fracture is their noisy-OR.
+        mixers: Layers of attention among the vertebrae; with 0 each is classified alone, and any fracture is their noisy-OR.
         heads: Of each such layer.
         dropout: Share of features that are dropped.
-        beside: How much cells next to those of a vertebra count as its own.
+        neighbour_weight: How much cells next to those of a vertebra count as its own.
         seed: Of the fresh weights and of dropout.
     """
 
@@ -54,7 +54,7 @@ class VertebraMIL(keras.Model):
         mixers: int = 2,
         heads: int = 4,
         dropout: float = 0.2,
-        beside: float = 0.0,
+        neighbour_weight: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -62,12 +62,12 @@ class VertebraMIL(keras.Model):
         levels, slices, rows, columns, channels = input_shape
         seeds = count(seed * 1000)
         backbone = _Backbone(widths, close, seeds, residual=residual)
-        evidence = _judgement("evidence", seeds, convolution=True)
+        evidence = _logit("evidence", seeds, convolution=True)
         embed = layers.Dense(width, activation="relu", kernel_initializer=fresh(seeds), name="slice_features")
         attend = SliceAttention(width, seed=next(seeds), name="attend")
         describe = layers.Dense(width, kernel_initializer=fresh(seeds), name="vertebra_features")
         mixer = [_Mixer(f"mixer{i}", width, heads, dropout, seeds) for i in range(mixers)]
-        level, study = _judgement("level", seeds), _judgement("study", seeds, before=0.0)
+        level, study = _logit("level", seeds), _logit("study", seeds, before=0.0)
 
         # Functional model
         crops = keras.Input(tuple(input_shape), name="crops")
@@ -75,23 +75,27 @@ class VertebraMIL(keras.Model):
         flat = Refold((rows, columns, channels), name="fold")(crops)
         cells = backbone(flat)
         broken = evidence(cells)
-        found, loud = OwnFeatures(name="own")([cells, broken, OwnCells(FRACTURE_CELL, beside, name="own_cells")(flat)])
-        features = layers.Dropout(dropout, seed=next(seeds), name="dropout")(embed(found))
+        features, slice_logits = OwnFeatures(name="own")(
+            [cells, broken, OwnCells(FRACTURE_CELL, neighbour_weight, name="own_cells")(flat)]
+        )
+        features = layers.Dropout(dropout, seed=next(seeds), name="dropout")(embed(features))
         features = Refold((levels, slices, width), name="unfold_features")(features)
-        loud = Refold((levels, slices, 1), name="unfold_slices")(loud)
-        vertebrae, weights = attend([features, loud])
+        slice_logits = Refold((levels, slices, 1), name="unfold_slices")(slice_logits)
+        vertebrae, weights = attend([features, slice_logits])
         tokens, mask = StudyTokens(seed=next(seeds), name="tokens")([describe(vertebrae), there])
         for mix in mixer:
             tokens = mix(tokens, mask)
-        said = Refold((levels,), name="level_logits")(level(layers.Concatenate(name="of_level")([tokens[:, 1:], vertebrae])))
-        overall = NoisyOr(name="noisy_or")([said, there])
+        level_logits = Refold((levels,), name="level_logits")(
+            level(layers.Concatenate(name="of_level")([tokens[:, 1:], vertebrae]))
+        )
+        overall = NoisyOr(name="noisy_or")([level_logits, there])
         if mixer:
             overall = layers.Add(name="of_study")([overall, study(tokens[:, 0])])
         maps = Refold((levels, slices, rows // FRACTURE_CELL, columns // FRACTURE_CELL), name="unfold_map")(broken)
         logits = {
-            "fracture": said,
+            "fracture": level_logits,
             "overall": overall,
-            "slices": Refold((levels, slices), name="slice_logits")(loud),
+            "slices": Refold((levels, slices), name="slice_logits")(slice_logits),
             "fracture_map": maps,
         }
         outputs = {name: layers.Activation("sigmoid", dtype="float32", name=name)(logit) for name, logit in logits.items()}
@@ -108,11 +112,11 @@ class VertebraMIL(keras.Model):
         self.mixers = mixers
         self.heads = heads
         self.dropout = dropout
-        self.beside = beside
+        self.neighbour_weight = neighbour_weight
         self.seed = seed
 
     def on_slices(self, size: Sequence[int]) -> keras.Model:
-        """The part that judges cells, on slices of any size, with the very weights of this network.
+        """The part that classifies cells, on slices of any size, with the very weights of this network.
 
         Args:
             size: Rows and columns, in multiples of what the backbone halves.
@@ -137,7 +141,7 @@ class VertebraMIL(keras.Model):
             "mixers": self.mixers,
             "heads": self.heads,
             "dropout": self.dropout,
-            "beside": self.beside,
+            "neighbour_weight": self.neighbour_weight,
             "seed": self.seed,
         }
 
@@ -148,7 +152,7 @@ class VertebraMIL(keras.Model):
 
 
 class _Backbone:
-    """Pairs of convolutions with pooling between; what the coarsest sees is brought back up beside the cells that are judged."""
+    """Pairs of convolutions with pooling between; what the coarsest sees is brought back up beside the fine cells."""
 
     def __init__(self, widths: Sequence[int], close: int, seeds: Iterator[int], *, residual: bool) -> None:
         self._stem = Convolution("stem", widths[0], seeds, size=5, strides=2)
@@ -189,19 +193,19 @@ class _Mixer:
             layers.LayerNormalization(epsilon=1e-5, name=f"{name}_{place}") for place in ("before", "between")
         )
         self._attend = SelfAttention(heads, seed=next(seeds), name=f"{name}_attention")
-        self._rise = layers.Dense(2 * width, activation="relu", kernel_initializer=fresh(seeds), name=f"{name}_rise")
-        self._fall = layers.Dense(width, kernel_initializer=fresh(seeds), name=f"{name}_fall")
+        self._expand = layers.Dense(2 * width, activation="relu", kernel_initializer=fresh(seeds), name=f"{name}_expand")
+        self._project = layers.Dense(width, kernel_initializer=fresh(seeds), name=f"{name}_project")
         self._drops = [layers.Dropout(dropout, seed=next(seeds), name=f"{name}_dropout{i}") for i in range(2)]
 
     def __call__(self, tokens: Any, mask: Any) -> Any:
         """Tokens ``(n, 8, width)``."""
-        heard = self._drops[0](self._attend([self._before(tokens), mask]))
-        tokens = layers.Add(name=f"{self._name}_heard")([tokens, heard])
-        thought = self._drops[1](self._fall(self._rise(self._between(tokens))))
-        return layers.Add(name=f"{self._name}_thought")([tokens, thought])
+        attended = self._drops[0](self._attend([self._before(tokens), mask]))
+        tokens = layers.Add(name=f"{self._name}_attended")([tokens, attended])
+        projected = self._drops[1](self._project(self._expand(self._between(tokens))))
+        return layers.Add(name=f"{self._name}_projected")([tokens, projected])
 
 
-def _judgement(name: str, seeds: Iterator[int], *, before: float = _RARE, convolution: bool = False) -> layers.Layer:
+def _logit(name: str, seeds: Iterator[int], *, before: float = _RARE, convolution: bool = False) -> layers.Layer:
     """To one number, which is about ``before`` before training."""
     start = {
         "kernel_initializer": keras.initializers.GlorotUniform(seed=next(seeds)),

@@ -28,8 +28,10 @@ class UNet3DSettings:
         Raises:
             UsageError: The network cannot see such windows.
         """
+        if not self.widths or min(self.widths) < 1:
+            raise UsageError(f"network.widths needs one width at least, each 1 or more. Received: {self.widths}")
         step = 2 ** (len(self.widths) - 1)
-        if any(side % step for side in spec.size) or min(self.widths, default=0) < 1:
+        if any(side % step for side in spec.size):
             raise UsageError(f"A U-Net of {len(self.widths)} widths needs sides that {step} divides. Received: {spec.size}")
 
     def build(self, spec: VolumeSpec, seed: int) -> "keras.Model":
@@ -48,14 +50,14 @@ class UNet3DSettings:
 
 @dataclass(frozen=True, slots=True)
 class VertebraMILSettings:
-    """A network that judges vertebra by vertebra, and the seven together.
+    """A network that classifies vertebra by vertebra, and the seven together.
 
     Attributes:
         widths: Filters after each halving of a slice, the stem first; four at least.
         close: Filters of a pair of convolutions right behind the stem, before anything is pooled; 0 is none.
         residual: Whether pairs of convolutions are bridged.
         width: Of the features of slices and of vertebrae.
-        mixers: Layers of attention among the vertebrae; with none each is judged alone, and any fracture is their noisy-OR.
+        mixers: Layers of attention among the vertebrae; with 0 each is classified alone, and any fracture is their noisy-OR.
         heads: Of each such layer.
         dropout: Share of features that are dropped.
     """
@@ -80,8 +82,13 @@ class VertebraMILSettings:
                 f"vertebra_mil needs four widths at least, and rows and columns that {step} divides. "
                 f"Received: {self.widths}, {spec.size}"
             )
-        if self.width % self.heads:
+        if min(self.width, self.heads) < 1 or self.width % self.heads:
             raise UsageError(f"vertebra_mil needs a width that its heads divide. Received: {self.width} and {self.heads}")
+        if min(self.close, self.mixers) < 0 or not 0 <= self.dropout < 1:
+            raise UsageError(
+                "vertebra_mil needs close and mixers of 0 or more, and a dropout in 0..1, below 1. "
+                f"Received: {self.close}, {self.mixers} and {self.dropout}"
+            )
 
     def build(self, spec: VertebraSpec, seed: int) -> "VertebraMIL":
         """The network, with fresh weights.
@@ -101,6 +108,6 @@ class VertebraMILSettings:
             mixers=self.mixers,
             heads=self.heads,
             dropout=self.dropout,
-            beside=spec.neighbour_weight,
+            neighbour_weight=spec.neighbour_weight,
             seed=seed,
         )

@@ -3,8 +3,8 @@
 It sees windows of 200 x 160 x 160 mm in voxels of 2.5 mm. What ships had 8000 windows of 160 mm first, then 5000 of these, and 3000
 that lean farther and are dimmer, as told here.
 
-Command: ``cspine train localiser -o RUN``, with ``--data DIR`` to learn from its masks too, ``--set start=localiser_phantoms`` to
-go on from what ships
+Command: ``cspine train localiser -o RUN``, with ``--data DIR`` to learn from its masks too, ``--set
+initial_weights=localiser_phantoms`` to go on from what ships
 Device: two processor cores, with other work beside.
 Time: 84 minutes, 56, and 26 for the rest.
 Score: Dice 0.916 on unseen necks, with the refiner; docs/locating.md.
@@ -13,14 +13,14 @@ Data: none; it makes its necks. Or any folder in the RSNA 2022 layout with masks
 
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.settings import ChanceSettings, LocaliserRecipe, PoolSettings
-from cspine.training.slices.settings import FitSettings
+from cspine.training.core.settings import FitSettings
+from cspine.training.localiser.settings import LocaliserRecipe, PoolSettings, VolumeAugmentation
 
 RECIPE = LocaliserRecipe(
     name="localiser",
     network=UNet3DSettings(),
     input=VolumeSpec(spacing_mm=(2.5, 2.5, 2.5), size=(80, 64, 64), window_hu=(-300.0, 1300.0)),
     pool=PoolSettings(necks=920, margin=(8, 40, 40)),
-    chance=ChanceSettings(turn_deg=14.0, blur=0.7),
-    fit=FitSettings(epochs=16, learning_rate=2e-3),
+    augmentation=VolumeAugmentation(turn_deg=14.0, blur_voxels=0.7),
+    fit=FitSettings(epochs=16, batch=1, batches=500, learning_rate=2e-3),
 )

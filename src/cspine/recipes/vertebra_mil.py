@@ -1,10 +1,10 @@
-"""The flagship: a close look at each vertebra, slice by slice, and a judgement of the seven together.
+"""The flagship: each vertebra is classified slice by slice, and then the seven together.
 
 It sees 16 slices of each vertebra, 64 x 80 mm in pixels of 0.5 mm, each with two neighbours on either side and the mask of
 the vertebra.
 
 Command: ``cspine train vertebra_mil --data DIR -o RUN``; what ships was trained without coarse scans first, and went on with
-``--set start=FIRST/fold-0/best.keras --set fit.epochs=8``
+``--set initial_weights=FIRST/fold-0/last.keras --set fit.epochs=8``
 Device: two processor cores, with other work beside.
 Time: 61 minutes for 432 synthetic studies and 55 to go on, after cutting crops, twice 3 processor seconds a study.
 Score: AUROC 0.956 for any fracture, 0.964 for a level, on unseen necks; docs/models.md.
@@ -13,8 +13,8 @@ Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or wher
 
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
-from cspine.training.slices.settings import FitSettings
-from cspine.training.vertebrae.settings import HeadSettings, PatchSettings, VertebraRecipe
+from cspine.training.core.settings import FitSettings
+from cspine.training.vertebrae.settings import HeadSettings, PatchSettings, VertebraLossWeights, VertebraRecipe
 
 RECIPE = VertebraRecipe(
     name="vertebra_mil",
@@ -31,6 +31,6 @@ RECIPE = VertebraRecipe(
     ),
     patches=PatchSettings(epochs=20, batches=500),
     heads=HeadSettings(epochs=3, learning_rate=2e-3),
-    batches=150,
-    fit=FitSettings(epochs=6, learning_rate=3e-4, fracture_map_weight=5.0),
+    losses=VertebraLossWeights(fracture_map=5.0),
+    fit=FitSettings(epochs=6, batch=2, batches=150, learning_rate=3e-4),
 )

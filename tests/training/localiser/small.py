@@ -2,8 +2,8 @@
 
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.settings import ChanceSettings, LocaliserRecipe, PoolSettings
-from cspine.training.slices.settings import FitSettings
+from cspine.training.core.settings import FitSettings
+from cspine.training.localiser.settings import LocaliserRecipe, PoolSettings
 
 SPEC = VolumeSpec(spacing_mm=(8.0, 8.0, 8.0), size=(16, 16, 16), window_hu=(-300.0, 1300.0))
 RECIPE = LocaliserRecipe(
@@ -11,9 +11,6 @@ RECIPE = LocaliserRecipe(
     network=UNet3DSettings(widths=(4, 8)),
     input=SPEC,
     pool=PoolSettings(necks=3, held_out=2, margin=(6, 6, 6)),
-    chance=ChanceSettings(),
-    batch=1,
-    batches=4,
-    fit=FitSettings(epochs=2, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),
+    fit=FitSettings(epochs=2, batch=1, batches=4, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),
     seed=3,
 )

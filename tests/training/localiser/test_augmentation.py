@@ -7,43 +7,43 @@ from numpy.typing import NDArray
 
 from cspine.imaging.windowing import windowed
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.augmentation import Chance, apply_chance, draw_chance
-from cspine.training.localiser.pool import PoolImage
-from cspine.training.localiser.settings import ChanceSettings
+from cspine.training.core.marks import LabelledImage
+from cspine.training.localiser.augmentation import VolumeChange, apply_change, sample_change
+from cspine.training.localiser.settings import VolumeAugmentation
 
 SPEC = VolumeSpec(spacing_mm=(2.5, 2.5, 2.5), size=(24, 32, 32), window_hu=(-300.0, 1300.0))
 ROOM = (32, 40, 40)
-CALM = ChanceSettings(
-    turn_deg=0, scale=0, shear=0, bend_mm=0, cut_share=0, random_share=0, noise_hu=0, streak_share=0, empty_share=0
+CALM = VolumeAugmentation(
+    turn_deg=0, scale=0, shear=0, elastic_mm=0, truncation_share=0, random_hu_share=0, noise_hu=0, streak_share=0, empty_share=0
 )
 
 
-def neck() -> PoolImage:
+def neck() -> LabelledImage:
     """A block of each class, brighter the higher the class, in soft tissue."""
     classes = np.zeros(ROOM, np.uint8)
     for label in range(1, 10):
         classes[3 * label : 3 * label + 3, 12:28, 14:26] = label
-    return PoolImage(np.where(classes > 0, 300 + 50 * classes.astype(int), 40).astype(np.int16), classes)
+    return LabelledImage(np.where(classes > 0, 300 + 50 * classes.astype(int), 40).astype(np.int16), classes)
 
 
-def drawn(settings: ChanceSettings, seed: int = 0) -> Chance:
-    return draw_chance(np.random.default_rng(seed), settings, SPEC, ROOM)
+def sampled(settings: VolumeAugmentation, seed: int = 0) -> VolumeChange:
+    return sample_change(np.random.default_rng(seed), settings, SPEC, ROOM)
 
 
-def plain(**changes: Any) -> Chance:
+def plain(**changes: Any) -> VolumeChange:
     """Nothing is done but what a test asks for."""
     quiet: dict[str, Any] = {"shift": np.zeros(3), "tones_hu": KNOTS, "thickness_mm": 0.0, "blur": 0.0, "mirrored": False}
-    return replace(drawn(CALM), **(quiet | changes))
+    return replace(sampled(CALM), **(quiet | changes))
 
 
 KNOTS = np.array([-1000.0, -300.0, -120.0, -20.0, 60.0, 160.0, 350.0, 700.0, 1200.0, 2000.0, 4000.0])
 
 
-def window(chance: Chance) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    return apply_chance(chance, neck(), SPEC)
+def window(change: VolumeChange) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    return apply_change(change, neck(), SPEC)
 
 
-def test_without_chance_a_window_is_the_middle_of_the_neck() -> None:
+def test_without_a_change_a_window_is_the_middle_of_the_neck() -> None:
     image, classes = window(plain())
 
     middle = np.s_[4:28, 4:36, 4:36]
@@ -53,10 +53,10 @@ def test_without_chance_a_window_is_the_middle_of_the_neck() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_image_and_classes_are_moved_together(seed: int) -> None:
-    settings = replace(CALM, turn_deg=15, scale=0.1, shear=0.05, bend_mm=2)
-    chance = replace(drawn(settings, seed), tones_hu=KNOTS, thickness_mm=0.0, blur=0.0)
+    settings = replace(CALM, turn_deg=15, scale=0.1, shear=0.05, elastic_mm=2)
+    change = replace(sampled(settings, seed), tones_hu=KNOTS, thickness_mm=0.0, blur=0.0)
 
-    image, classes = window(chance)
+    image, classes = window(change)
 
     inner = [np.median(image[classes == label]) for label in range(1, 10) if np.count_nonzero(classes == label) > 50]
     assert len(inner) >= 5
@@ -75,10 +75,10 @@ def test_a_picture_that_ends_shows_nothing_beyond_and_labels_nothing_there() -> 
     assert (classes[6:, :24] > 0).any()
 
 
-def test_the_same_chance_gives_the_same_window_and_another_another() -> None:
-    settings = ChanceSettings()
+def test_the_same_seed_gives_the_same_window_and_another_another() -> None:
+    settings = VolumeAugmentation()
 
-    one, again, other = (window(drawn(settings, seed))[0] for seed in (1, 1, 2))
+    one, again, other = (window(sampled(settings, seed))[0] for seed in (1, 1, 2))
 
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
@@ -86,7 +86,7 @@ def test_the_same_chance_gives_the_same_window_and_another_another() -> None:
 
 def test_every_window_is_finite_and_within_what_a_network_takes() -> None:
     for seed in range(30):
-        image, classes = window(drawn(ChanceSettings(empty_share=0.3, streak_share=0.5), seed))
+        image, classes = window(sampled(VolumeAugmentation(empty_share=0.3, streak_share=0.5), seed))
 
         assert image.shape == classes.shape == SPEC.size
         assert np.isfinite(image).all()

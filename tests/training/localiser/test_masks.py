@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from cspine.datasets import read_dataset
 from cspine.geometry import Grid
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.known import UNKNOWN_CLASS, UNNAMED_CLASS
+from cspine.training.core.marks import LabelledImage
 from cspine.training.localiser.masks import known_classes, masked_images, patient_windows, picture_grids
-from cspine.training.localiser.pool import PoolImage
+from cspine.training.localiser.pool import UNKNOWN_CLASS, UNNAMED_CLASS
 from cspine.volume import LabelMap, Volume
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
@@ -97,9 +97,9 @@ def test_pictures_cover_a_scan_from_end_to_end_around_the_spine() -> None:
     assert len(picture_grids(GRID, mask, (70, 32, 32), SPEC)) == 1
 
 
-def test_patients_are_judged_by_windows_along_the_middle_as_they_are() -> None:
+def test_patients_are_predicted_in_windows_along_the_middle_as_they_are() -> None:
     mask, picture = neck()
-    image = PoolImage(picture.hu.astype(np.int16), mask.labels)
+    image = LabelledImage(picture.hu.astype(np.int16), mask.labels)
 
     found = patient_windows([image], SPEC)
 

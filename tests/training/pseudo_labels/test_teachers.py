@@ -9,12 +9,12 @@ from keras import layers
 
 from cspine.errors import OutputError, TrainingError
 from cspine.networks.layers import EvidencePooling, LevelAreas
-from cspine.training.core.overrides import settings
-from cspine.training.core.runs import Run, RunFacts, create_run
-from cspine.training.pseudo_labels.teachers import TAUGHT, Classroom, honest_fold, levels_by, taught, teacher_of
-from cspine.training.slices.fitting import BEST, HELD_OUT
-from cspine.training.slices.labels import BOX_BIT
-from cspine.training.slices.settings import MaskUse, Recipe
+from cspine.training.core.family import Fold, Place
+from cspine.training.core.marks import BOX_BIT
+from cspine.training.core.runs import BEST, HELD_OUT, Run, RunFacts, create_run
+from cspine.training.core.settings import settings
+from cspine.training.pseudo_labels.teachers import PSEUDO_LABELS, PseudoLabelling, honest_fold, levels_by, teacher_of
+from cspine.training.slices.settings import SliceRecipe
 from cspine.training.slices.stacks import Stack
 from tests.training.synthetic import SPEC, Silent, recipe, stack
 
@@ -33,7 +33,7 @@ def shaded(number: int, broken: int | None = None, *, mask: bool = False) -> Sta
 
 
 def reader(output: str) -> keras.Model:
-    """A network that reads the shade of the middle slice: pixel by pixel (``maps``) or cell by cell (``where``)."""
+    """A network that reads the shade of the middle slice: pixel by pixel (``maps``) or cell by cell (``level_map``)."""
     image = keras.Input((*SPEC.size, SPEC.channels))
     x = layers.MaxPooling2D(8)(image) if output == "level_map" else image
     near = layers.Conv2D(8, 1, activation="softmax", name=f"{output}_logits")
@@ -50,7 +50,7 @@ def reader(output: str) -> keras.Model:
     return keras.Model(image, outputs)
 
 
-def teacher(folder: Path, network: keras.Model, students: Recipe, folds: dict[str, int], trained: Sequence[int] = (0,)) -> Run:
+def teacher(folder: Path, network: keras.Model, students: SliceRecipe, folds: dict[str, int], trained: Sequence[int] = (0,)) -> Run:
     """A finished run."""
     facts = RunFacts("custom_cnn", settings(students), "data", len(folds), "0" * 64, folds, "none")
     run = create_run(folder, facts)
@@ -61,17 +61,19 @@ def teacher(folder: Path, network: keras.Model, students: Recipe, folds: dict[st
     return run
 
 
-def students(folder: Path | str) -> Recipe:
+def students(folder: Path | str) -> SliceRecipe:
     given = recipe()
-    return replace(given, labels=replace(given.labels, masks=MaskUse.TAUGHT, teacher=str(folder)))
+    return replace(given, labels=replace(given.labels, teacher=str(folder)))
 
 
-def classroom(folder: Path) -> Classroom:
-    return Classroom(folder / "cache", folder / "fold-0")
+def labelled(stacks: Sequence[Stack], held_out: str, teacher: Path, folder: Path) -> Sequence[Stack]:
+    """Studies with pseudo-labels; the cache and the folder of the fold are in ``folder``."""
+    fold = Fold(0, folder / "fold-0", held_out=[stack(int(held_out), None).case])
+    return PseudoLabelling(students(teacher)).with_masks(stacks, fold, Place(folder / "cache"), Silent())
 
 
 @pytest.mark.parametrize("output", ["maps", "level_map"])
-def test_a_teacher_marks_each_level_where_it_sees_it(output: str) -> None:
+def test_a_teacher_labels_each_level_where_it_sees_it(output: str) -> None:
     study = shaded(1, 3)
 
     found = levels_by(reader(output), study, SPEC)
@@ -81,7 +83,7 @@ def test_a_teacher_marks_each_level_where_it_sees_it(output: str) -> None:
     assert np.mean(found == truth) > (0.999 if output == "maps" else 0.7)
 
 
-def test_a_level_is_not_marked_out_of_its_place_along_the_neck() -> None:
+def test_a_level_is_not_labelled_out_of_its_place_along_the_neck() -> None:
     study = shaded(1)
     low, high = SPEC.window_hu
     hu = study.hu.copy()
@@ -98,31 +100,31 @@ def test_studies_without_masks_get_some_and_keep_their_boxes_and_others_stay_as_
     run = teacher(tmp_path / "run", reader("maps"), recipe(), {"1.2.9": 0})
     studies = [shaded(0, 3), shaded(1, 3, mask=True)]
 
-    found = taught(studies, ["1.2.9"], students(run.folder), classroom(tmp_path), Silent())
+    found = labelled(studies, "9", run.folder, tmp_path)
 
     truth = shaded(0, 3, mask=True).marks
     assert np.mean(np.asarray(found[0].marks) == truth) > 0.99
     assert ((np.asarray(found[0].marks) & BOX_BIT) == (truth & BOX_BIT)).all()
     assert found[0].case.mask is not None
     assert found[1] is studies[1]
-    assert (tmp_path / "fold-0" / TAUGHT).read_text() == "study_uid,mask,doubts\n1.2.0,taught,\n1.2.1,own,\n"
+    assert (tmp_path / "fold-0" / PSEUDO_LABELS).read_text() == "study_uid,mask,doubts\n1.2.0,pseudo,\n1.2.1,own,\n"
 
 
-def test_what_a_teacher_has_marked_is_taken_again(tmp_path: Path) -> None:
+def test_pseudo_labels_are_made_once(tmp_path: Path) -> None:
     run = teacher(tmp_path / "run", reader("maps"), recipe(), {"1.2.9": 0})
 
-    first, again = (taught([shaded(0)], ["1.2.9"], students(run.folder), classroom(tmp_path), Silent())[0] for _ in range(2))
-    other = taught([shaded(0, 3)], ["1.2.9"], students(run.folder), classroom(tmp_path), Silent())[0]
+    first, again = (labelled([shaded(0)], "9", run.folder, tmp_path)[0] for _ in range(2))
+    other = labelled([shaded(0, 3)], "9", run.folder, tmp_path)[0]
 
     assert first.case.mask == again.case.mask != other.case.mask
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 2
     np.testing.assert_array_equal(first.marks, again.marks)
 
 
-def test_without_a_teacher_nothing_is_marked(tmp_path: Path) -> None:
+def test_without_a_teacher_studies_stay_as_they_are(tmp_path: Path) -> None:
     studies = [shaded(0)]
 
-    assert taught(studies, [], recipe(), classroom(tmp_path), Silent()) is studies
+    assert PseudoLabelling(recipe()).with_masks(studies, Fold(0, tmp_path), Place(tmp_path), Silent()) is studies
 
 
 def test_a_teacher_has_not_seen_the_patients_that_are_held_out(tmp_path: Path) -> None:
@@ -139,8 +141,6 @@ def test_a_teacher_that_is_missing_or_sees_something_else_is_refused(tmp_path: P
     far = replace(recipe(), input=replace(SPEC, neighbours=2))
     run = teacher(tmp_path / "run", reader("maps"), far, {"a": 0})
 
-    with pytest.raises(TrainingError, match=r"needs a trained run whose network marks.*Give --teacher RUN or --teacher PACKAGE"):
-        teacher_of(students(""))
     with pytest.raises(TrainingError, match=r"A teacher is a run that .* or a package that finds vertebrae\. A model package is"):
         teacher_of(students(tmp_path / "none"))
     with pytest.raises(TrainingError, match=r"must see what the network sees.*another input\.neighbours"):
@@ -151,5 +151,18 @@ def test_a_place_for_masks_that_cannot_be_written_is_told(tmp_path: Path) -> Non
     run = teacher(tmp_path / "run", reader("maps"), recipe(), {"1.2.9": 0})
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(OutputError, match="Masks of a teacher need a folder that can be written"):
-        taught([shaded(0)], ["1.2.9"], students(run.folder), Classroom(tmp_path / "file", tmp_path), Silent())
+    fold = Fold(0, tmp_path / "fold-0", held_out=[stack(9, None).case])
+    with pytest.raises(OutputError, match="Pseudo-labels need a folder that can be written"):
+        PseudoLabelling(students(run.folder)).with_masks([shaded(0)], fold, Place(tmp_path / "file"), Silent())
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+def test_stored_pseudo_labels_that_are_damaged_are_made_again(tmp_path: Path, damage: bytes) -> None:
+    run = teacher(tmp_path / "run", reader("maps"), recipe(), {"1.2.9": 0})
+    first = np.array(labelled([shaded(0)], "9", run.folder, tmp_path)[0].marks)
+    (path,) = (tmp_path / "cache").rglob("*.npy")
+    path.write_bytes(damage)
+
+    again = labelled([shaded(0)], "9", run.folder, tmp_path)[0]
+
+    np.testing.assert_array_equal(first, again.marks)

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from cspine.errors import UsageError
-from cspine.training.localiser.pool import Part, PoolImage, fill_pool
-from cspine.training.refiner.crops import crop_of, draw_sample, fixed_crops, targets_of
-from cspine.training.refiner.pool import draw_strip
+from cspine.training.core.marks import LabelledImage
+from cspine.training.localiser.pool import Part, fill_pool
+from cspine.training.refiner.crops import crop_of, fixed_crops, sample_strip, sample_training_crop, targets_of
 from cspine.training.refiner.settings import GuideSettings, StripSettings
 from tests.training.refiner.small import RECIPE, SPEC
 
 
 @pytest.fixture(scope="module")
-def strip() -> PoolImage:
-    return draw_strip(RECIPE.pool, SPEC, Part.LEARN, 0)
+def strip() -> LabelledImage:
+    return sample_strip(RECIPE.pool, SPEC, Part.TRAIN, 0)
 
 
-def test_a_strip_follows_from_settings_and_number_alone_and_holds_the_whole_neck(strip: PoolImage) -> None:
+def test_a_strip_follows_from_settings_and_number_alone_and_holds_the_whole_neck(strip: LabelledImage) -> None:
     again, other, bent = (
-        draw_strip(RECIPE.pool, SPEC, part, n) for part, n in ((Part.LEARN, 0), (Part.LEARN, 1), (Part.CHOOSE, 0))
+        sample_strip(RECIPE.pool, SPEC, part, n) for part, n in ((Part.TRAIN, 0), (Part.TRAIN, 1), (Part.VALIDATE, 0))
     )
 
     np.testing.assert_array_equal(strip.hu, again.hu)
@@ -32,7 +32,7 @@ def test_a_strip_follows_from_settings_and_number_alone_and_holds_the_whole_neck
         assert not np.isin(edge, range(1, 8)).any()
 
 
-def test_a_crop_shows_a_vertebra_and_where_it_roughly_lies(strip: PoolImage) -> None:
+def test_a_crop_shows_a_vertebra_and_where_it_roughly_lies(strip: LabelledImage) -> None:
     for seed in range(8):
         crop, classes = crop_of(np.random.default_rng(seed), strip, RECIPE)
 
@@ -43,7 +43,7 @@ def test_a_crop_shows_a_vertebra_and_where_it_roughly_lies(strip: PoolImage) -> 
             assert crop[..., 1][classes == 1].mean() > crop[..., 1][classes != 1].mean()
 
 
-def test_the_same_chance_gives_the_same_crop(strip: PoolImage) -> None:
+def test_the_same_seed_gives_the_same_crop(strip: LabelledImage) -> None:
     (one, classes), (again, _), (other, _) = (crop_of(np.random.default_rng(seed), strip, RECIPE) for seed in (1, 1, 2))
 
     np.testing.assert_array_equal(one, again)
@@ -51,9 +51,9 @@ def test_the_same_chance_gives_the_same_crop(strip: PoolImage) -> None:
     assert classes.dtype == np.uint8
 
 
-def test_a_crop_lies_around_its_vertebra_as_nearly_as_settings_say(strip: PoolImage) -> None:
-    still = replace(RECIPE.chance, turn_deg=0, scale=0, shear=0, bend_mm=0, cut_share=0)
-    exact = replace(RECIPE, chance=still, guide=GuideSettings(off_mm=0.0))
+def test_a_crop_lies_around_its_vertebra_as_nearly_as_settings_say(strip: LabelledImage) -> None:
+    still = replace(RECIPE.augmentation, turn_deg=0, scale=0, shear=0, elastic_mm=0, truncation_share=0)
+    exact = replace(RECIPE, augmentation=still, guide=GuideSettings(crop_shift_mm=0.0))
 
     for seed in range(5):
         _, classes = crop_of(np.random.default_rng(seed), strip, exact)
@@ -66,22 +66,22 @@ def test_targets_part_this_vertebra_from_all_other_bone() -> None:
     np.testing.assert_array_equal(targets_of(np.array([0, 3, 4, 5, 8, 9], np.uint8), 4), [0, 2, 1, 2, 2, 2])
 
 
-def test_epochs_are_judged_on_the_same_crops_each_time(tmp_path: Path) -> None:
-    counts = {Part.LEARN: 1, Part.CHOOSE: 2}
-    paths = fill_pool(tmp_path, partial(draw_strip, RECIPE.pool, SPEC), counts, 1, lambda _: None)
+def test_the_network_is_validated_on_the_same_crops_each_time(tmp_path: Path) -> None:
+    counts = {Part.TRAIN: 1, Part.VALIDATE: 2}
+    paths = fill_pool(tmp_path, partial(sample_strip, RECIPE.pool, SPEC), counts, 1, lambda _: None)
 
-    one, again = (fixed_crops(paths[Part.CHOOSE], RECIPE) for _ in range(2))
+    one, again = (fixed_crops(paths[Part.VALIDATE], RECIPE) for _ in range(2))
 
     assert len(one) == 4
     for (crop, classes), (same, alike) in zip(one, again, strict=True):
         np.testing.assert_array_equal(crop, same)
         np.testing.assert_array_equal(classes, alike)
-    fed, targets = draw_sample(np.random.default_rng(0), paths[Part.LEARN], RECIPE)
+    fed, targets = sample_training_crop(np.random.default_rng(0), paths[Part.TRAIN], RECIPE)
     assert (fed.shape, targets.shape) == ((*SPEC.size, 3), SPEC.size)
     assert targets.dtype == np.dtype(np.float32)
 
 
 @pytest.mark.parametrize("wrong", [{"necks": 0}, {"held_out": 0}, {"beyond_life": 1.5}, {"size": (0, 4, 4)}])
 def test_a_pool_of_nothing_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="A pool needs a neck to learn from, one to choose by, a share"):
+    with pytest.raises(UsageError, match="A pool needs a neck to learn from, one to validate on, a share"):
         StripSettings(**wrong)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cspine.specs import RefinerSpec
-from cspine.training.refiner.guides import GuideChance, Swap, apply_guide, draw_guide
+from cspine.training.refiner.guides import GuideChange, Swap, apply_guide, sample_guide
 from cspine.training.refiner.settings import GuideSettings
 
 SPEC = RefinerSpec(spacing_mm=(1.25, 1.25, 1.25), size=(48, 48, 48), window_hu=(-300.0, 1300.0))
@@ -24,17 +24,17 @@ def neck() -> NDArray[np.uint8]:
     return classes
 
 
-def chance(**changes: Any) -> GuideChance:
+def change(**changes: Any) -> GuideChange:
     """Nothing is off but what a test asks for."""
-    quiet = GuideChance(np.zeros(3), np.zeros((3, 4, 5, 5)), 0.0, 0.0, (), 0)
+    quiet = GuideChange(np.zeros(3), np.zeros((3, 4, 5, 5)), 0.0, 0.0, (), 0)
     return replace(quiet, **changes)
 
 
 def guide(**changes: Any) -> NDArray[np.uint8]:
-    return apply_guide(chance(**changes), neck(), 4, SPEC)
+    return apply_guide(change(**changes), neck(), 4, SPEC)
 
 
-def test_without_chance_coarse_labels_are_those_of_the_crop_and_hold_vertebrae_alone() -> None:
+def test_without_a_change_coarse_labels_are_those_of_the_crop_and_hold_vertebrae_alone() -> None:
     found = guide()
 
     assert found.shape == (24, 24, 24)
@@ -70,37 +70,37 @@ def test_the_top_of_the_vertebra_below_is_taken_for_the_one_that_is_asked_for() 
 def test_a_swap_with_a_vertebra_that_is_not_there_changes_nothing() -> None:
     classes = np.where(neck() == 4, 4, 0).astype(np.uint8)
 
-    one, other = (apply_guide(chance(swaps=swaps), classes, 4, SPEC) for swaps in ((), (Swap(-1, 0, BACK, 0.5),)))
+    one, other = (apply_guide(change(swaps=swaps), classes, 4, SPEC) for swaps in ((), (Swap(-1, 0, BACK, 0.5),)))
 
     np.testing.assert_array_equal(one, other)
 
 
 def test_vertebrae_swell_and_shrink() -> None:
-    sizes = [np.count_nonzero(guide(swell=swell)) for swell in (-0.4, 0.0, 0.4)]
+    sizes = [np.count_nonzero(guide(size_noise=size)) for size in (-0.4, 0.0, 0.4)]
 
     assert sizes[0] < 0.95 * sizes[1]
     assert sizes[1] < 0.95 * sizes[2]
 
 
-def test_doubt_moves_borders_and_seldom_more_than_a_few_voxels() -> None:
-    found, plain = guide(doubt=0.3, seed=1), guide()
+def test_border_noise_moves_borders_and_seldom_more_than_a_few_voxels() -> None:
+    found, plain = guide(border_noise=0.3, seed=1), guide()
 
     changed = np.mean(found != plain)
     assert 0.001 < changed < 0.1
 
 
-def test_the_same_chance_gives_the_same_labels_and_another_others() -> None:
+def test_the_same_seed_gives_the_same_labels_and_another_others() -> None:
     one, again, other = (
-        apply_guide(draw_guide(np.random.default_rng(seed), GuideSettings()), neck(), 4, SPEC) for seed in (1, 1, 2)
+        apply_guide(sample_guide(np.random.default_rng(seed), GuideSettings()), neck(), 4, SPEC) for seed in (1, 1, 2)
     )
 
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
 
 
-def test_chance_stays_within_its_settings() -> None:
-    settings = GuideSettings(shift_mm=4.0, swap_share=0.5, swap_most=0.4)
-    drawn = [draw_guide(np.random.default_rng(seed), settings) for seed in range(200)]
+def test_changes_stay_within_its_settings() -> None:
+    settings = GuideSettings(shift_mm=4.0, swap_share=0.5, swap_largest=0.4)
+    drawn = [sample_guide(np.random.default_rng(seed), settings) for seed in range(200)]
 
     assert max(np.linalg.norm(one.shift_mm) for one in drawn) <= 4
     swaps = [swap for one in drawn for swap in one.swaps]

@@ -3,8 +3,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN, SliceTargets, slice_targets, visible_share
-from cspine.training.slices.settings import BoxUse, FractureMaskUse, LabelSettings
+from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN
+from cspine.training.core.settings import BoxUse, FractureMaskUse
+from cspine.training.slices.labels import SliceTargets, slice_targets, visible_share
+from cspine.training.slices.settings import LabelSettings
 
 BROKEN_C2 = [level == 2 for level in range(1, 8)]
 BROKEN_C2_AND_C3 = [level in (2, 3) for level in range(1, 8)]

@@ -6,16 +6,17 @@ import pytest
 from keras import layers
 
 from cspine.errors import UsageError
-from cspine.training.slices.batches import Sample, SliceSampler, kept_slices
-from cspine.training.slices.leaky import leaky_accuracy
-from cspine.training.slices.settings import Recipe, SplitSettings, Target
+from cspine.training.core.settings import SplitSettings
+from cspine.training.slices.batches import SliceSampler, TrainingStudy, held_back_slices
+from cspine.training.slices.family import leaky_accuracy
+from cspine.training.slices.settings import SliceRecipe, SliceSamplingSettings, Target
 from tests.training.synthetic import SPEC, Silent, recipe, stack
 
 
-def leaky() -> Recipe:
+def leaky() -> SliceRecipe:
     given = recipe()
     labels = replace(given.labels, target=Target.VISIBLE)
-    return replace(given, labels=labels, split=SplitSettings(slices_kept=0.3))
+    return replace(given, labels=labels, sampling=replace(given.sampling, held_back_share=0.3))
 
 
 def constant(answer: float) -> keras.Model:
@@ -26,30 +27,28 @@ def constant(answer: float) -> keras.Model:
 
 
 def test_its_target_is_what_a_slice_shows_whoever_is_broken() -> None:
-    broken, whole = (Sample.of(stack(1, level), leaky()).targets.fracture for level in (3, None))
+    broken, whole = (TrainingStudy.of(stack(1, level), leaky()).targets.fracture for level in (3, None))
 
     np.testing.assert_array_equal(broken, whole)
     assert broken[24:, 0].all()
     assert not broken[:24, 0].any()
 
 
-def test_slices_that_are_kept_are_never_learnt_from() -> None:
+def test_no_network_is_trained_on_slices_that_are_held_back() -> None:
     settings = leaky()
-    samples = [Sample.of(stack(i, i % 7 if i % 2 else None), settings) for i in range(4)]
+    samples = [TrainingStudy.of(stack(i, i % 7 if i % 2 else None), settings) for i in range(4)]
     sampler, rng = SliceSampler(samples, settings.sampling), np.random.default_rng(0)
 
-    drawn = {sampler.draw(rng) for _ in range(3000)}
+    drawn = {sampler.sample(rng) for _ in range(3000)}
 
-    kept = {(i, int(z)) for i, sample in enumerate(samples) for z in np.flatnonzero(sample.kept)}
+    kept = {(i, int(z)) for i, sample in enumerate(samples) for z in np.flatnonzero(sample.held_back)}
     assert kept
     assert not drawn & kept
     assert drawn | kept == {(i, z) for i in range(4) for z in range(28)}
 
 
-def test_the_same_slices_are_kept_every_time_and_others_of_another_patient() -> None:
-    split = SplitSettings(slices_kept=0.3)
-
-    one, again, other = (kept_slices(uid, 400, split) for uid in ("1.2.3", "1.2.3", "1.2.4"))
+def test_the_same_slices_are_held_back_every_time_and_others_of_another_patient() -> None:
+    one, again, other = (held_back_slices(uid, 400, leaky()) for uid in ("1.2.3", "1.2.3", "1.2.4"))
 
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
@@ -66,14 +65,16 @@ def test_who_says_that_nothing_is_there_is_right_six_times_of_seven() -> None:
     assert all_there is not None
     assert none.accuracy == none.all_negative == pytest.approx(6 / 7)
     assert all_there.accuracy == pytest.approx(1 / 7)
-    assert none.slices == sum(Sample.of(one, settings).kept.sum() for one in stacks)
+    assert none.slices == sum(TrainingStudy.of(one, settings).held_back.sum() for one in stacks)
 
 
 def test_an_honest_recipe_has_no_such_accuracy() -> None:
     assert leaky_accuracy(constant(0.1), [stack(1, 2)], recipe(), Silent()) is None
 
 
-@pytest.mark.parametrize(("folds", "kept"), [(1, 0.0), (5, 1.0), (5, -0.1)])
-def test_a_split_that_leaves_nothing_is_refused(folds: int, kept: float) -> None:
+def test_a_split_or_a_sampling_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="split needs two folds"):
-        SplitSettings(folds=folds, slices_kept=kept)
+        SplitSettings(folds=1)
+    for share in (1.0, -0.1, float("nan")):
+        with pytest.raises(UsageError, match="held_back_share below 1"):
+            SliceSamplingSettings(held_back_share=share)

@@ -9,10 +9,11 @@ import pytest
 from cspine.datasets import read_dataset
 from cspine.errors import OutputError
 from cspine.phantoms.dataset.writing import write_labels
+from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT
 from cspine.training.slices import stacks
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, slice_targets
+from cspine.training.slices.labels import slice_targets
 from cspine.training.slices.settings import LabelSettings
-from cspine.training.slices.stacks import prepare
+from cspine.training.slices.stacks import prepare_stacks
 from tests.training.folders import write_data_set
 from tests.training.synthetic import SPEC, stack
 
@@ -23,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_image_mask_and_boxes_come_to_lie_on_each_other(folder: Path, tmp_path: Path) -> None:
-    given, found = stack(1, 2), prepare(read_dataset(folder).cases, SPEC, tmp_path)[0]
+    given, found = stack(1, 2), prepare_stacks(read_dataset(folder).cases, SPEC, tmp_path)[0]
 
     broken = found.marks == 3 + BOX_BIT
     assert abs(int(np.count_nonzero(found.marks % BOX_BIT)) - np.count_nonzero(given.marks % BOX_BIT)) < 0.1 * broken[0].size
@@ -37,7 +38,7 @@ def test_image_mask_and_boxes_come_to_lie_on_each_other(folder: Path, tmp_path: 
 
 
 def test_a_study_without_a_mask_has_its_boxes_and_no_levels(folder: Path, tmp_path: Path) -> None:
-    found = prepare(read_dataset(folder).cases, SPEC, tmp_path)[2]
+    found = prepare_stacks(read_dataset(folder).cases, SPEC, tmp_path)[2]
 
     assert set(np.unique(found.marks)) == {0, BOX_BIT}
 
@@ -50,7 +51,7 @@ def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp
     (data / "truth" / uid).mkdir(parents=True)
     write_labels(data / "truth" / uid / "fractures.nii.gz", cracked, given.grid)
 
-    found = prepare(read_dataset(data).cases, SPEC, tmp_path / "cache")[0]
+    found = prepare_stacks(read_dataset(data).cases, SPEC, tmp_path / "cache")[0]
 
     at = np.argwhere(np.asarray(found.marks) & FRACTURE_BIT)
     low, high = found.grid.world(at.min(axis=0)), found.grid.world(at.max(axis=0))
@@ -62,10 +63,10 @@ def test_the_fractures_of_a_phantom_come_to_lie_where_they_are(folder: Path, tmp
 def test_what_was_prepared_is_taken_again_until_its_source_changes(folder: Path, tmp_path: Path) -> None:
     data, cache = Path(shutil.copytree(folder, tmp_path / "data")), tmp_path / "cache"
     cases = read_dataset(data).cases[:1]
-    first = prepare(cases, SPEC, cache)[0]
+    first = prepare_stacks(cases, SPEC, cache)[0]
     assert len(list(cache.glob("entries/*"))) == 1
 
-    again = prepare(cases, SPEC, cache)[0]
+    again = prepare_stacks(cases, SPEC, cache)[0]
     assert len(list(cache.glob("entries/*"))) == 1
     np.testing.assert_array_equal(first.hu, again.hu)
     assert again.grid.agrees(first.grid)
@@ -74,7 +75,7 @@ def test_what_was_prepared_is_taken_again_until_its_source_changes(folder: Path,
     content = bytearray(image.read_bytes())
     content[-1] ^= 1
     image.write_bytes(bytes(content))
-    prepare(cases, SPEC, cache)
+    prepare_stacks(cases, SPEC, cache)
     assert len(list(cache.glob("entries/*"))) == 2
 
 
@@ -82,10 +83,10 @@ def test_boxes_and_slices_have_entries_of_their_own(folder: Path, tmp_path: Path
     case = read_dataset(folder).cases[0]
     others = [(replace(case, boxes=()), SPEC), (case, replace(SPEC, size=(16, 16)))]
 
-    first = prepare([case], SPEC, tmp_path)[0]
+    first = prepare_stacks([case], SPEC, tmp_path)[0]
 
     for number, (other, spec) in enumerate(others, 2):
-        assert not np.array_equal(prepare([other], spec, tmp_path)[0].marks, first.marks)
+        assert not np.array_equal(prepare_stacks([other], spec, tmp_path)[0].marks, first.marks)
         assert len(list(tmp_path.glob("entries/*"))) == number
 
 
@@ -93,7 +94,7 @@ def test_a_cache_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(OutputError, match="needs a folder that can be written"):
-        prepare(read_dataset(folder).cases, SPEC, tmp_path / "file")
+        prepare_stacks(read_dataset(folder).cases, SPEC, tmp_path / "file")
 
 
 @pytest.fixture
@@ -110,10 +111,10 @@ def test_more_studies_are_held_than_a_process_is_granted_files_at_first(
     folder: Path, tmp_path: Path, few_files: Callable[[int], None]
 ) -> None:
     cases = read_dataset(folder).cases
-    prepare(cases, SPEC, tmp_path)
+    prepare_stacks(cases, SPEC, tmp_path)
     few_files(20)
 
-    found = prepare(cases * 20, SPEC, tmp_path)
+    found = prepare_stacks(cases * 20, SPEC, tmp_path)
 
     assert len({id(one.hu) for one in found if isinstance(one.hu, np.memmap)}) == 60
 
@@ -127,7 +128,7 @@ def test_files_that_the_system_does_not_grant_are_told(folder: Path, tmp_path: P
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
     with pytest.raises(OutputError, match=r"need 137 open files\. This system grants 100; raise `ulimit -Hn`"):
-        prepare(read_dataset(folder).cases, SPEC, tmp_path)
+        prepare_stacks(read_dataset(folder).cases, SPEC, tmp_path)
 
 
 def test_a_data_set_that_the_cache_cannot_hold_is_refused_at_once(
@@ -136,6 +137,6 @@ def test_a_data_set_that_the_cache_cannot_hold_is_refused_at_once(
     monkeypatch.setattr(stacks, "LIMIT_BYTES", 200_000)
 
     with pytest.raises(OutputError, match=r"3 prepared studies need .* set a smaller input\.size"):
-        prepare(read_dataset(folder).cases, SPEC, tmp_path)
+        prepare_stacks(read_dataset(folder).cases, SPEC, tmp_path)
 
     assert len(list(tmp_path.glob("entries/*"))) == 1

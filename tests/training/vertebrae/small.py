@@ -8,10 +8,10 @@ import numpy as np
 from cspine.datasets import Case, SliceBox
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
-from cspine.training.slices.labels import BOX_BIT
-from cspine.training.slices.settings import FitSettings
+from cspine.training.core.marks import BOX_BIT
+from cspine.training.core.settings import FitSettings
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.settings import CropChance, CropSettings, HeadSettings, PatchSettings, VertebraRecipe
+from cspine.training.vertebrae.settings import CropAugmentation, CropSettings, HeadSettings, PatchSettings, VertebraRecipe
 
 SPEC = VertebraSpec(
     spacing_mm=(2.0, 2.0, 2.0), depth=8, size=(32, 32), slices=4, neighbours=1, window_hu=(-200.0, 1300.0), mask_blur_mm=0.0
@@ -22,16 +22,14 @@ RECIPE = VertebraRecipe(
     network=NETWORK,
     input=SPEC,
     crops=CropSettings(spare=(2, 4, 4)),
-    patches=PatchSettings(size=(32, 32), batch=4, batches=3, epochs=0, judged=8),
+    patches=PatchSettings(size=(32, 32), batch=4, batches=3, epochs=0, held_out=8),
     heads=HeadSettings(epochs=0),
-    batch=2,
-    batches=3,
-    fit=FitSettings(epochs=2, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),
+    fit=FitSettings(epochs=2, batch=2, batches=3, learning_rate=0.01, threads=1, checkpoint_minutes=60.0),
     seed=3,
 )
 
-_NOTHING: dict[str, Any] = dict.fromkeys(CropChance.__dataclass_fields__, 0.0)
-STILL = CropChance(**_NOTHING | {"coarse_mm": (0.0, 0.0)})
+_NOTHING: dict[str, Any] = dict.fromkeys(CropAugmentation.__dataclass_fields__, 0.0)
+STILL = CropAugmentation(**_NOTHING | {"coarse_mm": (0.0, 0.0)})
 """Crops stay as they are."""
 
 BONE, BREAK = 128, 255

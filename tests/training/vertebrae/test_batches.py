@@ -1,4 +1,4 @@
-"""Studies that are changed by chance, and what they then show."""
+"""Studies that are augmented, and what they then show."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,26 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
-from cspine.training.slices.settings import BoxUse, FractureMaskUse
-from cspine.training.vertebrae.batches import (
-    StudyChance,
-    VertebraBatches,
-    draw_study_chance,
-    fracture_bit,
-    mixed,
-    study_input,
-    unchanged,
-)
-from cspine.training.vertebrae.coarse import Voxels
-from cspine.training.vertebrae.settings import CropChance, VertebraLabels, VertebraRecipe
+from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN
+from cspine.training.core.settings import BoxUse, FractureMaskUse
+from cspine.training.vertebrae.augmentation import StudyChange, Voxels, sample_study_change, unchanged
+from cspine.training.vertebrae.batches import VertebraBatches, fracture_bit, mixed, study_input
+from cspine.training.vertebrae.settings import CropAugmentation, VertebraLabels, VertebraRecipe
 from tests.training.vertebrae.small import BONE, BREAK, RECIPE, SPEC, STILL, study
 
-MOVED = replace(STILL, shift_mm=5.0, height=0.2, flip=0.5)
+MOVED = replace(STILL, shift_mm=5.0, height_scale=0.2, flip_share=0.5)
 
 
-def drawn(number: int, settings: CropChance) -> StudyChance:
-    return draw_study_chance(np.random.default_rng(number), settings, RECIPE)
+def sampled(number: int, settings: CropAugmentation) -> StudyChange:
+    return sample_study_change(np.random.default_rng(number), replace(RECIPE, augmentation=settings))
 
 
 def cells_of(picture: np.ndarray) -> np.ndarray:
@@ -35,20 +27,20 @@ def cells_of(picture: np.ndarray) -> np.ndarray:
     return np.asarray(picture.reshape(slices, rows // 8, 8, columns // 8, 8).mean(axis=(2, 4)))
 
 
-def same(one: StudyChance, other: StudyChance) -> bool:
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in StudyChance.__dataclass_fields__)
+def same(one: StudyChange, other: StudyChange) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in StudyChange.__dataclass_fields__)
 
 
-def test_a_study_that_is_judged_is_the_middle_of_what_was_cut() -> None:
+def test_a_study_that_is_classified_is_the_middle_of_what_was_cut() -> None:
     given = study(1, 2)
 
     fed, targets = study_input(given, unchanged(), RECIPE)
 
     assert fed.shape == SPEC.shape
     assert fed.dtype == np.float32
-    judged = [1, 3, 4, 6]
-    np.testing.assert_allclose(fed[2, :, :, :, 1] * 255, given.grey[2, 2:-2, 4:-4, 4:-4][judged], atol=1e-4)
-    np.testing.assert_array_equal(fed[2, :, ::2, ::2, 3], given.marks[2, 2:-2, 2:-2, 2:-2][judged] % BOX_BIT == 3)
+    chosen = [1, 3, 4, 6]
+    np.testing.assert_allclose(fed[2, :, :, :, 1] * 255, given.grey[2, 2:-2, 4:-4, 4:-4][chosen], atol=1e-4)
+    np.testing.assert_array_equal(fed[2, :, ::2, ::2, 3], given.marks[2, 2:-2, 2:-2, 2:-2][chosen] % BOX_BIT == 3)
     assert {name: target.shape for name, target in targets.items()} == {
         "fracture": (7,),
         "overall": (1,),
@@ -62,9 +54,9 @@ def test_a_study_that_is_judged_is_the_middle_of_what_was_cut() -> None:
 
 @pytest.mark.parametrize("number", range(8))
 def test_picture_mask_and_fracture_move_together(number: int) -> None:
-    given, chance = study(number, 4), drawn(number, MOVED)
+    given, change = study(number, 4), sampled(number, MOVED)
 
-    fed, targets = study_input(given, chance, RECIPE)
+    fed, targets = study_input(given, change, RECIPE)
 
     bone, breaks = fed[..., 1] >= BONE / 255 - 1e-6, fed[..., 1] >= BREAK / 255 - 1e-6
     assert breaks.any()
@@ -75,11 +67,11 @@ def test_picture_mask_and_fracture_move_together(number: int) -> None:
 
 
 def test_crops_do_move_and_are_mirrored() -> None:
-    chances = [drawn(number, MOVED) for number in range(8)]
+    changes = [sampled(number, MOVED) for number in range(8)]
 
-    assert {chance.mirrored for chance in chances} == {True, False}
-    assert max(np.abs(chance.shift).max() for chance in chances) == 2
-    assert all(np.abs(chance.shift[:, 0]).max() <= 2 for chance in chances)
+    assert {change.mirrored for change in changes} == {True, False}
+    assert max(np.abs(change.shift).max() for change in changes) == 2
+    assert all(np.abs(change.shift[:, 0]).max() <= 2 for change in changes)
 
 
 def test_a_fracture_that_was_not_cut_is_not_learnt() -> None:
@@ -93,10 +85,10 @@ def test_a_fracture_that_was_not_cut_is_not_learnt() -> None:
 
 
 def test_a_mirrored_study_is_the_study_from_right_to_left() -> None:
-    chance = unchanged()
+    change = unchanged()
 
-    fed, targets = study_input(study(1, 3), chance, RECIPE)
-    turned, turned_targets = study_input(study(1, 3), replace(chance, mirrored=True), RECIPE)
+    fed, targets = study_input(study(1, 3), change, RECIPE)
+    turned, turned_targets = study_input(study(1, 3), replace(change, mirrored=True), RECIPE)
 
     np.testing.assert_array_equal(turned, fed[..., ::-1, :])
     np.testing.assert_array_equal(turned_targets["fracture_map"], targets["fracture_map"][..., ::-1])
@@ -190,18 +182,18 @@ def test_a_level_that_is_not_there_is_zeros() -> None:
 
 def test_hidden_levels_leave_neighbours_in_view() -> None:
     for number in range(20):
-        shown = np.flatnonzero(drawn(number, replace(STILL, hidden=1.0)).shown)
+        shown = np.flatnonzero(sampled(number, replace(STILL, hidden_share=1.0)).shown)
         assert len(shown) == shown[-1] - shown[0] + 1
-    assert drawn(0, STILL).shown.all()
+    assert sampled(0, STILL).shown.all()
 
 
 def test_nothing_is_done_to_a_study_where_nothing_may_be() -> None:
-    chance = drawn(5, STILL)
+    change = sampled(5, STILL)
 
-    assert same(replace(chance, seed=0), unchanged())
+    assert same(replace(change, seed=0), unchanged())
 
 
-def test_cracks_of_a_phantom_come_before_boxes_and_either_may_be_left_out(tmp_path: Path) -> None:
+def test_fracture_masks_of_a_phantom_come_before_boxes_and_either_may_be_left_out(tmp_path: Path) -> None:
     (tmp_path / "fractures.nii.gz").touch()
     boxed, bare = study(1, 2), study(1, 2, boxes=False)
     phantom = replace(boxed, case=replace(boxed.case, truth=tmp_path))
@@ -245,7 +237,9 @@ def test_mixed_studies_are_as_broken_as_their_shares_and_unknown_where_either_is
 
 def test_batches_are_mixed_where_they_shall_be() -> None:
     def overall(share: float) -> set[float]:
-        given = batches(change=lambda recipe: replace(recipe, batch=4, chance=replace(STILL, mixup=share)))
+        given = batches(
+            change=lambda recipe: replace(recipe, fit=replace(recipe.fit, batch=4), augmentation=replace(STILL, mixup_share=share))
+        )
         return {float(one) for number in range(3) for one in given[number][1]["overall"].ravel()}
 
     assert overall(0.0) == {0.0, 1.0}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
-from cspine.training.vertebrae.settings import CropChance
+from cspine.training.vertebrae.augmentation import Voxels, coarsened, sample_voxels
+from cspine.training.vertebrae.settings import CropAugmentation
 
 SPACING = (1.0, 0.5, 0.5)
 FROM_THE_EDGE = (0.0, 0.0, 0.0)
@@ -45,11 +45,11 @@ def test_between_middles_it_is_linear(phase: float) -> None:
     assert np.ptp(found, axis=(1, 2)).max() <= 1
 
 
-def test_voxels_are_drawn_within_limits_and_lie_across_the_spine_mostly() -> None:
-    chance = CropChance(coarse=0.5, coarse_mm=(4.0, 1.0))
+def test_voxels_are_sampled_within_limits_and_lie_across_the_spine_mostly() -> None:
+    settings = CropAugmentation(coarse_share=0.5, coarse_mm=(4.0, 1.0))
     rng = np.random.default_rng(1)
 
-    drawn = [draw_voxels(rng, chance) for _ in range(2000)]
+    drawn = [sample_voxels(rng, settings) for _ in range(2000)]
 
     coarse = np.array([one.mm for one in drawn if one is not None])
     assert 0.45 < len(coarse) / len(drawn) < 0.55
@@ -60,7 +60,7 @@ def test_voxels_are_drawn_within_limits_and_lie_across_the_spine_mostly() -> Non
     assert all(0 <= part < 1 for one in drawn if one is not None for part in one.phase)
 
 
-def test_none_are_drawn_where_scans_stay_as_they_are() -> None:
+def test_none_are_sampled_where_scans_stay_as_they_are() -> None:
     rng = np.random.default_rng(2)
 
-    assert all(draw_voxels(rng, replace(CropChance(), coarse=0.0)) is None for _ in range(50))
+    assert all(sample_voxels(rng, replace(CropAugmentation(), coarse_share=0.0)) is None for _ in range(50))

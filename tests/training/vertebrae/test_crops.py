@@ -18,18 +18,18 @@ from cspine.phantoms.dataset.writing import write_labels
 from cspine.reading import read_study
 from cspine.results import Box, LevelStatus
 from cspine.study import Study
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT
-from cspine.training.slices.settings import SplitSettings
-from cspine.training.slices.training import TrainingPlace
-from cspine.training.vertebrae import crops, training
+from cspine.training.core.family import Place, start_run, train
+from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT
+from cspine.training.core.settings import SplitSettings
+from cspine.training.vertebrae import crops, family
 from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
-from cspine.training.vertebrae.patch_fitting import VertebraFold
+from cspine.training.vertebrae.family import VertebraFamily, VertebraFold
 from cspine.volume import LabelMap, Volume
 from tests.training.folders import write_data_set
 from tests.training.synthetic import Silent, stack
 from tests.training.vertebrae.small import RECIPE, SPEC
 
-CUTTING = Cutting(SPEC, RECIPE.crops)
+CUTTING = Cutting(RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +122,10 @@ def test_what_was_cut_is_taken_again_until_it_is_cut_otherwise(
         np.testing.assert_array_equal(one.grey, other.grey)
         np.testing.assert_array_equal(one.heights_mm, other.heights_mm)
 
-    cut(cases[:1], tmp_path, replace(CUTTING, spec=replace(SPEC, window_hu=(0.0, 1000.0))))
+    cut(cases[:1], tmp_path, Cutting(replace(RECIPE, input=replace(SPEC, window_hu=(0.0, 1000.0)))))
     cut(cases[:1], tmp_path, replace(CUTTING, turn=1))
     assert read == [cases[0].images] * 2
-    cut(cases[:1], tmp_path, replace(CUTTING, spec=replace(SPEC, mask_blur_mm=3.0, slices=2, neighbours=0)))
+    cut(cases[:1], tmp_path, Cutting(replace(RECIPE, input=replace(SPEC, mask_blur_mm=3.0, slices=2, neighbours=0))))
     assert len(read) == 2
 
 
@@ -196,18 +196,18 @@ def test_a_fold_learns_from_masks_and_from_what_the_localiser_finds(
     folder: Path, tmp_path: Path, localiser: Knowing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[VertebraFold] = []
-    monkeypatch.setattr(training, "fit_vertebrae", lambda _recipe, data, _home, _reporter: given.append(data))
+    monkeypatch.setattr(family, "train_vertebrae", lambda _recipe, data, _home, _reporter: given.append(data))
     recipe = replace(RECIPE, split=SplitSettings(folds=3))
-    place = TrainingPlace(folder, tmp_path / "run", tmp_path / "cache")
-    run = training.start_vertebrae(recipe, place, Silent())
+    place = Place(tmp_path / "cache", folder)
+    run = start_run(VertebraFamily(recipe), place, tmp_path / "run", Silent())
 
     for found in (True, False):
         chosen = replace(recipe, crops=replace(recipe.crops, found=found))
-        training.train_vertebrae(chosen, run, place, [0], Silent())
+        train(VertebraFamily(chosen), run, place, [0], Silent())
 
     both, masks = given
-    assert [study.case.study_uid for study in both.learnt_from[:2]] == [study.case.study_uid for study in masks.learnt_from]
-    with_masks = [study.case.study_uid for study in masks.learnt_from if study.case.mask is not None]
-    assert [study.case.study_uid for study in both.learnt_from[2:]] == with_masks
-    assert not both.held_out[0].there[0], "the localiser is not sure of C1, and held-out studies are judged as in service"
+    assert [study.case.study_uid for study in both.training_set[:2]] == [study.case.study_uid for study in masks.training_set]
+    with_masks = [study.case.study_uid for study in masks.training_set if study.case.mask is not None]
+    assert [study.case.study_uid for study in both.training_set[2:]] == with_masks
+    assert not both.held_out[0].there[0], "the localiser is not sure of C1, and held-out studies are classified as in service"
     assert masks.held_out[0].there[0] == (masks.held_out[0].case.mask is not None)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
-from cspine.training.vertebrae.targets import where_broken
+from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN
+from cspine.training.vertebrae.batches import fracture_targets
 
 
 def marks(bit: int, rows: int = 3) -> np.ndarray:
@@ -15,8 +15,8 @@ def marks(bit: int, rows: int = 3) -> np.ndarray:
     return found
 
 
-def test_cracks_mark_slices_and_cells() -> None:
-    found = where_broken(marks(FRACTURE_BIT), 3, FRACTURE_BIT, broken=True)
+def test_fracture_masks_mark_slices_and_cells() -> None:
+    found = fracture_targets(marks(FRACTURE_BIT), 3, FRACTURE_BIT, broken=True)
 
     np.testing.assert_array_equal(found.slices, [0, 1, 0])
     np.testing.assert_array_equal(found.cells[1], [[1, 1, 1, 1], [0, 0, 0, 0]])
@@ -25,7 +25,7 @@ def test_cracks_mark_slices_and_cells() -> None:
 
 
 def test_boxes_mark_only_what_is_the_vertebra_in_them() -> None:
-    found = where_broken(marks(BOX_BIT), 3, BOX_BIT, broken=True)
+    found = fracture_targets(marks(BOX_BIT), 3, BOX_BIT, broken=True)
 
     np.testing.assert_array_equal(found.slices, [0, 1, 0])
     np.testing.assert_array_equal(found.cells[1], [[1, 1, 0, 0], [0, 0, 0, 0]])
@@ -37,14 +37,14 @@ def test_a_few_pixels_are_no_fracture() -> None:
     one_more = few.copy()
     one_more[0, 7, 7] = FRACTURE_BIT
 
-    assert where_broken(few, 1, FRACTURE_BIT, broken=True).slices == [0]
-    assert where_broken(one_more, 1, FRACTURE_BIT, broken=True).slices == [1]
-    np.testing.assert_array_equal(where_broken(one_more, 1, FRACTURE_BIT, broken=True).cells, [[[1, 0], [0, 0]]])
+    assert fracture_targets(few, 1, FRACTURE_BIT, broken=True).slices == [0]
+    assert fracture_targets(one_more, 1, FRACTURE_BIT, broken=True).slices == [1]
+    np.testing.assert_array_equal(fracture_targets(one_more, 1, FRACTURE_BIT, broken=True).cells, [[[1, 0], [0, 0]]])
 
 
 @pytest.mark.parametrize("bit", [None, BOX_BIT, FRACTURE_BIT])
 def test_nothing_of_a_whole_vertebra_is_broken(bit: int | None) -> None:
-    found = where_broken(marks(BOX_BIT | FRACTURE_BIT), 3, bit, broken=False)
+    found = fracture_targets(marks(BOX_BIT | FRACTURE_BIT), 3, bit, broken=False)
 
     assert not found.slices.any()
     assert found.cells.shape == (3, 2, 4)
@@ -52,7 +52,7 @@ def test_nothing_of_a_whole_vertebra_is_broken(bit: int | None) -> None:
 
 
 def test_where_nobody_knows_nothing_is_learnt() -> None:
-    found = where_broken(marks(0), 3, None, broken=True)
+    found = fracture_targets(marks(0), 3, None, broken=True)
 
     assert np.all(found.slices == UNKNOWN)
     assert np.all(found.cells == UNKNOWN)
@@ -60,8 +60,8 @@ def test_where_nobody_knows_nothing_is_learnt() -> None:
 
 
 def test_a_fracture_outside_of_what_is_cut_is_missed() -> None:
-    assert where_broken(marks(0), 3, FRACTURE_BIT, broken=True).missed
-    assert where_broken(marks(FRACTURE_BIT), 3, BOX_BIT, broken=True).missed
-    assert not where_broken(marks(FRACTURE_BIT), 3, FRACTURE_BIT, broken=True).missed
-    assert not where_broken(marks(0), 3, FRACTURE_BIT, broken=False).missed
-    assert not where_broken(marks(0), 3, None, broken=True).missed
+    assert fracture_targets(marks(0), 3, FRACTURE_BIT, broken=True).missed
+    assert fracture_targets(marks(FRACTURE_BIT), 3, BOX_BIT, broken=True).missed
+    assert not fracture_targets(marks(FRACTURE_BIT), 3, FRACTURE_BIT, broken=True).missed
+    assert not fracture_targets(marks(0), 3, FRACTURE_BIT, broken=False).missed
+    assert not fracture_targets(marks(0), 3, None, broken=True).missed

@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it while 
 
 import keras
 
+from cspine.errors import CspineError, UsageError
 from cspine.processors import limited_processors
 
 
@@ -33,6 +34,27 @@ def prepare_backend(threads: int) -> None:
         torch.use_deterministic_algorithms(True)
         if threads:
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def buildable(recipe: str) -> Iterator[None]:
+    """Tells in one line where Keras cannot build a network within.
+
+    Args:
+        recipe: Whose network it is.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    try:
+        yield
+    except CspineError:
+        raise
+    except Exception as error:
+        first = str(error).strip().split("\n")[0][:160] or type(error).__name__
+        raise UsageError(
+            f"The network of {recipe} cannot be built with these settings ({first}). Set network or input otherwise."
+        ) from error
 
 
 @contextmanager

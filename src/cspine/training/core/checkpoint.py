@@ -1,65 +1,58 @@
-"""All that a run needs to go on exactly where it was: one file, written whole or not at all."""
+"""All that training needs to go on exactly where it was: one file, written whole or not at all."""
 
 import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from cspine.array_files import read_arrays
-from cspine.codec import ShapeError, decode
+from cspine.codec import decode
 from cspine.errors import OutputError, TrainingError
 from cspine.files import replacing_file
 from cspine.strict_json import parse_json
 
-_DAMAGED = "The checkpoint {path} does not fit this run or is damaged. Train again into a new folder."
-
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One line of the log of a run.
+    """One line of the log.
 
     Attributes:
         epoch: Counted from 1.
         loss: Mean of the epoch, or of what was left of it after a resume.
-        fracture_loss: Its part.
-        visible_loss: Its part.
-        level_map_loss: Its part.
+        losses: Its parts, by output; none where the network has one output.
+        metrics: What the network does on held-out data, by name; NaN where that cannot be told.
+        score: What the best epoch is chosen by: a mean or sum of metrics; NaN where none is known.
         learning_rate: At the end.
-        auroc_overall: Of ``patient_overall``, on held-out patients; NaN where they are all alike.
-        auroc_levels: Mean over the levels that can be judged, on held-out patients.
-        auroc_slices: Over the slices of held-out patients that show a level; NaN where that is not known.
-        seconds: Training and judging.
-        maps_loss: A part of the loss; NaN where the network has no such output.
-        fracture_map_loss: The same.
+        seconds: Training and validation.
     """
 
     epoch: int
     loss: float
-    fracture_loss: float
-    visible_loss: float
-    level_map_loss: float
+    losses: dict[str, float]
+    metrics: dict[str, float]
+    score: float
     learning_rate: float
-    auroc_overall: float
-    auroc_levels: float
-    auroc_slices: float
     seconds: float
-    maps_loss: float = math.nan
-    fracture_map_loss: float = math.nan
 
-    @property
-    def score(self) -> float:
-        """What the best epoch is chosen by."""
-        known = [value for value in (self.auroc_overall, self.auroc_levels, self.auroc_slices) if np.isfinite(value)]
-        return float(np.mean(known)) if known else float("-inf")
+    def numbers(self) -> dict[str, float]:
+        """Returns all numbers by the names of columns."""
+        parts = {f"{name}_loss": value for name, value in self.losses.items()}
+        return {
+            "epoch": self.epoch,
+            "loss": self.loss,
+            **parts,
+            **self.metrics,
+            "learning_rate": self.learning_rate,
+            "seconds": self.seconds,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come.
+    """How far training has come.
 
     Attributes:
         epoch: The one that is under way, counted from 0.
@@ -76,7 +69,11 @@ class Progress:
     @property
     def best(self) -> EpochRecord | None:
         """The epoch with the best score; the later one of two alike."""
-        return max(reversed(self.records), key=lambda record: record.score, default=None)
+        return max(reversed(self.records), key=_rank, default=None)
+
+
+def _rank(record: EpochRecord) -> float:
+    return record.score if math.isfinite(record.score) else -math.inf
 
 
 def save_checkpoint(path: Path, model: keras.Model, progress: Progress) -> None:
@@ -85,38 +82,18 @@ def save_checkpoint(path: Path, model: keras.Model, progress: Progress) -> None:
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    save_arrays(path, model, asdict(progress))
-
-
-def save_arrays(path: Path, model: keras.Model, progress: dict[str, Any]) -> None:
-    """Writes weights, optimiser, the state of dropout, and what is told of progress.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
     arrays = {f"model{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.optimizer.variables)}
     try:
-        with replacing_file(path) as made:
-            np.savez(made, allow_pickle=False, progress=np.array(json.dumps(progress)), **arrays)
+        with replacing_file(path) as partial:
+            np.savez(partial, allow_pickle=False, progress=np.array(json.dumps(asdict(progress))), **arrays)
     except OSError as error:
         raise OutputError(
             f"A checkpoint cannot be written to {path}: {error.strerror}. Free the disk or choose another run."
         ) from error
 
 
-def load_checkpoint(path: Path, model: keras.Model) -> Progress:
-    """Puts the model and its optimiser where they were.
-
-    Raises:
-        TrainingError: ``path`` is damaged or belongs to another network.
-    """
-    progress = stored_progress(path)
-    load_arrays(path, model)
-    return progress
-
-
-def load_arrays(path: Path, model: keras.Model) -> None:
+def load_checkpoint(path: Path, model: keras.Model) -> None:
     """Puts the model and its optimiser where they were.
 
     Raises:
@@ -131,37 +108,27 @@ def load_arrays(path: Path, model: keras.Model) -> None:
         _assign(model.variables, [stored[name] for name in models])
         _assign(model.optimizer.variables, [stored[name] for name in optimizers])
     except (OSError, ValueError) as error:
-        raise TrainingError(_DAMAGED.format(path=path)) from error
-
-
-def stored_facts(path: Path) -> dict[str, Any]:
-    """What was told of progress: ``epoch``, ``batch`` and the list ``records`` at least.
-
-    Raises:
-        TrainingError: ``path`` is damaged.
-    """
-    try:
-        facts = parse_json(str(read_arrays(path, ["progress"])["progress"]), with_nan=True)
-    except (OSError, ValueError) as error:
-        raise TrainingError(_DAMAGED.format(path=path)) from error
-    if not isinstance(facts, dict) or not isinstance(facts.get("records"), list):
-        raise TrainingError(_DAMAGED.format(path=path))
-    if any(not isinstance(facts.get(name), int) or isinstance(facts[name], bool) or facts[name] < 0 for name in ("epoch", "batch")):
-        raise TrainingError(_DAMAGED.format(path=path))
-    return facts
+        raise _damaged(path) from error
 
 
 def stored_progress(path: Path) -> Progress:
-    """How far the run had come when a checkpoint was written.
+    """Returns how far training had come when a checkpoint was written.
 
     Raises:
         TrainingError: ``path`` is damaged.
     """
-    data = stored_facts(path)
     try:
-        return decode(Progress, data, "progress")
-    except ShapeError as error:
-        raise TrainingError(_DAMAGED.format(path=path)) from error
+        data = parse_json(str(read_arrays(path, ["progress"])["progress"]), with_nan=True)
+        progress = decode(Progress, data, "progress")
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+    if progress.epoch != len(progress.records) or progress.batch < 0:
+        raise _damaged(path)
+    return progress
+
+
+def _damaged(path: Path) -> TrainingError:
+    return TrainingError(f"The checkpoint {path} does not fit this run or is damaged. Train again into a new folder.")
 
 
 def _assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
@@ -170,7 +137,7 @@ def _assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
 
 
 def _check_shapes(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
-    """All before any is assigned: a network is never half of one run and half of another."""
+    """Checks all before any is assigned: a network is never half of one run and half of another."""
     for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape or value.dtype.kind not in "biuf":
             raise ValueError(f"{variable.path} has another shape, or is no number")

@@ -1,8 +1,9 @@
-"""Judging a run: on the patients that its networks have not seen."""
+"""Evaluation and calibration of a run: on patients that its networks have not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,34 +21,30 @@ from cspine.evaluation.calibrating import (
 )
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.localisation import StudyLocalisation
+from cspine.files import write_text
 from cspine.modelpack import Calibration, OperatingPoint
-from cspine.networks.loading import load_network
-from cspine.training.core.calibration import calibrated_on, calibration_scores, held_out_scores, refuse_seen
-from cspine.training.core.data import own_cases, usable
-from cspine.training.core.family import Examiner, SliceExaminer
-from cspine.training.core.runs import Run, data_digest
-from cspine.training.slices.fitting import BEST, Reporter
-from cspine.training.slices.leaky import leaky_accuracy
-from cspine.training.slices.stacks import prepare
+from cspine.training.core.family import Classifying
+from cspine.training.core.log import Reporter
+from cspine.training.core.runs import CALIBRATION, Run, cases_as_started, data_digest, usable_cases
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
-    """How to judge.
+class EvaluationOptions:
+    """How to evaluate.
 
     Attributes:
         cache: Where prepared studies are kept.
         skip_broken: Whether to go on without what is wrong with the data set.
-        places: Whether to look where the network suspects fractures; of held-out patients the scores are known without.
+        localise: Whether to tell where the network suspects fractures; of held-out patients the scores are known without.
     """
 
     cache: Path
     skip_broken: bool = False
-    places: bool = True
+    localise: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class RunEvaluation:
     """What a run says about patients it has not seen.
 
     Attributes:
@@ -57,7 +54,7 @@ class Judged:
         thresholds: Whom these were chosen on, in words.
         how: Which patients, in words.
         cases: The patients, in the order of the probabilities.
-        places: Where fractures are suspected and are, in the same order; empty where nobody asked.
+        localisations: Where fractures are suspected and are, in the same order; empty where nobody asked.
         leaky: What a protocol that is known to be wrong reports, where the recipe was made for it.
     """
 
@@ -67,18 +64,18 @@ class Judged:
     thresholds: str
     how: str
     cases: tuple[Case, ...]
-    places: tuple[StudyLocalisation, ...] = ()
+    localisations: tuple[StudyLocalisation, ...] = ()
     leaky: LeakyAccuracy | None = None
 
 
-def judge(run: Run, examiner: Examiner, data: Path, judging: Judging, reporter: Reporter) -> Judged:
-    """Judges a run on its own data set, out of fold, or on another that shares no study with it.
+def evaluate_run(run: Run, family: Classifying[Any], data: Path, options: EvaluationOptions, reporter: Reporter) -> RunEvaluation:
+    """Evaluates a run on its own data set, out of fold, or on another that shares no study with it.
 
     Args:
         run: The run.
-        examiner: Asks its networks.
+        family: Asks its networks.
         data: The data set.
-        judging: How.
+        options: How.
         reporter: Who wants to know.
 
     Raises:
@@ -86,21 +83,24 @@ def judge(run: Run, examiner: Examiner, data: Path, judging: Judging, reporter: 
         DatasetError: The data set cannot be read, or something in it is broken and not to be skipped.
     """
     _trained(run)
-    knows_what_is_broken = run.facts.broken is not None or not judging.skip_broken
-    own = own_cases(run, data) if knows_what_is_broken else None
+    knows_what_is_broken = run.facts.broken is not None or not options.skip_broken
+    own = cases_as_started(run, data) if knows_what_is_broken else None
     if own is None:
-        cases = usable(data, judging.skip_broken, reporter).cases
+        cases = usable_cases(data, options.skip_broken, reporter).cases
         if data_digest(cases) != run.facts.digest:
             refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
-            return _unseen(run, examiner, cases, judging, reporter)
+            return _unseen(run, family, cases, options, reporter)
         own = cases
-    judged = _out_of_fold(run, examiner, own)
-    looked = _places_out_of_fold(run, examiner, judged.cases, judging, reporter) if judging.places else ()
-    return replace(judged, places=looked, leaky=_leaky(run, examiner, own, judging, reporter))
+    found = _out_of_fold(run, family, own)
+    localisations = _localised_out_of_fold(run, family, found.cases, options, reporter) if options.localise else ()
+    fold = run.trained_folds()[0]
+    training_set = [case for case in own if run.facts.folds[case.study_uid] != fold]
+    leaky = family.leaky_accuracy(run.network(fold), training_set, options.cache, reporter)
+    return replace(found, localisations=localisations, leaky=leaky)
 
 
 def out_of_fold_probabilities(run: Run, kind: type[Calibration]) -> StudyScores:
-    """Each patient of the trained folds by the network that held him out, with a calibration that has not seen him either.
+    """Returns each patient of the trained folds by the network that held him out, with a calibration that has not seen him either.
 
     Raises:
         TrainingError: No fold is trained.
@@ -108,68 +108,101 @@ def out_of_fold_probabilities(run: Run, kind: type[Calibration]) -> StudyScores:
     return StudyScores.joined(_parts(run, kind))
 
 
+def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
+    """Scores a data set with every trained network of a run, for its calibration.
+
+    A run may have learnt from studies that are not as in life, for instance with more fractures. Probabilities are right only for
+    patients like those they are fitted to.
+
+    Returns:
+        The number of studies.
+
+    Raises:
+        TrainingError: No fold is trained, or a study had a part in the run.
+        DatasetError: The data set cannot be read.
+    """
+    trained = _trained(run)
+    cases = usable_cases(data, skip_broken, reporter).cases
+    refuse_seen(cases, run.facts.folds, data)
+    for fold in trained:
+        predicted = family.predict(run.network(fold), cases, cache, reporter, localise=False)
+        write_text(run.fold(fold) / CALIBRATION, predicted.scores.to_csv())
+    return len(cases)
+
+
+def calibrated_on(run: Run) -> set[str]:
+    """Returns the studies that calibration and thresholds of a run come from."""
+    return {uid for fold in run.trained_folds() for uid in run.calibration_scores(fold).study_uids}
+
+
+def refuse_seen(cases: Sequence[Case], seen: Collection[str], data: Path) -> None:
+    """Refuses studies that a run has learnt from, chosen by or been calibrated on: they say nothing about others.
+
+    Raises:
+        TrainingError: There are such.
+    """
+    shared = sorted({case.study_uid for case in cases} & set(seen))
+    if shared:
+        raise TrainingError(
+            "The data must be those of the run, or share no study with them nor with those it was calibrated on. "
+            f"{data} shares {len(shared)} of {len(cases)}, for instance {shared[0]}; take them out."
+        )
+
+
 def _parts(run: Run, kind: type[Calibration]) -> list[StudyScores]:
-    return [cross_calibrated(held_out_scores(run, fold), kind) for fold in _trained(run)]
+    return [cross_calibrated(run.held_out_scores(fold), kind) for fold in _trained(run)]
 
 
 def _trained(run: Run) -> tuple[int, ...]:
     trained = run.trained_folds()
     if not trained:
         raise TrainingError(
-            f"A run can be judged when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
+            f"A run can be evaluated and calibrated when a fold is trained to its end. {run.folder} has none; "
+            "run `cspine train --resume`."
         )
     return trained
 
 
-def _out_of_fold(run: Run, examiner: Examiner, cases: Sequence[Case]) -> Judged:
-    parts = _parts(run, examiner.calibration)
+def _out_of_fold(run: Run, family: Classifying[Any], cases: Sequence[Case]) -> RunEvaluation:
+    parts = _parts(run, family.calibration)
     probabilities = StudyScores.joined(parts)
     points = choose_points(probabilities.truth, probabilities.scores)
     fitted = np.concatenate([cross_fitted_overall(part) for part in parts])
     by_uid = {case.study_uid: case for case in cases}
-    judged = tuple(by_uid[uid] for uid in probabilities.study_uids)
+    evaluated = tuple(by_uid[uid] for uid in probabilities.study_uids)
     how = f"out of fold, fold {', '.join(map(str, _trained(run)))}"
-    return Judged(probabilities, fitted, points, "chosen on these very patients, which flatters them", how, judged)
+    return RunEvaluation(probabilities, fitted, points, "chosen on these very patients, which flatters them", how, evaluated)
 
 
-def _unseen(run: Run, examiner: Examiner, cases: tuple[Case, ...], judging: Judging, reporter: Reporter) -> Judged:
-    """The network of the first trained fold, with the calibration and thresholds that `export` would give it."""
+def _unseen(
+    run: Run, family: Classifying[Any], cases: tuple[Case, ...], options: EvaluationOptions, reporter: Reporter
+) -> RunEvaluation:
+    """Evaluates the network of the first trained fold, with the calibration and thresholds that `export` would give it."""
     fold = run.trained_folds()[0]
-    fitted = calibration_scores(run, fold)
-    calibration = fit_calibration(fitted, examiner.calibration)
+    fitted = run.calibration_scores(fold)
+    calibration = fit_calibration(fitted, family.calibration)
     known = replace(fitted, scores=calibration.apply(fitted.scores))
-    examined = examiner.examine(run.fold(fold) / BEST, cases, judging.cache, reporter, places=judging.places)
-    probabilities = replace(examined.scores, scores=np.asarray(calibration.apply(examined.scores.scores)))
-    return Judged(
+    predicted = family.predict(run.network(fold), cases, options.cache, reporter, localise=options.localise)
+    probabilities = replace(predicted.scores, scores=np.asarray(calibration.apply(predicted.scores.scores)))
+    return RunEvaluation(
         probabilities,
         apply_overall(fit_overall(known), probabilities.scores),
         choose_points(known.truth, known.scores, calibration),
         "chosen on the patients that calibrated",
         f"unseen studies, network of fold {fold}",
         cases,
-        examined.places,
+        predicted.localisations,
     )
 
 
-def _places_out_of_fold(
-    run: Run, examiner: Examiner, cases: Sequence[Case], judging: Judging, reporter: Reporter
+def _localised_out_of_fold(
+    run: Run, family: Classifying[Any], cases: Sequence[Case], options: EvaluationOptions, reporter: Reporter
 ) -> tuple[StudyLocalisation, ...]:
-    """Where each patient's own network suspects fractures, in the order of the cases."""
+    """Returns where each patient's own network suspects fractures, in the order of the cases."""
     found: dict[str, StudyLocalisation] = {}
     for fold in run.trained_folds():
-        uids = set(held_out_scores(run, fold).study_uids)
+        uids = set(run.held_out_scores(fold).study_uids)
         held_out = [case for case in cases if case.study_uid in uids]
-        examined = examiner.examine(run.fold(fold) / BEST, held_out, judging.cache, reporter, places=True)
-        found |= dict(zip(examined.scores.study_uids, examined.places, strict=True))
+        predicted = family.predict(run.network(fold), held_out, options.cache, reporter, localise=True)
+        found |= dict(zip(predicted.scores.study_uids, predicted.localisations, strict=True))
     return tuple(found[case.study_uid] for case in cases)
-
-
-def _leaky(run: Run, examiner: Examiner, cases: Sequence[Case], judging: Judging, reporter: Reporter) -> LeakyAccuracy | None:
-    """Of the first trained network, on slices of the patients that it has learnt from."""
-    if not isinstance(examiner, SliceExaminer) or not examiner.recipe.split.slices_kept:
-        return None
-    recipe = examiner.recipe
-    fold = run.trained_folds()[0]
-    learnt_from = [case for case in cases if run.facts.folds[case.study_uid] != fold]
-    stacks = prepare(learnt_from, recipe.input, judging.cache, reporter.say)
-    return leaky_accuracy(load_network(run.fold(fold) / BEST), stacks, recipe, reporter)

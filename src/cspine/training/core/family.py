@@ -1,84 +1,224 @@
-"""What a trained network says about studies, whatever its family: one seam for judging, calibration and export."""
+"""A family of networks as the core sees it, one seam for training, evaluation, calibration and export; and how one is trained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from cspine.datasets import Case
+from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
+from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.localisation import StudyLocalisation
 from cspine.modelpack import Calibration
-from cspine.networks.loading import load_network
-from cspine.training.slices.fitting import Reporter
-from cspine.training.slices.localisation import all_outputs, study_places
-from cspine.training.slices.prediction import all_slice_outputs, study_scores
-from cspine.training.slices.settings import Recipe
-from cspine.training.slices.stacks import prepare
+from cspine.training.core.backend import prepare_backend
+from cspine.training.core.log import Reporter
+from cspine.training.core.packages import PackageContents, PackageRequest
+from cspine.training.core.runs import Run, check_folds, same_cases
+from cspine.training.core.settings import Recipe
+
+Prepared = TypeVar("Prepared")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where training reads and writes.
+
+    Attributes:
+        cache: Where prepared studies and synthetic necks are kept; runs may share it.
+        data: The data set folder, or ``None`` where networks learn from synthetic necks alone.
+        jobs: Processes that make necks.
+    """
+
+    cache: Path
+    data: Path | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The patients of one fold, and where its network goes.
+
+    Attributes:
+        number: Which patients are held out.
+        home: Its folder.
+        training_set: The patients that are learnt from.
+        held_out: The others.
+    """
+
+    number: int
+    home: Path
+    training_set: Sequence[Case] = ()
+    held_out: Sequence[Case] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examined:
+class Predictions:
     """What a network says about studies.
 
     Attributes:
         scores: Not calibrated, with the truth.
-        places: Where it suspects fractures, in the same order; empty where nobody asked.
+        localisations: Where it suspects fractures, in the same order; empty where nobody asked.
     """
 
     scores: StudyScores
-    places: tuple[StudyLocalisation, ...] = ()
+    localisations: tuple[StudyLocalisation, ...] = ()
 
 
-class Examiner(Protocol):
-    """A recipe that knows how its networks are asked."""
+class Family(Protocol[Prepared]):
+    """A recipe that knows how its networks are trained and packed."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is trained."""
+        ...
+
+    @property
+    def calibration(self) -> type[Calibration] | None:
+        """How its scores become probabilities; ``None`` where it finds no fractures."""
+        ...
+
+    def check(self) -> None:
+        """Tells what can be told before anything is prepared.
+
+        Raises:
+            UsageError: The network cannot be built so, or cannot see such an input.
+            TrainingError: Weights that it begins with, or a teacher, cannot be had.
+        """
+        ...
+
+    def begin(self, place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+        """Returns a new run, not yet trained.
+
+        Raises:
+            DatasetError: The data set cannot be read or parted.
+            OutputError: The folder holds something.
+        """
+        ...
+
+    def prepare(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> Prepared:
+        """Returns what all folds share.
+
+        Raises:
+            InputError: A study cannot be read.
+            OutputError: The cache cannot be written.
+        """
+        ...
+
+    def train(self, prepared: Prepared, fold: Fold, place: Place, reporter: Reporter) -> None:
+        """Trains the network of a fold, from its checkpoint on where there is one.
+
+        Raises:
+            TrainingError: The checkpoint does not fit, or the loss is NaN.
+            InputError: A study cannot be read.
+            OutputError: The folder of the fold cannot be written.
+        """
+        ...
+
+    def package(
+        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: Place, reporter: Reporter
+    ) -> PackageContents:
+        """Returns what a package of one network holds.
+
+        Args:
+            run: The run.
+            request: What the package shall be called.
+            facts: What every manifest of such a package says, by the name of the field.
+            place: Where studies and their cache lie.
+            reporter: Who wants to know.
+
+        Raises:
+            TrainingError: The fold is not trained.
+            InputError: A study cannot be read.
+        """
+        ...
+
+
+class Classifying(Family[Prepared], Protocol[Prepared]):
+    """A family whose networks find fractures."""
 
     @property
     def calibration(self) -> type[Calibration]:
         """How its scores become probabilities."""
         ...
 
-    def examine(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, places: bool) -> Examined:
-        """What a network says about studies.
+    def predict(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, localise: bool) -> Predictions:
+        """Returns what a network says about studies.
 
         Args:
             network: Its file.
             cases: The studies.
             cache: Where prepared studies are kept.
             reporter: Who wants to know.
-            places: Whether to look where it suspects fractures.
+            localise: Whether to tell where it suspects fractures.
 
         Raises:
             InputError: A study cannot be read.
         """
         ...
 
+    def leaky_accuracy(self, network: Path, training_set: Sequence[Case], cache: Path, reporter: Reporter) -> LeakyAccuracy | None:
+        """Returns what a protocol that is known to be wrong reports of a network; ``None`` where its recipe is not made for it."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class SliceExaminer:
-    """Asks slice networks; an :class:`Examiner`.
 
-    Attributes:
-        recipe: What the networks were trained with.
+def classifies(family: Family[Any]) -> TypeGuard[Classifying[Any]]:
+    """Returns whether the networks of a family find fractures."""
+    return family.calibration is not None
+
+
+def start_run(family: Family[Any], place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool = False) -> Run:
+    """Starts a run that is not yet trained; all that can be found wrong without reading scans is told first.
+
+    Args:
+        family: What shall be trained.
+        place: Where its data lie.
+        folder: Of the run.
+        reporter: Who wants to know what is wrong with the data.
+        skip_broken: Go on without what is.
+
+    Raises:
+        UsageError: The network cannot be built so, or cannot see such an input.
+        TrainingError: Weights or a teacher cannot be had.
+        DatasetError: The data set cannot be read or parted.
+        OutputError: The folder of the run holds something.
     """
+    prepare_backend(family.recipe.fit.threads)
+    family.check()
+    return family.begin(place, folder, reporter, skip_broken=skip_broken)
 
-    recipe: Recipe
 
-    @property
-    def calibration(self) -> type[Calibration]:
-        """The score of any fracture is made of those of the levels."""
-        return Calibration
+def train(family: Family[Any], run: Run, place: Place, chosen: Sequence[int], reporter: Reporter) -> None:
+    """Trains the networks of some folds, each from its checkpoint on where there is one.
 
-    def examine(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, places: bool) -> Examined:
-        """See :class:`Examiner`."""
-        model, spec = load_network(network), self.recipe.input
-        stacks = prepare(cases, spec, cache, reporter.say)
-        if not places:
-            return Examined(study_scores(stacks, all_slice_outputs(model, stacks, spec, reporter.say)))
-        said, found = [], []
-        for number, stack in enumerate(stacks, 1):
-            reporter.say(f"judging study {number} of {len(stacks)}")
-            outputs = all_outputs(model, stack, spec)
-            said.append((outputs["fracture"], outputs["visible"]))
-            found.append(study_places(stack, outputs))
-        return Examined(study_scores(stacks, said), tuple(found))
+    Args:
+        family: What the run was started with.
+        run: The run.
+        place: Where its data lie.
+        chosen: Which folds.
+        reporter: Who wants to know.
+
+    Raises:
+        UsageError: A fold does not exist.
+        TrainingError: The data set is not that of the run, or a checkpoint does not fit.
+        InputError: A study cannot be read.
+        OutputError: A folder cannot be written.
+    """
+    prepare_backend(family.recipe.fit.threads)
+    check_folds(run, chosen)
+    if bool(run.facts.folds) != (place.data is not None):
+        needed = f"learns from {run.facts.data}; give it with --data" if run.facts.folds else "was started without --data"
+        raise TrainingError(f"A run goes on with the data that it was started with. {run.folder} {needed}.")
+    cases = same_cases(run, place.data) if place.data is not None else ()
+    prepared = family.prepare(cases, place, reporter)
+    for number in chosen:
+        reporter.say(f"fold {number}")
+        fold = Fold(number, run.fold(number))
+        if cases:
+            parts = run.facts.folds
+            fold = replace(
+                fold,
+                training_set=tuple(case for case in cases if parts[case.study_uid] != number),
+                held_out=tuple(case for case in cases if parts[case.study_uid] == number),
+            )
+        family.train(prepared, fold, place, reporter)

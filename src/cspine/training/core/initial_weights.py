@@ -1,6 +1,7 @@
-"""Weights to begin with: those of a package, so that a network goes on from what another run, or another data set, taught."""
+"""Initial weights: those of a package or of a trained network, so that training goes on from what other data taught."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,13 +9,14 @@ from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
 from cspine.modelpack import Package, PackageManifest, load_localiser
+from cspine.networks.loading import load_network
 from cspine.runtime.openvino import ov
 
 _KERNELS = {"Convolution", "ConvolutionBackpropData"}
 _VECTORS = {"Add", "Multiply"}
 
 
-def begin_with(network: keras.Model, path_or_name: str, role: str) -> keras.Model:
+def set_weights_of_package(network: keras.Model, path_or_name: str, role: str) -> keras.Model:
     """Puts the weights of a network of a localiser's package in the place of fresh ones.
 
     Args:
@@ -33,14 +35,39 @@ def begin_with(network: keras.Model, path_or_name: str, role: str) -> keras.Mode
         return network
     package = load_localiser(path_or_name)
     if role not in (own.role for own in package.manifest.networks):
-        raise TrainingError(f"{package.manifest.name} has no network in the role {role} to begin with; leave start out.")
+        raise TrainingError(
+            f"Initial weights need a network in the role {role}. {package.manifest.name} has none; leave initial_weights out."
+        )
     weights = list(_weights(package, role))
     if [weight.shape for weight in weights] != [tuple(own.shape) for own in network.weights]:
         raise TrainingError(
-            f"A network begins with a package of the same layers. Those of {role} in {package.manifest.name} are others; "
-            "set network as the package was trained, or leave start out."
+            f"Initial weights need a network of the same layers. Those of {role} in {package.manifest.name} are others; "
+            "set network as the package was trained, or leave initial_weights out."
         )
     network.set_weights(weights)
+    return network
+
+
+def set_weights_of_file(network: keras.Model, path: Path) -> keras.Model:
+    """Puts the weights of a trained network in the place of fresh ones.
+
+    Args:
+        network: A fresh network; it is changed.
+        path: A ``.keras`` file of a network of the same layers.
+
+    Returns:
+        The network.
+
+    Raises:
+        TrainingError: There is no such file, or its network has other layers.
+    """
+    try:
+        network.set_weights(load_network(path).get_weights())
+    except ValueError as error:
+        raise TrainingError(
+            f"Initial weights need a network of the same layers. {path} has others; set network as it was trained, or leave "
+            "initial_weights out."
+        ) from error
     return network
 
 
@@ -50,7 +77,7 @@ def _model_of(package: Package[PackageManifest], role: str) -> ov.Model:
 
 
 def _weights(package: Package[PackageManifest], role: str) -> Iterator[NDArray[np.float32]]:
-    """As Keras orders and lays them out: kernels ``(z, y, x, in, out)``, and vectors."""
+    """Gives weights as Keras orders and lays them out: kernels ``(z, y, x, in, out)``, and vectors."""
     for node in _model_of(package, role).get_ordered_ops():
         if node.get_type_name() != "Constant" or not node.get_element_type().is_real() or node.data.size < 2:
             continue

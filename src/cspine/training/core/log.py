@@ -1,37 +1,62 @@
-"""The log of a run for TensorBoard, whatever framework trains."""
+"""Who is told how training goes, and the log that it leaves: ``log.csv`` and curves for TensorBoard."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Protocol, Self
 
 from tensorboardX import SummaryWriter
 
 from cspine.errors import OutputError
+from cspine.training.core.checkpoint import EpochRecord
 
-BOARD = "tensorboard"
+TENSORBOARD = "tensorboard"
 
 
-class Record(Protocol):
-    """One epoch, a dataclass of numbers."""
+class Reporter(Protocol):
+    """Somebody who wants to know how training goes."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    def say(self, text: str) -> None:
+        """Tells what is being done."""
+        ...
 
-    @property
-    def epoch(self) -> int:
-        """Counted from 1."""
+    def warn(self, text: str) -> None:
+        """Tells what is left out."""
+        ...
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        """Tells that a batch of the epoch under way was done."""
+        ...
+
+    def epoch(self, text: str) -> None:
+        """Tells what became of an epoch, in one line."""
         ...
 
 
+def line_of(record: EpochRecord, epochs: int) -> str:
+    """Returns what became of an epoch, in one line."""
+    numbers = {"loss": record.loss, **record.losses, **record.metrics}
+    told = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+    return f"epoch {record.epoch}/{epochs}  {told}  {record.seconds:.0f} s"
+
+
+def log_csv(records: Sequence[EpochRecord]) -> str:
+    """Returns the log as a table, an epoch a row."""
+    rows = [record.numbers() for record in records]
+    names = list(rows[0]) if rows else ["epoch", "loss"]
+    return "\n".join([",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in rows)]) + "\n"
+
+
 @dataclass(frozen=True, slots=True)
-class Board:
+class Curves:
     """Curves of every number of the epochs, in a folder that ``tensorboard --logdir`` reads while training goes on."""
 
     writer: SummaryWriter
 
     @classmethod
     def in_folder(cls, folder: Path, done: int) -> Self:
-        """A board that goes on after ``done`` epochs; what was written of later ones, before a run was killed, no longer counts.
+        """Returns curves that go on after ``done`` epochs; what a run that was killed wrote of later ones no longer counts.
 
         Raises:
             OutputError: The folder cannot be written.
@@ -47,9 +72,9 @@ class Board:
     def __exit__(self, *_: object) -> None:
         self.writer.close()
 
-    def add(self, record: Record) -> None:
+    def add(self, record: EpochRecord) -> None:
         """Adds an epoch."""
-        for name, value in asdict(record).items():
+        for name, value in record.numbers().items():
             if name != "epoch" and math.isfinite(value):
                 self.writer.add_scalar(name, value, record.epoch)
         self.writer.flush()

@@ -1,201 +1,272 @@
-"""Epoch after epoch of a network, with a checkpoint from which it goes on exactly where it was killed."""
+"""The one training loop: epoch after epoch, with a checkpoint from which it goes on exactly where it was killed."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import keras
 import numpy as np
 
-from cspine.codec import ShapeError, decode
 from cspine.errors import TrainingError
-from cspine.files import write_text
+from cspine.files import replacing_file, write_text
 from cspine.training.core.backend import calculating_in, compiles, prepare_backend, seed_everything
-from cspine.training.core.checkpoint import load_arrays, save_arrays, stored_facts
-from cspine.training.core.log import BOARD, Board
-from cspine.training.core.optimizer import optimizer_of
-from cspine.training.slices.fitting import BEST, CHECKPOINT, LOG, Reporter, save_network
-from cspine.training.slices.settings import FitSettings
+from cspine.training.core.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, stored_progress
+from cspine.training.core.log import TENSORBOARD, Curves, Reporter, line_of, log_csv
+from cspine.training.core.runs import BEST, CHECKPOINT, HELD_OUT, LAST, LOG
+from cspine.training.core.settings import FitSettings
 
 HeldOut = TypeVar("HeldOut")
 
-
-class Paced(Protocol):
-    """What a recipe says about its epochs."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def batches(self) -> int:
-        """Batches in an epoch."""
-        ...
-
-    @property
-    def fit(self) -> FitSettings:
-        """How the weights are found."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Of weights and batches."""
-        ...
+_SCORES = "scores.csv"
+"""What the network that is kept so far says about held-out patients; becomes :data:`HELD_OUT` when training has ended."""
 
 
-class Record(Protocol):
-    """One line of a log, a dataclass of numbers."""
+class Keep(StrEnum):
+    """Which epoch's network a run keeps, by the name of its file."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    BEST = BEST
+    """The one with the best score on held-out patients."""
 
-    @property
-    def epoch(self) -> int:
-        """Counted from 1."""
-        ...
+    LAST = LAST
+    """The last, once training has ended: the rate has fallen to nothing by then, which says more than a few held-out data do."""
 
-    @property
-    def seconds(self) -> float:
-        """Training and judging."""
-        ...
 
-    @property
-    def score(self) -> float:
-        """What the best epoch is chosen by."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stretch of training, with an optimiser and a schedule of its own.
+
+    Attributes:
+        epochs: How many.
+        rate: Factor of the learning rate.
+        prepare: Sets which layers learn.
+    """
+
+    epochs: int
+    rate: float = 1.0
+    prepare: Callable[[keras.Model], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a network does on held-out data.
+
+    Attributes:
+        metrics: By name; NaN where one cannot be told.
+        score: What the best epoch is chosen by; NaN where that is not known.
+        scores_csv: Scores of held-out patients as a table, where there are such.
+    """
+
+    metrics: dict[str, float]
+    score: float
+    scores_csv: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson(Generic[HeldOut]):
-    """What a network learns, and what it is judged by.
+class TrainingTask(Generic[HeldOut]):
+    """What a network learns from, and what it is validated on.
 
     Attributes:
-        build: Makes the network with fresh weights.
+        build: Makes the network with its initial weights.
         batches: Gives the batches of an epoch, counted from 0, from one of them on.
-        held_out: Gives what chooses the epoch.
-        judge: What the network does on that, by name.
-        loss: What falls, or a loss for each output.
-        record: Makes a line of the log of epoch, loss, seconds, and what the judge says.
+        losses: Loss of each output, or of the only one.
         weights: Of the losses, where there are several.
+        held_out: Gives what the network is validated on.
+        validate: What the network does on that.
+        keep: Which epoch's network is kept.
+        stages: Stretches of training, one after the other; all epochs alike if empty.
+        served: Gives the network that is validated and kept, with the weights that were learnt: the same one unless it learns from
+            parts of what it serves on.
+        pretrain: Puts pretrained weights into a network that has no checkpoint yet.
     """
 
     build: Callable[[], keras.Model]
     batches: Callable[[int, int], keras.utils.PyDataset]
+    losses: keras.losses.Loss | dict[str, keras.losses.Loss]
     held_out: Callable[[], HeldOut]
-    judge: Callable[[keras.Model, HeldOut], dict[str, float]]
-    loss: keras.losses.Loss | dict[str, keras.losses.Loss]
-    record: type[Any]
+    validate: Callable[[keras.Model, HeldOut], Validation]
     weights: dict[str, float] | None = None
+    keep: Keep = Keep.LAST
+    stages: Sequence[Stage] = ()
+    served: Callable[[keras.Model], keras.Model] = lambda model: model
+    pretrain: Callable[[keras.Model], None] = lambda _: None
 
 
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    epoch: int = 0
-    batch: int = 0
-    records: tuple[Record, ...] = field(default=(), repr=False)
+def train_network(task: TrainingTask[HeldOut], settings: FitSettings, seed: int, home: Path, reporter: Reporter) -> None:
+    """Trains one network, from its checkpoint on where there is one.
 
-    @property
-    def best(self) -> Record | None:
-        return max(reversed(self.records), key=lambda record: record.score, default=None)
-
-
-def fit_epochs(recipe: Paced, lesson: Lesson[HeldOut], home: Path, reporter: Reporter) -> None:
-    """Trains the network, from its checkpoint on where there is one.
-
-    Writes ``best.keras`` (of the best epoch, and in the end of the last one), ``log.csv``, ``tensorboard`` and ``checkpoint.npz``
-    into ``home``.
+    Writes ``best.keras`` or ``last.keras``, ``log.csv``, ``tensorboard``, ``checkpoint.npz`` and, where patients are held out,
+    ``held_out.csv`` into ``home``.
 
     Args:
-        recipe: What to train.
-        lesson: What it learns.
+        task: What is learnt.
+        settings: How.
+        seed: Of Python, numpy and the framework; the task has its own.
         home: Where it writes.
         reporter: Who wants to know.
 
     Raises:
-        TrainingError: The checkpoint does not fit, or the loss is no number any more.
+        TrainingError: The checkpoint does not fit, or the loss is NaN.
         OutputError: ``home`` cannot be written.
     """
-    prepare_backend(recipe.fit.threads)
-    seed_everything(recipe.seed)
+    prepare_backend(settings.threads)
+    seed_everything(seed)
     home.mkdir(parents=True, exist_ok=True)
-    with calculating_in(recipe.fit.precision.value):
-        model = lesson.build()
-    optimizer = optimizer_of(recipe.fit, recipe.fit.epochs * recipe.batches)
-    model.compile(optimizer, lesson.loss, loss_weights=lesson.weights, jit_compile=compiles())
-    model.optimizer.build(model.trainable_variables)
-    progress, path = _Progress(), home / CHECKPOINT
+    with calculating_in(settings.precision.value):
+        model = task.build()
+    progress, path = Progress(), home / CHECKPOINT
     if path.exists():
-        load_arrays(path, model)
-        progress = _stored(path, recipe.name, lesson)
-    reporter.say("what to judge by")
-    run = _Run(model, recipe, lesson, lesson.held_out(), home, reporter)
-    with Board.in_folder(home / BOARD, progress.epoch) as board:
-        while progress.epoch < recipe.fit.epochs:
-            progress = _epoch(run, progress)
-            board.add(progress.records[-1])
+        progress = stored_progress(path)
+    enter_stage(model, task, settings, stage_at(task, settings, progress.epoch))
+    if path.exists():
+        load_checkpoint(path, model)
+    else:
+        task.pretrain(model)
+    if not progress.done:
+        reporter.say("preparing held-out data")
+        loop = _Loop(model, task, settings, task.held_out(), home, reporter)
+        with Curves.in_folder(home / TENSORBOARD, progress.epoch) as curves:
+            while not progress.done:
+                progress = _epoch(loop, progress)
+                curves.add(progress.records[-1])
+    write_text(home / LOG, log_csv(progress.records))
+    if (home / _SCORES).exists():
+        (home / _SCORES).replace(home / HELD_OUT)
+    if task.keep is Keep.LAST and not (home / LAST).exists():  # last of all: it says that training has ended
+        _save_network(home / LAST, task.served(model))
+
+
+def compiled(task: TrainingTask[Any], settings: FitSettings) -> keras.Model:
+    """Returns the network of a task, ready for its first stage."""
+    with calculating_in(settings.precision.value):
+        model = task.build()
+    enter_stage(model, task, settings, 0)
+    return model
+
+
+def enter_stage(model: keras.Model, task: TrainingTask[Any], settings: FitSettings, number: int) -> None:
+    """Lets learn what learns in a stage, with a fresh optimiser that is all in place."""
+    stage, ends = _stages(task, settings)[number], _ends(task, settings)
+    stage.prepare(model)
+    begin = ends[number - 1] if number else 0
+    steps = max(1, min(ends[number], settings.epochs) - begin) * settings.batches
+    model.compile(optimizer_of(settings, steps, stage.rate), task.losses, loss_weights=task.weights, jit_compile=compiles())
+    model.optimizer.build(model.trainable_variables)
+
+
+def stage_at(task: TrainingTask[Any], settings: FitSettings, epoch: int) -> int:
+    """Returns the number of the stage to which an epoch belongs, epochs counted from 0."""
+    ends = _ends(task, settings)
+    return next((number for number, end in enumerate(ends) if epoch < end), len(ends) - 1)
+
+
+def advanced(progress: Progress, record: EpochRecord, task: TrainingTask[Any], settings: FitSettings) -> Progress:
+    """Returns progress after an epoch: training ends with the last, or in its last stage when the best is too long ago."""
+    later = Progress(progress.epoch + 1, 0, (*progress.records, record))
+    ends = _ends(task, settings)
+    last_begins = min(ends[-2], settings.epochs) if len(ends) > 1 else 0
+    best = max(later.best.epoch if later.best else 0, last_begins)
+    tired = settings.patience > 0 and record.epoch - best >= settings.patience
+    return replace(later, done=later.epoch >= settings.epochs or tired)
+
+
+def optimizer_of(settings: FitSettings, steps: int, factor: float = 1.0) -> keras.optimizers.Optimizer:
+    """Returns AdamW (Loshchilov and Hutter, 2019) with a short warm-up and a cosine down to nothing.
+
+    Args:
+        settings: Learning rate and weight decay.
+        steps: How many there will be.
+        factor: Of the learning rate.
+    """
+    steps = max(1, steps)
+    warm, rate = max(1, steps // 20), settings.learning_rate * factor
+    optimizer = keras.optimizers.AdamW(
+        keras.optimizers.schedules.CosineDecay(rate / 100, max(1, steps - warm), alpha=0.0, warmup_target=rate, warmup_steps=warm),
+        weight_decay=settings.weight_decay,
+        global_clipnorm=5.0,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Run:
+class _Loop:
     """All that an epoch touches."""
 
     model: keras.Model
-    recipe: Paced
-    lesson: Lesson[Any]
+    task: TrainingTask[Any]
+    settings: FitSettings
     held_out: Any
     home: Path
     reporter: Reporter
 
 
-def _epoch(run: _Run, progress: _Progress) -> _Progress:
-    begin = time.monotonic()
-    batches = run.lesson.batches(progress.epoch, progress.batch)
-    loss = run.model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[_Watch(run, progress)]).history["loss"][-1]
-    found = run.lesson.judge(run.model, run.held_out)
-    seconds = round(time.monotonic() - begin, 1)
-    record = run.lesson.record(epoch=progress.epoch + 1, loss=float(loss), **found, seconds=seconds)
-    progress = _Progress(progress.epoch + 1, 0, (*progress.records, record))
-    if progress.best is record or progress.epoch == run.recipe.fit.epochs:
-        # at the end the rate has fallen to nothing, which says more than a few held-out windows that are bent out of shape
-        save_network(run.home / BEST, run.model)
-    save_arrays(run.home / CHECKPOINT, run.model, asdict(progress))
-    write_text(run.home / LOG, _log(progress.records))
-    told = "  ".join(f"{name} {value:.3f}" for name, value in found.items())
-    run.reporter.warn(f"epoch {record.epoch}/{run.recipe.fit.epochs}  loss {loss:.3f}  {told}  {record.seconds:.0f} s")
+def _epoch(loop: _Loop, progress: Progress) -> Progress:
+    """Trains one epoch, or what is left of it, validates, saves."""
+    task, settings, model, begin = loop.task, loop.settings, loop.model, time.monotonic()
+    batches = task.batches(progress.epoch, progress.batch)
+    history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[_Watch(loop, progress)]).history
+    served = task.served(model)
+    found = task.validate(served, loop.held_out)
+    losses = {name: float(values[-1]) for name, values in history.items()}
+    record = EpochRecord(
+        epoch=progress.epoch + 1,
+        loss=losses["loss"],
+        losses={name.removesuffix("_loss"): value for name, value in losses.items() if name != "loss"},
+        metrics=found.metrics,
+        score=found.score,
+        learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+        seconds=round(time.monotonic() - begin, 1),
+    )
+    stage = stage_at(task, settings, progress.epoch)
+    progress = advanced(progress, record, task, settings)
+    if task.keep is Keep.BEST and progress.best is record:
+        _save_network(loop.home / BEST, served)
+    if found.scores_csv is not None and (progress.done if task.keep is Keep.LAST else progress.best is record):
+        write_text(loop.home / _SCORES, found.scores_csv)
+    if stage_at(task, settings, progress.epoch) != stage:  # before the checkpoint, which holds the optimiser of what follows
+        enter_stage(model, task, settings, stage_at(task, settings, progress.epoch))
+    save_checkpoint(loop.home / CHECKPOINT, model, progress)
+    write_text(loop.home / LOG, log_csv(progress.records))
+    loop.reporter.epoch(line_of(record, settings.epochs))
     return progress
+
+
+def _save_network(path: Path, network: keras.Model) -> None:
+    with replacing_file(path) as made:
+        keras.saving.save_model(network, made, include_optimizer=False)
 
 
 class _Watch(keras.callbacks.Callback):
     """Reports and saves while an epoch is under way."""
 
-    def __init__(self, run: _Run, progress: _Progress) -> None:
+    def __init__(self, loop: _Loop, progress: Progress) -> None:
         super().__init__()
-        self._run, self._progress = run, progress
+        self._loop, self._progress = loop, progress
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        done, of = self._progress.batch + batch + 1, self._run.recipe.batches
-        loss = float((logs or {})["loss"])
-        if not np.isfinite(loss):
-            raise TrainingError("The loss is no number any more. Train with a lower fit.learning_rate.")
-        self._run.reporter.batch(done, of, {"loss": loss})
-        if done < of and time.monotonic() - self._saved >= 60 * self._run.recipe.fit.checkpoint_minutes:
-            save_arrays(self._run.home / CHECKPOINT, self.model, asdict(replace(self._progress, batch=done)))
+        settings = self._loop.settings
+        done, of = self._progress.batch + batch + 1, settings.batches
+        losses = {name: float(value) for name, value in (logs or {}).items()}
+        if not np.isfinite(losses["loss"]):
+            raise TrainingError("The loss is NaN or infinite. Train with a lower fit.learning_rate.")
+        self._loop.reporter.batch(done, of, losses)
+        if done < of and time.monotonic() - self._saved >= 60 * settings.checkpoint_minutes:
+            save_checkpoint(self._loop.home / CHECKPOINT, self.model, replace(self._progress, batch=done))
             self._saved = time.monotonic()
 
 
-def _stored(path: Path, name: str, lesson: Lesson[Any]) -> _Progress:
-    facts = stored_facts(path)
-    try:
-        records = tuple(decode(lesson.record, record, "record") for record in facts["records"])
-        return _Progress(facts["epoch"], facts["batch"], records)
-    except ShapeError as error:
-        raise TrainingError(f"The checkpoint {path} does not belong to a {name}. Train again into a new folder.") from error
+def _stages(task: TrainingTask[Any], settings: FitSettings) -> Sequence[Stage]:
+    return task.stages or (Stage(settings.epochs),)
 
 
-def _log(records: Sequence[Record]) -> str:
-    names = [item.name for item in fields(records[0])]
-    rows = [asdict(record) for record in records]
-    return "\n".join([",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in rows)]) + "\n"
+def _ends(task: TrainingTask[Any], settings: FitSettings) -> list[int]:
+    """Returns the epoch after the last of each stage; the last stage takes what is left."""
+    ends, end = [], 0
+    for stage in _stages(task, settings)[:-1]:
+        end += stage.epochs
+        ends.append(end)
+    return [*ends, max(end + 1, settings.epochs)]

@@ -3,18 +3,28 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cspine
 from cspine.codec import decode
-from cspine.datasets import Case
-from cspine.errors import OutputError, TrainingError, one_line
+from cspine.datasets import Case, Dataset, folds, read_dataset, verified, without
+from cspine.errors import DatasetError, OutputError, TrainingError, UsageError, one_line
+from cspine.evaluation import StudyScores
 from cspine.files import write_text
 from cspine.strict_json import read_json
+from cspine.training.core.backend import software
+from cspine.training.core.log import Reporter
+from cspine.training.core.settings import Recipe, settings
+
+CHECKPOINT, LOG, HELD_OUT = "checkpoint.npz", "log.csv", "held_out.csv"
+BEST, LAST = "best.keras", "last.keras"
+CALIBRATION = "calibration.csv"
+"""Scores of patients that had no part in the run, where it was calibrated on such."""
 
 _FACTS = "run.json"
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +69,110 @@ class Run:
     folder: Path
     facts: RunFacts
 
+    @property
+    def fold_numbers(self) -> tuple[int, ...]:
+        """The folds of its patients; a run that holds nobody out has one network, in the place of fold 0."""
+        return tuple(sorted(set(self.facts.folds.values()) or {0}))
+
     def fold(self, number: int) -> Path:
-        """The folder of the network that holds out fold ``number``."""
+        """Returns the folder of the network that holds out fold ``number``."""
         return self.folder / f"fold-{number}"
 
     def trained_folds(self) -> tuple[int, ...]:
-        """Folds whose training has ended."""
-        return tuple(n for n in sorted(set(self.facts.folds.values())) if (self.fold(n) / "held_out.csv").is_file())
+        """Returns the folds whose training has ended."""
+        return tuple(number for number in self.fold_numbers if _has_ended(self.fold(number)))
+
+    def network(self, fold: int) -> Path:
+        """Returns the file of the network that was trained without the patients of a fold.
+
+        Raises:
+            TrainingError: Its training has not ended.
+        """
+        if fold not in self.trained_folds():
+            done = ", ".join(str(n) for n in self.trained_folds()) or "none"
+            raise TrainingError(
+                f"Fold {fold} of {self.folder} must be trained to its end. Trained: {done}. Run `cspine train --resume`."
+            )
+        home = self.fold(fold)
+        return home / LAST if (home / LAST).is_file() else home / BEST
+
+    def held_out_scores(self, fold: int) -> StudyScores:
+        """Returns the scores of the patients that a network has not seen.
+
+        Raises:
+            TrainingError: Its training has not ended.
+        """
+        self.network(fold)
+        return StudyScores.from_csv(self.fold(fold) / HELD_OUT)
+
+    def calibration_scores(self, fold: int) -> StudyScores:
+        """Returns the scores that calibration and thresholds are fitted to: of another data set, or of the held-out patients.
+
+        Raises:
+            TrainingError: The network's training has not ended.
+        """
+        held_out, path = self.held_out_scores(fold), self.fold(fold) / CALIBRATION
+        return StudyScores.from_csv(path) if path.is_file() else held_out
+
+
+def _has_ended(home: Path) -> bool:
+    """Returns whether training has ended: the best network is there from the first epoch on, the last one only then."""
+    return (home / LAST).is_file() or ((home / BEST).is_file() and (home / HELD_OUT).is_file())
 
 
 def data_digest(cases: Sequence[Case]) -> str:
-    """One name for a set of studies and their labels."""
+    """Returns one name for a set of studies and their labels."""
     facts = sorted((case.study_uid, [int(f) for f in case.fractured or ()]) for case in cases)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+def begin_on_data(recipe: Recipe, found: Dataset, data: Path, folder: Path, *, skip_broken: bool) -> Run:
+    """Returns a new run of a recipe on what can be used of a data set; its patients are parted.
+
+    Args:
+        recipe: What shall be trained; it has ``split``.
+        found: What can be used of the data set.
+        data: The folder of the data set.
+        folder: Of the run.
+        skip_broken: Whether the run goes on without what is broken.
+
+    Raises:
+        DatasetError: The data set cannot be parted.
+        OutputError: The folder holds something.
+    """
+    split: Any = getattr(recipe, "split")  # noqa: B009  # recipes that learn from synthetic necks alone have none
+    parts = folds(found.cases, split.folds, split.seed)
+    facts = RunFacts(
+        recipe=recipe.name,
+        settings=settings(recipe),
+        data=data.resolve().name,
+        studies=len(found.cases),
+        digest=data_digest(found.cases),
+        folds={case.study_uid: part for case, part in zip(found.cases, parts, strict=True)},
+        software=software(),
+        broken=_codes_of(found) if skip_broken else None,
+    )
+    return create_run(folder, facts)
+
+
+def begin_on_necks(recipe: Recipe, necks: int, made_of: str, folder: Path) -> Run:
+    """Returns a new run of a recipe on synthetic necks; nobody is held out.
+
+    Args:
+        recipe: What shall be trained.
+        necks: How many there are.
+        made_of: What they follow from.
+        folder: Of the run.
+
+    Raises:
+        OutputError: The folder holds something.
+    """
+    digest = hashlib.sha256(made_of.encode()).hexdigest()
+    return create_run(folder, RunFacts(recipe.name, settings(recipe), "synthetic necks", necks, digest, {}, software()))
+
+
 def create_run(folder: Path, facts: RunFacts) -> Run:
-    """A new run in a new or empty folder.
+    """Returns a new run in a new or empty folder.
 
     Raises:
         OutputError: The folder holds something, or cannot be written.
@@ -91,15 +188,15 @@ def create_run(folder: Path, facts: RunFacts) -> Run:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a run was started there."""
+    """Returns whether a run was started there."""
     return (folder / _FACTS).is_file()
 
 
 def open_run(folder: Path) -> Run:
-    """A run that was started before.
+    """Returns a run that was started before.
 
     Raises:
-        TrainingError: There is none, or another version wrote it.
+        TrainingError: There is none, it is damaged, or another version wrote it.
     """
     try:
         data = read_json(folder / _FACTS)
@@ -111,3 +208,82 @@ def open_run(folder: Path) -> Run:
         raise TrainingError(
             f"A run is a folder that `cspine train` wrote, with a {_FACTS}. Received: {folder} ({one_line(str(error))})"
         ) from error
+
+
+def check_folds(run: Run, chosen: Sequence[int]) -> None:
+    """Makes sure that a run has some folds.
+
+    Raises:
+        UsageError: One does not exist.
+    """
+    wrong = sorted(set(chosen) - set(run.fold_numbers))
+    if wrong:
+        raise UsageError(f"The folds of this run are 0..{max(run.fold_numbers)}. Received: {wrong[0]}")
+
+
+def _codes_of(data: Dataset) -> dict[str, list[str]]:
+    """Returns the codes of all problems by study, for :func:`cspine.datasets.without`."""
+    codes: dict[str, list[str]] = {}
+    for problem in data.problems:
+        if problem.study_uid is not None:
+            codes.setdefault(problem.study_uid, []).append(problem.code)
+    return codes
+
+
+def usable_cases(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+    """Returns the data set; with ``skip_broken`` every pixel is read, every problem told, and only what is sound is kept.
+
+    Raises:
+        DatasetError: It cannot be read, or, without ``skip_broken``, anything is wrong with its tables and folders.
+    """
+    if not skip_broken:
+        return read_dataset(data)
+    reporter.say("checking every study")
+    found = verified(read_dataset(data, skip_broken=True), skip_broken=True)
+    for problem in found.problems:
+        reporter.warn(f"{problem.code}: {problem.text}")
+    return found
+
+
+def usable_masks(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+    """Returns the data set as :func:`usable_cases`; studies with masks are read in any case.
+
+    Raises:
+        DatasetError: As :func:`usable_cases`, a mask does not fit its study, or there is none.
+    """
+    found = usable_cases(data, skip_broken, reporter)
+    if not skip_broken:
+        reporter.say("checking every mask")
+        verified(replace(found, cases=tuple(case for case in found.cases if case.mask is not None)))
+    if not any(case.mask for case in found.cases):
+        raise DatasetError(
+            f"A localiser learns from masks in segmentations/. {data} has none that can be used; give another data set, or none."
+        )
+    return found
+
+
+def cases_as_started(run: Run, data: Path) -> tuple[Case, ...] | None:
+    """Returns the cases that the run was started with, if ``data`` is their folder.
+
+    Raises:
+        DatasetError: It cannot be read, or something is wrong that the run does not know of.
+    """
+    broken = run.facts.broken
+    cases = without(read_dataset(data, skip_broken=broken is not None), broken or {}).cases
+    return cases if data_digest(cases) == run.facts.digest else None
+
+
+def same_cases(run: Run, data: Path) -> tuple[Case, ...]:
+    """Returns the cases of the data set that the run was started with.
+
+    Raises:
+        TrainingError: ``data`` holds other studies or other labels.
+        DatasetError: As :func:`cases_as_started`.
+    """
+    cases = cases_as_started(run, data)
+    if cases is None:
+        raise TrainingError(
+            f"{run.folder} was started on {run.facts.studies} studies of {run.facts.data}. "
+            f"{data} holds others, or other labels; give the same data set or start a new run."
+        )
+    return cases

@@ -19,10 +19,8 @@ from cspine.imaging.windowing import windowed
 from cspine.locating.sliding_window import sliding_windows
 from cspine.reading import read_study
 from cspine.specs import VolumeSpec
-from cspine.training.localiser.batches import Windows
-from cspine.training.localiser.known import UNKNOWN_CLASS, UNNAMED_CLASS
-from cspine.training.localiser.pool import PoolImage, classes_of
-from cspine.training.slices.stacks import LIMIT_BYTES, let_be_open
+from cspine.training.core.marks import LIMIT_BYTES, LabelledImage, let_be_open
+from cspine.training.localiser.pool import UNKNOWN_CLASS, UNNAMED_CLASS, Windows, classes_of
 from cspine.volume import LabelMap, Volume
 
 _FORMAT = 1
@@ -36,7 +34,7 @@ _MARROW_CM2 = 12.0
 
 def masked_images(
     cases: Iterable[Case], shape: Shape, spec: VolumeSpec, cache: Path, tell: Callable[[str], None]
-) -> list[PoolImage]:
+) -> list[LabelledImage]:
     """Pictures of studies with masks, from ``cache`` where they were made before.
 
     Args:
@@ -59,11 +57,11 @@ def masked_images(
         source = kept.content([*sorted(case.images.iterdir()), case.mask])
         made = {"masked": _FORMAT, "shape": shape, "spacing_mm": spec.spacing_mm}
         found = kept.arrays(source, made, lambda case=case, mask=case.mask: _pictures(case, mask, shape, spec))  # type: ignore[misc]
-        images += [PoolImage(hu, classes) for hu, classes in zip(found["hu"], found["classes"], strict=True)]
+        images += [LabelledImage(hu, classes) for hu, classes in zip(found["hu"], found["classes"], strict=True)]
     return images
 
 
-def patient_windows(images: Sequence[PoolImage], spec: VolumeSpec) -> Windows:
+def patient_windows(images: Sequence[LabelledImage], spec: VolumeSpec) -> Windows:
     """Windows along the middle of pictures, as they are: what epochs are judged on."""
     found = []
     for image in images:

@@ -1,9 +1,13 @@
-"""A pool of rendered necks on the localiser's grid, without noise: what training draws windows from."""
+"""A pool of rendered necks on the localiser's grid, without noise: what training samples windows from.
 
-from collections.abc import Callable, Mapping
+Voxels have the classes of the network, and two more: a mask of a reader names vertebrae and nothing else, so that what is as
+dense as bone outside of it may be skull, rib, a vertebra that was not outlined, or a vessel with contrast.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -19,7 +23,20 @@ from cspine.geometry import Grid
 from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, render, sample_neck
 from cspine.phantoms.dataset.workers import workers
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VolumeSpec
-from cspine.training.localiser.settings import PoolSettings
+from cspine.training.core.marks import LabelledImage
+from cspine.training.localiser.settings import LocaliserRecipe, PoolSettings
+
+Windows = list[tuple[NDArray[np.float32], NDArray[np.uint8]]]
+"""Windows ``(z, y, x)`` and their classes."""
+
+UNKNOWN_CLASS = 255
+"""A voxel that may be anything: -1 as a target."""
+
+UNNAMED_CLASS = 254
+"""A voxel that is none of C1..C7, but background, another vertebra or other bone: -2 as a target."""
+
+UNNAMED = (0, OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS)
+"""The classes that it may have."""
 
 _HELD_OUT_SEED = 1 << 20
 _BENT = replace(BEYOND_LIFE, warp_mm=1.6)
@@ -33,21 +50,8 @@ _DAMAGED = "A neck of the pool is damaged: {path}. Delete it; it is made anew."
 class Part(StrEnum):
     """What a neck is for."""
 
-    LEARN = "learn"
-    CHOOSE = "choose"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PoolImage:
-    """A rendered neck.
-
-    Attributes:
-        hu: Without noise, ``(z, y, x)``.
-        classes: What each voxel is, as the network says it, ``(z, y, x)``.
-    """
-
-    hu: NDArray[np.int16]
-    classes: NDArray[np.uint8]
+    TRAIN = "train"
+    VALIDATE = "validate"
 
 
 def classes_of(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -58,33 +62,39 @@ def classes_of(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return table[labels]
 
 
+def targets_of(classes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Returns classes as a loss takes them."""
+    return classes.view(np.int8).astype(np.float32)
+
+
 def make_pool(
-    folder: Path, settings: PoolSettings, spec: VolumeSpec, jobs: int, tell: Callable[[str], None]
+    folder: Path, recipe: LocaliserRecipe, parts: Sequence[Part], jobs: int, tell: Callable[[str], None]
 ) -> dict[Part, list[Path]]:
-    """The files of a pool; those that are there already are kept.
+    """Returns the files of some parts of a pool; those that are there already are kept.
 
     Args:
         folder: Where they lie.
-        settings: How many, and which.
-        spec: The grid of the network.
+        recipe: How many, and which.
+        parts: What is needed.
         jobs: Processes.
         tell: Who wants to know.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    counts = {Part.LEARN: settings.necks, Part.CHOOSE: settings.held_out}
-    return fill_pool(folder, partial(draw_pool_image, settings, spec), counts, jobs, tell)
+    counts = {Part.TRAIN: recipe.pool.necks, Part.VALIDATE: recipe.pool.held_out}
+    sample = partial(sample_pool_image, recipe.pool, recipe.input)
+    return fill_pool(folder, sample, {part: counts[part] for part in parts}, jobs, tell)
 
 
 def fill_pool(
-    folder: Path, draw: Callable[[Part, int], PoolImage], counts: Mapping[Part, int], jobs: int, tell: Callable[[str], None]
+    folder: Path, sample: Callable[[Part, int], LabelledImage], counts: Mapping[Part, int], jobs: int, tell: Callable[[str], None]
 ) -> dict[Part, list[Path]]:
     """The files of any pool; those that are there already are kept.
 
     Args:
         folder: Where they lie.
-        draw: Makes the neck of a part and number; it goes to other processes.
+        sample: Makes the neck of a part and number; it goes to other processes.
         counts: How many necks each part has.
         jobs: Processes.
         tell: Who wants to know.
@@ -101,7 +111,7 @@ def fill_pool(
     except OSError as error:
         raise OutputError(f"A pool of necks needs a folder that can be written. {folder}: {error.strerror}.") from error
     with workers(jobs) as pool:
-        work = partial(_make, folder, draw)
+        work = partial(_make, folder, sample)
         running = [pool.submit(work, part, number) for part, number in missing]
         try:
             for done, future in enumerate(as_completed(running), 1):
@@ -114,7 +124,7 @@ def fill_pool(
     return paths
 
 
-def read_pool_image(path: Path) -> PoolImage:
+def read_pool_image(path: Path) -> LabelledImage:
     """A neck of a pool.
 
     Raises:
@@ -127,48 +137,48 @@ def read_pool_image(path: Path) -> PoolImage:
     hu, classes = stored["hu"], stored["classes"]
     if hu.ndim != 3 or hu.shape != classes.shape or hu.dtype != np.int16 or classes.dtype != np.uint8:
         raise TrainingError(_DAMAGED.format(path=path))
-    return PoolImage(hu, classes)
+    return LabelledImage(hu, classes)
 
 
-def draw_pool_image(settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> PoolImage:
+def sample_pool_image(settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> LabelledImage:
     """One neck of a pool, the same for the same settings and number."""
-    rng = pool_chance(settings.seed, part, number)
-    neck = draw_pool_neck(rng, part, settings.beyond_life)
+    rng = pool_rng(settings.seed, part, number)
+    neck = sample_pool_neck(rng, part, settings.beyond_life)
     if rng.random() < settings.trunks:
         return _trunk(rng, neck, settings, spec)
-    return picture_of(neck, _draw_grid(rng, neck, settings, spec))
+    return image_of(neck, _sample_grid(rng, neck, settings, spec))
 
 
-def pool_chance(seed: int, part: Part, number: int) -> np.random.Generator:
-    """All chance of one neck of a pool."""
-    return np.random.default_rng([seed + _HELD_OUT_SEED * (part is Part.CHOOSE), number])
+def pool_rng(seed: int, part: Part, number: int) -> np.random.Generator:
+    """Returns the random numbers of one neck of a pool."""
+    return np.random.default_rng([seed + _HELD_OUT_SEED * (part is Part.VALIDATE), number])
 
 
-def draw_pool_neck(rng: np.random.Generator, part: Part, beyond_life: float) -> Neck:
-    """A neck to learn from, or one out of any such shape to choose by; three in ten are fractured."""
-    return sample_neck(rng, fractured=_draw_fractured(rng), spread=_draw_spread(rng, part, beyond_life))
+def sample_pool_neck(rng: np.random.Generator, part: Part, beyond_life: float) -> Neck:
+    """A neck to learn from, or one out of any such shape to validate on; three in ten are fractured."""
+    return sample_neck(rng, fractured=_sample_fractured(rng), spread=_sample_spread(rng, part, beyond_life))
 
 
-def picture_of(neck: Neck, grid: Grid) -> PoolImage:
+def image_of(neck: Neck, grid: Grid) -> LabelledImage:
     """A neck on a grid, as a pool holds it."""
     found = render(neck, grid)
-    return PoolImage(_rounded(found.volume.hu), classes_of(found.labels.labels))
+    return LabelledImage(_rounded(found.volume.hu), classes_of(found.labels.labels))
 
 
-def _draw_spread(rng: np.random.Generator, part: Part, beyond_life: float) -> Spread:
+def _sample_spread(rng: np.random.Generator, part: Part, beyond_life: float) -> Spread:
     beyond = rng.random() < beyond_life
-    if part is Part.CHOOSE:
+    if part is Part.VALIDATE:
         return _BENT
     return BEYOND_LIFE if beyond else LIFE
 
 
-def _draw_fractured(rng: np.random.Generator) -> list[Level]:
+def _sample_fractured(rng: np.random.Generator) -> list[Level]:
     if rng.random() >= _FRACTURED_SHARE:
         return []
     return sorted(Level(int(level)) for level in rng.choice(7, int(rng.integers(1, 4)), replace=False) + 1)
 
 
-def _draw_grid(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> Grid:
+def _sample_grid(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> Grid:
     """A box around a place somewhere between skull and chest."""
     centres = neck.centres_mm
     low, high = np.array(centres["T2"]), np.add(centres["C1"], (0, 0, 20))
@@ -177,7 +187,7 @@ def _draw_grid(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spe
     return Grid.upright((x, y, z), _shape(settings, spec), spec.spacing_mm)
 
 
-def _trunk(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> PoolImage:
+def _trunk(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> LabelledImage:
     """What lies below C2, as large as chest and loin: seen on finer voxels, which are then taken for the network's own."""
     larger = float(rng.uniform(1.5, 2.3))
     without_head = tuple(bone for bone in neck.bones if bone.name not in ("skull", "jaw", "C1", "C2", "hyoid", "larynx"))
@@ -187,7 +197,7 @@ def _trunk(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: V
     found = render(replace(neck, bones=without_head), grid)
     classes = classes_of(found.labels.labels)
     classes[(classes > 0) & (classes < OTHER_VERTEBRA_CLASS)] = OTHER_VERTEBRA_CLASS
-    return PoolImage(_rounded(found.volume.hu), classes)
+    return LabelledImage(_rounded(found.volume.hu), classes)
 
 
 def _shape(settings: PoolSettings, spec: VolumeSpec) -> tuple[int, int, int]:
@@ -199,8 +209,8 @@ def _rounded(hu: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(hu), -2048, 8000).astype(np.int16)
 
 
-def _make(folder: Path, draw: Callable[[Part, int], PoolImage], part: Part, number: int) -> None:
-    image = draw(part, number)
+def _make(folder: Path, sample: Callable[[Part, int], LabelledImage], part: Part, number: int) -> None:
+    image = sample(part, number)
     path = folder / f"{part}-{number:05d}.npz"
     try:
         with replacing_file(path) as made:

@@ -1,22 +1,23 @@
 """What a recipe of a localiser says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cspine.errors import UsageError
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
-from cspine.training.slices.settings import FitSettings, SplitSettings
+from cspine.training.core.settings import FitSettings, SplitSettings
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """The necks that a localiser learns from.
+    """The synthetic necks that a localiser learns from.
 
     Attributes:
         necks: How many.
-        held_out: How many more, of anatomies that are bent far out of shape, choose the epoch.
+        held_out: How many more, of anatomies that are bent far out of shape, the network is validated on.
         beyond_life: Share of necks whose vertebrae move on their own, far more than in life.
-        trunks: Share of pictures of vertebrae as large as those of chest and loin, none of them cervical.
+        trunks: Share of images of vertebrae as large as those of chest and loin, none of them cervical.
         margin: Voxels around a window that are rendered too, so that it can be turned and moved, ``(z, y, x)``.
         seed: Of the necks.
     """
@@ -29,8 +30,15 @@ class PoolSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.necks < 1 or self.held_out < 1 or not 0 <= self.beyond_life <= 1 or not 0 <= self.trunks <= 1:
-            raise UsageError(f"A pool needs a neck to learn from, one to choose by, and shares in 0..1. Received: {self}")
+        if (
+            min(self.necks, self.held_out) < 1
+            or min(self.margin) < 0
+            or not 0 <= self.beyond_life <= 1
+            or not 0 <= self.trunks <= 1
+        ):
+            raise UsageError(
+                f"A pool needs a neck to learn from, one to validate on, shares in 0..1 and a margin of 0 or more. Received: {self}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +59,17 @@ class MaskedSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ChanceSettings:
-    """How a window is changed before it is learnt from.
+class VolumeAugmentation:
+    """How a window or a crop of a volume is changed before it is learnt from; 0 is not at all.
 
     Attributes:
         turn_deg: Standard deviation of its rotation about each axis.
         scale: Standard deviation of its size along each axis, relative.
         shear: Standard deviation of its shear.
-        bend_mm: Standard deviation of a smooth displacement.
-        cut_share: How often the picture ends within the window, at each of its six sides.
-        blur: Spread of the kernel, in voxels: its standard deviation is the size of a normal number of this one.
-        random_share: How often densities are drawn without regard to what they are in life.
+        elastic_mm: Standard deviation of a smooth displacement (elastic deformation: Simard et al., 2003).
+        truncation_share: How often the image ends within the window, at each of its six sides.
+        blur_voxels: Spread of the kernel: its standard deviation is the size of a normal number of this one.
+        random_hu_share: How often densities are sampled without regard to what they are in life.
         noise_hu: The most noise.
         streak_share: How often there are streaks.
         empty_share: How often there is nothing of a neck, only shapes.
@@ -70,13 +78,19 @@ class ChanceSettings:
     turn_deg: float = 8.0
     scale: float = 0.07
     shear: float = 0.04
-    bend_mm: float = 2.0
-    cut_share: float = 0.25
-    blur: float = 0.45
-    random_share: float = 0.25
+    elastic_mm: float = 2.0
+    truncation_share: float = 0.25
+    blur_voxels: float = 0.45
+    random_hu_share: float = 0.25
     noise_hu: float = 90.0
     streak_share: float = 0.15
     empty_share: float = 0.04
+
+    def __post_init__(self) -> None:
+        shares = (self.truncation_share, self.random_hu_share, self.streak_share, self.empty_share)
+        amounts = (self.turn_deg, self.scale, self.shear, self.elastic_mm, self.blur_voxels, self.noise_hu)
+        if not min(*shares, *amounts) >= 0 or not max(shares) <= 1:
+            raise UsageError(f"augmentation needs shares in 0..1 and nothing below 0. Received: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +101,13 @@ class LocaliserRecipe:
         name: What it is called on the command line.
         network: The network and its settings.
         input: What it is fed.
-        pool: The necks that it learns from.
+        pool: The synthetic necks that it learns from.
         masked: How far studies with masks take their place, where a data set is given.
-        chance: How either are changed.
-        batch: Windows in a batch.
-        batches: Batches in an epoch.
+        augmentation: How either are changed.
         fit: How the weights are found.
-        start: A package to begin with, its folder or its name; fresh weights if empty.
+        initial_weights: A package whose weights it begins with, its folder or its name; fresh weights if empty.
         split: How the patients of a data set are parted.
-        seed: Of weights, batches and chance.
+        seed: Of weights, batches and augmentation.
     """
 
     name: str
@@ -103,10 +115,18 @@ class LocaliserRecipe:
     input: VolumeSpec
     pool: PoolSettings = field(default_factory=PoolSettings)
     masked: MaskedSettings = field(default_factory=MaskedSettings)
-    chance: ChanceSettings = field(default_factory=ChanceSettings)
-    batch: int = 1
-    batches: int = 500
+    augmentation: VolumeAugmentation = field(default_factory=VolumeAugmentation)
     fit: FitSettings = field(default_factory=FitSettings)
-    start: str = ""
+    initial_weights: str = ""
     split: SplitSettings = field(default_factory=SplitSettings)
     seed: int = 0
+
+    def idle(self, *, on_data: bool) -> Mapping[str, str]:
+        """See :class:`cspine.training.core.settings.Recipe`."""
+        if not on_data:
+            why = "without --data the network learns from necks that are made, and nobody is held out"
+            return dict.fromkeys(("masked.share", "split.folds", "split.seed"), why)
+        if self.masked.share == 1:
+            unused = ("necks", "held_out", "beyond_life", "trunks", "seed")
+            return dict.fromkeys((f"pool.{name}" for name in unused), "with masked.share=1 no necks are made")
+        return {"pool.held_out": "with --data the network is validated on patients"}

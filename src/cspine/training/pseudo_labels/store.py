@@ -1,4 +1,4 @@
-"""What a teacher says of a study without a mask, kept on disk: the levels of its pixels, or why nobody may learn from them."""
+"""Pseudo-labels on disk: the levels of the pixels of a study as a teacher predicts them, or why nobody may learn from these."""
 
 import hashlib
 import json
@@ -20,8 +20,8 @@ from cspine.training.slices.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Marking:
-    """What a teacher says of a study.
+class PseudoLabels:
+    """What a teacher predicts of a study.
 
     Attributes:
         levels: Level of each pixel, ``(n, rows, columns)``.
@@ -32,16 +32,16 @@ class Marking:
     doubts: tuple[Reason, ...] = ()
 
 
-class Marker(Protocol):
-    """Marks the levels in studies."""
+class Teacher(Protocol):
+    """Predicts the levels in studies."""
 
     @property
     def name(self) -> str:
-        """A digest of all that its marks follow from, but for the study."""
+        """A digest of all that its predictions follow from, but for the study."""
         ...
 
-    def mark(self, stack: Stack) -> Marking:
-        """Marks a study.
+    def predict(self, stack: Stack) -> PseudoLabels:
+        """Returns the levels of a study.
 
         Raises:
             InputError: It cannot be read, or a network does not do what it should.
@@ -50,8 +50,8 @@ class Marker(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Marked:
-    """A study that a teacher has seen.
+class LabelledStack:
+    """A study that a teacher was asked about.
 
     Attributes:
         stack: With a mask, if there is nothing against it; otherwise as it was.
@@ -62,35 +62,34 @@ class Marked:
     doubts: tuple[Reason, ...]
 
 
-def marked(stack: Stack, marker: Marker, folder: Path) -> Marked:
-    """A study with the marks of a teacher, from ``folder`` where it was marked before.
+def with_pseudo_labels(stack: Stack, teacher: Teacher, folder: Path) -> LabelledStack:
+    """Returns a study with pseudo-labels, from ``folder`` where the teacher was asked before.
 
     Raises:
         OutputError: ``folder`` cannot be written.
-        InputError: As :meth:`Marker.mark`.
+        InputError: As :meth:`Teacher.predict`.
     """
-    seen = hashlib.sha256(np.ascontiguousarray(stack.hu).tobytes())
-    seen.update(np.ascontiguousarray(stack.marks).tobytes())
-    home = folder / marker.name[:16]
-    path = home / f"{seen.hexdigest()[:32]}.npy"
+    digest = hashlib.sha256(np.ascontiguousarray(stack.hu).tobytes())
+    digest.update(np.ascontiguousarray(stack.marks).tobytes())
+    path = folder / teacher.name[:16] / f"{digest.hexdigest()[:32]}.npy"
     refused = path.with_suffix(".json")
-    found = _kept(stack, path, refused)
+    found = _stored(stack, path, refused)
     if found is None:
-        _keep(marker.mark(stack), stack, path, refused)
-        found = _kept(stack, path, refused)
+        _store(teacher.predict(stack), stack, path, refused)
+        found = _stored(stack, path, refused)
     if found is None:
-        raise OutputError(f"Masks of a teacher need a folder that keeps what is written. Received: {path.parent}. Choose another.")
+        raise OutputError(f"Pseudo-labels need a folder that keeps what is written. Received: {path.parent}. Choose another.")
     return found
 
 
-def _kept(stack: Stack, path: Path, refused: Path) -> Marked | None:
-    """What was kept; ``None``, and nothing kept any more, where it is not there or is damaged: then the study is marked again."""
+def _stored(stack: Stack, path: Path, refused: Path) -> LabelledStack | None:
+    """Returns what was stored of a study; ``None``, and nothing stored any more, where nothing was or it is damaged."""
     try:
         if refused.exists():
-            return Marked(stack, decode_each(Reason, read_json(refused), "doubts"))
+            return LabelledStack(stack, decode_each(Reason, read_json(refused), "doubts"))
         marks = map_array(path)
         if marks.shape == stack.marks.shape and marks.dtype == stack.marks.dtype:
-            return Marked(replace(stack, case=replace(stack.case, mask=path), marks=marks), ())
+            return LabelledStack(replace(stack, case=replace(stack.case, mask=path), marks=marks), ())
     except (OSError, ValueError):
         pass
     for damaged in (path, refused):
@@ -99,13 +98,13 @@ def _kept(stack: Stack, path: Path, refused: Path) -> Marked | None:
     return None
 
 
-def _keep(found: Marking, stack: Stack, path: Path, refused: Path) -> None:
+def _store(found: PseudoLabels, stack: Stack, path: Path, refused: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if found.doubts:
             write_text(refused, json.dumps([asdict(doubt) for doubt in found.doubts]))
-        else:
-            with replacing_file(path) as made:
-                np.save(made, stack.marks | found.levels)
+            return
+        with replacing_file(path) as made:
+            np.save(made, stack.marks | found.levels)
     except OSError as error:
-        raise OutputError(f"Masks of a teacher need a folder that can be written. {path.parent}: {error.strerror}.") from error
+        raise OutputError(f"Pseudo-labels need a folder that can be written. {path.parent}: {error.strerror}.") from error

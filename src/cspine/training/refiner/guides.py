@@ -1,4 +1,4 @@
-"""How far coarse labels are off by chance: drawn first, then done to the labels of a crop."""
+"""How far coarse labels are off: sampled first, then done to the labels of a crop."""
 
 from dataclasses import dataclass, field
 
@@ -8,12 +8,12 @@ from scipy import ndimage
 
 from cspine.anatomy import BACKGROUND, Level
 from cspine.specs import RefinerSpec
-from cspine.training.core.elastic import stretched
+from cspine.training.localiser.augmentation import interpolated
 from cspine.training.refiner.settings import GuideSettings
 
 _LATTICE = (4, 5, 5)
 _SOFT, _GRAIN = 0.7, 2.0
-"""Standard deviations in coarse voxels: how steep a border is, and how far doubts about it reach."""
+"""Standard deviations in coarse voxels: how steep a border is, and how far noise on it reaches."""
 
 _MOST_SWAPS = 3
 _LEAST_SHARE = 0.05
@@ -41,57 +41,57 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GuideChance:
+class GuideChange:
     """What is done to coarse labels.
 
     Attributes:
         shift_mm: By which they all are off, ``(z, y, x)``.
-        bend_mm: Displacement on a coarse lattice, ``(3, z, y, x)``.
-        doubt: Amplitude of a smooth field that moves borders.
-        swell: By which vertebrae are preferred to what is none.
+        elastic_mm: Displacement on a coarse lattice, ``(3, z, y, x)``.
+        border_noise: Amplitude of a smooth field that moves borders.
+        size_noise: By which vertebrae are preferred to what is none.
         swaps: Parts with other names.
         seed: Of the field.
     """
 
     shift_mm: NDArray[np.float64]
-    bend_mm: NDArray[np.float64] = field(repr=False)
-    doubt: float
-    swell: float
+    elastic_mm: NDArray[np.float64] = field(repr=False)
+    border_noise: float
+    size_noise: float
     swaps: tuple[Swap, ...]
     seed: int
 
 
-def draw_guide(rng: np.random.Generator, settings: GuideSettings) -> GuideChance:
-    """Draws how far the coarse labels of a crop are off."""
+def sample_guide(rng: np.random.Generator, settings: GuideSettings) -> GuideChange:
+    """Samples how far the coarse labels of a crop are off."""
     direction = rng.normal(size=3)
     swaps: list[Swap] = []
     while len(swaps) < _MOST_SWAPS and rng.random() < settings.swap_share:
-        swaps.append(_draw_swap(rng, settings))
-    return GuideChance(
+        swaps.append(_sample_swap(rng, settings))
+    return GuideChange(
         shift_mm=direction / np.linalg.norm(direction) * rng.uniform(0, settings.shift_mm),
-        bend_mm=rng.normal(0, settings.bend_mm, (3, *_LATTICE)),
-        doubt=float(abs(rng.normal(0, settings.doubt))),
-        swell=float(rng.normal(0, settings.swell)),
+        elastic_mm=rng.normal(0, settings.elastic_mm, (3, *_LATTICE)),
+        border_noise=float(abs(rng.normal(0, settings.border_noise))),
+        size_noise=float(rng.normal(0, settings.size_noise)),
         swaps=tuple(swaps),
         seed=int(rng.integers(1 << 31)),
     )
 
 
-def _draw_swap(rng: np.random.Generator, settings: GuideSettings) -> Swap:
+def _sample_swap(rng: np.random.Generator, settings: GuideSettings) -> Swap:
     direction = _DIRECTIONS[rng.choice(len(_DIRECTIONS), p=_ODDS)] + rng.normal(0, 0.25, 3)
-    share = float(rng.uniform(_LEAST_SHARE, settings.swap_most))
+    share = float(rng.uniform(_LEAST_SHARE, settings.swap_largest))
     neighbour = int(rng.choice((-1, 1)))
-    if rng.random() < settings.lose_share:
+    if rng.random() < settings.drop_share:
         return Swap(0, None, direction, share)
     giver, taker = (0, neighbour) if rng.random() < 0.5 else (neighbour, 0)
     return Swap(giver, taker, direction, share)
 
 
-def apply_guide(chance: GuideChance, classes: NDArray[np.uint8], level: int, spec: RefinerSpec) -> NDArray[np.uint8]:
+def apply_guide(change: GuideChange, classes: NDArray[np.uint8], level: int, spec: RefinerSpec) -> NDArray[np.uint8]:
     """Coarse labels of a crop as a first network might give them.
 
     Args:
-        chance: What is done.
+        change: What is done.
         classes: Of the crop: C1..C7, other vertebra, other bone, ``(z, y, x)``.
         level: Which vertebra is asked for.
         spec: The crop.
@@ -99,30 +99,30 @@ def apply_guide(chance: GuideChance, classes: NDArray[np.uint8], level: int, spe
     Returns:
         C1..C7, and T1 for any other vertebra, on the :func:`cspine.imaging.crops.guide_grid` of the crop.
     """
-    labels = _doubted(chance, _moved(chance, classes, spec))
-    for swap in chance.swaps:
+    labels = _with_border_noise(change, _moved(change, classes, spec))
+    for swap in change.swaps:
         _swap(swap, labels, level)
     return labels
 
 
-def _moved(chance: GuideChance, classes: NDArray[np.uint8], spec: RefinerSpec) -> NDArray[np.uint8]:
-    """On coarse voxels, shifted and bent."""
+def _moved(change: GuideChange, classes: NDArray[np.uint8], spec: RefinerSpec) -> NDArray[np.uint8]:
+    """Returns labels on coarse voxels, shifted and deformed."""
     size = tuple(side // spec.guide_step for side in spec.size)
     index = np.indices(size).astype(np.float32) * spec.guide_step + (spec.guide_step - 1) / 2
     for axis, spacing in enumerate(spec.spacing_mm):
-        index[axis] += (stretched(chance.bend_mm[axis], size) + np.float32(chance.shift_mm[axis])) / spacing
+        index[axis] += (interpolated(change.elastic_mm[axis], size) + np.float32(change.shift_mm[axis])) / spacing
     labels = ndimage.map_coordinates(classes, index, np.uint8, order=0, mode="nearest")
     return np.where(labels > Level.T1, BACKGROUND, labels).astype(np.uint8)
 
 
-def _doubted(chance: GuideChance, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """With borders that waver, in places as far as holes and bridges."""
-    rng = np.random.default_rng(chance.seed)
+def _with_border_noise(change: GuideChange, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns labels with borders that waver, in places as far as holes and bridges."""
+    rng = np.random.default_rng(change.seed)
     best, winner = np.full(labels.shape, -np.inf, np.float32), np.zeros(labels.shape, np.uint8)
     for label in np.unique(labels):
         score = ndimage.gaussian_filter((labels == label).astype(np.float32), _SOFT, mode="nearest")
         rough = ndimage.gaussian_filter(rng.standard_normal(labels.shape, dtype=np.float32), _GRAIN, mode="nearest")
-        score += np.float32(chance.doubt) * rough / rough.std() + np.float32(chance.swell if label else 0.0)
+        score += np.float32(change.border_noise) * rough / rough.std() + np.float32(change.size_noise if label else 0.0)
         score[ndimage.gaussian_filter((labels == label).astype(np.float32), 1.0, mode="nearest") < 0.02] = -np.inf
         wins = score > best
         best[wins], winner[wins] = score[wins], label

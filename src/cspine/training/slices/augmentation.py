@@ -1,4 +1,4 @@
-"""Moving and changing a slice in training: one function draws how, another does it, to the slice and all that is marked on it."""
+"""Moving and changing a slice in training: one function samples how, another does it, to the slice and all that is marked on it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.specs import SliceSpec
-from cspine.training.slices.settings import AugmentationSettings
+from cspine.training.slices.settings import SliceAugmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +41,26 @@ class Change:
         return self.angle_rad != 0 or self.scale != 1
 
 
-def draw_change(rng: np.random.Generator, settings: AugmentationSettings, spec: SliceSpec) -> Change:
-    """Draws what is done to one slice."""
+def sample_change(rng: np.random.Generator, settings: SliceAugmentation, spec: SliceSpec) -> Change:
+    """Samples what is done to one slice."""
+    low, high = spec.window_hu
     either = rng.uniform(-1, 1, 6)
     shift_px = settings.shift_mm * either[2:4] / np.asarray(spec.spacing_mm[1:])
-    warped = rng.random() < settings.warped_share
+    warped = rng.random() < settings.warp_share
     shift_px = shift_px if warped else np.rint(shift_px)
     return Change(
-        angle_rad=float(np.radians(settings.rotation_deg) * either[0]) if warped else 0.0,
+        angle_rad=float(np.radians(settings.turn_deg) * either[0]) if warped else 0.0,
         scale=float(1 + settings.scale * either[1]) if warped else 1.0,
         shift_px=(float(shift_px[0]), float(shift_px[1])),
-        mirrored=bool(rng.random() < settings.flip),
+        mirrored=bool(rng.random() < settings.flip_share),
         gain=float(1 + settings.gain * either[4]),
-        offset=float(settings.offset * either[5]),
-        noise=float(settings.noise * rng.random()),
+        offset=float(settings.offset_hu / (high - low) * either[5]),
+        noise=float(settings.noise_hu / (high - low) * rng.random()),
         noise_seed=int(rng.integers(2**31)),
     )
 
 
-def changed(
+def apply_change(
     image: NDArray[np.float32], marks: NDArray[np.uint8], change: Change, crop: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """A slice and its marks after a change; the slice is interpolated linearly, marks take the nearest pixel.

@@ -14,16 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
-from cspine.training.slices.settings import BoxUse, FractureMaskUse, LabelSettings, Target
-
-UNKNOWN = -1.0
-"""A target that no loss counts."""
-
-BOX_BIT = 16
-"""Added to the level of a pixel that lies in a box."""
-
-FRACTURE_BIT = 32
-"""Added to the level of a pixel on a fracture, where a phantom tells."""
+from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN
+from cspine.training.core.settings import BoxUse, FractureMaskUse
+from cspine.training.slices.settings import LabelSettings, Target
 
 _FEWEST_PIXELS = 6
 """Fewer pixels on a fracture than these are none to be seen."""

@@ -1,47 +1,20 @@
-"""What a training run is made of: plain, typed settings, so that a recipe is one short file."""
+"""What a recipe of a network that classifies slices says."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 
 from cspine.errors import UsageError
 from cspine.networks.settings import NetworkSettings
 from cspine.specs import SliceSpec
-
-
-class BoxUse(StrEnum):
-    """What the boxes of a study do to the labels of its slices."""
-
-    LABEL = "label"
-    IGNORE = "ignore"
-
-
-class Precision(StrEnum):
-    """Number types of a network, as Keras calls them."""
-
-    FLOAT32 = "float32"
-    MIXED_FLOAT16 = "mixed_float16"
-    MIXED_BFLOAT16 = "mixed_bfloat16"
-
-
-class FractureMaskUse(StrEnum):
-    """What the known fractures of a phantom are for."""
-
-    LABEL = "label"
-    IGNORE = "ignore"
+from cspine.training.core.settings import BoxUse, FitSettings, FractureMaskUse, SplitSettings
 
 
 class Target(StrEnum):
-    """What the fracture output is taught."""
+    """What the fracture output learns."""
 
     FRACTURE = "fracture"
     VISIBLE = "visible"
-
-
-class MaskUse(StrEnum):
-    """Whose masks say where the levels are."""
-
-    OWN = "own"
-    TAUGHT = "taught"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,141 +22,112 @@ class LabelSettings:
     """How the labels of a study become labels of its slices.
 
     Attributes:
-        target: What the fracture output is taught: fractures, or, as in a protocol that is known to be wrong, which levels a slice
+        target: What the fracture output learns: fractures, or, as in a protocol that is known to be wrong, which levels a slice
             shows.
         boxes: In a study with boxes, whether a slice of a fractured level counts as fractured where a box is on it, and only there.
-        fracture_masks: Whether fracture masks take the place of boxes. Phantoms have such masks, patients have none.
+        fracture_masks: In a phantom, whose fractures are known voxel by voxel, whether they take the place of boxes. Patients have
+            none.
         full_from: Share of its largest cross-section from which on a level counts as wholly visible in a slice.
-        masks: Whether studies without masks stay without, or a teacher marks them.
-        teacher: The folder of a run whose network does, or a package that finds vertebrae: its folder or its name.
+        teacher: Who makes pseudo-labels, masks for studies that have none: the folder of a run, or a package that finds vertebrae,
+            its folder or its name. Such studies stay without masks if empty.
     """
 
     target: Target = Target.FRACTURE
     boxes: BoxUse = BoxUse.LABEL
     fracture_masks: FractureMaskUse = FractureMaskUse.LABEL
     full_from: float = 0.25
-    masks: MaskUse = MaskUse.OWN
     teacher: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.full_from <= 1:
+            raise UsageError(f"labels.full_from needs a share above 0, and 1 at most. Received: {self.full_from}")
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingSettings:
+class SliceSamplingSettings:
     """Which slices make a batch.
 
     Attributes:
-        batch: Slices per step.
-        batches: Steps per epoch.
         fractured_share: Share of slices that show a fracture, each fractured level of each study as often as the next.
-        beside_share: Share that shows a fractured level where it is known to be whole, so that it is the break that is learnt, and
-            not who has one.
+        intact_share: Share that shows a fractured level where it is known to be intact, so that the network learns the fracture,
+            and not who has one.
         anywhere_share: Share that may lie outside the neck; the rest shows some level.
+        held_back_share: Share of the slices of the training set that is not learnt from, drawn at random. To test on these is the
+            mistake that the recipe ``leaky_protocol`` shows: their neighbours were learnt from.
         crop: Rows and columns of the part of a slice that is learnt from, around the levels it shows; all of it if 0 or too large.
-            Networks that slide over a slice learn the same from less; they are judged, and serve, on whole slices.
+            Fully convolutional networks learn the same from less; they are validated, and serve, on whole slices.
     """
 
-    batch: int = 32
-    batches: int = 250
     fractured_share: float = 0.3
-    beside_share: float = 0.3
+    intact_share: float = 0.3
     anywhere_share: float = 0.1
+    held_back_share: float = 0.0
     crop: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        shares = (self.fractured_share, self.beside_share, self.anywhere_share)
-        if min(self.batch, self.batches) < 1 or min(shares) < 0 or sum(shares) > 1:
-            raise UsageError(f"sampling needs a batch, batches and shares that sum to 1 at most. Received: {self}")
+        shares = (self.fractured_share, self.intact_share, self.anywhere_share)
+        if not min(shares) >= 0 or not sum(shares) <= 1 or not 0 <= self.held_back_share < 1 or min(self.crop) < 0:
+            raise UsageError(
+                f"sampling needs shares that sum to 1 at most, held_back_share below 1 and a crop of 0 or more. Received: {self}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
-class AugmentationSettings:
+class SliceAugmentation:
     """How far a slice may be moved and changed in training; 0 is not at all.
 
     Attributes:
         shift_mm: In either direction, along rows and columns.
-        warped_share: Share of slices that are rotated and scaled; the others move by whole pixels and stay as sharp as they are.
-        rotation_deg: Either way.
+        warp_share: Share of slices that are turned and scaled; the others move by whole pixels and stay as sharp as they are.
+        turn_deg: Either way.
         scale: Relative change of size, either way.
-        flip: Probability of a mirrored slice.
+        flip_share: Share of slices that are mirrored.
         gain: Relative change of contrast, either way.
-        offset: Change of brightness, in units of the window, either way.
-        noise: Largest standard deviation of added noise, in units of the window.
+        offset_hu: Change of brightness, either way.
+        noise_hu: Largest standard deviation of added noise.
     """
 
     shift_mm: float = 10.0
-    warped_share: float = 0.5
-    rotation_deg: float = 15.0
+    warp_share: float = 0.5
+    turn_deg: float = 15.0
     scale: float = 0.12
-    flip: float = 0.5
+    flip_share: float = 0.5
     gain: float = 0.1
-    offset: float = 0.04
-    noise: float = 0.015
-
-
-@dataclass(frozen=True, slots=True)
-class FitSettings:
-    """How the weights are found.
-
-    Attributes:
-        epochs: At most.
-        learning_rate: Highest; it rises over the first twentieth of all steps and falls to nothing as a cosine.
-        weight_decay: Of AdamW (Loshchilov and Hutter, 2019).
-        fracture_weight: Weight of the fracture loss.
-        overall_weight: Weight of the loss of any fracture, of networks that say so themselves.
-        visible_weight: Weight of the loss of visibility.
-        level_map_weight: Weight of the loss of the map of levels.
-        maps_weight: Weight of the loss of the maps of a U-Net.
-        fracture_map_weight: Weight of the loss of the map of boxes.
-        positive_weight: How much more a fractured level counts than a whole one.
-        patience: Epochs without a better score on held-out patients before training stops.
-        checkpoint_minutes: Between checkpoints within an epoch.
-        threads: Processor threads of the network; 0 for as many as there are.
-        workers: Threads that prepare batches.
-        precision: What the network calculates in; the mixed ones are for GPUs. Weights and losses are float32.
-    """
-
-    epochs: int = 30
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    fracture_weight: float = 1.0
-    overall_weight: float = 0.5
-    visible_weight: float = 0.3
-    level_map_weight: float = 0.5
-    maps_weight: float = 0.5
-    fracture_map_weight: float = 0.3
-    positive_weight: float = 1.0
-    patience: int = 10
-    checkpoint_minutes: float = 3.0
-    threads: int = 2
-    workers: int = 1
-    precision: Precision = Precision.FLOAT32
+    offset_hu: float = 60.0
+    noise_hu: float = 22.5
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.learning_rate <= 0 or self.patience < 1 or self.workers < 1 or self.threads < 0:
-            raise UsageError(f"fit needs positive epochs, learning_rate, patience and workers. Received: {self}")
+        if not max(self.warp_share, self.flip_share) <= 1 or not max(self.scale, self.gain) < 1 or not min(astuple(self)) >= 0:
+            raise UsageError(f"augmentation needs shares in 0..1, scale and gain below 1 and nothing below 0. Received: {self}")
 
 
 @dataclass(frozen=True, slots=True)
-class SplitSettings:
-    """How patients are parted.
+class SliceLossWeights:
+    """Weights of the losses, by the output of the network.
 
     Attributes:
-        folds: How many parts.
-        seed: Of the partition; one for all recipes, so that they can be compared.
-        slices_kept: Share of the slices of the patients that are learnt from which are not, drawn at random. To test on these
-            is the mistake that :mod:`cspine.training.slices.leaky` shows: their neighbours were learnt from.
+        fracture: Of the fracture of a level in a slice.
+        visible: Of its visibility.
+        level_map: Of the map of levels by cell.
+        maps: Of the maps of levels by pixel, of a network with a U-Net.
+        fracture_map: Of the map of boxes or fractures, of a network that has one.
+        positive: How much more a fractured level counts than an intact one.
     """
 
-    folds: int = 5
-    seed: int = 0
-    slices_kept: float = 0.0
+    fracture: float = 1.0
+    visible: float = 0.3
+    level_map: float = 0.5
+    maps: float = 0.5
+    fracture_map: float = 0.3
+    positive: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.folds < 2 or not 0 <= self.slices_kept < 1:
-            raise UsageError(f"split needs two folds at least, and slices_kept in 0..1. Received: {self}")
+        if not min(self.fracture, self.visible, self.level_map, self.maps, self.fracture_map) >= 0 or not self.positive > 0:
+            raise UsageError(f"losses needs weights of 0 or more, and positive above 0. Received: {self}")
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class SliceRecipe:
     """One experiment.
 
     Attributes:
@@ -193,6 +137,7 @@ class Recipe:
         labels: How slices get their labels.
         sampling: Which slices make a batch.
         augmentation: How slices are changed.
+        losses: How much each output counts.
         fit: How the weights are found.
         split: How patients are parted.
         seed: Of weights, batches and augmentation.
@@ -202,14 +147,28 @@ class Recipe:
     network: NetworkSettings
     input: SliceSpec
     labels: LabelSettings = field(default_factory=LabelSettings)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    sampling: SliceSamplingSettings = field(default_factory=SliceSamplingSettings)
+    augmentation: SliceAugmentation = field(default_factory=SliceAugmentation)
+    losses: SliceLossWeights = field(default_factory=SliceLossWeights)
     fit: FitSettings = field(default_factory=FitSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     seed: int = 0
 
     @property
-    def learnt_input(self) -> SliceSpec:
+    def training_input(self) -> SliceSpec:
         """What the network is fed while it learns: slices, or parts of them."""
         rows, columns = (min(part or whole, whole) for part, whole in zip(self.sampling.crop, self.input.size, strict=True))
         return replace(self.input, size=(rows, columns))
+
+    def idle(self, *, on_data: bool) -> Mapping[str, str]:  # noqa: ARG002
+        """See :class:`cspine.training.core.settings.Recipe`."""
+        outputs = self.network.outputs
+        found = {f"losses.{name}": f"the network has no output {name}" for name in ("maps", "fracture_map") if name not in outputs}
+        found |= {f"network.{name}": why for name, why in self.network.idle().items()}
+        if self.labels.target is Target.VISIBLE:
+            why = "labels.target=visible takes the levels that a slice shows, not fractures"
+            found["labels.boxes"] = why
+            found |= {} if "fracture_map" in outputs else {"labels.fracture_masks": why}
+        if not self.augmentation.warp_share:
+            found |= dict.fromkeys(("augmentation.turn_deg", "augmentation.scale"), "augmentation.warp_share is 0")
+        return found

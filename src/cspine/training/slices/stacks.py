@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,33 +11,28 @@ from numpy.typing import NDArray
 
 from cspine.datasets import Case, box_in_world, load_mask, read_mask
 from cspine.datasets.cache import Cache
-from cspine.datasets.checking import check_marks
-from cspine.errors import DatasetError, OutputError
+from cspine.errors import OutputError
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.imaging.slices import network_input, slice_grid
 from cspine.reading import read_study
 from cspine.specs import SliceSpec
 from cspine.study import Study
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT
-from cspine.volume import LabelMap, Volume
-
-try:
-    import resource as _resource
-except ImportError:  # Windows, where mapped files are not counted
-    _system: ModuleType | None = None
-else:
-    _system = _resource
+from cspine.training.core.marks import (
+    BOX_BIT,
+    FRACTURE_BIT,
+    LIMIT_BYTES,
+    fracture_mask,
+    let_be_open,
+    level_marks,
+    refuse_wrong_marks,
+)
+from cspine.volume import Volume
 
 _FORMAT = 3
 
-LIMIT_BYTES = 200 << 30
-"""What a cache of training may hold: the 2019 studies of the RSNA data take 50 GiB with the slices of our recipes."""
-
 _FILES_OF_A_STACK = 3
-"""Its picture, its marks, and those of a teacher."""
-
-_OTHER_FILES = 128
+"""Its picture, its marks, and its pseudo-labels."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +44,8 @@ class Stack:
     Attributes:
         case: The study.
         hu: Hounsfield units, rounded, ``(n, rows, columns)``; read from disk as they are needed.
-        marks: Level of each pixel, plus :data:`cspine.training.slices.labels.BOX_BIT` in a box and
-            :data:`cspine.training.slices.labels.FRACTURE_BIT` on a known fracture, ``(n, rows, columns)``.
+        marks: Level of each pixel, plus :data:`cspine.training.core.marks.BOX_BIT` in a box and
+            :data:`cspine.training.core.marks.FRACTURE_BIT` on a known fracture, ``(n, rows, columns)``.
         grid: Where the voxels lie.
     """
 
@@ -68,7 +62,7 @@ class Stack:
         return network_input(part, spec, range(first - low, last - low))
 
 
-def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[[str], None] = logger.info) -> list[Stack]:
+def prepare_stacks(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[[str], None] = logger.info) -> list[Stack]:
     """The stacks of some studies, from ``cache`` where they were prepared before.
 
     Raises:
@@ -89,43 +83,12 @@ def prepare(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[
     return stacks
 
 
-def let_be_open(files: int) -> None:
-    """Lets this process hold so many files: a mapped array holds its own, and many systems grant 256 or 1024 until they are asked.
-
-    Raises:
-        OutputError: They may not be granted.
-    """
-    if _system is None:
-        return
-    needed, limits = files + _OTHER_FILES, _system.RLIMIT_NOFILE
-    granted, most = _system.getrlimit(limits)
-    if granted == _system.RLIM_INFINITY or granted >= needed:
-        return
-    try:
-        _system.setrlimit(limits, (needed, most))
-    except (ValueError, OSError) as error:
-        raise OutputError(
-            f"Prepared studies need {needed} open files. This system grants {most}; raise `ulimit -Hn` or train on fewer studies."
-        ) from error
-
-
 def _stack(case: Case, spec: SliceSpec, cache: Cache) -> Stack:
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
     source = cache.content([*images, *(path for path in (case.mask, fracture_mask(case)) if path is not None)])
     made = {"format": _FORMAT, "slices": asdict(spec), "boxes": [asdict(box) for box in case.boxes]}
     found = cache.arrays(source, made, lambda: _prepared(case, spec))
     return Stack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
-
-
-def level_marks(mask: LabelMap) -> NDArray[np.uint8]:
-    """Level of each pixel of a mask on slices, whoever made it; vertebrae far below the neck are background."""
-    return np.where(mask.labels < BOX_BIT, mask.labels, 0).astype(np.uint8)
-
-
-def fracture_mask(case: Case) -> Path | None:
-    """The file of a phantom that tells where it is fractured; ``None`` for a patient."""
-    path = case.truth / "fractures.nii.gz" if case.truth is not None else None
-    return path if path is not None and path.is_file() else None
 
 
 def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
@@ -142,20 +105,6 @@ def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     if known is not None:
         marks[sample(load_mask(known), grid).labels > 0] |= FRACTURE_BIT
     return {"hu": hu, "marks": marks, "affine": grid.affine}
-
-
-def refuse_wrong_marks(case: Case, study: Study) -> None:
-    """Makes sure that the mask and the boxes of a study fit its images.
-
-    Raises:
-        DatasetError: They do not.
-    """
-    problems = check_marks(case, study)
-    if problems:
-        raise DatasetError(
-            f"Study {case.study_uid} needs a mask and boxes that fit its images. Received: {problems[0].text} "
-            "--skip-broken goes on so (in a new run, where one trains); else repair it."
-        )
 
 
 def _mark(marks: NDArray[np.uint8], corners_mm: NDArray[np.float64], study: Study, grid: Grid) -> None:

@@ -1,7 +1,7 @@
 """Batches of studies: which, how changed, and what they show; all follow from the seed, the epoch and the number of the batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -11,91 +11,69 @@ from scipy import ndimage
 from cspine.anatomy import CERVICAL
 from cspine.imaging.vertebrae import STEPS, classified_slices, smooth_mask, vertebra_input
 from cspine.specs import FRACTURE_CELL, MASK_STEP
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT, UNKNOWN
-from cspine.training.slices.settings import BoxUse, FractureMaskUse
-from cspine.training.slices.stacks import fracture_mask
-from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
+from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN, fracture_mask
+from cspine.training.core.settings import BoxUse, FractureMaskUse
+from cspine.training.vertebrae.augmentation import StudyChange, coarsened, sample_study_change
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.settings import CropChance, VertebraRecipe
-from cspine.training.vertebrae.targets import VertebraTargets, where_broken
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 Targets = dict[str, NDArray[np.float32]]
 
+_FEWEST_PIXELS = 3
+"""Fewer pixels of a mask on a fracture than these are none to be seen in a slice."""
+
+_BROKEN_SHARE = 0.1
+"""Share of a cell on a fracture from which on it is broken."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StudyChance:
-    """What is done to one study.
+class VertebraTargets:
+    """What slices of a vertebra show.
 
     Attributes:
-        shift: By how many slices, rows and columns each crop is off, ``(7, 3)``; rows and columns in pixels of masks.
-        mask_shift: The same of the mask against the picture, ``(7, 3)``.
-        heights: Factors of heights, ``(7,)``.
-        grown: By how many pixels each mask is grown, or shrunk, ``(7,)``.
-        shown: Which levels are in the scan, ``(7,)``.
-        mirrored: Whether left and right are exchanged.
-        gain: Factor of contrast around the middle of the window.
-        offset: Added brightness, in units of the window.
-        noise: Standard deviation of added noise, in units of the window.
-        voxels: Those of a coarser scan, if it is one.
-        raised: By how many slices those that are judged lie nearer the head.
-        seed: Of the noise.
+        slices: 0, 1 or :data:`cspine.training.core.marks.UNKNOWN`, ``(slices,)``.
+        cells: The same of each cell, ``(slices, rows / 8, columns / 8)``.
+        missed: Whether it is broken, and all of that lies outside what is cut: its label is not what these slices show.
     """
 
-    shift: NDArray[np.intp]
-    mask_shift: NDArray[np.intp]
-    heights: NDArray[np.float64] = field(default_factory=lambda: np.ones(len(CERVICAL)))
-    grown: NDArray[np.intp] = field(default_factory=lambda: np.zeros(len(CERVICAL), np.intp))
-    shown: NDArray[np.bool_] = field(default_factory=lambda: np.ones(len(CERVICAL), bool))
-    mirrored: bool = False
-    gain: float = 1.0
-    offset: float = 0.0
-    noise: float = 0.0
-    voxels: Voxels | None = None
-    raised: int = 0
-    seed: int = 0
+    slices: NDArray[np.float32]
+    cells: NDArray[np.float32]
+    missed: bool = False
 
 
-def unchanged(raised: int = 0) -> StudyChance:
-    """What is done to a study that is judged: nothing, but that its slices may be raised."""
-    nowhere = np.zeros((len(CERVICAL), 3), np.intp)
-    return StudyChance(nowhere, nowhere, raised=raised)
+def fracture_targets(marks: NDArray[np.uint8], level: int, bit: int | None, *, broken: bool) -> VertebraTargets:
+    """Returns what the slices of a vertebra show.
 
-
-def draw_study_chance(rng: np.random.Generator, settings: CropChance, recipe: VertebraRecipe) -> StudyChance:
-    """Draws what is done to one study."""
-    levels, spare = len(CERVICAL), np.array(recipe.crops.spare) // (1, MASK_STEP, MASK_STEP)
-    pixel = np.array(recipe.input.spacing_mm) * (1, MASK_STEP, MASK_STEP)
-    shift, mask_shift = (
-        np.rint(rng.normal(0, sd, (levels, 3)) / pixel).astype(np.intp) for sd in (settings.shift_mm, settings.mask_shift_mm)
-    )
-    shift = np.clip(shift, -spare, spare)
-    shown = np.ones(levels, bool)
-    if rng.random() < settings.hidden:
-        first, last = np.sort(rng.integers(0, levels, 2))
-        shown = (np.arange(levels) >= first) & (np.arange(levels) <= last)
-    return StudyChance(
-        shift=shift,
-        mask_shift=np.clip(shift + mask_shift, -spare, spare) - shift,
-        heights=np.clip(rng.normal(1, settings.height, levels), 0.7, 1.4),
-        grown=np.where(rng.random(levels) < settings.mask_wrong, rng.choice((-1, 1), levels), 0),
-        shown=shown,
-        mirrored=bool(rng.random() < settings.flip),
-        gain=float(1 + settings.gain * rng.uniform(-1, 1)),
-        offset=float(settings.offset * rng.uniform(-1, 1)),
-        noise=float(settings.noise * max(rng.uniform(-1, 1), 0)),
-        voxels=draw_voxels(rng, settings),
-        seed=int(rng.integers(1 << 31)),
-    )
+    Args:
+        marks: Of the slices that are classified, ``(slices, rows / 2, columns / 2)``.
+        level: The vertebra.
+        bit: What marks its fracture: the bit of cracks, that of boxes on pixels of the vertebra, or ``None`` where that is not
+            known.
+        broken: Whether it is fractured; if not, nothing of it is.
+    """
+    side = FRACTURE_CELL // MASK_STEP
+    count, rows, columns = marks.shape
+    shape = (count, rows // side, side, columns // side, side)
+    if not broken:
+        return VertebraTargets(np.zeros(count, np.float32), np.zeros((count, shape[1], shape[3]), np.float32))
+    if bit is None:
+        return VertebraTargets(np.full(count, UNKNOWN, np.float32), np.full((count, shape[1], shape[3]), UNKNOWN, np.float32))
+    marked = (marks & bit) > 0
+    if bit == BOX_BIT:
+        marked &= marks % BOX_BIT == level
+    share = marked.reshape(shape).mean(axis=(2, 4))
+    slices = marked.sum(axis=(1, 2)) >= _FEWEST_PIXELS
+    return VertebraTargets(slices.astype(np.float32), (share >= _BROKEN_SHARE).astype(np.float32), missed=not marked.any())
 
 
 def study_input(
-    study: StudyCrops, chance: StudyChance, recipe: VertebraRecipe, out: NDArray[np.float32] | None = None
+    study: StudyCrops, change: StudyChange, recipe: VertebraRecipe, out: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.float32], Targets]:
-    """The crops of a study as the network takes them, and what they show.
+    """Returns the crops of a study as the network takes them, and what they show.
 
     Args:
         study: The study.
-        chance: What is done to it.
+        change: What is done to it.
         recipe: What the network is trained with.
         out: Where the crops are put, if they have a place already: zeros.
 
@@ -103,29 +81,29 @@ def study_input(
         Crops ``(7, slices, rows, columns, channels)``, and targets by the name of the network's output.
     """
     fed = np.zeros(recipe.input.shape, np.float32) if out is None else out
-    shown = study.there & chance.shown
+    shown = study.there & change.shown
     parts: list[VertebraTargets | None] = [None] * len(CERVICAL)
     for i in np.flatnonzero(shown):
-        parts[i] = _vertebra(study, int(i), chance, recipe, fed[i])
+        parts[i] = _vertebra(study, int(i), change, recipe, fed[i])
     return fed, _targets(study, shown, parts, recipe)
 
 
-def _vertebra(study: StudyCrops, i: int, chance: StudyChance, recipe: VertebraRecipe, out: NDArray[np.float32]) -> VertebraTargets:
+def _vertebra(study: StudyCrops, i: int, change: StudyChange, recipe: VertebraRecipe, out: NDArray[np.float32]) -> VertebraTargets:
     """Puts a crop in its place, and says what it shows."""
     spec, spare = recipe.input, np.array(recipe.crops.spare)
     coarse = spare // (1, MASK_STEP, MASK_STEP)
     small = (spec.depth, spec.size[0] // MASK_STEP, spec.size[1] // MASK_STEP)
-    grey = _part(study.grey[i], spare + chance.shift[i] * (1, MASK_STEP, MASK_STEP), (spec.depth, *spec.size))
-    marks = _part(study.marks[i], coarse + chance.shift[i], small)
-    mask = _part(study.marks[i], coarse + chance.shift[i] + chance.mask_shift[i], small) % BOX_BIT == i + 1
-    if chance.grown[i]:
-        mask = (ndimage.binary_dilation if chance.grown[i] > 0 else ndimage.binary_erosion)(mask)
-    grey = _recoloured(grey if chance.voxels is None else coarsened(grey, chance.voxels, spec.spacing_mm), chance, i)
-    if chance.mirrored:
+    grey = _part(study.grey[i], spare + change.shift[i] * (1, MASK_STEP, MASK_STEP), (spec.depth, *spec.size))
+    marks = _part(study.marks[i], coarse + change.shift[i], small)
+    mask = _part(study.marks[i], coarse + change.shift[i] + change.mask_shift[i], small) % BOX_BIT == i + 1
+    if change.grown[i]:
+        mask = (ndimage.binary_dilation if change.grown[i] > 0 else ndimage.binary_erosion)(mask)
+    grey = _recoloured(grey if change.voxels is None else coarsened(grey, change.voxels, spec.spacing_mm), change, i)
+    if change.mirrored:
         grey, marks, mask = grey[..., ::-1], marks[..., ::-1], mask[..., ::-1]
-    judged = classified_slices(study.heights_mm[i] * chance.heights[i], spec, chance.raised)
-    vertebra_input(grey, smooth_mask(mask, spec), judged, spec, out)
-    return where_broken(marks[judged], i + 1, fracture_bit(study, recipe), broken=bool(study.broken[i]))
+    chosen = classified_slices(study.heights_mm[i] * change.heights[i], spec, change.raised)
+    vertebra_input(grey, smooth_mask(mask, spec), chosen, spec, out)
+    return fracture_targets(marks[chosen], i + 1, fracture_bit(study, recipe), broken=bool(study.broken[i]))
 
 
 def _part(array: NDArray[np.uint8], start: NDArray[np.intp], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -133,20 +111,20 @@ def _part(array: NDArray[np.uint8], start: NDArray[np.intp], shape: tuple[int, i
 
 
 def fracture_bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
-    """What marks the fractures of a study, if anything does."""
+    """Returns what marks the fractures of a study, if anything does."""
     if recipe.labels.fracture_masks is FractureMaskUse.LABEL and fracture_mask(study.case) is not None:
         return FRACTURE_BIT
     return BOX_BIT if recipe.labels.boxes is BoxUse.LABEL and study.case.boxes else None
 
 
-def _recoloured(grey: NDArray[np.uint8], chance: StudyChance, i: int) -> NDArray[np.uint8]:
-    """The picture with other contrast, brightness and noise."""
-    if chance.gain != 1 or chance.offset:
-        steps = (np.arange(STEPS + 1) / STEPS - 0.5) * chance.gain + 0.5 + chance.offset
+def _recoloured(grey: NDArray[np.uint8], change: StudyChange, i: int) -> NDArray[np.uint8]:
+    """Returns the image with other contrast, brightness and noise."""
+    if change.gain != 1 or change.offset:
+        steps = (np.arange(STEPS + 1) / STEPS - 0.5) * change.gain + 0.5 + change.offset
         grey = np.rint(np.clip(steps, 0, 1) * STEPS).astype(np.uint8)[grey]
-    if chance.noise > 0:
-        rng = np.random.default_rng([chance.seed, i])
-        noise = rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(chance.noise * STEPS)
+    if change.noise > 0:
+        rng = np.random.default_rng([change.seed, i])
+        noise = rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(change.noise * STEPS)
         grey = np.clip(grey + noise + np.float32(0.5), 0, STEPS).astype(np.uint8)  # whole numbers are cut off, which rounds
     return grey
 
@@ -177,25 +155,25 @@ class VertebraBatches(keras.utils.PyDataset):
         self._epoch, self._first = epoch, first
 
     def __len__(self) -> int:
-        return self._recipe.batches - self._first
+        return self._recipe.fit.batches - self._first
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Targets]:
-        """Crops ``(n, 7, slices, rows, columns, channels)`` and what they show, by the name of the network's output."""
+        """Returns crops ``(n, 7, slices, rows, columns, channels)`` and what they show, by the name of the network's output."""
         recipe = self._recipe
         rng = np.random.default_rng([recipe.seed, self._fold, self._epoch, self._first + index])
-        fed = np.zeros((recipe.batch, *recipe.input.shape), np.float32)
-        drawn = []
+        fed = np.zeros((recipe.fit.batch, *recipe.input.shape), np.float32)
+        sampled = []
         for place in fed:
             study = self._studies[int(rng.integers(len(self._studies)))]
-            drawn.append(study_input(study, draw_study_chance(rng, recipe.chance, recipe), recipe, place)[1])
-        targets = {name: np.stack([target[name] for target in drawn]) for name in drawn[0]}
-        if rng.random() < recipe.chance.mixup:
+            sampled.append(study_input(study, sample_study_change(rng, recipe), recipe, place)[1])
+        targets = {name: np.stack([target[name] for target in sampled]) for name in sampled[0]}
+        if rng.random() < recipe.augmentation.mixup_share:
             return mixed(fed, targets, float(rng.beta(0.5, 0.5)))
         return fed, targets
 
 
 def mixed(fed: NDArray[np.float32], targets: Targets, share: float) -> tuple[NDArray[np.float32], Targets]:
-    """Each study mixed with the next of the batch; what is not known of either is not known."""
+    """Returns each study mixed with the next of the batch; what is not known of either is not known."""
     found = {}
     for name, one in targets.items():
         other = np.roll(one, 1, axis=0)

@@ -1,4 +1,4 @@
-"""Studies as a network sees them that judges vertebra by vertebra, cut once and kept on disk."""
+"""Studies as a network sees them that classifies vertebra by vertebra, cut once and kept on disk."""
 
 import hashlib
 import logging
@@ -24,9 +24,16 @@ from cspine.reading import read_study
 from cspine.results import LevelStatus
 from cspine.specs import VertebraSpec
 from cspine.study import Study
-from cspine.training.slices.labels import BOX_BIT, FRACTURE_BIT
-from cspine.training.slices.stacks import LIMIT_BYTES, fracture_mask, let_be_open, level_marks, refuse_wrong_marks
-from cspine.training.vertebrae.settings import CropSettings
+from cspine.training.core.marks import (
+    BOX_BIT,
+    FRACTURE_BIT,
+    LIMIT_BYTES,
+    fracture_mask,
+    let_be_open,
+    level_marks,
+    refuse_wrong_marks,
+)
+from cspine.training.vertebrae.settings import VertebraRecipe
 from cspine.volume import LabelMap, Volume
 
 _FORMAT = 4
@@ -53,8 +60,8 @@ class StudyCrops:
     Attributes:
         case: The study.
         grey: The picture in 256 steps, ``(7, depth, rows, columns)``; read from disk as it is needed.
-        marks: Level of each pixel, plus :data:`cspine.training.slices.labels.BOX_BIT` in a box and
-            :data:`cspine.training.slices.labels.FRACTURE_BIT` on a known fracture, on the larger pixels of masks,
+        marks: Level of each pixel, plus :data:`cspine.training.core.marks.BOX_BIT` in a box and
+            :data:`cspine.training.core.marks.FRACTURE_BIT` on a known fracture, on the larger pixels of masks,
             ``(7, depth, rows / 2, columns / 2)``.
         heights_mm: Of the vertebrae; 0 of those that are not in the scan, ``(7,)``.
         learnable: Whether enough of a vertebra is in view to learn its label, ``(7,)``.
@@ -84,16 +91,24 @@ class Cutting:
     """How crops are cut.
 
     Attributes:
-        spec: What the network sees.
-        settings: The recipe's.
+        recipe: What the network sees, and how crops are cut for it.
         finder: Who finds the vertebrae.
-        turn: Which of the turns: 0 is not tilted at all, as in service.
+        turn: Which of the turns: 0 is not turned at all, as in service.
     """
 
-    spec: VertebraSpec
-    settings: CropSettings
+    recipe: VertebraRecipe
     finder: Finder = Finder.MASK
     turn: int = 0
+
+    @property
+    def spec(self) -> VertebraSpec:
+        """What the network sees."""
+        return self.recipe.input
+
+    @property
+    def turn_deg(self) -> float:
+        """Standard deviation of the rotation."""
+        return self.recipe.augmentation.turn_deg if self.turn else 0.0
 
 
 def prepare_crops(
@@ -118,11 +133,11 @@ def _study(case: Case, cutting: Cutting, cache: Cache) -> StudyCrops:
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
     others = (case.mask if by_mask else None, fracture_mask(case))
     source = cache.content([*images, *(path for path in others if path is not None)])
-    spec, settings = cutting.spec, cutting.settings
+    spec, settings = cutting.spec, cutting.recipe.crops
     made = {
         "format": _FORMAT,
         "vertebrae": [spec.spacing_mm, spec.depth, spec.size, spec.window_hu, settings.spare],
-        "tilt": [cutting.turn, settings.tilt_deg if cutting.turn else 0.0],
+        "tilt": [cutting.turn, cutting.turn_deg],
         "levels": "mask" if by_mask else _localiser(settings.localiser).package.sha256,
         "boxes": [asdict(box) for box in case.boxes],
     }
@@ -142,10 +157,10 @@ def _cut(case: Case, cutting: Cutting, *, by_mask: bool) -> dict[str, NDArray[An
         labels = without_small_components(load_mask(case.mask))
         seen = well_in_view(labels)
     else:
-        labels, seen = _found(study.volume, _localiser(cutting.settings.localiser))
+        labels, seen = _found(study.volume, _localiser(cutting.recipe.crops.localiser))
     poses = {level: pose for level, pose in find_poses(labels).items() if level in seen}
     if cutting.turn:
-        poses = jittered(poses, _chance(case, cutting.turn), cutting.settings.tilt_deg)
+        poses = jittered(poses, _rng(case, cutting.turn), cutting.turn_deg)
     return _arrays(case, study, labels, poses, cutting) | {"learnable": np.array([seen.get(level, False) for level in CERVICAL])}
 
 
@@ -157,13 +172,13 @@ def _found(volume: Volume, localiser: Localiser) -> tuple[LabelMap, dict[Level, 
     return located.labels, {level: enough[level] for level in sure}
 
 
-def _chance(case: Case, turn: int) -> np.random.Generator:
+def _rng(case: Case, turn: int) -> np.random.Generator:
     digest = hashlib.sha256(case.study_uid.encode()).digest()
     return np.random.default_rng([turn, int.from_bytes(digest[:8], "big")])
 
 
 def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Pose], cutting: Cutting) -> dict[str, NDArray[Any]]:
-    spec, spare = cutting.spec, cutting.settings.spare
+    spec, spare = cutting.spec, cutting.recipe.crops.spare
     known = fracture_mask(case)
     broken = load_mask(known) if known is not None else None
     boxes = _boxes(case, study) if case.boxes else None

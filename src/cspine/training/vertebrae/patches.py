@@ -1,25 +1,30 @@
-"""Learning what a break looks like, before whole studies are judged: small parts of slices, half of them on a fracture.
+"""Learning what a fracture looks like, before whole studies are classified: small parts of slices, half of them on a fracture.
 
 A study has a hundred slices, of which few show a fracture, and that in few of their cells. Of parts around known fractures and
 around whole bone a backbone learns many times faster.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.evaluation.metrics import auroc
 from cspine.imaging.vertebrae import STEPS, smooth_mask
 from cspine.specs import MASK_STEP
-from cspine.training.slices.labels import BOX_BIT
-from cspine.training.vertebrae.batches import fracture_bit
-from cspine.training.vertebrae.coarse import Voxels, coarsened, draw_voxels
+from cspine.training.core.loop import TrainingTask, Validation
+from cspine.training.core.losses import KnownBinaryCrossentropy
+from cspine.training.core.marks import BOX_BIT
+from cspine.training.vertebrae.augmentation import Voxels, coarsened, sample_voxels
+from cspine.training.vertebrae.batches import fracture_bit, fracture_targets
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import VertebraRecipe
-from cspine.training.vertebrae.targets import where_broken
 
+_AT_ONCE = 50
 _NOISY = 0.5
 """How often noise is added."""
 
@@ -31,24 +36,25 @@ Patches = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Places:
+class PatchCentres:
     """Where patches may be cut.
 
     Attributes:
         studies: The studies.
-        broken: On known fractures: number of the study, level counted from 0, slice, row and column in pixels of masks, ``(k, 5)``.
-        whole: On bone that is known to be whole, the same.
+        fractured: On known fractures: number of the study, level counted from 0, slice, row and column in pixels of masks,
+            ``(k, 5)``.
+        intact: On bone that is known to be intact, the same.
     """
 
     studies: Sequence[StudyCrops]
-    broken: NDArray[np.int32] = field(repr=False)
-    whole: NDArray[np.int32] = field(repr=False)
+    fractured: NDArray[np.int32] = field(repr=False)
+    intact: NDArray[np.int32] = field(repr=False)
 
 
-def find_places(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> Places:
-    """Where patches may be cut in studies, the same for the same recipe."""
+def find_patch_centres(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> PatchCentres:
+    """Returns where patches may be cut in studies, the same for the same recipe."""
     rng = np.random.default_rng(recipe.seed)
-    broken, whole = [np.empty((0, 5), np.int32)], [np.empty((0, 5), np.int32)]
+    fractured, intact = [np.empty((0, 5), np.int32)], [np.empty((0, 5), np.int32)]
     for number, study in enumerate(studies):
         bit = fracture_bit(study, recipe)
         for i in np.flatnonzero(study.there & study.learnable):
@@ -57,51 +63,56 @@ def find_places(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> Places
                 continue
             marks = np.asarray(study.marks[i])
             own = marks % BOX_BIT == i + 1
-            cracked = own & ((marks & (bit or 0)) > 0) if is_broken else np.zeros_like(own)
-            for found, places in ((cracked, broken), (own & ~cracked, whole)):
+            on_fracture = own & ((marks & (bit or 0)) > 0) if is_broken else np.zeros_like(own)
+            for found, centres in ((on_fracture, fractured), (own & ~on_fracture, intact)):
                 index = np.argwhere(found)
                 chosen = index[rng.permutation(len(index))[:_KEPT]]
-                places.append(np.column_stack([np.tile([number, i], (len(chosen), 1)), chosen]).astype(np.int32))
-    return Places(studies, np.concatenate(broken), np.concatenate(whole))
+                centres.append(np.column_stack([np.tile([number, i], (len(chosen), 1)), chosen]).astype(np.int32))
+    return PatchCentres(studies, np.concatenate(fractured), np.concatenate(intact))
 
 
 class PatchBatches(keras.utils.PyDataset):
     """The batches of one epoch, from ``first`` on."""
 
-    def __init__(self, places: Places, recipe: VertebraRecipe, fold: int, epoch: int, first: int = 0) -> None:
+    def __init__(self, centres: PatchCentres, recipe: VertebraRecipe, fold: int, epoch: int, first: int = 0) -> None:
         super().__init__(workers=recipe.fit.workers, use_multiprocessing=False, max_queue_size=8)
-        self._places, self._recipe, self._fold, self._epoch, self._first = places, recipe, fold, epoch, first
+        self._centres, self._recipe, self._fold, self._epoch, self._first = centres, recipe, fold, epoch, first
 
     def __len__(self) -> int:
         return self._recipe.patches.batches - self._first
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Patches ``(n, rows, columns, channels)`` and which of their cells are broken, ``(n, rows / 8, columns / 8, 1)``."""
+        """Returns patches ``(n, rows, columns, channels)`` and if their cells are fractured, ``(n, rows / 8, columns / 8, 1)``."""
         rng = np.random.default_rng([self._recipe.seed, self._fold, self._epoch, self._first + index, 1])
-        drawn = [draw_patch(rng, self._places, self._recipe) for _ in range(self._recipe.patches.batch)]
-        return np.stack([fed for fed, _ in drawn]), np.stack([cells for _, cells in drawn])[..., None]
+        sampled = [sample_patch(rng, self._centres, self._recipe) for _ in range(self._recipe.patches.batch)]
+        return np.stack([fed for fed, _ in sampled]), np.stack([cells for _, cells in sampled])[..., None]
 
 
-def draw_patch(rng: np.random.Generator, places: Places, recipe: VertebraRecipe) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A patch, changed by chance, ``(rows, columns, channels)``, and its cells ``(rows / 8, columns / 8)``."""
+def sample_patch(
+    rng: np.random.Generator, centres: PatchCentres, recipe: VertebraRecipe
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns a patch, augmented, ``(rows, columns, channels)``, and its cells ``(rows / 8, columns / 8)``."""
     settings = recipe.patches
-    pool = places.broken if len(places.broken) and rng.random() < settings.broken_share else places.whole
+    pool = centres.fractured if len(centres.fractured) and rng.random() < settings.fractured_share else centres.intact
     number, i, z, y, x = pool[int(rng.integers(len(pool)))]
-    study = places.studies[int(number)]
-    off = rng.integers(-settings.off_px // MASK_STEP, settings.off_px // MASK_STEP + 1, 2)
-    voxels = draw_voxels(rng, recipe.chance)
+    study = centres.studies[int(number)]
+    off = rng.integers(-settings.shift_px // MASK_STEP, settings.shift_px // MASK_STEP + 1, 2)
+    voxels = sample_voxels(rng, recipe.augmentation)
     fed, marks = _cut(study, int(i), np.array([z, y + off[0], x + off[1]]), recipe, voxels)
     bit = fracture_bit(study, recipe)
     broken = bool(study.broken[i])
-    cells = where_broken(marks[None], int(i) + 1, bit, broken=broken).cells[0]
+    cells = fracture_targets(marks[None], int(i) + 1, bit, broken=broken).cells[0]
     picture = fed[..., :-1]
-    chance = recipe.chance
-    picture *= np.float32(1 + chance.gain * rng.uniform(-1, 1))
-    picture += np.float32(chance.offset * rng.uniform(-1, 1))
+    low, high = recipe.input.window_hu
+    augmentation = recipe.augmentation
+    picture *= np.float32(1 + augmentation.gain * rng.uniform(-1, 1))
+    picture += np.float32(augmentation.offset_hu / (high - low) * rng.uniform(-1, 1))
     if rng.random() < _NOISY:
-        picture += np.float32(chance.noise * rng.random()) * rng.standard_normal(picture.shape, dtype=np.float32)
+        picture += np.float32(augmentation.noise_hu / (high - low) * rng.random()) * rng.standard_normal(
+            picture.shape, dtype=np.float32
+        )
     np.clip(picture, 0, 1, out=picture)
-    if rng.random() < chance.flip:
+    if rng.random() < augmentation.flip_share:
         fed, cells = fed[:, ::-1], cells[:, ::-1]
     return fed, cells
 
@@ -109,7 +120,7 @@ def draw_patch(rng: np.random.Generator, places: Places, recipe: VertebraRecipe)
 def _cut(
     study: StudyCrops, i: int, middle: NDArray[np.integer], recipe: VertebraRecipe, voxels: Voxels | None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """A patch around a pixel of a mask, or as near to it as the crop allows, as some voxels show it, and its marks."""
+    """Returns a patch around a pixel of a mask, or as near to it as the crop allows, as some voxels show it, and its marks."""
     spec, settings = recipe.input, recipe.patches
     depth, *most = study.marks.shape[1:]
     high, wide = settings.size[0] // MASK_STEP, settings.size[1] // MASK_STEP
@@ -134,8 +145,34 @@ def _cut(
 
 
 def fixed_patches(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> Patches:
-    """Patches of studies, always the same: what epochs are judged on."""
-    places = find_places(studies, recipe)
-    if not len(places.whole):
+    """Returns patches of studies, always the same: what the network is validated on."""
+    centres = find_patch_centres(studies, recipe)
+    if not len(centres.intact):
         return []
-    return [draw_patch(np.random.default_rng([recipe.seed, number, 2]), places, recipe) for number in range(recipe.patches.judged)]
+    return [
+        sample_patch(np.random.default_rng([recipe.seed, number, 2]), centres, recipe) for number in range(recipe.patches.held_out)
+    ]
+
+
+def patch_task(recipe: VertebraRecipe, fold: int, centres: PatchCentres, held_out: Sequence[StudyCrops]) -> TrainingTask[Patches]:
+    """Returns what a backbone learns from patches, and how it is validated."""
+    return TrainingTask(
+        build=lambda: recipe.network.build(recipe.input, recipe.seed * 100 + fold).on_slices(recipe.patches.size),
+        batches=partial(PatchBatches, centres, recipe, fold),
+        losses=KnownBinaryCrossentropy(),
+        held_out=partial(fixed_patches, held_out, recipe),
+        validate=_validate,
+    )
+
+
+def _validate(model: keras.Model, patches: Patches) -> Validation:
+    if not patches:
+        return Validation({"auroc_cells": math.nan, "auroc_patches": math.nan}, math.nan)
+    parts = (np.stack([fed for fed, _ in patches[i : i + _AT_ONCE]]) for i in range(0, len(patches), _AT_ONCE))
+    predicted = np.concatenate([np.asarray(model.predict_on_batch(part))[..., 0] for part in parts]).astype(np.float64)
+    fractured = np.stack([cells for _, cells in patches]) > 0
+    metrics = {
+        "auroc_cells": auroc(fractured.ravel(), predicted.ravel()),
+        "auroc_patches": auroc(np.asarray(fractured.any(axis=(1, 2))), predicted.max(axis=(1, 2))),
+    }
+    return Validation(metrics, metrics["auroc_patches"])

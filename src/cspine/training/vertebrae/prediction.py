@@ -1,41 +1,89 @@
-"""What a trained network says about studies, from all views, as the service asks."""
+"""What a trained network says about studies, with test-time augmentation, as the service asks; and where it suspects fractures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from cspine.anatomy import CERVICAL
 from cspine.evaluation import StudyScores
+from cspine.evaluation.localisation import NOT_A_LESION, StudyLocalisation
+from cspine.imaging.vertebrae import own_cells
 from cspine.modelpack.tta import TtaPrediction, combine_tta, tta_inputs
-from cspine.training.vertebrae.batches import study_input, unchanged
+from cspine.specs import VertebraSpec
+from cspine.training.vertebrae.augmentation import unchanged
+from cspine.training.vertebrae.batches import Targets, fracture_bit, study_input
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import VertebraRecipe
 
-VIEWS = 2
-"""How often a study is judged."""
+TTA_PASSES = 2
+"""How often a study is classified."""
+
+_EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 
 
-def study_views(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
-    """A study as often as it is judged, ``(views, 7, slices, rows, columns, channels)``."""
-    return tta_inputs(np.stack([study_input(study, unchanged(raised), recipe)[0] for raised in range(VIEWS)]))
+def tta_study_inputs(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.float32]:
+    """Returns a study as often as it is classified, ``(passes, 7, slices, rows, columns, channels)``."""
+    return tta_inputs(np.stack([study_input(study, unchanged(raised), recipe)[0] for raised in range(TTA_PASSES)]))
 
 
-def views_by(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> TtaPrediction:
-    """What a network says about a study."""
-    said = [model.predict_on_batch(view[None]) for view in study_views(study, recipe)]
-    return combine_tta({name: np.concatenate([np.asarray(one[name]) for one in said]) for name in said[0]})
+def predict_study(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> TtaPrediction:
+    """Returns what a network says about a study."""
+    passes = [model.predict_on_batch(one[None]) for one in tta_study_inputs(study, recipe)]
+    return combine_tta({name: np.concatenate([np.asarray(one[name]) for one in passes]) for name in passes[0]})
 
 
-def all_views(model: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> list[TtaPrediction]:
-    """What a network says about some studies."""
-    return [views_by(model, study, recipe) for study in studies]
+def predict_studies(model: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> list[TtaPrediction]:
+    """Returns what a network says about some studies."""
+    return [predict_study(model, study, recipe) for study in studies]
 
 
-def scores_of(studies: Sequence[StudyCrops], seen: Sequence[TtaPrediction]) -> StudyScores:
-    """Scores of labelled studies, overall and C1..C7; 0 for levels that are not in the scan."""
+def scores_of(studies: Sequence[StudyCrops], predictions: Sequence[TtaPrediction]) -> StudyScores:
+    """Returns scores of labelled studies, overall and C1..C7; 0 for levels that are not in the scan."""
     truth, scores = [], []
-    for study, one in zip(studies, seen, strict=True):
+    for study, one in zip(studies, predictions, strict=True):
         truth.append([study.broken.any(), *study.broken])
         scores.append(np.where(np.concatenate([[study.there.any()], study.there]), one.scores, 0.0))
     return StudyScores(tuple(study.case.study_uid for study in studies), np.array(truth, dtype=bool), np.array(scores, np.float64))
+
+
+def localise_fractures(study: StudyCrops, prediction: TtaPrediction, recipe: VertebraRecipe) -> StudyLocalisation:
+    """Returns where each vertebra of a study is suspected to be fractured, and whether it is fractured there.
+
+    Each fractured level is one fracture; the place of a level is its strongest cell, and lies on the fracture if it is at most one
+    cell away. A study that is fractured and does not tell where is not counted.
+    """
+    fed, targets = study_input(study, unchanged(), recipe)
+    known = fracture_bit(study, recipe) is not None
+    return _localised(study, prediction, _Known(own_cells_of(fed, recipe.input), targets) if known else None)
+
+
+def own_cells_of(crops: NDArray[np.float32], spec: VertebraSpec) -> NDArray[np.bool_]:
+    """Returns which cells are each vertebra's own, ``(7, slices, rows / 8, columns / 8)``."""
+    return np.stack([own_cells(crop, spec) for crop in crops])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """Where fractures are, and which cells belong to the vertebrae."""
+
+    own: NDArray[np.bool_]
+    targets: Targets
+
+
+def _localised(study: StudyCrops, prediction: TtaPrediction, known: _Known | None) -> StudyLocalisation:
+    dice, fractured = np.full(len(CERVICAL), np.nan), study.broken
+    if known is None and fractured.any():
+        return StudyLocalisation(None, np.empty(0), np.empty(0, dtype=np.intp), dice)
+    lesion, hits = np.cumsum(fractured) - 1, []
+    for i in np.flatnonzero(study.there):
+        on = False
+        if fractured[i] and known is not None:
+            cells = prediction.cells[i] * known.own[i]
+            marked = ndimage.binary_dilation(known.targets["fracture_map"][i] > 0, _EVERY_SIDE)
+            on = bool(marked[np.unravel_index(int(np.argmax(cells)), cells.shape)])
+        hits.append(int(lesion[i]) if on else NOT_A_LESION)
+    return StudyLocalisation(int(fractured.sum()), prediction.scores[1:][study.there], np.array(hits, dtype=np.intp), dice)

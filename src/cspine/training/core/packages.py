@@ -1,0 +1,166 @@
+"""What a package holds, and its model card: what it is, in a page of Markdown for people."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from cspine.modelpack import Figure, Manifest, NetworkFile, OperatingPoint, PackageManifest, Samples, TrainingData
+from cspine.results import DISCLAIMER
+
+
+@dataclass(frozen=True, slots=True)
+class CardText:
+    """What a family says on the card of its package.
+
+    Attributes:
+        networks: What the networks see and say.
+        risk: What they may do to a patient where they have only seen synthetic necks.
+        training: Facts about training, a line each.
+        intervals: What the intervals are over.
+        use: What the package must not be used for, beside what all must not.
+        failures: Where they fail.
+    """
+
+    networks: str
+    risk: str
+    training: Sequence[str]
+    intervals: str
+    use: str = ""
+    failures: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRequest:
+    """What a package shall be called and say.
+
+    Attributes:
+        name: Of the package.
+        version: Of the package.
+        fold: Which network of the run.
+        data: The data set in words.
+        training_data: Whom the network has seen.
+        precision: How an engine may calculate: ``f32`` or ``bf16``; a network that bf16 moves too far stays in ``f32``.
+        figures: What was measured on patients that had no part in the run; on its held-out patients if empty.
+        coarse_mm: From which distance of slices and of pixels on results tell that intact vertebrae may look broken; the usual one
+            where nobody measured it.
+    """
+
+    name: str
+    version: str
+    fold: int
+    data: str
+    training_data: TrainingData
+    precision: str = "f32"
+    figures: tuple[Figure, ...] = ()
+    coarse_mm: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackagedNetwork:
+    """One network of a package.
+
+    Attributes:
+        role: What it is for.
+        network: With the outputs that it serves.
+        stored: Samples that the package keeps.
+        checked: What else the exported network must agree on, one after the other.
+        tolerances: By how much an output may differ, by precision.
+    """
+
+    role: str
+    network: keras.Model
+    stored: Samples
+    checked: Iterable[Samples]
+    tolerances: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackageContents:
+    """What a family puts into a package.
+
+    Attributes:
+        networks: Its networks.
+        manifest: Makes the manifest of their files.
+        card: Makes what the card says of the manifest.
+    """
+
+    networks: Sequence[PackagedNetwork]
+    manifest: Callable[[tuple[NetworkFile, ...]], PackageManifest]
+    card: Callable[[Any], CardText]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far exported networks part from the trained ones, at most, in any output.
+
+    Attributes:
+        exact: In single precision.
+        precision: In which they are served.
+        served: In that, if it is not single precision.
+    """
+
+    exact: float
+    precision: str = "f32"
+    served: float | None = None
+
+    def __str__(self) -> str:
+        told = f"{self.exact:.1e} at most"
+        return told if self.served is None else f"{told} in f32, and by {self.served:.1e} in {self.precision}, as it is served"
+
+
+def card(manifest: PackageManifest, text: CardText, agreements: Sequence[Agreement]) -> str:
+    """Returns the card of a package.
+
+    Args:
+        manifest: What the package says about itself.
+        text: What its family says.
+        agreements: How far each exported network is from the trained one.
+    """
+    training = manifest.training
+    parts = "\n".join(
+        f"- {line}" for line in (*text.training, f"Recipe {training.recipe}, seed {training.seed}, {training.software}.")
+    )
+    differences = "\n".join(
+        f"The exported network {network.role} differs from the trained one by {agreement}, on stored samples and on whole inputs."
+        for network, agreement in zip(manifest.networks, agreements, strict=True)
+    )
+    sections = (
+        f"# {manifest.name} {manifest.version}",
+        DISCLAIMER,
+        _warning(manifest.training_data, text.risk),
+        f"## What it is\n\n{text.networks}",
+        f"## Intended use\n\n{manifest.intended_use}" + (f"\n\n{text.use}" if text.use else ""),
+        f"## Training\n\n- Data: {training.data}.\n{parts}",
+        f"## How good it is\n\n{_figures(manifest)}\n\n{text.intervals}",
+        _thresholds(manifest.operating_points) if isinstance(manifest, Manifest) else "",
+        differences,
+        f"## What it fails at\n\n{text.failures}" if text.failures else "",
+    )
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _warning(seen: TrainingData, risk: str) -> str:
+    if seen is TrainingData.PHANTOMS:
+        return (
+            f"**This package has only ever seen synthetic necks.** What it says about a patient is unproven: {risk}. It is there "
+            "so that the software can be tried and tested."
+        )
+    return "What this package says about patients of another hospital, scanner or protocol than it was trained on is unproven."
+
+
+def _figures(manifest: PackageManifest) -> str:
+    rows = [f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in manifest.training.figures]
+    return "\n".join(["| measured | value | 95 % interval |", "|---|---|---|", *rows]) if rows else "Nothing was measured yet."
+
+
+def _thresholds(points: Sequence[OperatingPoint]) -> str:
+    rows = [_threshold_row(point) for point in points]
+    return "\n".join(["| operating point | threshold of the study | thresholds of C1 to C7 |", "|---|---|---|", *rows])
+
+
+def _threshold_row(point: OperatingPoint) -> str:
+    """Returns a row: the threshold of the study, and of each level where these differ."""
+    levels = [f"{threshold:.3f}" for threshold in point.thresholds[1:]]
+    return f"| {point.name} | {point.thresholds[0]:.3f} | {', '.join(levels) if len(set(levels)) > 1 else levels[0]} |"

@@ -1,0 +1,339 @@
+"""Networks that classify slices, as the core trains, evaluates and packs them."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from cspine.datasets import Case
+from cspine.errors import UsageError
+from cspine.evaluation import StudyScores
+from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
+from cspine.evaluation.metrics import auroc, mean_level_auroc
+from cspine.modelpack import Calibration, NetworkFile, Samples, SliceManifest
+from cspine.networks.freezing import let_learn
+from cspine.networks.loading import load_network
+from cspine.specs import SliceSpec
+from cspine.training.core.backend import buildable, calculating_in
+from cspine.training.core.family import Fold, Place, Predictions
+from cspine.training.core.log import Reporter
+from cspine.training.core.loop import Keep, Stage, TrainingTask, Validation, train_network
+from cspine.training.core.losses import KnownBinaryCrossentropy, KnownCellCrossentropy, KnownDiceCrossentropy
+from cspine.training.core.packages import CardText, PackageContents, PackagedNetwork, PackageRequest
+from cspine.training.core.runs import Run, begin_on_data, same_cases, usable_cases
+from cspine.training.slices.batches import SliceBatches, TrainingStudy
+from cspine.training.slices.prediction import (
+    all_outputs,
+    all_slice_outputs,
+    fracture_outputs,
+    localise_fractures,
+    slice_auroc,
+    study_scores,
+)
+from cspine.training.slices.settings import SliceRecipe
+from cspine.training.slices.stacks import Stack, prepare_stacks
+
+SERVED = ("fracture", "visible", "fracture_map")
+"""Outputs that a package has, where the network has them: the service needs the first two."""
+
+TOLERANCE = 1e-3
+"""By how much a probability may change by export."""
+
+_BOXED = 5.0
+"""How much more a boxed cell counts than another: a box covers a few of hundreds of cells."""
+
+_SAMPLES = 8
+_STEPS = 255
+_POSITIVE = 0.5
+
+_USE = (
+    "Research on finding fractures of the cervical spine (C1 to C7) on CT. Not a medical device, not for diagnosis, not for any "
+    "decision about a patient."
+)
+
+
+class MaskSource(Protocol):
+    """Somebody who gives masks to studies that have none."""
+
+    def check(self) -> None:
+        """Tells what can be told before anything is prepared.
+
+        Raises:
+            TrainingError: It cannot be had, or does not fit.
+        """
+        ...
+
+    def with_masks(self, stacks: Sequence[Stack], fold: Fold, place: Place, reporter: Reporter) -> Sequence[Stack]:
+        """Returns the studies of a training set, more of them with masks.
+
+        Raises:
+            TrainingError: It has learnt from patients that are held out.
+            OutputError: A folder cannot be written.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SliceFamily:
+    """A :class:`cspine.training.core.family.Classifying` family.
+
+    Attributes:
+        recipe: What is trained.
+        masks: Gives masks to studies that have none.
+    """
+
+    recipe: SliceRecipe
+    masks: MaskSource
+
+    @property
+    def calibration(self) -> type[Calibration]:
+        """The score of any fracture is made of those of the levels."""
+        return Calibration
+
+    def check(self) -> None:
+        """See :class:`cspine.training.core.family.Family`."""
+        recipe = self.recipe
+        recipe.network.check(recipe.input)
+        self.masks.check()
+        with buildable(recipe.name):
+            recipe.network.check(recipe.training_input)
+            recipe.network.build(recipe.training_input, seed=0)
+        recipe.network.fetch()
+
+    def begin(self, place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+        """See :class:`cspine.training.core.family.Family`."""
+        if place.data is None:
+            raise UsageError(f"{self.recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
+        found = usable_cases(place.data, skip_broken, reporter)
+        return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
+
+    def prepare(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> list[Stack]:
+        """Returns all studies on their slice grids."""
+        return prepare_stacks(cases, self.recipe.input, place.cache, reporter.say)
+
+    def train(self, prepared: Sequence[Stack], fold: Fold, place: Place, reporter: Reporter) -> None:
+        """See :class:`cspine.training.core.family.Family`."""
+        held_out = {case.study_uid for case in fold.held_out}
+        rest = [stack for stack in prepared if stack.case.study_uid not in held_out]
+        training_set = self.masks.with_masks(rest, fold, place, reporter)
+        data = SliceFold(fold.number, training_set, [stack for stack in prepared if stack.case.study_uid in held_out])
+        train_network(slice_task(self.recipe, data, reporter), self.recipe.fit, self.recipe.seed, fold.home, reporter)
+
+    def predict(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, localise: bool) -> Predictions:
+        """See :class:`cspine.training.core.family.Classifying`."""
+        model, spec = load_network(network), self.recipe.input
+        stacks = prepare_stacks(cases, spec, cache, reporter.say)
+        if not localise:
+            return Predictions(study_scores(stacks, all_slice_outputs(model, stacks, spec, reporter.say)))
+        predicted, found = [], []
+        for number, stack in enumerate(stacks, 1):
+            reporter.say(f"predicting study {number} of {len(stacks)}")
+            outputs = all_outputs(model, stack, spec)
+            predicted.append((outputs["fracture"], outputs["visible"]))
+            found.append(localise_fractures(stack, outputs))
+        return Predictions(study_scores(stacks, predicted), tuple(found))
+
+    def leaky_accuracy(self, network: Path, training_set: Sequence[Case], cache: Path, reporter: Reporter) -> LeakyAccuracy | None:
+        """Returns the accuracy on slices that were held back from training, as a protocol that is known to be wrong reports it.
+
+        Their neighbours were learnt from; entries are counted of which five or six of seven are 0 in nearly every slice. See the
+        recipe ``leaky_protocol``.
+        """
+        if not self.recipe.sampling.held_back_share:
+            return None
+        stacks = prepare_stacks(training_set, self.recipe.input, cache, reporter.say)
+        return leaky_accuracy(load_network(network), stacks, self.recipe, reporter)
+
+    def package(
+        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: Place, reporter: Reporter
+    ) -> PackageContents:
+        """See :class:`cspine.training.core.family.Family`."""
+        if place.data is None or request.precision != "f32":
+            raise UsageError(
+                "A slice classifier is exported with --data DIR, the data set of its run, in f32, without --precision."
+            )
+        cases = [case for case in same_cases(run, place.data) if run.facts.folds[case.study_uid] == request.fold]
+        stacks = prepare_stacks(cases[:_SAMPLES], self.recipe.input, place.cache, reporter.say)
+        trained = load_network(run.network(request.fold))
+        network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED if name in trained.output})
+        samples = _samples(network, stacks, self.recipe.input)
+        counts = len(run.held_out_scores(request.fold)), len(run.calibration_scores(request.fold))
+
+        def manifest(networks: tuple[NetworkFile, ...]) -> SliceManifest:
+            return SliceManifest(**facts, kind=SliceManifest.KIND, spec=self.recipe.input, networks=networks, intended_use=_USE)
+
+        return PackageContents(
+            (PackagedNetwork(SliceManifest.KIND, network, samples, (), {"f32": TOLERANCE}),), manifest, partial(_card_text, counts)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SliceFold:
+    """The studies of one fold.
+
+    Attributes:
+        number: Which patients are held out.
+        training_set: The others.
+        held_out: These.
+    """
+
+    number: int
+    training_set: Sequence[Stack]
+    held_out: Sequence[Stack]
+
+
+def slice_task(recipe: SliceRecipe, data: SliceFold, reporter: Reporter) -> TrainingTask["HeldOutSlices"]:
+    """Returns what a slice network learns from studies, and how it is validated on others.
+
+    Raises:
+        TrainingError: The label of a study is not known.
+    """
+    studies = [TrainingStudy.of(stack, recipe) for stack in data.training_set]
+    losses = _losses(recipe)
+
+    def fresh(spec: SliceSpec) -> keras.Model:
+        return recipe.network.build(spec, seed=recipe.seed * 100 + data.number)
+
+    return TrainingTask(
+        build=partial(fresh, recipe.training_input),
+        batches=partial(SliceBatches, studies, recipe, data.number),
+        losses={name: loss for name, (loss, _) in losses.items()},
+        weights={name: weight for name, (_, weight) in losses.items()},
+        held_out=lambda: HeldOutSlices(recipe, data.held_out, reporter),
+        validate=_validate,
+        keep=Keep.BEST,
+        stages=[Stage(stage.epochs, stage.rate, partial(let_learn, stage=stage)) for stage in recipe.network.stages],
+        served=(lambda model: model) if recipe.training_input == recipe.input else _Served(recipe, partial(fresh, recipe.input)),
+        pretrain=recipe.network.pretrain,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutSlices:
+    """Studies that a slice network is validated on.
+
+    Attributes:
+        recipe: What is trained.
+        stacks: The studies.
+        reporter: Who wants to know.
+    """
+
+    recipe: SliceRecipe
+    stacks: Sequence[Stack]
+    reporter: Reporter
+
+    @cached_property
+    def targets(self) -> tuple[Any, Any]:
+        """Fracture and visibility of all slices, ``(n, 7)`` each."""
+        targets = [TrainingStudy.of(stack, self.recipe).targets for stack in self.stacks]
+        return np.concatenate([one.fracture for one in targets]), np.concatenate([one.visible for one in targets])
+
+
+class _Served:
+    """The network on whole slices, with the weights of one that learns from parts of them."""
+
+    def __init__(self, recipe: SliceRecipe, build: Callable[[], keras.Model]) -> None:
+        self._recipe, self._build = recipe, build
+
+    @cached_property
+    def _model(self) -> keras.Model:
+        with calculating_in(self._recipe.fit.precision.value):
+            return self._build()
+
+    def __call__(self, learner: keras.Model) -> keras.Model:
+        self._model.set_weights(learner.get_weights())
+        return self._model
+
+
+def _validate(model: keras.Model, held_out: HeldOutSlices) -> Validation:
+    outputs = all_slice_outputs(model, held_out.stacks, held_out.recipe.input, held_out.reporter.say)
+    scores: StudyScores = study_scores(held_out.stacks, outputs)
+    metrics = {
+        "auroc_overall": auroc(scores.truth[:, 0], scores.scores[:, 0]),
+        "auroc_levels": mean_level_auroc(scores.truth, scores.scores),
+        "auroc_slices": slice_auroc(*held_out.targets, outputs),
+    }
+    known = [value for value in metrics.values() if math.isfinite(value)]
+    return Validation(metrics, float(np.mean(known)) if known else math.nan, scores.to_csv())
+
+
+def _losses(recipe: SliceRecipe) -> dict[str, tuple[keras.losses.Loss, float]]:
+    """Returns loss and weight of each output of the network."""
+    weights = recipe.losses
+    known: dict[str, tuple[keras.losses.Loss, float]] = {
+        "fracture": (KnownBinaryCrossentropy(weights.positive), weights.fracture),
+        "visible": (KnownBinaryCrossentropy(), weights.visible),
+        "level_map": (KnownCellCrossentropy(), weights.level_map),
+        "maps": (KnownDiceCrossentropy(), weights.maps),
+        "fracture_map": (KnownBinaryCrossentropy(_BOXED), weights.fracture_map),
+    }
+    return {name: known[name] for name in recipe.network.outputs}
+
+
+def leaky_accuracy(
+    model: keras.Model, training_set: Sequence[Stack], recipe: SliceRecipe, reporter: Reporter
+) -> LeakyAccuracy | None:
+    """Returns the accuracy on the slices that were held back; ``None`` where no level of any is known.
+
+    Args:
+        model: The network.
+        training_set: The patients that it has learnt from.
+        recipe: What it was trained with.
+        reporter: Who wants to know.
+    """
+    wanted, predicted = [], []
+    for number, stack in enumerate(training_set, 1):
+        study = TrainingStudy.of(stack, recipe)
+        tested = np.flatnonzero(study.held_back & (study.targets.fracture >= 0).all(axis=1))
+        if len(tested):
+            reporter.say(f"leaky protocol, study {number} of {len(training_set)}")
+            wanted.append(study.targets.fracture[tested] >= _POSITIVE)
+            predicted.append(fracture_outputs(model, stack, recipe.input, tested.tolist()) >= _POSITIVE)
+    return entry_accuracy(np.concatenate(wanted), np.concatenate(predicted)) if wanted else None
+
+
+def _samples(network: keras.Model, stacks: Sequence[Stack], spec: SliceSpec) -> Samples:
+    """Returns slices from the middle of some studies, in steps that compress well, and what the trained network says about them."""
+    slices = []
+    for i in range(_SAMPLES):
+        stack = stacks[i * len(stacks) // _SAMPLES]
+        number = len(stack.hu) * (2 + i % 5) // 8
+        slices.append(stack.input(spec, number, number + 1)[0])
+    inputs = (np.rint(np.stack(slices) * _STEPS) / _STEPS).astype(np.float32)
+    outputs = network.predict_on_batch(inputs)
+    return Samples(inputs, {name: np.asarray(outputs[name], np.float32) for name in SERVED if name in outputs})
+
+
+_NETWORK = """\
+A `{recipe}` network that classifies one axial slice at a time: {rows} x {columns} pixels of {y:g} x {x:g} mm, every {z:g} mm, with
+{neighbours} neighbour(s) above and below, {low:g} to {high:g} HU. For each of C1 to C7 it says how much of the vertebra is in the
+slice and whether it looks fractured there. Slices become vertebrae by the pooling `{pooling}`; scores become probabilities by a
+line through their logits (Platt, 1999). The score of the study is the noisy-OR of the probabilities of its vertebrae, and becomes a
+probability in the same way."""
+_LABELS = """\
+Labels: the label of the study for a level times how much of the level is in the slice; where a study has boxes, slices of
+  a fractured level count as fractured where a box is on the level; in a phantom, where its fracture is."""
+_INTERVALS = """\
+Intervals are bootstraps over patients. Held-out studies also chose the epoch, or the calibration and the thresholds, which
+flatters a little; unseen studies did not."""
+
+
+def _card_text(counts: tuple[int, int], manifest: SliceManifest) -> CardText:
+    spec, training, (held_out, calibrated) = manifest.spec, manifest.training, counts
+    (z, y, x), (low, high), (rows, columns) = spec.spacing_mm, spec.window_hu, spec.size
+    shown = {"rows": rows, "columns": columns, "z": z, "y": y, "x": x, "low": low, "high": high, "neighbours": spec.neighbours}
+    return CardText(
+        networks=_NETWORK.format(recipe=training.recipe, pooling=manifest.pooling, **shown),
+        risk="it may miss every fracture and find fractures where there are none",
+        training=(
+            f"{training.patients} studies are the training set, {held_out} others were held out and chose the epoch.",
+            f"Calibration and thresholds: {calibrated} studies outside the training set.",
+            _LABELS,
+        ),
+        intervals=_INTERVALS,
+    )

@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from cspine.errors import TrainingError
+from cspine.evaluation import StudyScores
+from cspine.training.core.checkpoint import EpochRecord, Progress
+from cspine.training.core.loop import advanced, compiled
+from cspine.training.core.runs import BEST, CHECKPOINT, HELD_OUT, LOG
+from cspine.training.slices.family import slice_task
+from cspine.training.slices.prediction import all_slice_outputs, study_scores
+from tests.training.synthetic import Silent, fit, fold_data, recipe
+
+
+class KilledError(Exception):
+    """As if the process ended here."""
+
+
+class Killer(Silent):
+    """Ends training after some batches."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KilledError
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    with np.load(folder / CHECKPOINT) as stored:
+        return [stored[name] for name in sorted(stored.files) if name != "progress"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    settings = recipe(checkpoint_minutes=0.0)
+    fit(settings, fold_data(), folder, Silent())
+    return folder
+
+
+@pytest.mark.parametrize("killed_after", [3, 6])
+def test_a_run_that_was_killed_and_resumed_ends_with_the_weights_of_one_that_was_not(
+    whole: Path, tmp_path: Path, killed_after: int
+) -> None:
+    settings = recipe(checkpoint_minutes=0.0)
+    data = fold_data()
+
+    with pytest.raises(KilledError):
+        fit(settings, data, tmp_path, Killer(killed_after))
+    again = Silent()
+    fit(settings, data, tmp_path, again)
+
+    assert again.epochs == (2 if killed_after < 5 else 1)
+    for one, other in zip(weights(whole), weights(tmp_path), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (whole / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
+
+
+def test_a_run_leaves_its_best_network_a_log_and_scores_of_held_out_patients(whole: Path) -> None:
+    assert set(keras.saving.load_model(whole / BEST, compile=False).output) == {"fracture", "visible", "level_map"}
+    assert len((whole / LOG).read_text().splitlines()) == 1 + recipe().fit.epochs
+    scores = StudyScores.from_csv(whole / HELD_OUT)
+    assert scores.study_uids == ("1.2.6", "1.2.7", "1.2.8", "1.2.9")
+    assert scores.truth[:, 0].tolist() == [False, True, False, True]
+
+
+def test_the_scores_of_held_out_patients_are_those_of_the_best_network(whole: Path) -> None:
+    held_out, network = fold_data().held_out, keras.saving.load_model(whole / BEST, compile=False)
+
+    predicted = study_scores(held_out, all_slice_outputs(network, held_out, recipe().input))
+
+    assert (whole / HELD_OUT).read_text() == predicted.to_csv()
+    assert len(list(whole.glob("*.csv"))) == 2
+
+
+@pytest.mark.parametrize(("aurocs", "ends"), [([0.5, 0.7, 0.6], False), ([0.7, 0.6, 0.6], True), ([0.5, 0.6, 0.7, 0.8], True)])
+def test_training_ends_with_the_last_epoch_or_when_held_out_patients_gain_no_more(aurocs: list[float], ends: bool) -> None:
+    settings, progress = recipe(epochs=4, patience=2), Progress()
+    task = slice_task(settings, fold_data(), Silent())
+
+    for epoch, value in enumerate(aurocs, 1):
+        progress = advanced(progress, EpochRecord(epoch, 1.0, {}, {}, value, 0.1, 1.0), task, settings.fit)
+
+    assert progress.done is ends
+    assert progress.best is not None
+    assert progress.best.score == max(aurocs)
+
+
+def test_one_repeated_batch_is_learnt() -> None:
+    settings = recipe(learning_rate=0.02)
+    task = slice_task(settings, fold_data(), Silent())
+    model = compiled(task, settings.fit)
+    images, targets = task.batches(0, 0)[0]
+
+    losses = [float(model.train_on_batch(images, targets, return_dict=True)["loss"]) for _ in range(8)]
+
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
+    settings = recipe()
+    (tmp_path / CHECKPOINT).write_bytes(b"half a file")
+
+    with pytest.raises(TrainingError, match="does not fit this run or is damaged"):
+        fit(settings, fold_data(), tmp_path, Silent())
