@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from cspine.errors import UsageError
+from cspine.errors import TrainingError, UsageError
 from cspine.networks.settings import CustomCNNSettings
 from cspine.recipes import load_recipe, load_slice_recipe, recipe_names
 from cspine.training.core.settings import BoxUse, as_started, parse_assignments, settings, with_settings
@@ -70,3 +72,84 @@ def test_an_assignment_needs_an_equals_sign() -> None:
     assert parse_assignments(["fit.epochs=3", "seed = 4"]) == {"fit.epochs": "3", "seed": "4"}
     with pytest.raises(UsageError, match=r"key=value\. Received: fit.epochs"):
         parse_assignments(["seed=1", "fit.epochs"])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wrong", "nearest"),
+    [
+        ("custom_cnn", "fit.epoch", "fit.epochs"),
+        ("custom_cnn", "epochs", "fit.epochs"),
+        ("custom_cnn", "fit.lerning_rate", "fit.learning_rate"),
+        ("custom_cnn", "augmentation.shift", "augmentation.shift_mm"),
+        ("custom_cnn", "sampling.batches", "fit.batches"),
+        ("localiser", "chance.turn_deg", "augmentation.turn_deg"),
+        ("vertebra_mil", "patch.epochs", "patches.epochs"),
+        ("refiner", "pool.neck", "pool.necks"),
+    ],
+)
+def test_an_unknown_setting_is_answered_with_the_nearest_and_not_with_all(recipe: str, wrong: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as told:
+        with_settings(load_recipe(recipe), {wrong: "1"})
+
+    assert f"has no setting {wrong}. Did you mean {nearest}? `cspine recipes {recipe}` lists all." in str(told.value)
+    assert len(str(told.value)) < 150
+
+
+def test_a_name_that_is_like_no_setting_is_told_where_all_are_listed() -> None:
+    with pytest.raises(UsageError, match=r"has no setting zzz\. `cspine recipes custom_cnn` lists all"):
+        with_settings(RECIPE, {"zzz": "1"})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "idle", "on_data"),
+    [
+        ("custom_cnn", {"losses.maps": "2"}, "losses.maps", True),
+        ("custom_cnn", {"losses.fracture_map": "2"}, "losses.fracture_map", True),
+        ("densenet121", {"network.weights": "none", "network.head_epochs": "2"}, "network.head_epochs", True),
+        ("unet_transfer", {"network.weights": "none", "network.tuned_rate": "2"}, "network.tuned_rate", True),
+        ("leaky_protocol", {"labels.boxes": "ignore"}, "labels.boxes", True),
+        ("custom_cnn", {"augmentation.warp_share": "0", "augmentation.turn_deg": "5"}, "augmentation.turn_deg", True),
+        ("vertebra_mil", {"patches.epochs": "0", "patches.batch": "5"}, "patches.batch", True),
+        ("vertebra_mil", {"patches.epochs": "0", "heads.epochs": "5"}, "heads.epochs", True),
+        ("vertebra_mil", {"heads.epochs": "0", "heads.learning_rate": "1e-3"}, "heads.learning_rate", True),
+        ("vertebra_mil", {"initial_weights": "a.keras", "patches.epochs": "5"}, "patches.epochs", True),
+        ("vertebra_mil", {"network.mixers": "0", "network.heads": "2"}, "network.heads", True),
+        ("vertebra_mil", {"augmentation.coarse_share": "0", "augmentation.coarse_mm": "2,1"}, "augmentation.coarse_mm", True),
+        ("localiser", {"masked.share": "0.3"}, "masked.share", False),
+        ("localiser", {"split.folds": "3"}, "split.folds", False),
+        ("localiser", {"masked.share": "1", "pool.necks": "3"}, "pool.necks", True),
+        ("localiser", {"pool.held_out": "3"}, "pool.held_out", True),
+        ("refiner", {"guide.swap_share": "0", "guide.drop_share": "0.1"}, "guide.drop_share", True),
+    ],
+)
+def test_a_setting_that_does_nothing_is_refused_with_its_reason(
+    recipe: str, changes: dict[str, str], idle: str, on_data: bool
+) -> None:
+    with pytest.raises(UsageError, match=rf"{re.escape(idle)} of {recipe} does nothing here: .*\. Leave it out"):
+        with_settings(load_recipe(recipe), changes, on_data=on_data)
+
+    rest = {key: value for key, value in changes.items() if key != idle}
+    assert with_settings(load_recipe(recipe), rest, on_data=on_data) is not None
+
+
+@pytest.mark.parametrize("recipe", ["localiser", "refiner", "vertebra_mil"])
+@pytest.mark.parametrize("other", ["fit.fracture_weight", "fit.positive_weight", "split.slices_kept", "losses.level_map"])
+def test_settings_of_other_families_are_no_settings_here(recipe: str, other: str) -> None:
+    with pytest.raises(UsageError, match="has no setting"):
+        with_settings(load_recipe(recipe), {other: "1"})
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_a_recipe_calls_idle_is_a_setting_of_it(name: str) -> None:
+    recipe = load_recipe(name)
+
+    assert {key for on_data in (True, False) for key in recipe.idle(on_data=on_data)} <= set(settings(recipe))
+
+
+def test_a_run_of_another_version_is_told() -> None:
+    stored = settings(RECIPE)
+    for wrong in (stored | {"fit.gone": "1"}, {key: text for key, text in stored.items() if key != "fit.batch"}):
+        with pytest.raises(TrainingError, match=r"needs the settings of this version of custom_cnn\. fit\.\w+ is .*train it again"):
+            as_started(RECIPE, wrong)
+    with pytest.raises(TrainingError, match=r"fit\.epochs of custom_cnn cannot be 'many'"):
+        as_started(RECIPE, stored | {"fit.epochs": "many"})
