@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from cspine.errors import StudyError
 from cspine.reading import find_series, read_study
 from cspine.study import Study
-from tests.reading.scans import Scan, anatomy
+from tests.reading.scans import Scan, anatomy, enhanced, save
 
 _UID = "1.2.3.4"
 Sets = Callable[[int], dict[str, object]]
@@ -313,3 +313,20 @@ def test_a_patient_who_moves_once_is_no_second_pass(tmp_path: Path) -> None:
     scan.hu = np.concatenate([anatomy(_Z[:12]), anatomy(_Z[12:], shift_mm=8)])
 
     assert np.array_equal(read_study(scan.write(tmp_path)).volume.hu, scan.hu)
+
+
+def test_stacks_of_an_enhanced_object_are_told_apart_by_what_its_frames_say(tmp_path: Path) -> None:
+    z = np.concatenate([_Z, _Z + 0.625])
+    scan = _pass(z)
+    scan.hu = np.concatenate([anatomy(_Z), anatomy(_Z + 0.625, shift_mm=8)])
+    made = enhanced(scan)
+    for number, group in enumerate(made.PerFrameFunctionalGroupsSequence):
+        content = Dataset()
+        content.StackID = "1" if number >= 20 else "2"  # frames come last first
+        group.FrameContentSequence = [content]
+    save(made, tmp_path / "enhanced.dcm")
+
+    first, second = (read_study(tmp_path / "enhanced.dcm", f"{_UID}#{number}").volume.hu for number in (1, 2))
+    lower, upper = (first, second) if np.array_equal(first, scan.hu[:20]) else (second, first)
+    assert np.array_equal(lower, scan.hu[:20])
+    assert np.array_equal(upper, scan.hu[20:])
