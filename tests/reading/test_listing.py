@@ -16,6 +16,9 @@ from cspine.reading.formats import is_passed_over, other_format
 from tests import hostile
 from tests.reading.scans import Scan
 
+_NOTE = b"\0\5\x16\7" + bytes(124) + b"DICM" + b"\x08\x00\x05\x00SQ\0\0\xff\xff\xff\xff" + b"\xfe" * 20
+"""What a Mac keeps beside an image, here such as cannot be parsed as one."""
+
 
 def _study(folder: Path) -> None:
     """A study of its own."""
@@ -106,7 +109,7 @@ def test_files_of_one_other_format_are_told_once(tmp_path: Path) -> None:
 def test_what_a_system_leaves_beside_files_is_passed_over(name: str, tmp_path: Path) -> None:
     for good in ("a", "b"):
         _study(tmp_path / good)
-        (tmp_path / good / "._1.dcm").write_bytes(b"\0\5\x16\7" + bytes(124) + b"DICM")
+        (tmp_path / good / "._1.dcm").write_bytes(_NOTE)
     _study(tmp_path / name) if name.startswith((".git", "__")) else (tmp_path / name).write_bytes(b"\0\5\x16\7")
 
     listing = list_studies(tmp_path)
@@ -120,7 +123,7 @@ def test_notes_of_a_mac_in_a_zip_are_passed_over(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         for file in files:
             archive.write(file, f"scan/{file.name}")
-            archive.writestr(f"__MACOSX/scan/._{file.name}", b"\0\5\x16\7" + bytes(124) + b"DICM")
+            archive.writestr(f"__MACOSX/scan/._{file.name}", _NOTE)
 
     assert read_study(tmp_path / "scan.zip").warnings == ()
 
