@@ -99,13 +99,14 @@ def test_a_terminal_that_lacks_a_letter_gets_it_escaped(tmp_path: Path) -> None:
         assert b"Traceback" not in done.stderr
 
 
-def test_a_full_device_is_one_line_and_no_success() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_device_is_one_line_and_no_success(unbuffered: str) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "cspine", "models"],
             stdout=full,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(_ROOT / "src")},
+            env={**os.environ, "PYTHONPATH": str(_ROOT / "src"), "PYTHONUNBUFFERED": unbuffered},
             check=False,
         )
 
