@@ -1,16 +1,28 @@
-"""From a scan to its vertebrae with one network: a pass over all of it, then one or two passes over the neck."""
+"""From a scan to its vertebrae with one network: a pass over all that may hold a neck, then one or two passes over the neck."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
-from cspine.locating.levels import Located, locate_levels
-from cspine.locating.sliding_window import neck_shape, predict_scan, predict_window, with_atlas_from, with_window
+from cspine.locating.levels import Located, locate_levels, rank
+from cspine.locating.region_proposal import propose_regions
+from cspine.locating.sliding_window import (
+    ScanPrediction,
+    covering_grid,
+    holding,
+    neck_shape,
+    predict_region,
+    predict_window,
+    with_atlas_from,
+    with_window,
+)
 from cspine.results import LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
-from cspine.volume import Volume
+from cspine.volume import LabelMap, Volume
 
 _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
 """Cosines of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined
@@ -20,8 +32,9 @@ less well so, one by 25 better. Nor is what seems to lie across the scan, as no 
 def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float) -> Located:
     """Finds C1..C7 in a scan.
 
-    The first pass is a sliding window over all of the scan. A neck that it names surely gets a last pass in one window around all
-    of it, with test-time augmentation. The window is turned as the neck leans: a leaning neck is named less well. A pass in
+    In a large scan, a pass on larger voxels proposes regions; the first pass is a sliding window over each of them, or over all of
+    a small scan. A neck that it names surely gets a last pass in one window around all of it, with test-time augmentation. The
+    window is turned as the neck leans: a leaning neck is named less well. A pass in
     between places that window, unless one such window covered the scan already.
     In a neck whose dens and arches are far denser than its bodies, a network misses the discs; so a HU ceiling holds in these
     passes. C1 is parted from dens and skull by gaps between dense bones, though, and is predicted without the ceiling.
@@ -35,24 +48,75 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
     Raises:
         PackageError: The network does not do what it should.
     """
-    first = predict_scan(volume, spec, session)
-    located = locate_levels(first.probabilities, first.grid, first.seen)
-    if not is_sure(located):
-        return located
-    ceiling_hu = hu_ceiling * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
+    best = _first_passes(volume, spec, session)
+    for candidate in best:
+        if not is_sure(candidate.located):
+            break
+        last = _last_passes(candidate, volume, _Inference(spec, session, hu_ceiling))
+        if is_sure(last):
+            return last
+    return best[0].located if best else _nothing(volume.grid, spec)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """A neck in a region of the scan.
+
+    Attributes:
+        prediction: The first pass over the region.
+        located: What it finds.
+    """
+
+    prediction: ScanPrediction
+    located: Located
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inference:
+    """A network, what it is fed, and the HU ceiling of passes over the neck."""
+
+    spec: VolumeSpec
+    session: Session
+    hu_ceiling: float
+
+    def predict(self, hu: NDArray[np.float32], *, mirrored: bool = False) -> NDArray[np.float32]:
+        """Predicts one window, ``(z, y, x, 10)``."""
+        return predict_window(hu, self.spec, self.session, mirrored=mirrored)
+
+
+def _first_passes(volume: Volume, spec: VolumeSpec, session: Session) -> list[_Candidate]:
+    """Returns what the first pass finds in each region of the scan, the likeliest neck first."""
+    candidates = []
+    for region in propose_regions(volume, spec, session):
+        prediction = predict_region(volume, region.grid, spec, session, region.vertebrae)
+        located = locate_levels(prediction.probabilities, prediction.grid, prediction.seen)
+        candidates.append(_Candidate(prediction, located))
+    return sorted(candidates, key=lambda candidate: rank(candidate.located), reverse=True)
+
+
+def _last_passes(candidate: _Candidate, volume: Volume, network: _Inference) -> Located:
+    """Returns what the passes over the neck find where the first pass found one."""
+    located, first = candidate.located, candidate.prediction
+    ceiling_hu = network.hu_ceiling * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
     if not first.one_window:
-        window = neck_window(located, first.grid, spec)
-        second = with_window(first, window, predict_window(np.minimum(first.hu_in(window), ceiling_hu), spec, session))
+        window = neck_window(located, first.grid, network.spec)
+        first = holding(first, window, volume)
+        second = with_window(first, window, network.predict(np.minimum(first.hu_in(window), ceiling_hu)))
         located = locate_levels(second.probabilities, second.grid, second.seen)
         if not is_sure(located):
             return located
-    window = neck_window(located, first.grid, spec)
+    window = neck_window(located, first.grid, network.spec)
+    first = holding(first, window, volume)
     hu = first.hu_in(window)
-    probabilities = with_atlas_from(
-        predict_window(hu, spec, session), predict_window(np.minimum(hu, ceiling_hu), spec, session, mirrored=True)
-    )
+    probabilities = with_atlas_from(network.predict(hu), network.predict(np.minimum(hu, ceiling_hu), mirrored=True))
     third = with_window(first, window, probabilities)
     return locate_levels(third.probabilities, third.grid, third.seen)
+
+
+def _nothing(scan: Grid, spec: VolumeSpec) -> Located:
+    """Returns the result of a scan in which no region may hold a neck."""
+    grid = covering_grid(scan, spec)
+    return Located((), LabelMap(np.zeros(grid.shape, np.uint8), grid), np.empty((0, 3)))
 
 
 def is_sure(located: Located) -> bool:

@@ -137,7 +137,7 @@ def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[
     prediction = _Prediction(predicted, np.argwhere((vertebra[near] > _VERTEBRA) & (known != OTHER_BONE)), part, seen[near])
     centrelines = find_centrelines(vertebra[near], predicted[..., 1 : len(CERVICAL) + 1], grid.spacing_mm, _STEP_MM)
     candidates = [_along(centreline, prediction, known) for centreline in centrelines]
-    best = max(candidates, key=_rank, default=Located((), LabelMap(known, part), np.empty((0, 3))))
+    best = max(candidates, key=rank, default=Located((), LabelMap(known, part), np.empty((0, 3))))
     known[...] = best.labels.labels
     return replace(best, labels=LabelMap(labels, grid))
 
@@ -153,7 +153,7 @@ def _around(vertebra: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice, slic
     return z, y, x
 
 
-def _rank(candidate: Located) -> tuple[bool, float]:
+def rank(candidate: Located) -> tuple[bool, float]:
     """Ranks a line: anchored names come first, then the agreement of the network."""
     sure = any(one.status is not LevelStatus.UNCERTAIN for one in candidate.vertebrae)
     return sure, sum(one.agreement for one in candidate.vertebrae)

@@ -17,7 +17,7 @@ from cspine.imaging import sample
 from cspine.imaging.windowing import windowed
 from cspine.runtime import Session
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VOXEL_CLASSES, VolumeSpec
-from cspine.volume import Volume
+from cspine.volume import LabelMap, Volume
 
 _BONE_HU = 150.0
 _LEAST_BONE_ML = 3.0
@@ -37,6 +37,9 @@ _SURELY_NOTHING = 0.995
 
 _SAME = 1e-3
 """Voxels that lie nearer than this, in voxels, coincide."""
+
+Box = tuple[slice, slice, slice]
+"""A part of an array ``(z, y, x)``."""
 
 _NOTHING = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
 
@@ -75,35 +78,73 @@ def predict_scan(volume: Volume, spec: VolumeSpec, session: Session) -> ScanPred
     Raises:
         PackageError: The network does not do what it should.
     """
-    size = _window_size(covering_grid(volume.grid, spec).shape, spec)
-    grid = covering_grid(volume.grid, replace(spec, size=size))
+    return predict_region(volume, covering_grid(volume.grid, spec), spec, session)
+
+
+def predict_region(
+    volume: Volume, region: Grid, spec: VolumeSpec, session: Session, wanted: LabelMap | None = None
+) -> ScanPrediction:
+    """Predicts a region of a scan by a sliding window, or in one window where it is not much larger than that.
+
+    Args:
+        volume: The scan.
+        region: An upright grid of the network's voxels; one window at least is predicted around its middle.
+        spec: What the network is fed.
+        session: The network; its output ``levels`` is ``(n, z, y, x, 10)``.
+        wanted: Where something is to be found; windows without any of it are skipped. Everywhere if ``None``.
+
+    Raises:
+        PackageError: The network does not do what it should.
+    """
+    size = window_size(region.shape, spec)
+    grid = covering_grid(region, replace(spec, size=size))
     hu = sample(volume, grid).hu
     seen = _seen(volume.grid, grid)
-    with_bone = [
-        window
-        for window in sliding_windows(grid.shape, size)
-        if np.count_nonzero(hu[window] > _BONE_HU) * np.prod(spec.spacing_mm) / 1000 >= _LEAST_BONE_ML
-    ]
+    marked = np.ones(grid.shape, bool) if wanted is None else sample(wanted, grid).labels > 0
+    predicted = [window for window in sliding_windows(grid.shape, size) if has_bone(hu[window], spec) and marked[window].any()]
     probabilities = (
-        predict_window(hu, spec, session) if size == grid.shape and with_bone else _blended(with_bone, hu, spec, session)
+        predict_window(hu, spec, session) if size == grid.shape and predicted else _blended(predicted, hu, spec, session)
     )
     probabilities[~seen] = _NOTHING
     one_window = size == grid.shape and all(side <= most for side, most in zip(size, neck_shape(spec), strict=True))
     return ScanPrediction(hu, probabilities, grid, seen, one_window)
 
 
-def _blended(
-    parts: Sequence[tuple[slice, slice, slice]], hu: NDArray[np.float32], spec: VolumeSpec, session: Session
-) -> NDArray[np.float32]:
+def has_bone(hu: NDArray[np.float32], spec: VolumeSpec) -> bool:
+    """Returns whether a window of the network's voxels holds enough bone to be predicted."""
+    return bool(np.count_nonzero(hu > _BONE_HU) * np.prod(spec.spacing_mm) / 1000 >= _LEAST_BONE_ML)
+
+
+def _blended(parts: Sequence[Box], hu: NDArray[np.float32], spec: VolumeSpec, session: Session) -> NDArray[np.float32]:
     """Blends the predictions of overlapping windows, ``(z, y, x, 10)``; a window counts most in its middle."""
     total, blended = np.full(hu.shape, 1e-6, np.float32), np.zeros((*hu.shape, VOXEL_CLASSES), np.float32)
     for window in parts:
-        weight = _weight(hu[window].shape)
+        weight = blending_weight(hu[window].shape)
         blended[window] += predict_window(hu[window], spec, session) * weight[..., None]
         total[window] += weight
     blended /= total[..., None]
     blended[..., 0] += np.clip(1 - blended.sum(axis=-1), 0, 1)  # what no window covers is background
     return blended
+
+
+def holding(prediction: ScanPrediction, window: Grid, volume: Volume) -> ScanPrediction:
+    """Returns a prediction of a region that is large enough to hold a window; what is added is predicted as background.
+
+    Args:
+        prediction: Of a region of a scan.
+        window: Where the neck is.
+        volume: The scan.
+    """
+    corners = prediction.grid.index(window.corners_mm())
+    low = np.minimum(np.floor(corners.min(axis=0)), 0).astype(int)
+    high = np.maximum(np.ceil(corners.max(axis=0)) + 1, prediction.grid.shape).astype(int)
+    z, y, x = (int(side) for side in high - low)
+    if (z, y, x) == prediction.grid.shape:
+        return prediction
+    grid = prediction.grid.part(low, (z, y, x))
+    probabilities = np.broadcast_to(_NOTHING, (*grid.shape, VOXEL_CLASSES)).copy()
+    probabilities[_box(-low, -low + prediction.grid.shape)] = prediction.probabilities
+    return ScanPrediction(sample(volume, grid).hu, probabilities, grid, _seen(volume.grid, grid), prediction.one_window)
 
 
 def with_window(scan: ScanPrediction, window: Grid, probabilities: NDArray[np.float32]) -> ScanPrediction:
@@ -194,16 +235,16 @@ def covering_grid(scan: Grid, spec: VolumeSpec) -> Grid:
     return Grid.upright((low + high) / 2, (z, y, x), spec.spacing_mm)
 
 
-def sliding_windows(shape: tuple[int, int, int], size: tuple[int, int, int]) -> Iterator[tuple[slice, slice, slice]]:
-    """Yields boxes of one size that cover a larger one; neighbours overlap by half at least."""
-    starts = [_starts(whole, part) for whole, part in zip(shape, size, strict=True)]
+def sliding_windows(shape: Shape, size: Shape, overlap: float = _OVERLAP) -> Iterator[Box]:
+    """Yields boxes of one size that cover a larger one; neighbours overlap by a share of their sides at least."""
+    starts = [_starts(whole, part, overlap) for whole, part in zip(shape, size, strict=True)]
     for z in starts[0]:
         for y in starts[1]:
             for x in starts[2]:
                 yield slice(z, z + size[0]), slice(y, y + size[1]), slice(x, x + size[2])
 
 
-def _window_size(shape: Shape, spec: VolumeSpec) -> Shape:
+def window_size(shape: Shape, spec: VolumeSpec) -> Shape:
     """Returns the size of windows over a scan: the network's own, longer along sides that are not much longer."""
     step = _step(spec)
     z, y, x = (
@@ -217,12 +258,12 @@ def _step(spec: VolumeSpec) -> int:
     return min(side & -side for side in spec.size)
 
 
-def _starts(whole: int, part: int) -> list[int]:
-    count = 1 + int(np.ceil(max(whole - part, 0) / (part * (1 - _OVERLAP))))
+def _starts(whole: int, part: int, overlap: float) -> list[int]:
+    count = 1 + int(np.ceil(max(whole - part, 0) / (part * (1 - overlap))))
     return [int(start) for start in np.unique(np.rint(np.linspace(0, whole - part, count)).astype(int))]
 
 
-def _weight(size: tuple[int, int, int]) -> NDArray[np.float32]:
+def blending_weight(size: tuple[int, int, int]) -> NDArray[np.float32]:
     """Returns the blending weight of the voxels of a window: most in its middle, where there is context all around."""
     sides = [0.1 + np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 for n in size]
     return np.asarray(np.einsum("z,y,x->zyx", *sides), dtype=np.float32)
