@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid
 from cspine.locating.coarse_to_fine import neck_window
-from cspine.locating.levels import Located, Vertebra
+from cspine.locating.located import Located, Vertebra
 from cspine.results import Box, LevelStatus
 from cspine.specs import VolumeSpec
 from cspine.volume import LabelMap

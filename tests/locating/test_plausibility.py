@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.locating.levels import Located, locate_levels
+from cspine.locating.levels import locate_levels
+from cspine.locating.located import Located
 from cspine.locating.plausibility import check_plausibility
 from cspine.results import LevelStatus
 from cspine.volume import LabelMap, Volume

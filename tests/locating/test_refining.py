@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid
 from cspine.imaging import sample
-from cspine.locating.levels import Located, Vertebra
+from cspine.locating.located import Located, Vertebra
 from cspine.locating.refining import refine
 from cspine.results import Box, LevelStatus
 from cspine.specs import RefinerSpec

@@ -1,8 +1,9 @@
 """Which vertebra is which: from what a localiser says of each voxel to C1..C7 in their order along the spine."""
 
 from cspine.locating.coarse_to_fine import locate
-from cspine.locating.levels import Located, Vertebra, locate_levels
+from cspine.locating.levels import locate_levels
 from cspine.locating.localiser import Localiser
+from cspine.locating.located import Located, Vertebra
 from cspine.locating.sliding_window import predict_scan
 
 __all__ = ["Localiser", "Located", "Vertebra", "locate", "locate_levels", "predict_scan"]

@@ -1,13 +1,16 @@
 """From a scan to its vertebrae with one network: a pass over all that may hold a neck, then one or two passes over the neck."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
-from cspine.locating.levels import Located, locate_levels, rank
+from cspine.locating.levels import locate_levels
+from cspine.locating.located import Located, Witness
+from cspine.locating.magnifying import magnified, magnified_located
+from cspine.locating.measures import measure, scale
 from cspine.locating.region_proposal import propose_regions
 from cspine.locating.sliding_window import (
     ScanPrediction,
@@ -19,10 +22,18 @@ from cspine.locating.sliding_window import (
     with_atlas_from,
     with_window,
 )
+from cspine.locating.weighing import count_odds, weigh
+from cspine.locating.witnesses import View, anatomy, slice_order, upright
 from cspine.results import LevelStatus
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
 from cspine.volume import LabelMap, Volume
+
+_SMALL = 0.88
+"""A neck of less than this times the usual size is located again, enlarged: a network that learnt adults miscounts a child's."""
+
+_SETTLED = 4.0
+"""Where the other witnesses say as much for how the scan is stored, the network need not be asked upside down."""
 
 _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
 """Cosines of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined
@@ -34,10 +45,12 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
 
     In a large scan, a pass on larger voxels proposes regions; the first pass is a sliding window over each of them, or over all of
     a small scan. A neck that it names surely gets a last pass in one window around all of it, with test-time augmentation. The
-    window is turned as the neck leans: a leaning neck is named less well. A pass in
-    between places that window, unless one such window covered the scan already.
+    window is turned as the neck leans: a leaning neck is named less well. A pass in between places that window, unless one such
+    window covered the scan already.
     In a neck whose dens and arches are far denser than its bodies, a network misses the discs; so a HU ceiling holds in these
     passes. C1 is parted from dens and skull by gaps between dense bones, though, and is predicted without the ceiling.
+    Witnesses then say how far the names may be trusted (:mod:`cspine.locating.weighing`). A neck much smaller than an adult's is
+    located once more, enlarged.
 
     Args:
         volume: The scan, however it is oriented.
@@ -48,14 +61,13 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
     Raises:
         PackageError: The network does not do what it should.
     """
-    best = _first_passes(volume, spec, session)
-    for candidate in best:
-        if not is_sure(candidate.located):
-            break
-        last = _last_passes(candidate, volume, _Inference(spec, session, hu_ceiling))
-        if is_sure(last):
-            return last
-    return best[0].located if best else _nothing(volume.grid, spec)
+    network = _Inference(spec, session, hu_ceiling)
+    found = _locate_as_it_is(volume, network)
+    size = scale(measure(found))
+    if not found.vertebrae or size > _SMALL:
+        return found
+    enlarged = _locate_as_it_is(magnified(volume, 1 / size), network)
+    return magnified_located(enlarged, size) if is_sure(enlarged) else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +82,11 @@ class _Candidate:
     prediction: ScanPrediction
     located: Located
 
+    @property
+    def view(self) -> View:
+        """The scan around it."""
+        return View.of(Volume(self.prediction.hu, self.prediction.grid), self.prediction.seen)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Inference:
@@ -79,23 +96,48 @@ class _Inference:
     session: Session
     hu_ceiling: float
 
-    def predict(self, hu: NDArray[np.float32], *, mirrored: bool = False) -> NDArray[np.float32]:
+    def predict(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predicts one window, ``(z, y, x, 10)``."""
-        return predict_window(hu, self.spec, self.session, mirrored=mirrored)
+        return predict_window(hu, self.spec, self.session)
 
 
-def _first_passes(volume: Volume, spec: VolumeSpec, session: Session) -> list[_Candidate]:
+def _locate_as_it_is(volume: Volume, network: _Inference) -> Located:
+    """Returns the neck that the first passes find likeliest and the last ones confirm, at the size that the scan has."""
+    candidates = _first_passes(volume, network)
+    order = slice_order(volume)
+    doubted = []
+    for candidate in candidates:
+        if not is_sure(candidate.located):
+            break
+        last = _last_passes(candidate, volume, network, order)
+        if is_sure(last):
+            return last
+        doubted.append(last)
+    found = [*doubted, *(candidate.located for candidate in candidates)]
+    return found[0] if found else _nothing(volume.grid, network.spec)
+
+
+def _first_passes(volume: Volume, network: _Inference) -> list[_Candidate]:
     """Returns what the first pass finds in each region of the scan, the likeliest neck first."""
     candidates = []
-    for region in propose_regions(volume, spec, session):
-        prediction = predict_region(volume, region.grid, spec, session, region.vertebrae)
+    for region in propose_regions(volume, network.spec, network.session):
+        prediction = predict_region(volume, region.grid, network.spec, network.session, region.vertebrae)
         located = locate_levels(prediction.probabilities, prediction.grid, prediction.seen)
         candidates.append(_Candidate(prediction, located))
-    return sorted(candidates, key=lambda candidate: rank(candidate.located), reverse=True)
+    return sorted(candidates, key=_likelihood, reverse=True) if len(candidates) > 1 else candidates
 
 
-def _last_passes(candidate: _Candidate, volume: Volume, network: _Inference) -> Located:
-    """Returns what the passes over the neck find where the first pass found one."""
+def _likelihood(candidate: _Candidate) -> tuple[bool, float]:
+    """Ranks necks: with sure names first; then by what witnesses say of them, who know a limb from a neck."""
+    located = candidate.located
+    if not located.vertebrae:
+        return False, -np.inf
+    witnesses = anatomy(located, candidate.view)
+    return is_sure(located), count_odds(located) + sum(witness.log_ratio for witness in witnesses)
+
+
+def _last_passes(candidate: _Candidate, volume: Volume, network: _Inference, order: Witness) -> Located:
+    """Returns what the passes over the neck find where the first pass found one, weighed by the witnesses."""
     located, first = candidate.located, candidate.prediction
     ceiling_hu = network.hu_ceiling * np.median(first.hu[np.isin(located.labels.labels, CERVICAL)])
     if not first.one_window:
@@ -108,9 +150,16 @@ def _last_passes(candidate: _Candidate, volume: Volume, network: _Inference) -> 
     window = neck_window(located, first.grid, network.spec)
     first = holding(first, window, volume)
     hu = first.hu_in(window)
-    probabilities = with_atlas_from(network.predict(hu), network.predict(np.minimum(hu, ceiling_hu), mirrored=True))
-    third = with_window(first, window, probabilities)
-    return locate_levels(third.probabilities, third.grid, third.seen)
+    capped = np.minimum(hu, ceiling_hu)
+    own = network.predict(capped)
+    mirrored = network.predict(np.ascontiguousarray(capped[..., ::-1]))[:, :, ::-1]
+    augmented = ((own + mirrored) / 2).astype(np.float32)
+    third = with_window(first, window, with_atlas_from(network.predict(hu), augmented))
+    located = locate_levels(third.probabilities, third.grid, third.seen)
+    witnesses = [order, *anatomy(located, replace(candidate, prediction=first).view)]
+    if sum(witness.log_ratio for witness in witnesses) < _SETTLED:
+        witnesses.append(upright(own, network.predict(np.ascontiguousarray(capped[::-1]))))
+    return weigh(located, witnesses)
 
 
 def _nothing(scan: Grid, spec: VolumeSpec) -> Located:

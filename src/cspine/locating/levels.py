@@ -10,12 +10,10 @@ from scipy import ndimage
 from cspine.anatomy import BACKGROUND, CERVICAL, OTHER_BONE, Level
 from cspine.geometry import Grid, Vector
 from cspine.locating.centreline import REACH_MM, Centreline, find_centrelines
+from cspine.locating.located import SURE, Located, Vertebra
 from cspine.locating.ordering import Order, find_order
 from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap
-
-SURE = 0.7
-"""A level whose name is less sure than this is uncertain."""
 
 UNANCHORED = 0.5
 """The most that a name is sure where nothing gives the count away."""
@@ -66,48 +64,6 @@ _LEAST_ML = 0.6
 
 _PRESENT = 0.25
 """Share of the line's surroundings that is vertebra where there is one."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Vertebra:
-    """A vertebra in a scan.
-
-    Attributes:
-        level: Which one.
-        status: Whether it is seen whole, in part, or its name is uncertain.
-        confidence: How sure its name is, 0..1.
-        centre_mm: Centroid of what is seen of it, LPS ``(x, y, z)``.
-        box_mm: What holds it.
-        axis: Unit vector along the spine at its height, towards the head, LPS.
-        agreement: Share of its voxels that the network by itself calls so, 0..1; the order has renamed the others.
-    """
-
-    level: Level
-    status: LevelStatus
-    confidence: float
-    centre_mm: Vector
-    box_mm: Box
-    axis: Vector
-    agreement: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Located:
-    """The cervical spine in a scan.
-
-    Attributes:
-        vertebrae: What is seen of C1..C7, head to chest.
-        labels: Value of the level at each voxel; T1 for any further vertebra, :data:`cspine.anatomy.OTHER_BONE` for other bone.
-        line_mm: The line through bodies and canal, from the feet, LPS ``(k, 3)``.
-    """
-
-    vertebrae: tuple[Vertebra, ...]
-    labels: LabelMap
-    line_mm: NDArray[np.float64]
-
-    def vertebra(self, level: Level) -> Vertebra | None:
-        """Returns that one, if it is seen."""
-        return next((found for found in self.vertebrae if found.level is level), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from cspine.imaging.threads import alone
 from cspine.locating.coarse_to_fine import locate
-from cspine.locating.levels import Located
-from cspine.locating.refining import Refined, refine
+from cspine.locating.located import Located
+from cspine.locating.magnifying import magnified, magnified_located
+from cspine.locating.refining import Refined, magnified_refined, refine
 from cspine.modelpack import LocaliserManifest, Package, load_localiser
 from cspine.results import ModelFacts, Reason
-from cspine.runtime import Engine
+from cspine.runtime import Engine, Session
 from cspine.serving import open_network
+from cspine.specs import RefinerSpec
 from cspine.volume import Volume
 
 
@@ -63,10 +65,19 @@ class Localiser:
             located = locate(volume, manifest.coarse, self._coarse, manifest.hu_ceiling)
             if manifest.fine is None or self._fine is None:
                 return Refined(located, (), located.labels)
-            return refine(volume, located, manifest.fine, self._fine)
+            return _refine(volume, located, manifest.fine, self._fine)
 
     @property
     def model(self) -> ModelFacts:
         """What results say about the package."""
         manifest = self.package.manifest
         return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on)
+
+
+def _refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session) -> Refined:
+    """Returns the vertebrae with their borders; a neck that was located enlarged is refined enlarged."""
+    factor = located.magnification
+    if factor == 1:
+        return refine(volume, located, spec, session)
+    refined = refine(magnified(volume, factor), magnified_located(located, factor), spec, session)
+    return magnified_refined(refined, 1 / factor)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.locating.levels import Located, Vertebra
+from cspine.locating.located import Located, Vertebra
 from cspine.locating.ordering import LENGTHS_MM
 from cspine.results import LevelStatus, Reason
 from cspine.volume import Volume

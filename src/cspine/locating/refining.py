@@ -27,7 +27,8 @@ from cspine.geometry import Grid, Shape, Vector
 from cspine.imaging import sample
 from cspine.imaging.crops import crop_input, guide_grid
 from cspine.locating.dens import give_dens_back
-from cspine.locating.levels import Located, Vertebra
+from cspine.locating.located import Located, Vertebra
+from cspine.locating.magnifying import magnified_grid, magnified_labels, magnified_located
 from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
 from cspine.specs import RefinerSpec
@@ -135,6 +136,12 @@ def refine(volume: Volume, located: Located, spec: RefinerSpec, session: Session
     parts = _parts(labels)
     vertebrae = tuple(_measured(one, parts[one.level]) if one.level in parts else one for one in located.vertebrae)
     return Refined(replace(located, vertebrae=vertebrae, labels=labels), tuple(crops), located.labels)
+
+
+def magnified_refined(refined: Refined, factor: float) -> Refined:
+    """Returns vertebrae with their borders in a world that is larger by a factor."""
+    crops = tuple(replace(crop, grid=magnified_grid(crop.grid, factor)) for crop in refined.crops)
+    return Refined(magnified_located(refined.located, factor), crops, magnified_labels(refined.coarse, factor))
 
 
 def _parts(labels: LabelMap) -> dict[Level, LabelMap]:

@@ -165,23 +165,18 @@ def with_window(scan: ScanPrediction, window: Grid, probabilities: NDArray[np.fl
     return replace(scan, probabilities=merged)
 
 
-def predict_window(hu: NDArray[np.float32], spec: VolumeSpec, session: Session, *, mirrored: bool = False) -> NDArray[np.float32]:
+def predict_window(hu: NDArray[np.float32], spec: VolumeSpec, session: Session) -> NDArray[np.float32]:
     """Predicts one window of any height, ``(z, y, x, 10)``.
 
     Args:
         hu: The voxels of the window, ``(z, y, x)``.
         spec: What the network is fed.
         session: The network.
-        mirrored: Whether the mirrored window is predicted too, and both are averaged (test-time augmentation).
 
     Raises:
         PackageError: The network does not do what it should.
     """
-    fed = windowed(hu, spec.window_hu)
-    probabilities: NDArray[np.float32] = session.run(fed[None, ..., None])["levels"][0]
-    if mirrored:
-        probabilities += session.run(np.ascontiguousarray(fed[..., ::-1])[None, ..., None])["levels"][0][:, :, ::-1]
-        probabilities /= 2
+    probabilities: NDArray[np.float32] = session.run(windowed(hu, spec.window_hu)[None, ..., None])["levels"][0]
     return probabilities
 
 
