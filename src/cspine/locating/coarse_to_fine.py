@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.locating.levels import locate_levels
-from cspine.locating.located import Located, Witness
+from cspine.locating.located import Located, Question, Witness
 from cspine.locating.magnifying import magnified, magnified_located
 from cspine.locating.measures import measure, scale
 from cspine.locating.region_proposal import propose_regions
@@ -29,11 +29,11 @@ from cspine.runtime import Session
 from cspine.specs import VolumeSpec
 from cspine.volume import LabelMap, Volume
 
-_SMALL = 0.88
+_SMALL = 0.8
 """A neck of less than this times the usual size is located again, enlarged: a network that learnt adults miscounts a child's."""
 
 _SETTLED = 4.0
-"""Where the other witnesses say as much for how the scan is stored, the network need not be asked upside down."""
+"""Where skull and chest say as much for the head being above, the network need not be asked upside down."""
 
 _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
 """Cosines of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined
@@ -156,8 +156,10 @@ def _last_passes(candidate: _Candidate, volume: Volume, network: _Inference, ord
     augmented = ((own + mirrored) / 2).astype(np.float32)
     third = with_window(first, window, with_atlas_from(network.predict(hu), augmented))
     located = locate_levels(third.probabilities, third.grid, third.seen)
+    if not located.vertebrae:
+        return located
     witnesses = [order, *anatomy(located, replace(candidate, prediction=first).view)]
-    if sum(witness.log_ratio for witness in witnesses) < _SETTLED:
+    if sum(witness.log_ratio for witness in witnesses if witness.question is Question.HEAD) < _SETTLED:
         witnesses.append(upright(own, network.predict(np.ascontiguousarray(capped[::-1]))))
     return weigh(located, witnesses)
 

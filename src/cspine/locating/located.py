@@ -1,6 +1,7 @@
 """What a localiser finds: vertebrae, their labels, and what witnesses say of their names."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,27 @@ SURE = 0.7
 """A level whose name is less sure than this is uncertain."""
 
 
+class Question(StrEnum):
+    """What a witness is asked: whether slices follow one another, the front is in front, and the head is above the feet."""
+
+    SLICES = "slices"
+    FRONT = "front"
+    HEAD = "head"
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What one observation says about the names.
+    """What one observation says about how a scan is stored.
 
     Attributes:
         name: A short stable name.
-        log_ratio: Log-likelihood ratio; above 0 speaks for the names.
+        question: What it was asked.
+        log_ratio: Log-likelihood ratio; above 0 speaks for the scan being stored as its header says.
         text: What was observed, in one sentence.
     """
 
     name: str
+    question: Question
     log_ratio: float
     text: str
 

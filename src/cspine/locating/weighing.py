@@ -12,12 +12,12 @@ import numpy as np
 from scipy.special import expit, logit
 
 from cspine.anatomy import Level
-from cspine.locating.located import SURE, Located, Vertebra, Witness
+from cspine.locating.located import SURE, Located, Question, Vertebra, Witness
 from cspine.locating.measures import DEPTHS_MM, HEIGHTS_MM, PITCHES_MM, WIDTHS_MM, Measures, measure, scale
 from cspine.locating.witnesses import log_ratio
 from cspine.results import LevelStatus, Reason
 
-_UPRIGHT_ODDS, _LINK_ODDS = 3.0, 4.0
+_STORED_ODDS, _LINK_ODDS = 3.0, 4.0
 """Log odds from before: that a scan is stored as its header says, and that a step is right."""
 
 _PITCH_SPREAD, _ATLAS_SPREAD = 0.13, 0.2
@@ -25,7 +25,7 @@ _PITCH_SPREAD, _ATLAS_SPREAD = 0.13, 0.2
 
 _HEIGHT_SPREAD, _DEPTH_SPREAD, _WIDTH_SPREAD = 0.16, 0.15, 0.13
 
-_SIZES = (0.78, 1.35)
+_SIZES = (0.8, 1.35)
 """Sizes of necks, against the usual one, at which a network trained on adults may be trusted."""
 
 _UNTRUSTED = 0.5
@@ -75,8 +75,12 @@ def count_odds(located: Located) -> float:
 
 
 def stored_probability(witnesses: Sequence[Witness]) -> float:
-    """Returns how likely a scan is stored as its header says."""
-    return float(expit(_UPRIGHT_ODDS + sum(witness.log_ratio for witness in witnesses)))
+    """Returns how likely a scan is stored as its header says: as likely as the least likely answer to any question.
+
+    Witnesses to one question add up; but a throat in front does not say where the head is.
+    """
+    asked = {question: sum(one.log_ratio for one in witnesses if one.question is question) for question in Question}
+    return float(expit(_STORED_ODDS + min(asked.values())))
 
 
 def count_links(vertebrae: Sequence[Vertebra], measures: Sequence[Measures]) -> tuple[Link, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.geometry import Grid
-from cspine.locating.located import Located, Witness
+from cspine.locating.located import Located, Question, Witness
 from cspine.specs import OTHER_BONE_CLASS
 from cspine.volume import Volume
 
@@ -102,27 +102,33 @@ def airway(located: Located, view: View) -> Witness:
         front += _has_airway(slab, y, x, view.grid, -1)
         rear += _has_airway(slab, y, x, view.grid, 1)
     if front + rear == 0:
-        return Witness("airway", 0.0, "No airway is in view.")
+        return Witness("airway", Question.FRONT, 0.0, "No airway is in view.")
     ratio = 3.0 if rear == 0 and front > 1 else 1.0 if front > 2 * rear else -_MOST if front == 0 and rear > 1 else -3.0
-    return Witness("airway", ratio, f"There is air of the throat before {front} and behind {rear} of the vertebrae.")
+    return Witness(
+        "airway", Question.FRONT, ratio, f"There is air of the throat before {front} and behind {rear} of the vertebrae."
+    )
 
 
 def brain(located: Located, view: View) -> Witness:
     """Returns whether a skull with its brain lies above the neck, or below."""
     above, below = (_largest_cm2(part, _brain_area) for part in _beyond(located, view))
     if max(above, below) < _BRAIN_CM2:
-        return Witness("brain", 0.0, "No brain is in view.")
+        return Witness("brain", Question.HEAD, 0.0, "No brain is in view.")
     ratio = 4.0 if below < _BRAIN_CM2 / 2 else -_MOST if above < _BRAIN_CM2 / 2 else -3.0
-    return Witness("brain", ratio, f"Brain within bone: {above:.0f} cm2 in a slice above the neck, {below:.0f} cm2 below.")
+    return Witness(
+        "brain", Question.HEAD, ratio, f"Brain within bone: {above:.0f} cm2 in a slice above the neck, {below:.0f} cm2 below."
+    )
 
 
 def lungs(located: Located, view: View) -> Witness:
     """Returns whether lungs lie below the neck, or above."""
     above, below = (_largest_cm2(part, _lung_area) for part in _beyond(located, view))
     if max(above, below) < _LUNG_CM2:
-        return Witness("lungs", 0.0, "No lung is in view.")
+        return Witness("lungs", Question.HEAD, 0.0, "No lung is in view.")
     ratio = 2.0 if above < below / 3 else -3.0 if below < above / 3 else 0.0
-    return Witness("lungs", ratio, f"Lung beside the spine: {below:.0f} cm2 in a slice below the neck, {above:.0f} cm2 above.")
+    return Witness(
+        "lungs", Question.HEAD, ratio, f"Lung beside the spine: {below:.0f} cm2 in a slice below the neck, {above:.0f} cm2 above."
+    )
 
 
 def anatomy(located: Located, view: View) -> list[Witness]:
@@ -139,7 +145,7 @@ def upright(as_stored: NDArray[np.float32], upside_down: NDArray[np.float32]) ->
     """
     own, turned = _entropy(as_stored), _entropy(upside_down)
     ratio = float(np.clip(_CERTAINTY_NATS * (turned - own), -_MOST, _MOST))
-    return Witness("upright", ratio, f"Entropy of the network: {own:.2f} nats as stored, {turned:.2f} upside down.")
+    return Witness("upright", Question.HEAD, ratio, f"Entropy of the network: {own:.2f} nats as stored, {turned:.2f} upside down.")
 
 
 def slice_order(volume: Volume) -> Witness:
@@ -147,15 +153,15 @@ def slice_order(volume: Volume) -> Witness:
     step = max(1, round((volume.hu.size / _COMPARED) ** 0.5))
     hu = np.clip(volume.hu[:, ::step, ::step], *_TISSUE_HU)
     if len(hu) < _FEWEST_SLICES:
-        return Witness("slice_order", 0.0, "There are too few slices to compare.")
+        return Witness("slice_order", Question.SLICES, 0.0, "There are too few slices to compare.")
     repeated = len(hu) - len({one.tobytes() for one in hu}) - max(int((np.ptp(hu, axis=(1, 2)) == 0).sum()) - 1, 0)
     if repeated > _REPEATED * len(hu):
-        return Witness("slice_order", -_MOST, f"{repeated} of {len(hu)} slices repeat another one.")
+        return Witness("slice_order", Question.SLICES, -_MOST, f"{repeated} of {len(hu)} slices repeat another one.")
     next_one, next_but_one = (float(np.abs(hu[away:] - hu[:-away]).mean()) for away in (1, 2))
     if next_but_one >= _INTERLEAVED * next_one:
-        return Witness("slice_order", 0.0, "Neighbouring slices are alike.")
+        return Witness("slice_order", Question.SLICES, 0.0, "Neighbouring slices are alike.")
     text = f"Slices differ by {next_one:.0f} HU from the next and by {next_but_one:.0f} HU from the next but one."
-    return Witness("slice_order", -_MOST, text)
+    return Witness("slice_order", Question.SLICES, -_MOST, text)
 
 
 def log_ratio(observed: float, usual: float, spread: float, wide: float = 0.5) -> float:
