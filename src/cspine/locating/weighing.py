@@ -28,6 +28,9 @@ _HEIGHT_SPREAD, _DEPTH_SPREAD, _WIDTH_SPREAD = 0.16, 0.15, 0.13
 _SIZES = (0.8, 1.35)
 """Sizes of necks, against the usual one, at which a network trained on adults may be trusted."""
 
+_HALF_BODY = 0.65
+"""A body of less than this of its height is not whole."""
+
 _UNTRUSTED = 0.5
 """The most that a name is sure in a neck of another size, or across a gap in the count."""
 
@@ -56,6 +59,7 @@ def weigh(located: Located, witnesses: Sequence[Witness]) -> Located:
     """
     if not located.vertebrae:
         return located
+    located = with_cut_ends(located)
     measures = measure(located)
     links = count_links(located.vertebrae, measures)
     stored = stored_probability(witnesses)
@@ -66,6 +70,26 @@ def weigh(located: Located, witnesses: Sequence[Witness]) -> Located:
         vertebrae.append(_weighed(one, min(stored, trusted, weakest)))
     reasons = (*_stored_reasons(stored, witnesses), *_size_reasons(scale(measures)), *_link_reasons(links))
     return replace(located, vertebrae=tuple(vertebrae), reasons=reasons, witnesses=tuple(witnesses))
+
+
+def with_cut_ends(located: Located) -> Located:
+    """Returns the vertebrae, with the first and the last one seen in part where half of its body is missing.
+
+    A mask around the body, or metal, may cut a vertebra far from the border of the scan.
+    """
+    measures = measure(located)
+    size = scale(measures)
+    ends = {located.vertebrae[0].level, located.vertebrae[-1].level} if located.vertebrae else set()
+    cut = {
+        one.level
+        for one in measures
+        if one.level in ends & HEIGHTS_MM.keys() and one.height_mm < _HALF_BODY * HEIGHTS_MM[one.level] * size
+    }
+    vertebrae = tuple(
+        replace(one, status=LevelStatus.PARTLY_IN_VIEW) if one.level in cut and one.status is LevelStatus.ASSESSED else one
+        for one in located.vertebrae
+    )
+    return replace(located, vertebrae=vertebrae)
 
 
 def count_odds(located: Located) -> float:
