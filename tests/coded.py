@@ -53,14 +53,16 @@ def coded_volume(
     fractured: Collection[Level] = (),
     spacing_mm: Vector = (3.0, 1.5, 1.5),
     margin_mm: float = 12.0,
+    half_mm: tuple[float, float] = (22.0, 16.0),
 ) -> Volume:
-    """A neck of tissue with one block of bone per level, C1 on top, and soft tissue above and below.
+    """A neck of tissue with one block of bone per level, as large as a vertebra, C1 on top, and soft tissue above and below.
 
     Args:
         levels: Which are there, head to feet.
         fractured: Which of them have a fracture.
         spacing_mm: Voxel distances.
         margin_mm: Soft tissue above and below.
+        half_mm: Half of the width and of the depth of a block.
     """
     height = len(levels) * HEIGHT_MM + 2 * margin_mm
     shape = (round(height / spacing_mm[0]), round(110 / spacing_mm[1]), round(100 / spacing_mm[2]))
@@ -70,7 +72,7 @@ def coded_volume(
     hu = np.where(x**2 + y**2 < 42.0**2, 40.0, -1000.0)
     for place, level in enumerate(levels):
         here = (depth >= place * HEIGHT_MM) & (depth < (place + 1) * HEIGHT_MM)
-        hu[here & (np.abs(x) < 14) & (np.abs(y - 14) < 12)] = shade_hu(level)
+        hu[here & (np.abs(x) < half_mm[0]) & (np.abs(y - 14) < half_mm[1])] = shade_hu(level)
         if level in fractured:
             hu[here & (np.abs(x) < 6) & (np.abs(y + 30) < 6)] = FRACTURE_HU
     return Volume(hu.astype(np.float32), grid)

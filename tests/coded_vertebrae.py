@@ -30,7 +30,7 @@ def hole_mm(volume: Volume, level: Level) -> Vector:
 
 def holed_volume(*broken: Level) -> Volume:
     """A whole coded neck with a hole of 6 mm in some of its blocks."""
-    volume = coded_volume(CERVICAL)
+    volume = coded_volume(CERVICAL, half_mm=(14.0, 12.0))
     world = volume.grid.world(np.moveaxis(np.indices(volume.grid.shape), 0, -1))
     hu = volume.hu.copy()
     for level in broken:

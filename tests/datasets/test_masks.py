@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from cspine.datasets import load_mask, mask_on, read_dataset, read_mask
+from cspine.datasets.masks import without_small_components
 from cspine.errors import DatasetError
 from cspine.geometry import Grid
 from cspine.volume import LabelMap
@@ -140,3 +141,16 @@ def test_a_case_without_a_mask_says_so(folder: Path) -> None:
     case = read_dataset(folder).cases[2]
     with pytest.raises(DatasetError, match="needs a mask in segmentations"):
         read_mask(case, stored_grid(case.images))
+
+
+@pytest.mark.parametrize(("voxels", "kept"), [(80, False), (120, True)])
+def test_a_part_of_a_tenth_of_the_largest_stays_and_a_smaller_one_is_removed(voxels: int, kept: bool) -> None:
+    """Arches that a fracture or a slice gap parts from their body are larger, specks smaller."""
+    labels = np.zeros((20, 30, 20), np.uint8)
+    labels[:10, :10, :10] = 4
+    labels[:10, 15:19, : voxels // 40] = 4
+
+    cleaned = without_small_components(LabelMap(labels, Grid.upright((0, 0, 0), labels.shape, (1, 1, 1)))).labels
+
+    assert bool(cleaned[:, 15:].any()) is kept
+    assert np.count_nonzero(cleaned[:, :10]) == 1000

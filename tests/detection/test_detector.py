@@ -118,8 +118,8 @@ def test_the_key_slice_and_the_box_show_the_fracture(detector: Detector) -> None
     assert finding.key_slice.sop_uid == uids[finding.key_slice.index]
     assert abs(places[finding.key_slice.index][2] - middle) < HEIGHT_MM / 2
     assert finding.box_mm is not None
-    np.testing.assert_allclose(finding.box_mm.low_mm, (10 - 14, -6 - 12, middle - HEIGHT_MM / 2), atol=4)
-    np.testing.assert_allclose(finding.box_mm.high_mm, (10 + 14, -6 + 12, middle + HEIGHT_MM / 2), atol=4)
+    np.testing.assert_allclose(finding.box_mm.low_mm, (10 - 22, -6 - 16, middle - HEIGHT_MM / 2), atol=4)
+    np.testing.assert_allclose(finding.box_mm.high_mm, (10 + 22, -6 + 16, middle + HEIGHT_MM / 2), atol=4)
 
 
 @pytest.mark.parametrize(

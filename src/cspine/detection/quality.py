@@ -63,7 +63,7 @@ def check_located(located: Located) -> tuple[Reason, ...]:
         return ()
     if located.vertebrae:
         text = "Vertebrae were found, but not which of the neck they are, if any is."
-        return (Reason("levels_uncertain", text),)
+        return (Reason("levels_uncertain", text), *located.reasons)
     return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
 
 
@@ -94,5 +94,6 @@ def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason,
 
 
 def what_is_odd(located: Located, volume: Volume) -> tuple[Reason, ...]:
-    """Returns what to mind about the vertebrae that were found: gaps in their order, implausible distances and volumes."""
-    return tuple(reason for reason in check_plausibility(located, volume) if reason.code in _ODD)
+    """Returns what to mind about the vertebrae that were found: doubts of witnesses, gaps, implausible distances and volumes."""
+    odd = (reason for reason in check_plausibility(located, volume) if reason.code in _ODD)
+    return (*located.reasons, *odd)

@@ -24,7 +24,7 @@ from cspine.locating.sliding_window import (
 )
 from cspine.locating.weighing import count_odds, weigh
 from cspine.locating.witnesses import View, anatomy, slice_order, upright
-from cspine.results import LevelStatus
+from cspine.results import LevelStatus, Reason
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
 from cspine.volume import LabelMap, Volume
@@ -67,7 +67,12 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
     if not found.vertebrae or size > _SMALL:
         return found
     enlarged = _locate_as_it_is(magnified(volume, 1 / size), network)
-    return magnified_located(enlarged, size) if is_sure(enlarged) else found
+    if not is_sure(enlarged):
+        return found
+    text = (
+        f"This neck has {size:.2f} times the usual size, as a child's may; it was located enlarged. No fracture model learnt such."
+    )
+    return replace(magnified_located(enlarged, size), reasons=(*enlarged.reasons, Reason("size_unusual", text)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

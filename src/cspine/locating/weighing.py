@@ -23,7 +23,8 @@ _STORED_ODDS, _LINK_ODDS = 3.0, 4.0
 _PITCH_SPREAD, _ATLAS_SPREAD = 0.13, 0.2
 """Standard deviations of the logarithm of distances; the middle of C1, a ring that tilts, varies more."""
 
-_HEIGHT_SPREAD, _DEPTH_SPREAD, _WIDTH_SPREAD = 0.16, 0.15, 0.13
+_HEIGHT_SPREAD, _AXIS_SPREAD, _DEPTH_SPREAD, _WIDTH_SPREAD = 0.16, 0.25, 0.15, 0.13
+"""The same of sizes. The height of C2 varies more: its dens may be called C1 in large voxels (:mod:`cspine.locating.dens`)."""
 
 _SIZES = (0.8, 1.35)
 """Sizes of necks, against the usual one, at which a network trained on adults may be trusted."""
@@ -79,7 +80,7 @@ def with_cut_ends(located: Located) -> Located:
     """
     measures = measure(located)
     size = scale(measures)
-    ends = {located.vertebrae[0].level, located.vertebrae[-1].level} if located.vertebrae else set()
+    ends = {one.level for one in (*located.vertebrae[:1], *located.vertebrae[-1:])} - {Level.C2}  # its dens may be called C1
     cut = {
         one.level
         for one in measures
@@ -143,7 +144,7 @@ def _size_link(own: Measures, size: float, width: float) -> Link:
     ratios = []
     if own.whole:
         for observed, usual, spread in (
-            (own.height_mm, HEIGHTS_MM.get(own.level, 0.0) * size, _HEIGHT_SPREAD),
+            (own.height_mm, HEIGHTS_MM.get(own.level, 0.0) * size, _AXIS_SPREAD if own.level is Level.C2 else _HEIGHT_SPREAD),
             (own.depth_mm, DEPTHS_MM.get(own.level, 0.0) * size, _DEPTH_SPREAD),
             (own.width_mm, WIDTHS_MM.get(own.level, 0.0) * width, _WIDTH_SPREAD),
         ):

@@ -5,6 +5,7 @@ combined in :mod:`cspine.locating.weighing`. None of them asks the network for n
 the neck as stored and turned upside down.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -46,8 +47,11 @@ _FEWEST_SLICES = 8
 _INTERLEAVED = 0.93
 """A slice that is nearer than this to the next but one, against the next, belongs to another stack than the next."""
 
-_REPEATED = 0.1
-"""Share of slices that may repeat another one."""
+_AXIAL = 0.7
+"""Cosine of the angle of a stack to the length of the body, from which on it runs along it."""
+
+_REPEATED = 0.25
+"""Share of slices that may be there more than once; slices of air are all one."""
 
 _CERTAINTY_NATS = 60.0
 """Log-likelihood ratio for each nat of entropy that the network loses where the neck is turned upside down."""
@@ -154,9 +158,10 @@ def slice_order(volume: Volume) -> Witness:
     hu = np.clip(volume.hu[:, ::step, ::step], *_TISSUE_HU)
     if len(hu) < _FEWEST_SLICES:
         return Witness("slice_order", Question.SLICES, 0.0, "There are too few slices to compare.")
-    repeated = len(hu) - len({one.tobytes() for one in hu}) - max(int((np.ptp(hu, axis=(1, 2)) == 0).sum()) - 1, 0)
-    if repeated > _REPEATED * len(hu):
-        return Witness("slice_order", Question.SLICES, -_MOST, f"{repeated} of {len(hu)} slices repeat another one.")
+    repeated = sum(count > 1 for count in Counter(one.tobytes() for one in hu).values())
+    axial = abs(volume.grid.directions[2, 0]) > _AXIAL  # from side to side a body is like its mirror image
+    if axial and repeated > _REPEATED * len(hu):
+        return Witness("slice_order", Question.SLICES, -_MOST, f"{repeated} of {len(hu)} slices are there twice.")
     next_one, next_but_one = (float(np.abs(hu[away:] - hu[:-away]).mean()) for away in (1, 2))
     if next_but_one >= _INTERLEAVED * next_one:
         return Witness("slice_order", Question.SLICES, 0.0, "Neighbouring slices are alike.")

@@ -8,13 +8,13 @@ import nibabel
 import numpy as np
 
 from cspine.geometry import Vector
-from cspine.locating import Located, Vertebra
+from cspine.locating import Located, Vertebra, Witness
 from cspine.results import DISCLAIMER, ModelFacts, Reason, StudyFacts
 from cspine.volume import LabelMap
 
 FACTS, LABELS, LABELS_ON_SCAN, PICTURE = "vertebrae.json", "vertebrae.nii.gz", "vertebrae-on-scan.nii.gz", "vertebrae.png"
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -34,6 +34,8 @@ def as_json(located: Located, study: StudyFacts, model: ModelFacts, reasons: tup
             "warnings": [{"code": warning.code, "text": warning.text} for warning in study.warnings],
         },
         "localiser": {"name": model.name, "version": model.version, "sha256": model.sha256, "trained_on": model.trained_on},
+        "warnings": [{"code": reason.code, "text": reason.text} for reason in located.reasons],
+        "witnesses": [_witness(witness) for witness in located.witnesses],
         "vertebrae": [_vertebra(vertebra) for vertebra in located.vertebrae],
         "line_mm": [_point((float(x), float(y), float(z))) for x, y, z in located.line_mm],
         "disclaimer": DISCLAIMER,
@@ -61,6 +63,15 @@ def _vertebra(vertebra: Vertebra) -> dict[str, Any]:
         "centre_mm": _point(vertebra.centre_mm),
         "box_mm": {"low": _point(vertebra.box_mm.low_mm), "high": _point(vertebra.box_mm.high_mm)},
         "axis": [round(part, 4) for part in vertebra.axis],
+    }
+
+
+def _witness(witness: Witness) -> dict[str, Any]:
+    return {
+        "name": witness.name,
+        "question": witness.question.value,
+        "log_ratio": round(witness.log_ratio, 2),
+        "text": witness.text,
     }
 
 
