@@ -73,20 +73,26 @@ def test_a_drawing_in_unused_bits_changes_no_value(tmp_path: Path, values: dict[
     assert study.warnings == ()
 
 
-def test_an_overlay_that_is_declared_may_cover_whatever_it_will(tmp_path: Path) -> None:
-    scan = Scan(hu=neck(6))
-    bright = (scan.hu[0] > 40).astype(np.uint16) << 12  # as values of thirteen bits would
-    plain = _with_bits(scan, bright).change
-    assert plain is not None
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_overlay_that_follows_the_picture_must_be_declared(tmp_path: Path, declared: bool) -> None:
+    scan = Scan()
 
     def change(dataset: Dataset, index: int) -> None:
-        plain(dataset, index)
-        dataset.add_new(0x60020100, "US", 16)
-        dataset.add_new(0x60020102, "US", 12)
+        setting(BitsStored=11, HighBit=10, PixelRepresentation=0)(dataset, index)
+        values = (scan.hu[index] + 1024).astype("<u2")
+        dataset.PixelData = (values | ((scan.hu[index] > -500).astype("<u2") << 11)).tobytes()
+        if declared:
+            dataset.add_new(0x60020100, "US", 16)
+            dataset.add_new(0x60020102, "US", 11)
 
     scan.change = change
+    folder = scan.write(tmp_path)
 
-    assert np.array_equal(read_study(scan.write(tmp_path)).volume.hu, scan.hu)
+    if declared:
+        assert np.array_equal(read_study(folder).volume.hu, scan.hu)
+    else:
+        with pytest.raises(PixelError, match="Only the 11 bits up to bit 10"):
+            read_study(folder)
 
 
 @pytest.mark.parametrize("stated", [0, 1])
@@ -146,6 +152,14 @@ def test_a_table_of_hounsfield_units_is_applied(tmp_path: Path, entries: int, fi
 
     assert np.array_equal(study.volume.hu, scan.hu)
     assert study.warnings == ()
+
+
+def test_the_first_entry_of_a_table_has_the_sign_of_the_pixels(tmp_path: Path) -> None:
+    table = _table(np.arange(6000) - 1000 - 1024)
+    table.LUTDescriptor = [6000, 65536 - 1000, 16]
+    scan = Scan(change=setting(ModalityLUTSequence=[table]))
+
+    assert np.array_equal(read_study(scan.write(tmp_path)).volume.hu, scan.hu)
 
 
 @pytest.mark.parametrize("unit", ["US", "OD", "HU_MOD", ""])

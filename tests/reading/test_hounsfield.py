@@ -136,6 +136,14 @@ def test_blocks_of_one_density_are_no_ceiling() -> None:
     assert _codes(hu) == []
 
 
+def test_painted_blocks_with_softened_edges_are_no_ceiling() -> None:
+    hu = np.where(_neck() > 150, 900, np.where(_neck() > -450, 40, -1000)).astype(np.float32)
+    edge = (_neck() > 150) & (_neck() < 300)
+    hu[edge] = np.random.default_rng(0).uniform(300, 900, np.count_nonzero(edge))
+
+    assert _codes(hu) == []
+
+
 def test_bits_that_end_within_bone_are_named(tmp_path: Path) -> None:
     scan = Scan(hu=neck(6), change=setting(BitsStored=12, HighBit=11, PixelRepresentation=1, RescaleIntercept=-1024))
 

@@ -212,8 +212,8 @@ def _parsed(start: bytes) -> Any:
 def _affine(header: Any, name: str) -> tuple[NDArray[np.float64], tuple[ReadingWarning, ...]]:
     """Voxel ``(i, j, k)`` to RAS millimetres: the sform where there is one, else the qform."""
     try:
-        sform, s_code = header.get_sform(coded=True)
-        qform, q_code = header.get_qform(coded=True)
+        sform, _ = header.get_sform(coded=True)
+        qform, _ = header.get_qform(coded=True)
         unit = _MILLIMETRES[header.get_xyzt_units()[0]]
     # a damaged quaternion or an unknown unit raises in many ways
     except Exception as error:
@@ -221,7 +221,7 @@ def _affine(header: Any, name: str) -> tuple[NDArray[np.float64], tuple[ReadingW
     if sform is None and qform is None:
         raise Refusal.NIFTI_NO_PLACE.error(name=name)
     affine = np.array(qform if sform is None else sform, dtype=np.float64)
-    notices = tuple(_doubts(affine, qform if s_code and q_code else None, header, unit))
+    notices = tuple(_doubts(affine, qform, header, unit))
     affine[:3] *= unit
     return affine, notices
 
