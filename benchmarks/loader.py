@@ -24,7 +24,7 @@ from cspine.training.core.loop import compiled
 from cspine.training.core.settings import parse_assignments, with_settings
 from cspine.training.slices.family import SliceFold, slice_task
 from cspine.training.slices.settings import SliceRecipe
-from cspine.training.slices.stacks import Stack, prepare_stacks
+from cspine.training.slices.stacks import SliceStack, prepare_stacks
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
         _report(recipe, stacks)
 
 
-def _report(recipe: SliceRecipe, stacks: list[Stack]) -> None:
+def _report(recipe: SliceRecipe, stacks: list[SliceStack]) -> None:
     task = slice_task(recipe, SliceFold(0, stacks, []), Screen())
     model = compiled(task, recipe.fit)
     count, batches = recipe.fit.batch, task.batches(0, 0)

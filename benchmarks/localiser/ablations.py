@@ -32,7 +32,7 @@ from cspine.recipes.localiser import RECIPE
 from cspine.training.core.runs import open_run
 from cspine.training.core.settings import with_settings
 from cspine.training.localiser.batches import fixed_windows
-from cspine.training.localiser.pool import Part, make_pool
+from cspine.training.localiser.pool import PoolPart, make_pool
 from cspine.training.localiser.scoring import score_windows
 
 BUDGET = (
@@ -114,7 +114,7 @@ def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
     """What the trained network does on windows as the first row learns from, of necks that are like none it learnt from."""
     recipe = with_settings(RECIPE, dict(word.split("=", 1) for word in shlex.split(BUDGET) if word != "--set"), on_data=False)
     more = replace(recipe, pool=replace(recipe.pool, held_out=recipe.pool.held_out + _WINDOWS))
-    necks = make_pool(out / "cache" / "windows", more, (Part.VALIDATE,), 1, lambda _: None)[Part.VALIDATE]
+    necks = make_pool(out / "cache" / "windows", more, (PoolPart.VALIDATE,), 1, lambda _: None)[PoolPart.VALIDATE]
     network = load_network(open_run(out / row.name).network(0))
     evaluated = [score_windows(network, [one], recipe.input) for one in fixed_windows(necks, recipe)[recipe.pool.held_out :]]
     return [[{name: getattr(one, name) for name in _METRICS["windows"]}] for one in evaluated if np.isfinite(one.dice)]

@@ -20,7 +20,8 @@ def test_a_recipe_tells_its_command_and_its_settings(capsys: pytest.CaptureFixtu
 
     text = capsys.readouterr().out
     assert "cspine train custom_cnn" in text
-    assert "fit.epochs = " in text
+    assert "fit.epochs = 12\n" in text
+    assert "losses.maps = 0.5  (does nothing: the network has no output maps)" in text
 
 
 def test_recipes_are_listed_without_a_deep_learning_framework() -> None:

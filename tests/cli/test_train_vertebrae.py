@@ -17,7 +17,7 @@ from cspine.evaluation import StudyScores
 from cspine.modelpack import OwnOverall, TrainingData, VertebraManifest, load_package
 from cspine.training.core import export
 from cspine.training.core.marks import BOX_BIT
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 from cspine.training.vertebrae.family import TOLERANCES
 from tests.coded import coded_volume, shade_hu
 from tests.training.folders import write_data_set
@@ -42,7 +42,7 @@ SETTINGS = {
 }
 
 
-def neck(number: int, broken: Level | None, *, mask: bool) -> Stack:
+def neck(number: int, broken: Level | None, *, mask: bool) -> SliceStack:
     """A coded neck; a box is on one slice of what is broken."""
     volume = coded_volume(fractured=[broken] if broken else [], spacing_mm=(3.0, 2.5, 2.5))
     marks = np.zeros(volume.hu.shape, np.uint8)
@@ -58,7 +58,7 @@ def neck(number: int, broken: Level | None, *, mask: bool) -> Stack:
         boxes=(SliceBox(1, 0, 0, 1, 1),) * bool(broken),
         mask=Path() if mask else None,
     )
-    return Stack(case, np.rint(volume.hu).astype(np.int16), marks, volume.grid)
+    return SliceStack(case, np.rint(volume.hu).astype(np.int16), marks, volume.grid)
 
 
 @dataclass(frozen=True)

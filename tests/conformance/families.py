@@ -19,7 +19,7 @@ from cspine.training.core.settings import FitSettings
 from cspine.training.slices.batches import Batch
 from cspine.training.slices.family import HeldOutSlices, SliceFold, slice_task
 from cspine.training.slices.settings import SliceRecipe
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 from tests.training.synthetic import Silent, stack
 
 SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(64, 64), neighbours=1, window_hu=(-200.0, 1300.0))
@@ -72,10 +72,10 @@ FAMILIES = {
 }
 
 
-def large(small: Stack) -> Stack:
+def large(small: SliceStack) -> SliceStack:
     """A study of :mod:`tests.training.synthetic` in twice as many rows and columns, air around it."""
     around = ((0, 0), (16, 16), (16, 16))
-    return Stack(
+    return SliceStack(
         small.case,
         np.pad(small.hu, around, constant_values=-1000),
         np.pad(small.marks, around),

@@ -10,12 +10,12 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from cspine.anatomy import CERVICAL
 from cspine.training.core.marks import BOX_BIT
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 
 ROOT_UID = "1.2.826.0.1.3680043."
 
 
-def write_data_set(folder: Path, stacks: list[Stack]) -> Path:
+def write_data_set(folder: Path, stacks: list[SliceStack]) -> Path:
     """Images with 1.dcm nearest to the feet, labels, boxes where marked, masks where known."""
     (folder / "segmentations").mkdir(parents=True)
     labels: list[list[object]] = [["StudyInstanceUID", "patient_overall", *(level.name for level in CERVICAL)]]
@@ -34,7 +34,7 @@ def write_data_set(folder: Path, stacks: list[Stack]) -> Path:
     return folder
 
 
-def _boxes(stack: Stack) -> list[tuple[int, ...]]:
+def _boxes(stack: SliceStack) -> list[tuple[int, ...]]:
     """x, y, width, height, number of the image."""
     found: list[tuple[int, ...]] = []
     for number, marks in enumerate(stack.marks, 1):
@@ -44,7 +44,7 @@ def _boxes(stack: Stack) -> list[tuple[int, ...]]:
     return found
 
 
-def _write_images(folder: Path, uid: str, stack: Stack) -> None:
+def _write_images(folder: Path, uid: str, stack: SliceStack) -> None:
     folder.mkdir(parents=True)
     z, y, x = stack.grid.spacing_mm
     for number, hu in enumerate(stack.hu, 1):
@@ -65,7 +65,7 @@ def _write_images(folder: Path, uid: str, stack: Stack) -> None:
         image.save_as(folder / f"{number}.dcm", enforce_file_format=True)
 
 
-def _write_mask(path: Path, stack: Stack) -> None:
+def _write_mask(path: Path, stack: SliceStack) -> None:
     """Columns run to the left and rows to the back, so x and y change their sign in NIfTI."""
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ stack.grid.affine[:, [2, 1, 0, 3]]
     nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray((stack.marks % BOX_BIT).T).astype(np.int16), affine), path)

@@ -14,7 +14,7 @@ from cspine.training.core.marks import BOX_BIT
 from cspine.training.core.settings import FitSettings
 from cspine.training.slices.family import SliceFold, slice_task
 from cspine.training.slices.settings import SliceRecipe
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 
 SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(32, 32), neighbours=1, window_hu=(-200.0, 1300.0))
 
@@ -39,7 +39,7 @@ def recipe(**fit: float | int) -> SliceRecipe:
     )
 
 
-def stack(number: int, broken: int | None, *, mask: bool = True, boxes: bool = True) -> Stack:
+def stack(number: int, broken: int | None, *, mask: bool = True, boxes: bool = True) -> SliceStack:
     """Seven levels of four slices each; ``broken`` (0..6) has a gap in its second slice."""
     rng = np.random.default_rng(number)
     hu = rng.normal(40, 20, (28, 32, 32))
@@ -63,7 +63,7 @@ def stack(number: int, broken: int | None, *, mask: bool = True, boxes: bool = T
         mask=Path(f"masks/{number}.nii") if mask else None,
     )
     grid = Grid.upright((0, 0, 0), (28, 32, 32), SPEC.spacing_mm)
-    return Stack(case, np.rint(hu).astype(np.int16), marks, grid)
+    return SliceStack(case, np.rint(hu).astype(np.int16), marks, grid)
 
 
 def fold_data() -> SliceFold:

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     load_keras()
     from cspine.cli.families import family_of_run
     from cspine.training.core.export import export
-    from cspine.training.core.family import Place, classifies
+    from cspine.training.core.family import TrainingPlace, classifies
     from cspine.training.core.runs import open_run
     from cspine.training.localiser.family import LocaliserFamily
 
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         request = _classifier_request(current, options)
     else:
         raise UsageError("A refiner is exported with the localiser whose vertebrae it outlines: `cspine export RUN --refiner RUN`.")
-    place = Place(options.cache or options.run_folder.absolute().parent / "cache", options.data)
+    place = TrainingPlace(options.cache or options.run_folder.absolute().parent / "cache", options.data)
     with Screen() as screen:
         manifest = export(family, current, request, place, options.out, screen).manifest
     print(f"exported {manifest.name} {manifest.version}: {options.out}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""Lists what can be trained; with a name, tells what a recipe is and every setting it has."""
+"""Lists what can be trained; with a name, tells what a recipe is and every setting, and which do nothing."""
 
 import argparse
 
@@ -21,6 +21,7 @@ def run(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe)
     print(describe_recipe(options.recipe))  # noqa: T201
     print("\nSettings (change one with --set KEY=VALUE):")  # noqa: T201
+    idle = recipe.idle(on_data=True)
     for key, value in settings(recipe).items():
-        print(f"  {key} = {value}")  # noqa: T201
+        print(f"  {key} = {value}" + (f"  (does nothing: {idle[key]})" if key in idle else ""))  # noqa: T201
     return 0

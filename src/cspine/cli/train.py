@@ -56,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
     _check_data(recipe, options)
     recipe = with_settings(recipe, changes, on_data=options.data is not None)
     load_keras()
-    from cspine.training.core.family import Place, start_run, train
+    from cspine.training.core.family import TrainingPlace, start_run, train
     from cspine.training.core.runs import open_run
 
-    place = Place(options.cache or options.out.absolute().parent / "cache", options.data, options.jobs)
+    place = TrainingPlace(options.cache or options.out.absolute().parent / "cache", options.data, options.jobs)
     if options.resume:
         current = open_run(options.out)
         recipe = as_started(recipe, _settings_of(current.facts, changes, options))

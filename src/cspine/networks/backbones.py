@@ -94,7 +94,7 @@ def backbone_named(name: str) -> Backbone:
 
 
 def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int]) -> keras.Model:
-    """A network from prepared channels to the features of :attr:`Backbone.endpoints`, with fresh weights.
+    """Returns a network from prepared channels to the features of :attr:`Backbone.endpoints`, with fresh weights.
 
     Args:
         backbone: Which.

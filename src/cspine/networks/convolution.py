@@ -20,12 +20,12 @@ class Convolution:
         )
 
     def __call__(self, x: Any) -> Any:
-        """What comes out of all three."""
+        """Returns what comes out of all three."""
         for layer in self._layers:
             x = layer(x)
         return x
 
 
 def fresh(seeds: Iterator[int]) -> keras.initializers.Initializer:
-    """Fresh weights of a convolution (He et al., 2015), from the next seed."""
+    """Returns fresh weights of a convolution (He et al., 2015), from the next seed."""
     return keras.initializers.HeNormal(seed=next(seeds))

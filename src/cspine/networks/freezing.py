@@ -42,7 +42,7 @@ def first_tuned(network: keras.Model, name: str) -> int:
 
 
 def _some(names: list[str]) -> list[str]:
-    """Some layers, without those that are named by a counter."""
+    """Returns some layers, without those that are named by a counter."""
     own = [
         name for name in names if not name.startswith(("conv2d", "batch_normalization", "activation", "max_pooling", "average_"))
     ]

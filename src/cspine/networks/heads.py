@@ -43,7 +43,7 @@ class SliceHeads:
         self._visible = layers.Dense(LEVELS, kernel_initializer="identity", name="visible_logits")
 
     def __call__(self, cells: Any, levels: Any = None, near: Any = None) -> dict[str, Any]:
-        """Outputs by name.
+        """Returns outputs by name.
 
         Args:
             cells: Features, ``(n, rows, columns, width)``.
@@ -71,6 +71,6 @@ class SliceHeads:
 
 
 def logit(name: str, before: float, seeds: Iterator[int]) -> layers.Conv2D:
-    """A convolution to one number per cell, which is ``before`` before training."""
+    """Returns a convolution to one number per cell, which is ``before`` before training."""
     bias = keras.initializers.Constant(before)
     return layers.Conv2D(1, 1, kernel_initializer=fresh(seeds), bias_initializer=bias, name=name)

@@ -25,15 +25,15 @@ class Refold(keras.layers.Layer):
         self.shape = tuple(shape)
 
     def call(self, x: Any) -> Any:
-        """``(n, *shape)``, however many that are."""
+        """Returns ``(n, *shape)``, however many that are."""
         return ops.reshape(x, (-1, *self.shape))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:  # noqa: ARG002
-        """As many as there are."""
+        """Returns the shape, with as many entries as there are."""
         return (None, *self.shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {**super().get_config(), "shape": self.shape}
 
 
@@ -51,17 +51,17 @@ class OwnCells(keras.layers.Layer):
         self.cell, self.neighbour_weight = cell, neighbour_weight
 
     def call(self, slices: Any) -> Any:
-        """Shares ``(n, rows / cell, columns / cell, 1)`` of slices ``(n, rows, columns, channels)``."""
+        """Returns shares ``(n, rows / cell, columns / cell, 1)`` of slices ``(n, rows, columns, channels)``."""
         own = ops.average_pool(slices[..., -1:], self.cell, self.cell)
         return ops.maximum(own, self.neighbour_weight * ops.max_pool(own, 3, 1, padding="same")) if self.neighbour_weight else own
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """One number per cell."""
+        """Returns one number per cell."""
         n, rows, columns, _ = input_shape
         return (n, (rows or 0) // self.cell, (columns or 0) // self.cell, 1)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {**super().get_config(), "cell": self.cell, "neighbour_weight": self.neighbour_weight}
 
 
@@ -70,7 +70,7 @@ class OwnFeatures(keras.layers.Layer):
     """What the cells of the vertebra hold: the largest and the mean of each feature, and a smooth maximum of their evidence."""
 
     def call(self, inputs: list[Any]) -> tuple[Any, Any]:
-        """Features ``(n, 2 width + 1)`` and the logit of the slice ``(n, 1)``.
+        """Returns features ``(n, 2 width + 1)`` and the logit of the slice ``(n, 1)``.
 
         Takes features ``(n, r, c, width)``, evidence ``(n, r, c, 1)`` and shares ``(n, r, c, 1)``.
         """
@@ -81,7 +81,7 @@ class OwnFeatures(keras.layers.Layer):
         return ops.concatenate([most, mean, logit], axis=-1), logit
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[tuple[int | None, ...], ...]:
-        """Of both."""
+        """Returns the shapes of both."""
         n, width = input_shape[0][0], input_shape[0][-1] or 0
         return (n, 2 * width + 1), (n, 1)
 
@@ -91,11 +91,11 @@ class InView(keras.layers.Layer):
     """Which levels are in the scan: those that have a mask anywhere."""
 
     def call(self, crops: Any) -> Any:
-        """1 or 0, ``(n, 7)``, of crops ``(n, 7, slices, rows, columns, channels)``."""
+        """Returns 1 or 0, ``(n, 7)``, of crops ``(n, 7, slices, rows, columns, channels)``."""
         return ops.cast(ops.max(crops[..., -1], axis=(2, 3, 4)) > 0, crops.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """One number per level."""
+        """Returns one number per level."""
         return input_shape[:2]
 
 
@@ -123,7 +123,7 @@ class SliceAttention(keras.layers.Layer):
         self._weight.build((*input_shape[0][:-1], self.width))
 
     def call(self, inputs: list[Any]) -> tuple[Any, Any]:
-        """Features of vertebrae ``(n, 7, width + 1)`` and the weights of their slices ``(n, 7, slices)``.
+        """Returns features of vertebrae ``(n, 7, width + 1)`` and the weights of their slices ``(n, 7, slices)``.
 
         Takes features ``(n, 7, slices, width)`` and logits of slices ``(n, 7, slices, 1)``. The last feature is a smooth maximum
         of the logits.
@@ -134,12 +134,12 @@ class SliceAttention(keras.layers.Layer):
         return ops.concatenate([ops.sum(weights * features, axis=2), largest], axis=-1), weights[..., 0]
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[tuple[int | None, ...], ...]:
-        """Of both."""
+        """Returns the shapes of both."""
         n, levels, slices, width = input_shape[0]
         return (n, levels, (width or 0) + 1), (n, levels, slices)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {**super().get_config(), "width": self.width, "seed": self.seed}
 
 
@@ -162,7 +162,7 @@ class StudyTokens(keras.layers.Layer):
         self._place = self.add_weight(shape=((levels or 0) + 1, width), initializer=start, name="place")
 
     def call(self, inputs: list[Any]) -> tuple[Any, Any]:
-        """Tokens ``(n, 8, width)``, and what is added to attention ``(n, 1, 1, 8)``.
+        """Returns tokens ``(n, 8, width)``, and what is added to attention ``(n, 1, 1, 8)``.
 
         Takes tokens of vertebrae ``(n, 7, width)`` and which are there ``(n, 7)``.
         """
@@ -172,12 +172,12 @@ class StudyTokens(keras.layers.Layer):
         return ops.concatenate([first, tokens], axis=1) + self._place, ((1 - seen) * _HIDDEN)[:, None, None, :]
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[tuple[int | None, ...], ...]:
-        """Of both."""
+        """Returns the shapes of both."""
         n, levels, width = input_shape[0]
         return (n, (levels or 0) + 1, width), (n, 1, 1, (levels or 0) + 1)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {**super().get_config(), "seed": self.seed}
 
 
@@ -204,7 +204,7 @@ class SelfAttention(keras.layers.Layer):
         self._out.build(input_shape[0])
 
     def call(self, inputs: list[Any]) -> Any:
-        """Tokens ``(n, t, width)`` of tokens ``(n, t, width)`` and a mask ``(n, 1, 1, t)``."""
+        """Returns tokens ``(n, t, width)`` of tokens ``(n, t, width)`` and a mask ``(n, 1, 1, t)``."""
         tokens, mask = inputs
         count, width = tokens.shape[1:]
         parts = ops.reshape(self._in(tokens), (-1, count, 3, self.heads, width // self.heads))
@@ -214,11 +214,11 @@ class SelfAttention(keras.layers.Layer):
         return self._out(ops.reshape(found, (-1, count, width)))
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """As it came."""
+        """Returns the shape of the tokens."""
         return input_shape[0]
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {**super().get_config(), "heads": self.heads, "seed": self.seed}
 
 
@@ -227,12 +227,12 @@ class NoisyOr(keras.layers.Layer):
     """The logit of any of the levels that are there, were they independent."""
 
     def call(self, inputs: list[Any]) -> Any:
-        """Logits ``(n, 1)`` of logits ``(n, 7)`` and which are there ``(n, 7)``."""
+        """Returns logits ``(n, 1)`` of logits ``(n, 7)`` and which are there ``(n, 7)``."""
         logits, there = inputs
         none = -ops.sum(there * ops.softplus(logits), axis=1, keepdims=True)  # logarithm of the chance of none
         none = ops.minimum(none, -_NOTHING)
         return ops.log1p(-ops.exp(none)) - none
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """One number."""
+        """Returns one number."""
         return (input_shape[0][0], 1)

@@ -27,17 +27,17 @@ class EvidencePooling(keras.layers.Layer):
         self.bias = self.add_weight(shape=(levels,), initializer="zeros", name="bias")
 
     def call(self, inputs: list[Any]) -> Any:
-        """Logits ``(n, levels)`` of evidence ``(n, rows, columns, 1)`` and cells ``(n, rows, columns, levels + 1)``."""
+        """Returns logits ``(n, levels)`` of evidence ``(n, rows, columns, 1)`` and cells ``(n, rows, columns, levels + 1)``."""
         evidence, level_map = inputs
         inside = ops.log(level_map[..., 1:] + _SMALLEST)
         return ops.logsumexp(evidence + inside, axis=(1, 2)) + self.bias
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """``(n, levels)``."""
+        """Returns ``(n, levels)``."""
         return (input_shape[0][0], self.levels)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {**super().get_config(), "levels": self.levels}
 
 
@@ -46,11 +46,11 @@ class LevelAreas(keras.layers.Layer):
     """The logarithm of the area of each level in a slice, in cells, from the map of cells."""
 
     def call(self, level_map: Any) -> Any:
-        """Logarithms ``(n, levels)`` of the sums of cells ``(n, rows, columns, levels + 1)``, background left out."""
+        """Returns logarithms ``(n, levels)`` of the sums of cells ``(n, rows, columns, levels + 1)``, background left out."""
         return ops.log(ops.sum(level_map[..., 1:], axis=(1, 2)) + _SMALLEST)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """``(n, levels)``."""
+        """Returns ``(n, levels)``."""
         return (input_shape[0], (input_shape[-1] or 1) - 1)
 
 
@@ -59,9 +59,9 @@ class WithoutBackground(keras.layers.Layer):
     """The maps of the levels alone, from maps whose first is the background."""
 
     def call(self, maps: Any) -> Any:
-        """Maps ``(n, rows, columns, levels)`` of maps ``(n, rows, columns, levels + 1)``."""
+        """Returns maps ``(n, rows, columns, levels)`` of maps ``(n, rows, columns, levels + 1)``."""
         return maps[..., 1:]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """One map less."""
+        """Returns the shape, one map less."""
         return (*input_shape[:-1], (input_shape[-1] or 1) - 1)

@@ -31,7 +31,7 @@ class Pyramid:
         self._neck = Convolution("neck", width, seeds)
 
     def __call__(self, channels: Any) -> tuple[Any, Any]:
-        """Features of three channels in 0..1, ``(n, rows, columns, 3)``: of all that the backbone sees, and of its fine ones alone.
+        """Returns features of three channels, ``(n, rows, columns, 3)``: of all that the backbone sees, and of fine ones alone.
 
         Both are ``(n, rows / 8, columns / 8, width)``.
         """
@@ -43,6 +43,6 @@ class Pyramid:
 
 
 def _fitted(x: Any, wanted: Any) -> Any:
-    """Zeros after the last row and column where windows of three cells have left out a border."""
+    """Returns zeros after the last row and column where windows of three cells have left out a border."""
     missing = [there - here for there, here in zip(wanted.shape[1:3], x.shape[1:3], strict=True)]
     return layers.ZeroPadding2D(((0, missing[0]), (0, missing[1])))(x) if any(missing) else x

@@ -60,7 +60,7 @@ class TransferNetwork(keras.Model):
         self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {
             "name": self.name,
             "trainable": self.trainable,

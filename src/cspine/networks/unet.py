@@ -25,7 +25,7 @@ class UNet:
         self._up = [_Pair(f"up{i}", width, seeds) for i, width in enumerate(widths[:-1])]
 
     def __call__(self, x: Any) -> Any:
-        """Features ``(n, rows, columns, widths[0])`` of channels ``(n, rows, columns, channels)``."""
+        """Returns features ``(n, rows, columns, widths[0])`` of channels ``(n, rows, columns, channels)``."""
         bridges = []
         for i, pair in enumerate(self._down):
             x = pair(layers.MaxPooling2D(name=f"down{i}_pool")(x) if i else x)

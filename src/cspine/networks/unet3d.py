@@ -62,7 +62,7 @@ class UNet3D(keras.Model):
         self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {
             "name": self.name,
             "trainable": self.trainable,

@@ -80,7 +80,7 @@ class UNetTransferNetwork(keras.Model):
         self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {
             "name": self.name,
             "trainable": self.trainable,

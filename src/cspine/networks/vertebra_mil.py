@@ -129,7 +129,7 @@ class VertebraMIL(keras.Model):
         return keras.Model(slices, cells, name="cells_of_slices")
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument."""
+        """Returns every argument."""
         return {
             "name": self.name,
             "trainable": self.trainable,
@@ -164,7 +164,7 @@ class _Backbone:
         self._residual = residual
 
     def __call__(self, slices: Any) -> Any:
-        """Features of cells ``(n, rows / 8, columns / 8, width)``."""
+        """Returns features of cells ``(n, rows / 8, columns / 8, width)``."""
         x = self._stem(slices)
         if self._close:
             x = self._bridged(*self._close, x, "bridge1")
@@ -198,7 +198,7 @@ class _Mixer:
         self._drops = [layers.Dropout(dropout, seed=next(seeds), name=f"{name}_dropout{i}") for i in range(2)]
 
     def __call__(self, tokens: Any, mask: Any) -> Any:
-        """Tokens ``(n, 8, width)``."""
+        """Returns tokens ``(n, 8, width)``."""
         attended = self._drops[0](self._attend([self._before(tokens), mask]))
         tokens = layers.Add(name=f"{self._name}_attended")([tokens, attended])
         projected = self._drops[1](self._project(self._expand(self._between(tokens))))
@@ -206,7 +206,7 @@ class _Mixer:
 
 
 def _logit(name: str, seeds: Iterator[int], *, before: float = _RARE, convolution: bool = False) -> layers.Layer:
-    """To one number, which is about ``before`` before training."""
+    """Returns a layer to one number, which is about ``before`` before training."""
     start = {
         "kernel_initializer": keras.initializers.GlorotUniform(seed=next(seeds)),
         "bias_initializer": keras.initializers.Constant(before),

@@ -82,7 +82,7 @@ def test_an_assignment_needs_an_equals_sign() -> None:
         ("custom_cnn", "fit.lerning_rate", "fit.learning_rate"),
         ("custom_cnn", "augmentation.shift", "augmentation.shift_mm"),
         ("custom_cnn", "sampling.batches", "fit.batches"),
-        ("localiser", "chance.turn_deg", "augmentation.turn_deg"),
+        ("localiser", "augment.turn_deg", "augmentation.turn_deg"),
         ("vertebra_mil", "patch.epochs", "patches.epochs"),
         ("refiner", "pool.neck", "pool.necks"),
     ],

@@ -11,22 +11,22 @@ from cspine.training.core.loop import train_network
 from cspine.training.core.runs import CHECKPOINT, LAST, LOG
 from cspine.training.localiser.batches import Sources, fixed_windows
 from cspine.training.localiser.family import localiser_task
-from cspine.training.localiser.pool import UNKNOWN_CLASS, UNNAMED_CLASS, Part, make_pool
+from cspine.training.localiser.pool import UNKNOWN_CLASS, UNNAMED_CLASS, PoolPart, make_pool
 from cspine.training.localiser.scoring import score_windows
 from cspine.training.localiser.settings import LocaliserRecipe
 from tests.training.localiser.small import RECIPE, SPEC
 from tests.training.synthetic import Doomed, KilledError, Silent
 
-Pool = dict[Part, list[Path]]
+Pool = dict[PoolPart, list[Path]]
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    return make_pool(tmp_path_factory.mktemp("necks"), RECIPE, tuple(Part), 1, lambda _: None)
+    return make_pool(tmp_path_factory.mktemp("necks"), RECIPE, tuple(PoolPart), 1, lambda _: None)
 
 
 def fit(recipe: LocaliserRecipe, pool: Pool, home: Path, reporter: Silent) -> None:
-    task = localiser_task(recipe, Sources(pool[Part.TRAIN]), lambda: fixed_windows(pool[Part.VALIDATE], recipe))
+    task = localiser_task(recipe, Sources(pool[PoolPart.TRAIN]), lambda: fixed_windows(pool[PoolPart.VALIDATE], recipe))
     train_network(task, recipe.fit, recipe.seed, home, reporter)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cspine.errors import OutputError, TrainingError, UsageError
-from cspine.training.localiser.pool import Part, classes_of, make_pool, read_pool_image, sample_pool_image
+from cspine.training.localiser.pool import PoolPart, classes_of, make_pool, read_pool_image, sample_pool_image
 from cspine.training.localiser.settings import PoolSettings
 from tests.training.localiser.small import RECIPE, SPEC
 
@@ -21,7 +21,7 @@ def test_classes_keep_c1_to_c7_and_join_what_lies_below_and_all_other_bone() -> 
 
 
 def test_a_neck_follows_from_settings_and_number_alone() -> None:
-    one, again, other = (sample_pool_image(RECIPE.pool, SPEC, Part.TRAIN, number) for number in (1, 1, 2))
+    one, again, other = (sample_pool_image(RECIPE.pool, SPEC, PoolPart.TRAIN, number) for number in (1, 1, 2))
 
     np.testing.assert_array_equal(one.hu, again.hu)
     np.testing.assert_array_equal(one.classes, again.classes)
@@ -30,7 +30,7 @@ def test_a_neck_follows_from_settings_and_number_alone() -> None:
 
 
 def test_necks_to_validate_on_are_others_than_those_of_the_training_set() -> None:
-    training, validation = (sample_pool_image(RECIPE.pool, SPEC, part, 1).hu for part in Part)
+    training, validation = (sample_pool_image(RECIPE.pool, SPEC, part, 1).hu for part in PoolPart)
 
     assert (training != validation).any()
 
@@ -39,22 +39,22 @@ def test_a_trunk_holds_no_cervical_vertebra() -> None:
     settings = replace(RECIPE.pool, trunks=1.0)
 
     for number in range(3):
-        classes = sample_pool_image(settings, SPEC, Part.TRAIN, number).classes
+        classes = sample_pool_image(settings, SPEC, PoolPart.TRAIN, number).classes
         assert set(np.unique(classes)) <= {0, 8, 9}
         assert (classes == 8).any()
 
 
 def test_a_pool_is_made_once_and_what_is_missing_is_added(tmp_path: Path) -> None:
-    paths = make_pool(tmp_path / "pool", RECIPE, tuple(Part), 1, silent)
-    before = {path: path.stat().st_mtime_ns for path in paths[Part.TRAIN]}
-    paths[Part.VALIDATE][0].unlink()
+    paths = make_pool(tmp_path / "pool", RECIPE, tuple(PoolPart), 1, silent)
+    before = {path: path.stat().st_mtime_ns for path in paths[PoolPart.TRAIN]}
+    paths[PoolPart.VALIDATE][0].unlink()
 
-    again = make_pool(tmp_path / "pool", RECIPE, tuple(Part), 1, silent)
+    again = make_pool(tmp_path / "pool", RECIPE, tuple(PoolPart), 1, silent)
 
     assert again == paths
-    assert {path: path.stat().st_mtime_ns for path in paths[Part.TRAIN]} == before
-    stored = read_pool_image(paths[Part.VALIDATE][0])
-    np.testing.assert_array_equal(stored.hu, sample_pool_image(RECIPE.pool, SPEC, Part.VALIDATE, 0).hu)
+    assert {path: path.stat().st_mtime_ns for path in paths[PoolPart.TRAIN]} == before
+    stored = read_pool_image(paths[PoolPart.VALIDATE][0])
+    np.testing.assert_array_equal(stored.hu, sample_pool_image(RECIPE.pool, SPEC, PoolPart.VALIDATE, 0).hu)
     assert len(list((tmp_path / "pool").iterdir())) == 5
 
 
@@ -63,7 +63,7 @@ def test_a_damaged_neck_and_a_place_in_the_way_are_told(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="A neck of the pool is damaged"):
         read_pool_image(tmp_path / "neck.npz")
     with pytest.raises(OutputError, match="A pool of necks needs a folder that can be written"):
-        make_pool(tmp_path / "neck.npz" / "pool", RECIPE, tuple(Part), 1, silent)
+        make_pool(tmp_path / "neck.npz" / "pool", RECIPE, tuple(PoolPart), 1, silent)
 
 
 @pytest.mark.parametrize("wrong", [{"necks": 0}, {"held_out": 0}, {"trunks": 1.5}])

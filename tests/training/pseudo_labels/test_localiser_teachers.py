@@ -20,7 +20,7 @@ from cspine.training.pseudo_labels import teachers
 from cspine.training.pseudo_labels.store import with_pseudo_labels
 from cspine.training.pseudo_labels.teachers import LocaliserTeacher, honest_fold, is_localiser, package_teacher, teacher_of
 from cspine.training.slices.batches import TrainingStudy
-from cspine.training.slices.stacks import Stack, prepare_stacks
+from cspine.training.slices.stacks import SliceStack, prepare_stacks
 from cspine.volume import LabelMap, Volume
 from tests.training.folders import write_data_set
 from tests.training.localiser.small import RECIPE
@@ -28,7 +28,7 @@ from tests.training.synthetic import SPEC, recipe, stack
 
 
 @pytest.fixture
-def alike(tmp_path: Path) -> tuple[Stack, Stack]:
+def alike(tmp_path: Path) -> tuple[SliceStack, SliceStack]:
     """The same study with a mask, and without."""
     folders = [write_data_set(tmp_path / str(mask), [stack(1, 2, mask=mask)]) for mask in (True, False)]
     known, bare = (prepare_stacks(read_dataset(folder).cases, SPEC, tmp_path / "cache")[0] for folder in folders)
@@ -50,7 +50,7 @@ def _vertebra(level: Level, centre: np.ndarray) -> Vertebra:
 
 
 def test_a_mask_that_a_localiser_made_counts_as_any_other(
-    alike: tuple[Stack, Stack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alike: tuple[SliceStack, SliceStack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, bare = alike
     monkeypatch.setattr(teachers, "check_plausibility", lambda *_: ())
@@ -65,7 +65,7 @@ def test_a_mask_that_a_localiser_made_counts_as_any_other(
 
 
 def test_a_study_whose_vertebrae_are_doubted_stays_without_a_mask_and_is_not_asked_again(
-    alike: tuple[Stack, Stack], tmp_path: Path
+    alike: tuple[SliceStack, SliceStack], tmp_path: Path
 ) -> None:
     _, bare = alike
     asked = []

@@ -9,27 +9,27 @@ from keras import layers
 
 from cspine.errors import OutputError, TrainingError
 from cspine.networks.layers import EvidencePooling, LevelAreas
-from cspine.training.core.family import Fold, Place
+from cspine.training.core.family import Fold, TrainingPlace
 from cspine.training.core.marks import BOX_BIT
 from cspine.training.core.runs import BEST, HELD_OUT, Run, RunFacts, create_run
 from cspine.training.core.settings import settings
 from cspine.training.pseudo_labels.teachers import PSEUDO_LABELS, PseudoLabelling, honest_fold, levels_by, teacher_of
 from cspine.training.slices.settings import SliceRecipe
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 from tests.training.synthetic import SPEC, Silent, recipe, stack
 
 SHADES = np.array([0.0, *np.linspace(0.3, 0.9, 7)])
 """Of the background and of C1..C7, in the window of the network."""
 
 
-def shaded(number: int, broken: int | None = None, *, mask: bool = False) -> Stack:
+def shaded(number: int, broken: int | None = None, *, mask: bool = False) -> SliceStack:
     """A study whose levels can be told by their shade."""
     known = stack(number, broken)
     levels = known.marks % BOX_BIT
     low, high = SPEC.window_hu
     hu = np.where(levels > 0, low + SHADES[np.minimum(levels, 7)] * (high - low), -1000).astype(np.int16)
     given = stack(number, broken, mask=mask)
-    return Stack(given.case, hu, given.marks, given.grid)
+    return SliceStack(given.case, hu, given.marks, given.grid)
 
 
 def reader(output: str) -> keras.Model:
@@ -66,10 +66,10 @@ def students(folder: Path | str) -> SliceRecipe:
     return replace(given, labels=replace(given.labels, teacher=str(folder)))
 
 
-def labelled(stacks: Sequence[Stack], held_out: str, teacher: Path, folder: Path) -> Sequence[Stack]:
+def labelled(stacks: Sequence[SliceStack], held_out: str, teacher: Path, folder: Path) -> Sequence[SliceStack]:
     """Studies with pseudo-labels; the cache and the folder of the fold are in ``folder``."""
     fold = Fold(0, folder / "fold-0", held_out=[stack(int(held_out), None).case])
-    return PseudoLabelling(students(teacher)).with_masks(stacks, fold, Place(folder / "cache"), Silent())
+    return PseudoLabelling(students(teacher)).with_masks(stacks, fold, TrainingPlace(folder / "cache"), Silent())
 
 
 @pytest.mark.parametrize("output", ["maps", "level_map"])
@@ -88,7 +88,7 @@ def test_a_level_is_not_labelled_out_of_its_place_along_the_neck() -> None:
     low, high = SPEC.window_hu
     hu = study.hu.copy()
     hu[1, 28:31, 28:31] = low + SHADES[1] * (high - low)  # the shade of C1 beside C7
-    astray = Stack(study.case, hu, study.marks, study.grid)
+    astray = SliceStack(study.case, hu, study.marks, study.grid)
 
     found = levels_by(reader("maps"), astray, SPEC)
 
@@ -124,7 +124,7 @@ def test_pseudo_labels_are_made_once(tmp_path: Path) -> None:
 def test_without_a_teacher_studies_stay_as_they_are(tmp_path: Path) -> None:
     studies = [shaded(0)]
 
-    assert PseudoLabelling(recipe()).with_masks(studies, Fold(0, tmp_path), Place(tmp_path), Silent()) is studies
+    assert PseudoLabelling(recipe()).with_masks(studies, Fold(0, tmp_path), TrainingPlace(tmp_path), Silent()) is studies
 
 
 def test_a_teacher_has_not_seen_the_patients_that_are_held_out(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_place_for_masks_that_cannot_be_written_is_told(tmp_path: Path) -> Non
 
     fold = Fold(0, tmp_path / "fold-0", held_out=[stack(9, None).case])
     with pytest.raises(OutputError, match="Pseudo-labels need a folder that can be written"):
-        PseudoLabelling(students(run.folder)).with_masks([shaded(0)], fold, Place(tmp_path / "file"), Silent())
+        PseudoLabelling(students(run.folder)).with_masks([shaded(0)], fold, TrainingPlace(tmp_path / "file"), Silent())
 
 
 @pytest.mark.parametrize("damage", [b"", b"no array", b"\x93NUMPY\x01\x00"])

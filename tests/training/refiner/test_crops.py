@@ -7,7 +7,7 @@ import pytest
 
 from cspine.errors import UsageError
 from cspine.training.core.marks import LabelledImage
-from cspine.training.localiser.pool import Part, fill_pool
+from cspine.training.localiser.pool import PoolPart, fill_pool
 from cspine.training.refiner.crops import crop_of, fixed_crops, sample_strip, sample_training_crop, targets_of
 from cspine.training.refiner.settings import GuideSettings, StripSettings
 from tests.training.refiner.small import RECIPE, SPEC
@@ -15,12 +15,12 @@ from tests.training.refiner.small import RECIPE, SPEC
 
 @pytest.fixture(scope="module")
 def strip() -> LabelledImage:
-    return sample_strip(RECIPE.pool, SPEC, Part.TRAIN, 0)
+    return sample_strip(RECIPE.pool, SPEC, PoolPart.TRAIN, 0)
 
 
 def test_a_strip_follows_from_settings_and_number_alone_and_holds_the_whole_neck(strip: LabelledImage) -> None:
     again, other, bent = (
-        sample_strip(RECIPE.pool, SPEC, part, n) for part, n in ((Part.TRAIN, 0), (Part.TRAIN, 1), (Part.VALIDATE, 0))
+        sample_strip(RECIPE.pool, SPEC, part, n) for part, n in ((PoolPart.TRAIN, 0), (PoolPart.TRAIN, 1), (PoolPart.VALIDATE, 0))
     )
 
     np.testing.assert_array_equal(strip.hu, again.hu)
@@ -67,16 +67,16 @@ def test_targets_part_this_vertebra_from_all_other_bone() -> None:
 
 
 def test_the_network_is_validated_on_the_same_crops_each_time(tmp_path: Path) -> None:
-    counts = {Part.TRAIN: 1, Part.VALIDATE: 2}
+    counts = {PoolPart.TRAIN: 1, PoolPart.VALIDATE: 2}
     paths = fill_pool(tmp_path, partial(sample_strip, RECIPE.pool, SPEC), counts, 1, lambda _: None)
 
-    one, again = (fixed_crops(paths[Part.VALIDATE], RECIPE) for _ in range(2))
+    one, again = (fixed_crops(paths[PoolPart.VALIDATE], RECIPE) for _ in range(2))
 
     assert len(one) == 4
     for (crop, classes), (same, alike) in zip(one, again, strict=True):
         np.testing.assert_array_equal(crop, same)
         np.testing.assert_array_equal(classes, alike)
-    fed, targets = sample_training_crop(np.random.default_rng(0), paths[Part.TRAIN], RECIPE)
+    fed, targets = sample_training_crop(np.random.default_rng(0), paths[PoolPart.TRAIN], RECIPE)
     assert (fed.shape, targets.shape) == ((*SPEC.size, 3), SPEC.size)
     assert targets.dtype == np.dtype(np.float32)
 

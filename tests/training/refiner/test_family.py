@@ -10,7 +10,7 @@ from cspine.errors import TrainingError
 from cspine.networks.loading import load_network
 from cspine.training.core.loop import train_network
 from cspine.training.core.runs import CHECKPOINT, LAST, LOG
-from cspine.training.localiser.pool import Part, fill_pool
+from cspine.training.localiser.pool import PoolPart, fill_pool
 from cspine.training.localiser.scoring import score_crops
 from cspine.training.refiner.crops import sample_strip
 from cspine.training.refiner.family import refiner_task
@@ -18,17 +18,17 @@ from cspine.training.refiner.settings import RefinerRecipe
 from tests.training.refiner.small import RECIPE, SPEC
 from tests.training.synthetic import Doomed, KilledError, Silent
 
-Pool = dict[Part, list[Path]]
+Pool = dict[PoolPart, list[Path]]
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    counts = {Part.TRAIN: RECIPE.pool.necks, Part.VALIDATE: RECIPE.pool.held_out}
+    counts = {PoolPart.TRAIN: RECIPE.pool.necks, PoolPart.VALIDATE: RECIPE.pool.held_out}
     return fill_pool(tmp_path_factory.mktemp("strips"), partial(sample_strip, RECIPE.pool, SPEC), counts, 1, lambda _: None)
 
 
 def fit(recipe: RefinerRecipe, pool: Pool, home: Path, reporter: Silent) -> None:
-    task = refiner_task(recipe, pool[Part.TRAIN], pool[Part.VALIDATE])
+    task = refiner_task(recipe, pool[PoolPart.TRAIN], pool[PoolPart.VALIDATE])
     train_network(task, recipe.fit, recipe.seed, home, reporter)
 
 

@@ -9,7 +9,7 @@ from cspine.networks.settings import UNetTransferSettings
 from cspine.training.core.marks import UNKNOWN
 from cspine.training.slices.batches import SliceBatches, SliceSampler, TrainingStudy
 from cspine.training.slices.settings import SliceSamplingSettings
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 from tests.training.synthetic import SPEC, recipe, stack
 
 
@@ -68,7 +68,7 @@ def test_a_slice_is_fed_as_the_service_feeds_it() -> None:
 
 def test_a_study_without_a_label_cannot_be_trained_on() -> None:
     one = stack(1, None)
-    unlabelled = Stack(replace(one.case, fractured=None), one.hu, one.marks, one.grid)
+    unlabelled = SliceStack(replace(one.case, fractured=None), one.hu, one.marks, one.grid)
 
     with pytest.raises(TrainingError, match="needs labelled studies"):
         TrainingStudy.of(unlabelled, recipe())

@@ -4,11 +4,11 @@ import pytest
 from cspine.anatomy import CERVICAL
 from cspine.training.core.marks import BOX_BIT
 from cspine.training.slices.prediction import APART_MM, localise_fractures, suspected_cells
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 from tests.training.synthetic import stack
 
 
-def outputs(study: Stack, *peaks: tuple[tuple[int, int, int], float]) -> dict[str, np.ndarray]:
+def outputs(study: SliceStack, *peaks: tuple[tuple[int, int, int], float]) -> dict[str, np.ndarray]:
     """What a network says that sees every level right, cell by cell, and suspects some cells."""
     count, rows, columns = study.hu.shape
     known = stack(1, None).marks % BOX_BIT

@@ -18,7 +18,7 @@ from cspine.phantoms.dataset.writing import write_labels
 from cspine.reading import read_study
 from cspine.results import Box, LevelStatus
 from cspine.study import Study
-from cspine.training.core.family import Place, start_run, train
+from cspine.training.core.family import TrainingPlace, start_run, train
 from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT
 from cspine.training.core.settings import SplitSettings
 from cspine.training.vertebrae import crops, family
@@ -198,7 +198,7 @@ def test_a_fold_learns_from_masks_and_from_what_the_localiser_finds(
     given: list[VertebraFold] = []
     monkeypatch.setattr(family, "train_vertebrae", lambda _recipe, data, _home, _reporter: given.append(data))
     recipe = replace(RECIPE, split=SplitSettings(folds=3))
-    place = Place(tmp_path / "cache", folder)
+    place = TrainingPlace(tmp_path / "cache", folder)
     run = start_run(VertebraFamily(recipe), place, tmp_path / "run", Silent())
 
     for found in (True, False):

@@ -69,7 +69,7 @@ def calculating_in(precision: str) -> Iterator[None]:
 
 
 def compiles() -> bool:
-    """Whether a network is worth compiling: JAX is slow without; TensorFlow would lose its repeatability, and minutes."""
+    """Returns whether a network is worth compiling: JAX is slow without; TensorFlow would lose its repeatability, and minutes."""
     return bool(keras.backend.backend() == "jax")
 
 
@@ -79,7 +79,7 @@ def seed_everything(seed: int) -> None:
 
 
 def software() -> str:
-    """Versions of what trains, for instance ``keras 3.15.1, tensorflow 2.21.0``."""
+    """Returns versions of what trains, for instance ``keras 3.15.1, tensorflow 2.21.0``."""
     backend = keras.backend.backend()
     names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}[backend]
     return f"keras {keras.__version__}, {backend} {_version(names)}"

@@ -25,7 +25,7 @@ from cspine.files import write_text
 from cspine.modelpack import Calibration, OperatingPoint
 from cspine.training.core.family import Classifying
 from cspine.training.core.log import Reporter
-from cspine.training.core.runs import CALIBRATION, Run, cases_as_started, data_digest, usable_cases
+from cspine.training.core.runs import CALIBRATION, Run, cases_as_started, checked_cases, data_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def evaluate_run(run: Run, family: Classifying[Any], data: Path, options: Evalua
     knows_what_is_broken = run.facts.broken is not None or not options.skip_broken
     own = cases_as_started(run, data) if knows_what_is_broken else None
     if own is None:
-        cases = usable_cases(data, options.skip_broken, reporter).cases
+        cases = checked_cases(data, options.skip_broken, reporter).cases
         if data_digest(cases) != run.facts.digest:
             refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
             return _unseen(run, family, cases, options, reporter)
@@ -122,7 +122,7 @@ def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, repor
         DatasetError: The data set cannot be read.
     """
     trained = _trained(run)
-    cases = usable_cases(data, skip_broken, reporter).cases
+    cases = checked_cases(data, skip_broken, reporter).cases
     refuse_seen(cases, run.facts.folds, data)
     for fold in trained:
         predicted = family.predict(run.network(fold), cases, cache, reporter, localise=False)

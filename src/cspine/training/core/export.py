@@ -28,7 +28,7 @@ from cspine.modelpack import (
 )
 from cspine.runtime import Engine, open_session
 from cspine.training.core.conversion import write_ir
-from cspine.training.core.family import Family, Place
+from cspine.training.core.family import Family, TrainingPlace
 from cspine.training.core.log import Reporter
 from cspine.training.core.packages import Agreement, PackagedNetwork, PackageRequest, card
 from cspine.training.core.runs import Run
@@ -42,7 +42,7 @@ _WHOM = {
 
 
 def export(
-    family: Family[Any], run: Run, request: PackageRequest, place: Place, folder: Path, reporter: Reporter
+    family: Family[Any], run: Run, request: PackageRequest, place: TrainingPlace, folder: Path, reporter: Reporter
 ) -> Package[PackageManifest]:
     """Writes the package of one network of a run, and of what its family puts beside it.
 

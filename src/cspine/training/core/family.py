@@ -21,7 +21,7 @@ Prepared = TypeVar("Prepared")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TrainingPlace:
     """Where training reads and writes.
 
     Attributes:
@@ -87,7 +87,7 @@ class Family(Protocol[Prepared]):
         """
         ...
 
-    def begin(self, place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+    def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """Returns a new run, not yet trained.
 
         Raises:
@@ -96,7 +96,7 @@ class Family(Protocol[Prepared]):
         """
         ...
 
-    def prepare(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> Prepared:
+    def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> Prepared:
         """Returns what all folds share.
 
         Raises:
@@ -105,7 +105,7 @@ class Family(Protocol[Prepared]):
         """
         ...
 
-    def train(self, prepared: Prepared, fold: Fold, place: Place, reporter: Reporter) -> None:
+    def train(self, prepared: Prepared, fold: Fold, place: TrainingPlace, reporter: Reporter) -> None:
         """Trains the network of a fold, from its checkpoint on where there is one.
 
         Raises:
@@ -116,7 +116,7 @@ class Family(Protocol[Prepared]):
         ...
 
     def package(
-        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: Place, reporter: Reporter
+        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: TrainingPlace, reporter: Reporter
     ) -> PackageContents:
         """Returns what a package of one network holds.
 
@@ -167,7 +167,7 @@ def classifies(family: Family[Any]) -> TypeGuard[Classifying[Any]]:
     return family.calibration is not None
 
 
-def start_run(family: Family[Any], place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool = False) -> Run:
+def start_run(family: Family[Any], place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool = False) -> Run:
     """Starts a run that is not yet trained; all that can be found wrong without reading scans is told first.
 
     Args:
@@ -188,7 +188,7 @@ def start_run(family: Family[Any], place: Place, folder: Path, reporter: Reporte
     return family.begin(place, folder, reporter, skip_broken=skip_broken)
 
 
-def train(family: Family[Any], run: Run, place: Place, chosen: Sequence[int], reporter: Reporter) -> None:
+def train(family: Family[Any], run: Run, place: TrainingPlace, chosen: Sequence[int], reporter: Reporter) -> None:
     """Trains the networks of some folds, each from its checkpoint on where there is one.
 
     Args:

@@ -230,7 +230,7 @@ def _codes_of(data: Dataset) -> dict[str, list[str]]:
     return codes
 
 
-def usable_cases(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+def checked_cases(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
     """Returns the data set; with ``skip_broken`` every pixel is read, every problem told, and only what is sound is kept.
 
     Raises:
@@ -245,13 +245,13 @@ def usable_cases(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
     return found
 
 
-def usable_masks(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
-    """Returns the data set as :func:`usable_cases`; studies with masks are read in any case.
+def checked_masks(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+    """Returns the data set as :func:`checked_cases`; studies with masks are read in any case.
 
     Raises:
-        DatasetError: As :func:`usable_cases`, a mask does not fit its study, or there is none.
+        DatasetError: As :func:`checked_cases`, a mask does not fit its study, or there is none.
     """
-    found = usable_cases(data, skip_broken, reporter)
+    found = checked_cases(data, skip_broken, reporter)
     if not skip_broken:
         reporter.say("checking every mask")
         verified(replace(found, cases=tuple(case for case in found.cases if case.mask is not None)))

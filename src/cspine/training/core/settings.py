@@ -105,7 +105,7 @@ class Recipe(Protocol):
         ...
 
     def idle(self, *, on_data: bool) -> Mapping[str, str]:
-        """Settings that do nothing beside the others, by dotted name, and why.
+        """Returns settings that do nothing beside the others, by dotted name, and why.
 
         Args:
             on_data: Whether a data set is given.

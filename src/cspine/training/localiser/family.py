@@ -19,19 +19,19 @@ from cspine.modelpack import LocaliserManifest, NetworkFile
 from cspine.networks.loading import load_network
 from cspine.specs import VolumeSpec
 from cspine.training.core.backend import buildable
-from cspine.training.core.family import Fold, Place
+from cspine.training.core.family import Fold, TrainingPlace
 from cspine.training.core.initial_weights import set_weights_of_package
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import TrainingTask, Validation, train_network
 from cspine.training.core.losses import PartialDiceCrossentropy
 from cspine.training.core.marks import LabelledImage
 from cspine.training.core.packages import CardText, PackageContents, PackageRequest
-from cspine.training.core.runs import Run, begin_on_data, begin_on_necks, usable_masks
+from cspine.training.core.runs import Run, begin_on_data, begin_on_necks, checked_masks
 from cspine.training.localiser.augmentation import apply_change, sample_change
 from cspine.training.localiser.batches import Sources, WindowBatches, fixed_windows, sample_training_window
 from cspine.training.localiser.masks import masked_images, patient_windows
 from cspine.training.localiser.packing import FineNetwork, packed
-from cspine.training.localiser.pool import UNNAMED, Part, Windows, make_pool, sample_pool_image
+from cspine.training.localiser.pool import UNNAMED, PoolPart, Windows, make_pool, sample_pool_image
 from cspine.training.localiser.scoring import score_windows
 from cspine.training.localiser.settings import LocaliserRecipe
 
@@ -65,22 +65,22 @@ class LocaliserFamily:
         with buildable(self.recipe.name):
             _initial(self.recipe)
 
-    def begin(self, place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+    def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is None:
             return begin_on_necks(self.recipe, self.recipe.pool.necks, _made_of(self.recipe), folder)
-        found = usable_masks(place.data, skip_broken, reporter)
+        found = checked_masks(place.data, skip_broken, reporter)
         return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
 
-    def prepare(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> dict[Part, list[Path]]:
+    def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> dict[PoolPart, list[Path]]:
         """Returns the files of synthetic necks, by what they are for; none where only patients are learnt from."""
         if cases and self.recipe.masked.share == 1:
             return {}
         name = hashlib.sha256(_made_of(self.recipe).encode()).hexdigest()[:16]
-        parts = (Part.TRAIN,) if cases else tuple(Part)
+        parts = (PoolPart.TRAIN,) if cases else tuple(PoolPart)
         return make_pool(place.cache / "necks" / name, self.recipe, parts, place.jobs, reporter.say)
 
-    def train(self, prepared: Mapping[Part, list[Path]], fold: Fold, place: Place, reporter: Reporter) -> None:
+    def train(self, prepared: Mapping[PoolPart, list[Path]], fold: Fold, place: TrainingPlace, reporter: Reporter) -> None:
         """See :class:`cspine.training.core.family.Family`."""
         recipe = self.recipe
         if fold.training_set:
@@ -90,10 +90,10 @@ class LocaliserFamily:
                     f"A fold needs masks to learn from and masks to validate on. Fold {fold.number} of {fold.home.parent} has "
                     f"{len(training_set)} and {len(held_out)}; take another fold, or start with other split settings."
                 )
-            sources = Sources(prepared.get(Part.TRAIN, []), self._images(training_set, place, reporter), recipe.masked.share)
+            sources = Sources(prepared.get(PoolPart.TRAIN, []), self._images(training_set, place, reporter), recipe.masked.share)
             windows = partial(patient_windows, self._images(held_out, place, reporter), recipe.input)
         else:
-            sources, windows = Sources(prepared[Part.TRAIN]), partial(fixed_windows, prepared[Part.VALIDATE], recipe)
+            sources, windows = Sources(prepared[PoolPart.TRAIN]), partial(fixed_windows, prepared[PoolPart.VALIDATE], recipe)
         train_network(localiser_task(recipe, sources, windows), recipe.fit, recipe.seed, fold.home, reporter)
 
     def package(
@@ -101,7 +101,7 @@ class LocaliserFamily:
         run: Run,
         request: PackageRequest,
         facts: dict[str, Any],
-        place: Place,  # noqa: ARG002
+        place: TrainingPlace,  # noqa: ARG002
         reporter: Reporter,  # noqa: ARG002
     ) -> PackageContents:
         """See :class:`cspine.training.core.family.Family`."""
@@ -126,7 +126,7 @@ class LocaliserFamily:
     def _with_masks(self, cases: Sequence[Case]) -> list[Case]:
         return [case for case in cases if case.mask is not None]
 
-    def _images(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> list[LabelledImage]:
+    def _images(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> list[LabelledImage]:
         """Returns images of patients, as large as those of necks."""
         z, y, x = (side + more for side, more in zip(self.recipe.input.size, self.recipe.pool.margin, strict=True))
         return masked_images(cases, (z, y, x), self.recipe.input, place.cache, reporter.say)
@@ -161,7 +161,7 @@ def _initial(recipe: LocaliserRecipe) -> keras.Model:
 
 def _windows(recipe: LocaliserRecipe) -> NDArray[np.float32]:
     """Returns two windows of necks that the network did not learn from."""
-    images = [sample_pool_image(recipe.pool, recipe.input, Part.VALIDATE, number) for number in range(_WINDOWS)]
+    images = [sample_pool_image(recipe.pool, recipe.input, PoolPart.VALIDATE, number) for number in range(_WINDOWS)]
     changes = [
         sample_change(np.random.default_rng(number), recipe.augmentation, recipe.input, image.hu.shape)
         for number, image in enumerate(images)

@@ -35,7 +35,7 @@ _MARROW_CM2 = 12.0
 def masked_images(
     cases: Iterable[Case], shape: Shape, spec: VolumeSpec, cache: Path, tell: Callable[[str], None]
 ) -> list[LabelledImage]:
-    """Pictures of studies with masks, from ``cache`` where they were made before.
+    """Returns pictures of studies with masks, from ``cache`` where they were made before.
 
     Args:
         cases: Studies, all with masks.
@@ -62,7 +62,7 @@ def masked_images(
 
 
 def patient_windows(images: Sequence[LabelledImage], spec: VolumeSpec) -> Windows:
-    """Windows along the middle of pictures, as they are: what epochs are judged on."""
+    """Returns windows along the middle of pictures, as they are: what epochs are judged on."""
     found = []
     for image in images:
         middle = (slice(None), *(_middle(room, side) for room, side in zip(image.hu.shape[1:], spec.size[1:], strict=True)))
@@ -74,7 +74,7 @@ def patient_windows(images: Sequence[LabelledImage], spec: VolumeSpec) -> Window
 
 
 def picture_grids(scan: Grid, mask: LabelMap, shape: Shape, spec: VolumeSpec) -> list[Grid]:
-    """Boxes around the spine from one end of a scan to the other, each over half of the next, at most."""
+    """Returns boxes around the spine from one end of a scan to the other, each over half of the next, at most."""
     centres = [centre for level, centre in centroids_mm(mask).items() if level in CERVICAL]
     x, y, _ = np.mean(centres, axis=0)
     heights = scan.corners_mm()[:, 2]
@@ -87,7 +87,7 @@ def picture_grids(scan: Grid, mask: LabelMap, shape: Shape, spec: VolumeSpec) ->
 
 
 def known_classes(mask: LabelMap, picture: Volume) -> NDArray[np.uint8]:
-    """What is known of each voxel of a picture, ``(z, y, x)``.
+    """Returns what is known of each voxel of a picture, ``(z, y, x)``.
 
     What the mask names has its class. Elsewhere soft tissue and air are background. What is as dense as bone there is none of
     C1..C7, unless the mask leaves some of these out: between the neighbours of a level that it does not name, or beyond the last
@@ -126,7 +126,7 @@ def _pictures(case: Case, path: Path, shape: Shape, spec: VolumeSpec) -> dict[st
 
 
 def _bare_bone(labels: NDArray[np.uint8], picture: Volume) -> NDArray[np.bool_]:
-    """What is as dense as bone and has no label, with its marrow; not what lies within a rim of partial volume around a label."""
+    """Returns what is as dense as bone and has no label, with its marrow, but no rim of partial volume around a label."""
     bare = (picture.hu > BONE_HU) & (labels == 0)
     bone = bare & ~ndimage.binary_dilation(labels > 0, _EVERY_SIDE)
     dz, dy, dx = picture.grid.spacing_mm
@@ -144,7 +144,7 @@ def _bare_bone(labels: NDArray[np.uint8], picture: Volume) -> NDArray[np.bool_]:
 
 
 def _held(scan: Grid, grid: Grid) -> NDArray[np.bool_]:
-    """Which voxels of a grid lie in a scan."""
+    """Returns which voxels of a grid lie in a scan."""
     index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
     return scan.contains(grid.world(index))
 

@@ -47,7 +47,7 @@ _FRACTURED_SHARE = 0.3
 _DAMAGED = "A neck of the pool is damaged: {path}. Delete it; it is made anew."
 
 
-class Part(StrEnum):
+class PoolPart(StrEnum):
     """What a neck is for."""
 
     TRAIN = "train"
@@ -55,7 +55,7 @@ class Part(StrEnum):
 
 
 def classes_of(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Classes of the localiser, of labels as in masks: C1..C7 stay, T1 and below are other vertebrae."""
+    """Returns classes of the localiser, of labels as in masks: C1..C7 stay, T1 and below are other vertebrae."""
     table = np.full(256, OTHER_BONE_CLASS, np.uint8)
     table[: len(CERVICAL) + 1] = np.arange(len(CERVICAL) + 1)
     table[Level.T1 : OTHER_BONE] = OTHER_VERTEBRA_CLASS
@@ -68,8 +68,8 @@ def targets_of(classes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def make_pool(
-    folder: Path, recipe: LocaliserRecipe, parts: Sequence[Part], jobs: int, tell: Callable[[str], None]
-) -> dict[Part, list[Path]]:
+    folder: Path, recipe: LocaliserRecipe, parts: Sequence[PoolPart], jobs: int, tell: Callable[[str], None]
+) -> dict[PoolPart, list[Path]]:
     """Returns the files of some parts of a pool; those that are there already are kept.
 
     Args:
@@ -82,14 +82,18 @@ def make_pool(
     Raises:
         OutputError: The folder cannot be written.
     """
-    counts = {Part.TRAIN: recipe.pool.necks, Part.VALIDATE: recipe.pool.held_out}
+    counts = {PoolPart.TRAIN: recipe.pool.necks, PoolPart.VALIDATE: recipe.pool.held_out}
     sample = partial(sample_pool_image, recipe.pool, recipe.input)
     return fill_pool(folder, sample, {part: counts[part] for part in parts}, jobs, tell)
 
 
 def fill_pool(
-    folder: Path, sample: Callable[[Part, int], LabelledImage], counts: Mapping[Part, int], jobs: int, tell: Callable[[str], None]
-) -> dict[Part, list[Path]]:
+    folder: Path,
+    sample: Callable[[PoolPart, int], LabelledImage],
+    counts: Mapping[PoolPart, int],
+    jobs: int,
+    tell: Callable[[str], None],
+) -> dict[PoolPart, list[Path]]:
     """The files of any pool; those that are there already are kept.
 
     Args:
@@ -125,7 +129,7 @@ def fill_pool(
 
 
 def read_pool_image(path: Path) -> LabelledImage:
-    """A neck of a pool.
+    """Returns a neck of a pool.
 
     Raises:
         TrainingError: The file is damaged.
@@ -140,8 +144,8 @@ def read_pool_image(path: Path) -> LabelledImage:
     return LabelledImage(hu, classes)
 
 
-def sample_pool_image(settings: PoolSettings, spec: VolumeSpec, part: Part, number: int) -> LabelledImage:
-    """One neck of a pool, the same for the same settings and number."""
+def sample_pool_image(settings: PoolSettings, spec: VolumeSpec, part: PoolPart, number: int) -> LabelledImage:
+    """Returns one neck of a pool, the same for the same settings and number."""
     rng = pool_rng(settings.seed, part, number)
     neck = sample_pool_neck(rng, part, settings.beyond_life)
     if rng.random() < settings.trunks:
@@ -149,25 +153,25 @@ def sample_pool_image(settings: PoolSettings, spec: VolumeSpec, part: Part, numb
     return image_of(neck, _sample_grid(rng, neck, settings, spec))
 
 
-def pool_rng(seed: int, part: Part, number: int) -> np.random.Generator:
+def pool_rng(seed: int, part: PoolPart, number: int) -> np.random.Generator:
     """Returns the random numbers of one neck of a pool."""
-    return np.random.default_rng([seed + _HELD_OUT_SEED * (part is Part.VALIDATE), number])
+    return np.random.default_rng([seed + _HELD_OUT_SEED * (part is PoolPart.VALIDATE), number])
 
 
-def sample_pool_neck(rng: np.random.Generator, part: Part, beyond_life: float) -> Neck:
-    """A neck to learn from, or one out of any such shape to validate on; three in ten are fractured."""
+def sample_pool_neck(rng: np.random.Generator, part: PoolPart, beyond_life: float) -> Neck:
+    """Returns a neck to learn from, or one out of any such shape to validate on; three in ten are fractured."""
     return sample_neck(rng, fractured=_sample_fractured(rng), spread=_sample_spread(rng, part, beyond_life))
 
 
 def image_of(neck: Neck, grid: Grid) -> LabelledImage:
-    """A neck on a grid, as a pool holds it."""
+    """Returns a neck on a grid, as a pool holds it."""
     found = render(neck, grid)
     return LabelledImage(_rounded(found.volume.hu), classes_of(found.labels.labels))
 
 
-def _sample_spread(rng: np.random.Generator, part: Part, beyond_life: float) -> Spread:
+def _sample_spread(rng: np.random.Generator, part: PoolPart, beyond_life: float) -> Spread:
     beyond = rng.random() < beyond_life
-    if part is Part.VALIDATE:
+    if part is PoolPart.VALIDATE:
         return _BENT
     return BEYOND_LIFE if beyond else LIFE
 
@@ -179,7 +183,7 @@ def _sample_fractured(rng: np.random.Generator) -> list[Level]:
 
 
 def _sample_grid(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> Grid:
-    """A box around a place somewhere between skull and chest."""
+    """Returns a box around a place somewhere between skull and chest."""
     centres = neck.centres_mm
     low, high = np.array(centres["T2"]), np.add(centres["C1"], (0, 0, 20))
     middle = low + (high - low) * rng.random() + rng.normal(0, (12, 12, 5)) - (0, 10, 0)
@@ -188,7 +192,7 @@ def _sample_grid(rng: np.random.Generator, neck: Neck, settings: PoolSettings, s
 
 
 def _trunk(rng: np.random.Generator, neck: Neck, settings: PoolSettings, spec: VolumeSpec) -> LabelledImage:
-    """What lies below C2, as large as chest and loin: seen on finer voxels, which are then taken for the network's own."""
+    """Returns what lies below C2, as large as chest and loin: seen on finer voxels, which are then taken for the network's own."""
     larger = float(rng.uniform(1.5, 2.3))
     without_head = tuple(bone for bone in neck.bones if bone.name not in ("skull", "jaw", "C1", "C2", "hyoid", "larynx"))
     z, y, x = (side / larger for side in spec.spacing_mm)
@@ -209,7 +213,7 @@ def _rounded(hu: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(hu), -2048, 8000).astype(np.int16)
 
 
-def _make(folder: Path, sample: Callable[[Part, int], LabelledImage], part: Part, number: int) -> None:
+def _make(folder: Path, sample: Callable[[PoolPart, int], LabelledImage], part: PoolPart, number: int) -> None:
     image = sample(part, number)
     path = folder / f"{part}-{number:05d}.npz"
     try:

@@ -16,7 +16,7 @@ from cspine.errors import OutputError
 from cspine.files import replacing_file, write_text
 from cspine.results import Reason
 from cspine.strict_json import read_json
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +40,7 @@ class Teacher(Protocol):
         """A digest of all that its predictions follow from, but for the study."""
         ...
 
-    def predict(self, stack: Stack) -> PseudoLabels:
+    def predict(self, stack: SliceStack) -> PseudoLabels:
         """Returns the levels of a study.
 
         Raises:
@@ -58,11 +58,11 @@ class LabelledStack:
         doubts: What is against it.
     """
 
-    stack: Stack
+    stack: SliceStack
     doubts: tuple[Reason, ...]
 
 
-def with_pseudo_labels(stack: Stack, teacher: Teacher, folder: Path) -> LabelledStack:
+def with_pseudo_labels(stack: SliceStack, teacher: Teacher, folder: Path) -> LabelledStack:
     """Returns a study with pseudo-labels, from ``folder`` where the teacher was asked before.
 
     Raises:
@@ -82,7 +82,7 @@ def with_pseudo_labels(stack: Stack, teacher: Teacher, folder: Path) -> Labelled
     return found
 
 
-def _stored(stack: Stack, path: Path, refused: Path) -> LabelledStack | None:
+def _stored(stack: SliceStack, path: Path, refused: Path) -> LabelledStack | None:
     """Returns what was stored of a study; ``None``, and nothing stored any more, where nothing was or it is damaged."""
     try:
         if refused.exists():
@@ -98,7 +98,7 @@ def _stored(stack: Stack, path: Path, refused: Path) -> LabelledStack | None:
     return None
 
 
-def _store(found: PseudoLabels, stack: Stack, path: Path, refused: Path) -> None:
+def _store(found: PseudoLabels, stack: SliceStack, path: Path, refused: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if found.doubts:

@@ -26,7 +26,7 @@ from cspine.networks.unet3d import of_any_window
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
 from cspine.specs import HU_CEILING, SliceSpec, VolumeSpec
-from cspine.training.core.family import Fold, Place
+from cspine.training.core.family import Fold, TrainingPlace
 from cspine.training.core.log import Reporter
 from cspine.training.core.marks import level_marks
 from cspine.training.core.runs import Run, is_run, open_run
@@ -35,7 +35,7 @@ from cspine.training.localiser.settings import LocaliserRecipe
 from cspine.training.pseudo_labels.store import PseudoLabels, Teacher, with_pseudo_labels
 from cspine.training.slices.prediction import levels_output, padded_outputs, predicted_levels
 from cspine.training.slices.settings import SliceRecipe
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 from cspine.volume import Volume
 
 Source = Run | Package[LocaliserManifest]
@@ -65,7 +65,9 @@ class PseudoLabelling:
         """Makes sure that the teacher is there and fits."""
         teacher_of(self.recipe)
 
-    def with_masks(self, stacks: Sequence[Stack], fold: Fold, place: Place, reporter: Reporter) -> Sequence[Stack]:
+    def with_masks(
+        self, stacks: Sequence[SliceStack], fold: Fold, place: TrainingPlace, reporter: Reporter
+    ) -> Sequence[SliceStack]:
         """Returns the studies, with pseudo-labels where they had no mask and nothing speaks against them.
 
         A list of whose mask each study has goes into the folder of the fold.
@@ -154,12 +156,12 @@ class SliceTeacher:
     network: keras.Model
     spec: SliceSpec
 
-    def predict(self, stack: Stack) -> PseudoLabels:
+    def predict(self, stack: SliceStack) -> PseudoLabels:
         """Returns the levels on the slices of a study."""
         return PseudoLabels(levels_by(self.network, stack, self.spec))
 
 
-def levels_by(network: keras.Model, stack: Stack, spec: SliceSpec) -> NDArray[np.uint8]:
+def levels_by(network: keras.Model, stack: SliceStack, spec: SliceSpec) -> NDArray[np.uint8]:
     """Returns the level of each pixel as a network predicts it, ``(n, rows, columns)``, each level in its place alone."""
     levels = predicted_levels(padded_outputs(network, stack, spec, ("fracture", "visible", levels_output(network))))
     stride = spec.size[0] // levels.shape[1]
@@ -183,7 +185,7 @@ class LocaliserTeacher:
         """A digest of all that its predictions follow from, but for the study."""
         return hashlib.sha256(f"located {_FORMAT} {self.digest}".encode()).hexdigest()
 
-    def predict(self, stack: Stack) -> PseudoLabels:
+    def predict(self, stack: SliceStack) -> PseudoLabels:
         """Returns the levels on the slices of a study, and what speaks against them.
 
         Raises:

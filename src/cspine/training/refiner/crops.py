@@ -15,7 +15,7 @@ from cspine.phantoms import Neck
 from cspine.specs import RefinerSpec
 from cspine.training.core.marks import LabelledImage
 from cspine.training.localiser.augmentation import apply_change, sample_change
-from cspine.training.localiser.pool import Part, Windows, image_of, pool_rng, read_pool_image, sample_pool_neck
+from cspine.training.localiser.pool import PoolPart, Windows, image_of, pool_rng, read_pool_image, sample_pool_neck
 from cspine.training.refiner.guides import apply_guide, sample_guide
 from cspine.training.refiner.settings import RefinerRecipe, StripSettings
 
@@ -78,7 +78,7 @@ def _middles(classes: NDArray[np.uint8], spec: RefinerSpec) -> dict[Level, NDArr
     }
 
 
-def sample_strip(settings: StripSettings, spec: RefinerSpec, part: Part, number: int) -> LabelledImage:
+def sample_strip(settings: StripSettings, spec: RefinerSpec, part: PoolPart, number: int) -> LabelledImage:
     """Returns one spine of a pool, the same for the same settings and number."""
     neck = sample_pool_neck(pool_rng(settings.seed, part, number), part, settings.beyond_life)
     return image_of(neck, strip_grid(neck, settings, spec))

@@ -17,7 +17,7 @@ from cspine.datasets import Case
 from cspine.errors import UsageError
 from cspine.networks.loading import load_network
 from cspine.training.core.backend import buildable
-from cspine.training.core.family import Fold, Place
+from cspine.training.core.family import Fold, TrainingPlace
 from cspine.training.core.initial_weights import set_weights_of_package
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import TrainingTask, Validation, train_network
@@ -26,7 +26,7 @@ from cspine.training.core.packages import PackageContents, PackageRequest
 from cspine.training.core.runs import Run, begin_on_necks
 from cspine.training.localiser.batches import WindowBatches
 from cspine.training.localiser.packing import FineNetwork, packed
-from cspine.training.localiser.pool import Part, Windows, fill_pool
+from cspine.training.localiser.pool import PoolPart, Windows, fill_pool
 from cspine.training.localiser.scoring import score_crops
 from cspine.training.refiner.crops import crop_of, fixed_crops, sample_strip, sample_training_crop
 from cspine.training.refiner.settings import RefinerRecipe
@@ -55,23 +55,23 @@ class RefinerFamily:
         with buildable(self.recipe.name):
             _initial(self.recipe)
 
-    def begin(self, place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:  # noqa: ARG002
+    def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:  # noqa: ARG002
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is not None:
             raise UsageError(f"{self.recipe.name} is trained on necks that it makes, and holds nobody out; give no --data.")
         return begin_on_necks(self.recipe, self.recipe.pool.necks, _made_of(self.recipe), folder)
 
-    def prepare(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> dict[Part, list[Path]]:  # noqa: ARG002
+    def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> dict[PoolPart, list[Path]]:  # noqa: ARG002
         """Returns the files of synthetic necks, by what they are for."""
         recipe = self.recipe
         name = hashlib.sha256(_made_of(recipe).encode()).hexdigest()[:16]
-        counts = {Part.TRAIN: recipe.pool.necks, Part.VALIDATE: recipe.pool.held_out}
+        counts = {PoolPart.TRAIN: recipe.pool.necks, PoolPart.VALIDATE: recipe.pool.held_out}
         sample = partial(sample_strip, recipe.pool, recipe.input)
         return fill_pool(place.cache / "necks" / name, sample, counts, place.jobs, reporter.say)
 
-    def train(self, prepared: Mapping[Part, list[Path]], fold: Fold, place: Place, reporter: Reporter) -> None:  # noqa: ARG002
+    def train(self, prepared: Mapping[PoolPart, list[Path]], fold: Fold, place: TrainingPlace, reporter: Reporter) -> None:  # noqa: ARG002
         """See :class:`cspine.training.core.family.Family`."""
-        task = refiner_task(self.recipe, prepared[Part.TRAIN], prepared[Part.VALIDATE])
+        task = refiner_task(self.recipe, prepared[PoolPart.TRAIN], prepared[PoolPart.VALIDATE])
         train_network(task, self.recipe.fit, self.recipe.seed, fold.home, reporter)
 
     def package(
@@ -79,7 +79,7 @@ class RefinerFamily:
         run: Run,  # noqa: ARG002
         request: PackageRequest,  # noqa: ARG002
         facts: dict[str, Any],  # noqa: ARG002
-        place: Place,  # noqa: ARG002
+        place: TrainingPlace,  # noqa: ARG002
         reporter: Reporter,  # noqa: ARG002
     ) -> PackageContents:
         """Refuses: a refiner is a part of another package.
@@ -127,7 +127,7 @@ def _initial(recipe: RefinerRecipe) -> keras.Model:
 
 def _crops(recipe: RefinerRecipe) -> NDArray[np.float32]:
     """Returns two crops of necks that the network did not learn from, ``(n, z, y, x, 3)``."""
-    images = [sample_strip(recipe.pool, recipe.input, Part.VALIDATE, number) for number in range(_CROPS)]
+    images = [sample_strip(recipe.pool, recipe.input, PoolPart.VALIDATE, number) for number in range(_CROPS)]
     return np.stack([crop_of(np.random.default_rng(number), image, recipe)[0] for number, image in enumerate(images)])
 
 

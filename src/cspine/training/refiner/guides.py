@@ -88,7 +88,7 @@ def _sample_swap(rng: np.random.Generator, settings: GuideSettings) -> Swap:
 
 
 def apply_guide(change: GuideChange, classes: NDArray[np.uint8], level: int, spec: RefinerSpec) -> NDArray[np.uint8]:
-    """Coarse labels of a crop as a first network might give them.
+    """Returns coarse labels of a crop as a first network might give them.
 
     Args:
         change: What is done.

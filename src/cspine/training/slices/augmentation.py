@@ -63,7 +63,7 @@ def sample_change(rng: np.random.Generator, settings: SliceAugmentation, spec: S
 def apply_change(
     image: NDArray[np.float32], marks: NDArray[np.uint8], change: Change, crop: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """A slice and its marks after a change; the slice is interpolated linearly, marks take the nearest pixel.
+    """Returns a slice and its marks after a change; the slice is interpolated linearly, marks take the nearest pixel.
 
     Args:
         image: In 0..1, ``(rows, columns, channels)``; beyond its border the border goes on.
@@ -98,7 +98,7 @@ def _centre(marks: NDArray[np.uint8], crop: tuple[int, int] | None) -> NDArray[n
 
 
 def _source(centre: NDArray[np.float64], shape: tuple[int, ...], change: Change) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix and offset that say from which row and column a pixel is taken."""
+    """Returns matrix and offset that say from which row and column a pixel is taken."""
     middle = (np.asarray(shape) - 1) / 2
     cosine, sine = np.cos(change.angle_rad), np.sin(change.angle_rad)
     matrix = np.array([[cosine, -sine], [sine, cosine]]) / change.scale

@@ -13,7 +13,7 @@ from cspine.training.core.settings import FractureMaskUse
 from cspine.training.slices.augmentation import apply_change, sample_change
 from cspine.training.slices.labels import SliceTargets, slice_targets
 from cspine.training.slices.settings import SliceRecipe, SliceSamplingSettings
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]
 
@@ -32,13 +32,13 @@ class TrainingStudy:
         held_back: Slices that are not learnt from, ``(n,)``.
     """
 
-    stack: Stack
+    stack: SliceStack
     targets: SliceTargets
     held_back: NDArray[np.bool_]
     fracture_mask_known: bool = False
 
     @classmethod
-    def of(cls, stack: Stack, recipe: SliceRecipe) -> "TrainingStudy":
+    def of(cls, stack: SliceStack, recipe: SliceRecipe) -> "TrainingStudy":
         """The study with what its slices show.
 
         Raises:

@@ -20,12 +20,12 @@ from cspine.networks.freezing import let_learn
 from cspine.networks.loading import load_network
 from cspine.specs import SliceSpec
 from cspine.training.core.backend import buildable, calculating_in
-from cspine.training.core.family import Fold, Place, Predictions
+from cspine.training.core.family import Fold, Predictions, TrainingPlace
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import Keep, Stage, TrainingTask, Validation, train_network
 from cspine.training.core.losses import KnownBinaryCrossentropy, KnownCellCrossentropy, KnownDiceCrossentropy
 from cspine.training.core.packages import CardText, PackageContents, PackagedNetwork, PackageRequest
-from cspine.training.core.runs import Run, begin_on_data, same_cases, usable_cases
+from cspine.training.core.runs import Run, begin_on_data, checked_cases, same_cases
 from cspine.training.slices.batches import SliceBatches, TrainingStudy
 from cspine.training.slices.prediction import (
     all_outputs,
@@ -36,7 +36,7 @@ from cspine.training.slices.prediction import (
     study_scores,
 )
 from cspine.training.slices.settings import SliceRecipe
-from cspine.training.slices.stacks import Stack, prepare_stacks
+from cspine.training.slices.stacks import SliceStack, prepare_stacks
 
 SERVED = ("fracture", "visible", "fracture_map")
 """Outputs that a package has, where the network has them: the service needs the first two."""
@@ -68,7 +68,9 @@ class MaskSource(Protocol):
         """
         ...
 
-    def with_masks(self, stacks: Sequence[Stack], fold: Fold, place: Place, reporter: Reporter) -> Sequence[Stack]:
+    def with_masks(
+        self, stacks: Sequence[SliceStack], fold: Fold, place: TrainingPlace, reporter: Reporter
+    ) -> Sequence[SliceStack]:
         """Returns the studies of a training set, more of them with masks.
 
         Raises:
@@ -105,18 +107,18 @@ class SliceFamily:
             recipe.network.build(recipe.training_input, seed=0)
         recipe.network.fetch()
 
-    def begin(self, place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+    def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is None:
             raise UsageError(f"{self.recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
-        found = usable_cases(place.data, skip_broken, reporter)
+        found = checked_cases(place.data, skip_broken, reporter)
         return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
 
-    def prepare(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> list[Stack]:
+    def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> list[SliceStack]:
         """Returns all studies on their slice grids."""
         return prepare_stacks(cases, self.recipe.input, place.cache, reporter.say)
 
-    def train(self, prepared: Sequence[Stack], fold: Fold, place: Place, reporter: Reporter) -> None:
+    def train(self, prepared: Sequence[SliceStack], fold: Fold, place: TrainingPlace, reporter: Reporter) -> None:
         """See :class:`cspine.training.core.family.Family`."""
         held_out = {case.study_uid for case in fold.held_out}
         rest = [stack for stack in prepared if stack.case.study_uid not in held_out]
@@ -150,7 +152,7 @@ class SliceFamily:
         return leaky_accuracy(load_network(network), stacks, self.recipe, reporter)
 
     def package(
-        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: Place, reporter: Reporter
+        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: TrainingPlace, reporter: Reporter
     ) -> PackageContents:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is None or request.precision != "f32":
@@ -183,8 +185,8 @@ class SliceFold:
     """
 
     number: int
-    training_set: Sequence[Stack]
-    held_out: Sequence[Stack]
+    training_set: Sequence[SliceStack]
+    held_out: Sequence[SliceStack]
 
 
 def slice_task(recipe: SliceRecipe, data: SliceFold, reporter: Reporter) -> TrainingTask["HeldOutSlices"]:
@@ -224,7 +226,7 @@ class HeldOutSlices:
     """
 
     recipe: SliceRecipe
-    stacks: Sequence[Stack]
+    stacks: Sequence[SliceStack]
     reporter: Reporter
 
     @cached_property
@@ -276,7 +278,7 @@ def _losses(recipe: SliceRecipe) -> dict[str, tuple[keras.losses.Loss, float]]:
 
 
 def leaky_accuracy(
-    model: keras.Model, training_set: Sequence[Stack], recipe: SliceRecipe, reporter: Reporter
+    model: keras.Model, training_set: Sequence[SliceStack], recipe: SliceRecipe, reporter: Reporter
 ) -> LeakyAccuracy | None:
     """Returns the accuracy on the slices that were held back; ``None`` where no level of any is known.
 
@@ -297,7 +299,7 @@ def leaky_accuracy(
     return entry_accuracy(np.concatenate(wanted), np.concatenate(predicted)) if wanted else None
 
 
-def _samples(network: keras.Model, stacks: Sequence[Stack], spec: SliceSpec) -> Samples:
+def _samples(network: keras.Model, stacks: Sequence[SliceStack], spec: SliceSpec) -> Samples:
     """Returns slices from the middle of some studies, in steps that compress well, and what the trained network says about them."""
     slices = []
     for i in range(_SAMPLES):

@@ -57,7 +57,7 @@ def slice_targets(
     settings: LabelSettings,
     has_fracture_mask: bool = False,
 ) -> SliceTargets:
-    """What the slices of a study show.
+    """Returns what the slices of a study show.
 
     Args:
         fractured: C1..C7, the label of the study.

@@ -16,7 +16,7 @@ from cspine.modelpack import pool_slices
 from cspine.networks.options import CELL
 from cspine.specs import SliceSpec
 from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, cell_levels, fracture_mask
-from cspine.training.slices.stacks import Stack
+from cspine.training.slices.stacks import SliceStack
 
 SliceOutputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Fracture and visibility of C1..C7 by slice, ``(n, 7)`` each."""
@@ -33,13 +33,13 @@ _MOST = 10
 _EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 
 
-def slice_outputs(model: keras.Model, stack: Stack, spec: SliceSpec) -> SliceOutputs:
+def slice_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec) -> SliceOutputs:
     """Returns fracture and visibility of C1..C7 by slice, ``(n, 7)`` each."""
     found = padded_outputs(model, stack, spec, ("fracture", "visible"))
     return found["fracture"], found["visible"]
 
 
-def padded_outputs(model: keras.Model, stack: Stack, spec: SliceSpec, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+def padded_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Returns some outputs for all slices of a study, by name, one entry per slice."""
     count = len(stack.hu)
     parts = [
@@ -48,7 +48,7 @@ def padded_outputs(model: keras.Model, stack: Stack, spec: SliceSpec, names: Seq
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
-def fracture_outputs(model: keras.Model, stack: Stack, spec: SliceSpec, numbers: Sequence[int]) -> NDArray[np.float32]:
+def fracture_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec, numbers: Sequence[int]) -> NDArray[np.float32]:
     """Returns the fracture of C1..C7 in some slices of a study, ``(n, 7)``."""
     parts = []
     for begin in range(0, len(numbers), _BATCH):
@@ -82,7 +82,7 @@ def _predict_padded(model: keras.Model, images: NDArray[np.float32], names: Sequ
 
 
 def all_slice_outputs(
-    model: keras.Model, stacks: Sequence[Stack], spec: SliceSpec, tell: Callable[[str], None] = lambda _: None
+    model: keras.Model, stacks: Sequence[SliceStack], spec: SliceSpec, tell: Callable[[str], None] = lambda _: None
 ) -> list[SliceOutputs]:
     """Returns what :func:`slice_outputs` gives, for some studies."""
     found = []
@@ -92,7 +92,7 @@ def all_slice_outputs(
     return found
 
 
-def study_scores(stacks: Sequence[Stack], outputs: Sequence[SliceOutputs]) -> StudyScores:
+def study_scores(stacks: Sequence[SliceStack], outputs: Sequence[SliceOutputs]) -> StudyScores:
     """Returns scores of labelled studies, overall and C1..C7, pooled from the outputs of their slices."""
     return StudyScores(
         study_uids=tuple(stack.case.study_uid for stack in stacks),
@@ -116,13 +116,13 @@ def slice_auroc(fracture: NDArray[np.float32], visible: NDArray[np.float32], out
     return auroc(fracture[counted] >= _FRACTURED, predicted[counted].astype(np.float64))
 
 
-def all_outputs(model: keras.Model, stack: Stack, spec: SliceSpec) -> dict[str, NDArray[np.float32]]:
+def all_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec) -> dict[str, NDArray[np.float32]]:
     """Returns what a network says about a study, and where, by the name of its output."""
     names = {"fracture", "visible", levels_output(model), "fracture_map"} & set(model.output)
     return padded_outputs(model, stack, spec, sorted(names))
 
 
-def localise_fractures(stack: Stack, outputs: Mapping[str, NDArray[np.float32]]) -> StudyLocalisation:
+def localise_fractures(stack: SliceStack, outputs: Mapping[str, NDArray[np.float32]]) -> StudyLocalisation:
     """Returns where fractures are suspected and are, and how far the predicted levels cover those of the mask.
 
     A suspected place is a local maximum of the fracture map; it lies on a fracture if it is at most one cell away from it. A
@@ -164,7 +164,7 @@ def suspected_cells(suspicion: NDArray[np.float64], spacing_mm: tuple[float, flo
     return found[order]
 
 
-def _marked(stack: Stack) -> NDArray[np.bool_] | None:
+def _marked(stack: SliceStack) -> NDArray[np.bool_] | None:
     """Returns cells on a fracture, ``(n, rows / 8, columns / 8)``; ``None`` where it is not known."""
     case, marks = stack.case, np.asarray(stack.marks)
     if not any(case.fractured or (True,)):
@@ -187,7 +187,7 @@ def _reached(lesions: NDArray[np.integer]) -> NDArray[np.intp]:
     return np.where(number > 0, number - 1, NOT_A_LESION)
 
 
-def _dice(stack: Stack, outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+def _dice(stack: SliceStack, outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
     """Returns the overlap of C1..C7 with the mask, by pixel or cell as predicted, ``(7,)``; NaN without a mask or the level."""
     if stack.case.mask is None:
         return np.full(len(CERVICAL), np.nan)

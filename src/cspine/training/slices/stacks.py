@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stack:
+class SliceStack:
     """One study on its slice grid.
 
     Attributes:
@@ -55,14 +55,16 @@ class Stack:
     grid: Grid = field(repr=False)
 
     def input(self, spec: SliceSpec, first: int, last: int) -> NDArray[np.float32]:
-        """Slices from ``first`` up to ``last``, as the network takes them, ``(last - first, rows, columns, channels)``."""
+        """Returns slices from ``first`` up to ``last``, as the network takes them, ``(last - first, rows, columns, channels)``."""
         low, high = max(first - spec.neighbours, 0), min(last + spec.neighbours, len(self.hu))
         shape = (high - low, *self.grid.shape[1:])
         part = Volume(self.hu[low:high].astype(np.float32), self.grid.part((low, 0, 0), shape))
         return network_input(part, spec, range(first - low, last - low))
 
 
-def prepare_stacks(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[[str], None] = logger.info) -> list[Stack]:
+def prepare_stacks(
+    cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[[str], None] = logger.info
+) -> list[SliceStack]:
     """The stacks of some studies, from ``cache`` where they were prepared before.
 
     Raises:
@@ -83,12 +85,12 @@ def prepare_stacks(cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Ca
     return stacks
 
 
-def _stack(case: Case, spec: SliceSpec, cache: Cache) -> Stack:
+def _stack(case: Case, spec: SliceSpec, cache: Cache) -> SliceStack:
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
     source = cache.content([*images, *(path for path in (case.mask, fracture_mask(case)) if path is not None)])
     made = {"format": _FORMAT, "slices": asdict(spec), "boxes": [asdict(box) for box in case.boxes]}
     found = cache.arrays(source, made, lambda: _prepared(case, spec))
-    return Stack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
+    return SliceStack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
 
 
 def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:

@@ -201,7 +201,7 @@ def _arrays(case: Case, study: Study, labels: LabelMap, poses: Mapping[Level, Po
 
 
 def _boxes(case: Case, study: Study) -> LabelMap:
-    """What lies in a box of the study, on its own voxels: 1, else 0."""
+    """Returns what lies in a box of the study, on its own voxels: 1, else 0."""
     inside = np.zeros(study.volume.grid.shape, np.uint8)
     for box in case.boxes:
         found = box_in_world(study, case, box)

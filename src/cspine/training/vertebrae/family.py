@@ -19,13 +19,13 @@ from cspine.imaging.appearance import appearance_of
 from cspine.modelpack import AppearanceLimits, Calibration, NetworkFile, OwnOverall, Samples, VertebraManifest
 from cspine.networks.loading import load_network
 from cspine.training.core.backend import buildable
-from cspine.training.core.family import Fold, Place, Predictions
+from cspine.training.core.family import Fold, Predictions, TrainingPlace
 from cspine.training.core.initial_weights import set_weights_of_file
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import TrainingTask, Validation, train_network
 from cspine.training.core.losses import KnownBinaryCrossentropy
 from cspine.training.core.packages import CardText, PackageContents, PackagedNetwork, PackageRequest
-from cspine.training.core.runs import LAST, Run, begin_on_data, same_cases, usable_cases
+from cspine.training.core.runs import LAST, Run, begin_on_data, checked_cases, same_cases
 from cspine.training.vertebrae.augmentation import StudyChange, sample_voxels, unchanged
 from cspine.training.vertebrae.batches import VertebraBatches, study_input
 from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
@@ -108,17 +108,17 @@ class VertebraFamily:
         if recipe.initial_weights:
             set_weights_of_file(network, Path(recipe.initial_weights))
 
-    def begin(self, place: Place, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+    def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is None:
             raise UsageError(f"{self.recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
-        found = usable_cases(place.data, skip_broken, reporter)
+        found = checked_cases(place.data, skip_broken, reporter)
         return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
 
-    def prepare(self, cases: Sequence[Case], place: Place, reporter: Reporter) -> None:
+    def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
         """Prepares nothing: studies of the training set are cut otherwise than those that are held out."""
 
-    def train(self, prepared: None, fold: Fold, place: Place, reporter: Reporter) -> None:  # noqa: ARG002
+    def train(self, prepared: None, fold: Fold, place: TrainingPlace, reporter: Reporter) -> None:  # noqa: ARG002
         """See :class:`cspine.training.core.family.Family`."""
         data = VertebraFold(fold.number, self._training_crops(fold, place, reporter), self._held_out_crops(fold, place, reporter))
         train_vertebrae(self.recipe, data, fold.home, reporter)
@@ -139,7 +139,7 @@ class VertebraFamily:
         """Returns nothing: no recipe of this family holds slices back."""
 
     def package(
-        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: Place, reporter: Reporter
+        self, run: Run, request: PackageRequest, facts: dict[str, Any], place: TrainingPlace, reporter: Reporter
     ) -> PackageContents:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is None:
@@ -167,7 +167,7 @@ class VertebraFamily:
 
         return PackageContents((packed,), manifest, partial(_card_text, counts))
 
-    def _training_crops(self, fold: Fold, place: Place, reporter: Reporter) -> list[StudyCrops]:
+    def _training_crops(self, fold: Fold, place: TrainingPlace, reporter: Reporter) -> list[StudyCrops]:
         """Returns what is learnt from, each study as often as it is cut."""
         recipe, cases = self.recipe, fold.training_set
         found = [
@@ -180,7 +180,7 @@ class VertebraFamily:
             found += prepare_crops(masked, Cutting(recipe, Finder.LOCALISER), place.cache, reporter.say)
         return found
 
-    def _held_out_crops(self, fold: Fold, place: Place, reporter: Reporter) -> list[StudyCrops]:
+    def _held_out_crops(self, fold: Fold, place: TrainingPlace, reporter: Reporter) -> list[StudyCrops]:
         finder = Finder.LOCALISER if self.recipe.crops.found else Finder.MASK
         return prepare_crops(fold.held_out, Cutting(self.recipe, finder), place.cache, reporter.say)
 
