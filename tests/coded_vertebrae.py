@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Vector
-from cspine.modelpack import AppearanceLimits, NetworkFile, OwnOverall, Samples, VertebraManifest, write_package
+from cspine.modelpack import AppearanceLimits, NetworkFile, Samples, VertebraManifest, write_package
 from cspine.runtime import Engine, open_session
 from cspine.runtime.openvino import ov
 from cspine.specs import FRACTURE_CELL, VertebraSpec
@@ -71,7 +71,7 @@ def vertebra_manifest(passes: int = 2, appearance: AppearanceLimits | None = Non
         kind="vertebrae",
         spec=SPEC,
         networks=(NetworkFile("vertebrae", "vertebrae.xml", OUTPUTS),),
-        calibration=OwnOverall.identity(),
+        calibration=coded.calibration,
         operating_points=coded.operating_points,
         default_point=coded.default_point,
         quality=coded.quality,

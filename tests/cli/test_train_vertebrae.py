@@ -14,7 +14,7 @@ from cspine.cli import Exit, main
 from cspine.cli.doctor import check_package
 from cspine.datasets import Case, SliceBox
 from cspine.evaluation import StudyScores
-from cspine.modelpack import OwnOverall, TrainingData, VertebraManifest, load_package
+from cspine.modelpack import TrainingData, VertebraManifest, load_package
 from cspine.training.core import export
 from cspine.training.core.marks import BOX_BIT
 from cspine.training.slices.stacks import SliceStack
@@ -142,7 +142,6 @@ def test_a_package_says_what_it_is_and_repeats_its_samples(package: Path, capsys
 
     assert isinstance(loaded.manifest, VertebraManifest)
     assert loaded.manifest.training_data is TrainingData.PHANTOMS
-    assert type(loaded.manifest.calibration) is OwnOverall
     assert loaded.manifest.tta_passes == 2
     assert "six necks of blocks" in loaded.card
     assert "4 slices across the spine" in loaded.card

@@ -4,43 +4,96 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.detection.classifiers import Classification
+from cspine.detection.classifiers import Classification, Spot
 from cspine.detection.findings import assessments_of, what_to_mind
-from cspine.modelpack import Calibration, OperatingPoint, OwnOverall, TrainingData
-from cspine.results import Assessment, LevelFinding, LevelStatus
+from cspine.geometry import Grid
+from cspine.locating import Located, Vertebra
+from cspine.modelpack import Calibration, OperatingPoint, TrainingData
+from cspine.results import Assessment, Box, LevelFinding, LevelStatus
+from cspine.volume import LabelMap
 from tests.coded import coded_manifest
 
-POINT = OperatingPoint("balanced", (0.5, *(0.4,) * 7))
+POINT = OperatingPoint("balanced", (0.5,) * 8)
 
 
 def classification(scores: list[float], *passes: list[float]) -> Classification:
-    return Classification(np.array(scores), np.array(passes).reshape(len(passes), 8), (None,) * 7)
+    spot = Spot((0.0, 0.0, 0.0))
+    return Classification(np.array(scores), np.array(passes).reshape(len(passes), 8), (spot,) * 7)
 
 
-def test_the_lowest_and_the_highest_view_stand_beside_a_probability() -> None:
-    scores, one, other = ([p, *(0.1,) * 6, q] for p, q in ((0.5, 0.2), (0.4, 0.2), (0.6, 0.2)))
+def located(*uncertain: Level) -> Located:
+    """All seven levels, some of whose names are uncertain."""
+    grid = Grid.upright((0.0, 0.0, 0.0), (2, 2, 2), (1.0, 1.0, 1.0))
+    box = Box((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    vertebrae = tuple(
+        Vertebra(
+            level, LevelStatus.UNCERTAIN if level in uncertain else LevelStatus.ASSESSED, 0.9, (0.0,) * 3, box, (0.0, 0.0, 1.0)
+        )
+        for level in CERVICAL
+    )
+    return Located(vertebrae, LabelMap(np.zeros(grid.shape, np.uint8), grid), np.zeros((2, 3)))
 
-    overall, *_, c7 = assessments_of(classification(scores, one, other), OwnOverall.identity(), POINT)
 
-    assert (overall.probability, overall.low, overall.high, overall.threshold) == (0.5, 0.4, 0.6, 0.5)
-    assert not overall.sure
-    assert (c7.probability, c7.low, c7.high, c7.threshold) == (0.2, 0.2, 0.2, 0.4)
+def test_the_lowest_and_the_highest_pass_stand_beside_a_probability() -> None:
+    scores, one, other = ([0.0, *(0.1,) * 6, p] for p in (0.5, 0.4, 0.6))
+
+    overall, c1, *_, c7 = assessments_of(located(), classification(scores, one, other), Calibration.identity(), POINT)
+
+    for said in (overall, c7):
+        assert (said.probability, said.low, said.high, said.threshold) == (0.5, 0.4, 0.6, 0.5)
+        assert not said.sure
+    assert (c1.probability, c1.low, c1.high, c1.threshold) == (0.1, 0.1, 0.1, 0.5)
 
 
-def test_views_are_calibrated_as_the_scores_are() -> None:
-    bent = OwnOverall((2.0,) * 8, (1.0,) * 8)
+def test_passes_are_calibrated_as_the_scores_are() -> None:
+    bent = Calibration((2.0,) * 8, (1.0,) * 8)
     scores, one, other = ([p] * 8 for p in (0.3, 0.2, 0.4))
 
-    for said in assessments_of(classification(scores, one, other), bent, POINT):
-        wanted = [round(float(bent.apply([p] * 8)[0]), 4) for p in (0.2, 0.3, 0.4)]
-        assert [said.low, said.probability, said.high] == wanted
+    said = assessments_of(located(), classification(scores, one, other), bent, POINT)
+
+    for output, one_said in enumerate(said):
+        wanted = [round(float(bent.apply([p] * 8)[output]), 4) for p in (0.2, 0.3, 0.4)]
+        assert [one_said.low, one_said.probability, one_said.high] == wanted
+
+
+def test_a_level_that_gets_no_probability_has_no_part_in_that_of_any_fracture() -> None:
+    scores = [0.0, 0.9, *(0.1,) * 6]
+
+    overall, *_ = assessments_of(located(Level.C1), classification(scores), Calibration.identity(), POINT)
+
+    assert overall.probability == 0.1
+    assert not overall.positive
+
+
+@given(st.lists(st.floats(0, 1), min_size=7, max_size=7), st.floats(0.01, 0.99), st.floats(0.1, 3), st.floats(-4, 4))
+def test_a_study_is_flagged_exactly_when_a_level_is(levels: list[float], threshold: float, slope: float, intercept: float) -> None:
+    calibration = Calibration((slope, *(1.0,) * 7), (intercept, *(0.0,) * 7))
+    point = OperatingPoint("balanced", (float(calibration.any_fracture(threshold)), *(threshold,) * 7))
+
+    overall, *each = assessments_of(located(), classification([0.0, *levels]), calibration, point)
+
+    assert overall.positive == any(one.positive for one in each)
+
+
+def test_a_level_that_is_flagged_although_it_is_less_probable_than_not_is_a_reason_to_mind() -> None:
+    manifest = replace(coded_manifest(), training_data=TrainingData.PATIENTS)
+    levels = tuple(
+        LevelFinding(level, LevelStatus.ASSESSED, Assessment(0.12 if level is Level.C4 else 0.05, 0.1)) for level in CERVICAL
+    )
+
+    (reason,) = what_to_mind(manifest, Assessment(0.3, 0.2), levels)
+
+    assert reason.code == "flagged_below_half"
+    assert reason.text.startswith("C4 flagged although a fracture there is less probable than not: levels are flagged from 10 % on")
 
 
 @pytest.mark.parametrize("passes", [(), ([0.3] * 8,)])
 def test_a_single_pass_has_no_range(passes: tuple[list[float], ...]) -> None:
-    said = assessments_of(classification([0.3] * 8, *passes), Calibration.identity(), POINT)
+    said = assessments_of(located(), classification([0.3] * 8, *passes), Calibration.identity(), POINT)
 
     assert {(one.low, one.high) for one in said} == {(None, None)}
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cspine.errors import PackageError
-from cspine.modelpack import OUTPUTS, Calibration, OwnOverall
+from cspine.modelpack import OUTPUTS, Calibration
 
 _SCORES = arrays(np.float64, (5, len(OUTPUTS)), elements=st.floats(0, 1))
 
@@ -15,26 +15,23 @@ def test_the_identity_changes_no_score_of_a_level(scores: np.ndarray) -> None:
     np.testing.assert_allclose(Calibration.identity().apply(scores)[:, 1:], scores[:, 1:], atol=2e-6)
 
 
-def test_any_fracture_is_as_likely_as_the_calibrated_levels_say() -> None:
+def test_a_study_is_as_suspicious_as_its_most_suspicious_level() -> None:
     slopes, intercepts = (2.0, *([1.0] * 7)), (0.5, -3.0, *([0.0] * 6))
     scores = np.array([0.99, 0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
 
     found = Calibration(slopes, intercepts).apply(scores)
 
-    first = 1 / (1 + np.exp(3 - np.log(1.5)))
-    either = 1 - (1 - first) * 0.8
-    assert found[0] == pytest.approx(1 / (1 + np.exp(-0.5 - 2 * np.log(either / (1 - either)))), abs=1e-4)
+    assert found[1] < found[2] == pytest.approx(0.2)
+    assert found[0] == pytest.approx(max(0.2, 1 / (1 + np.exp(-0.5 - 2 * np.log(0.2 / 0.8)))), abs=1e-4)
 
 
-@given(_SCORES)
-def test_a_network_that_predicts_the_study_itself_is_believed(scores: np.ndarray) -> None:
-    slopes, intercepts = (2.0, *([1.5] * 7)), (0.5, *([-1.0] * 7))
+@given(_SCORES, st.floats(0.05, 5), st.floats(-5, 5))
+def test_any_fracture_is_never_less_probable_than_a_fracture_of_one_level(
+    scores: np.ndarray, slope: float, intercept: float
+) -> None:
+    found = Calibration((slope, *([1.5] * 7)), (intercept, *([-1.0] * 7))).apply(scores)
 
-    own, made = OwnOverall(slopes, intercepts).apply(scores), Calibration(slopes, intercepts).apply(scores)
-
-    first = np.clip(scores[:, 0], 1e-6, 1 - 1e-6)
-    np.testing.assert_allclose(own[:, 0], 1 / (1 + np.exp(-0.5) * ((1 - first) / first) ** 2), rtol=1e-6)
-    np.testing.assert_array_equal(own[:, 1:], made[:, 1:])
+    assert np.all(found[:, 0] >= found[:, 1:].max(axis=1))
 
 
 @given(_SCORES, st.floats(0.2, 5), st.floats(-3, 3))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cspine.errors import PackageError
-from cspine.modelpack import LocaliserManifest, NetworkFile, OperatingPoint, OwnOverall, SliceManifest, VertebraManifest
+from cspine.modelpack import Calibration, LocaliserManifest, NetworkFile, OperatingPoint, SliceManifest, VertebraManifest
 from cspine.modelpack.manifest import read_manifest
 from cspine.specs import RefinerSpec, VertebraSpec, VolumeSpec
 from tests.coded import coded_manifest
@@ -105,7 +105,7 @@ def _vertebrae(**changes: Any) -> VertebraManifest:
         **{key: getattr(coded, key) for key in kept},
         "kind": "vertebrae",
         "networks": (NetworkFile("vertebrae", "vertebrae.xml", ("overall", "fracture", "fracture_map", "attention")),),
-        "calibration": OwnOverall.identity(),
+        "calibration": Calibration.identity(),
         "spec": VertebraSpec((1.0, 0.5, 0.5), 12, (32, 32), 4, 1, (-200.0, 1800.0)),
     }
     return VertebraManifest(**{**given, **changes})
@@ -118,7 +118,6 @@ def test_the_manifest_of_a_package_that_predicts_vertebrae_survives_the_way_to_j
 
     assert found == manifest
     assert isinstance(found, VertebraManifest)
-    assert type(found.calibration) is OwnOverall
 
 
 @pytest.mark.parametrize(
@@ -151,3 +150,23 @@ def test_a_package_of_no_known_kind_is_refused(text: str) -> None:
 def test_a_hu_ceiling_is_above_nothing(hu_ceiling: float) -> None:
     with pytest.raises(PackageError, match=r"hu_ceiling must be above 0; 0\.6 suits networks of cspine"):
         _localiser(hu_ceiling=hu_ceiling)
+
+
+def test_a_study_is_flagged_exactly_when_a_level_is_at_every_operating_point() -> None:
+    calibration = replace(Calibration.identity(), intercepts=(1.0, *(0.0,) * 7))
+    agreeing = (float(calibration.any_fracture(0.3)), *(0.3,) * 7)
+
+    replace(coded_manifest(), calibration=calibration, operating_points=(OperatingPoint("balanced", agreeing),))
+
+    for thresholds in ((0.5, *(0.3,) * 7), (agreeing[0], 0.2, *(0.3,) * 6)):
+        with pytest.raises(PackageError, match="a study is flagged exactly when a level is"):
+            replace(coded_manifest(), calibration=calibration, operating_points=(OperatingPoint("balanced", thresholds),))
+
+
+def test_thresholds_rise_from_ruling_out_to_ruling_in() -> None:
+    rising = [OperatingPoint(name, (t,) * 8) for name, t in (("rule_out", 0.1), ("balanced", 0.2), ("rule_in", 0.2))]
+
+    replace(coded_manifest(), operating_points=(rising[1], rising[0], rising[2]))
+
+    with pytest.raises(PackageError, match="must rise from rule_out to balanced to rule_in"):
+        replace(coded_manifest(), operating_points=(rising[1], rising[0], OperatingPoint("rule_in", (0.15,) * 8)))

@@ -63,7 +63,8 @@ def _probabilities(source: Path) -> "StudyScores":
         from cspine.training.core.runs import open_run
 
         run = open_run(source)
-        return out_of_fold_probabilities(run, classifying_family_of_run(run).calibration)
+        classifying_family_of_run(run)
+        return out_of_fold_probabilities(run)
     raise UsageError(
         f"A source is a run of `cspine train` or a folder of `cspine evaluate`. Received: {source}, which has neither run.json nor "
         "scores.csv."

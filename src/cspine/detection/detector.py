@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cspine.anatomy import CERVICAL
 from cspine.detection.classifiers import Classifier
 from cspine.detection.clock import Clock
-from cspine.detection.findings import assessments_of, level_findings, what_to_mind
+from cspine.detection.findings import assessments_of, level_findings, scores_of, what_to_mind
 from cspine.detection.quality import check_located, check_scan, mind_scan, what_is_odd
 from cspine.detection.slice_classifier import SliceClassifier
 from cspine.detection.vertebra_classifier import VertebraClassifier
@@ -81,6 +84,21 @@ class Detector:
         with alone():
             return self._predicted(study, Clock())
 
+    def scores(self, study: Study) -> NDArray[np.float64] | None:
+        """Returns what the network says of a study as it serves, overall and C1..C7, not calibrated, ``(8,)``.
+
+        Calibration is fitted to these. Levels that get no probability have 0; a study that is rejected has none (``None``).
+
+        Raises:
+            PackageError: The network does not do what its manifest says.
+        """
+        with alone():
+            located = self.localiser(study.volume)
+            if check_scan(study.volume, self.package.manifest.quality) or check_located(located):
+                return None
+            classification = self._classifier(study.volume, located, Clock())
+            return None if classification.refusals else scores_of(located, classification)
+
     def _predicted(self, study: Study, clock: Clock) -> Prediction:
         manifest = self.package.manifest
         with clock.stage("check"):
@@ -98,7 +116,7 @@ class Detector:
         if classification.refusals:
             return replace(self._rejected(study, classification.refusals, clock.seconds, LevelStatus.UNCERTAIN), evidence=evidence)
         with clock.stage("calibrate"):
-            assessments = assessments_of(classification, manifest.calibration, self._point)
+            assessments = assessments_of(located, classification, manifest.calibration, self._point)
             levels = level_findings(study, located, classification, assessments[1:])
             reasons = (
                 *what_to_mind(manifest, assessments[0], levels),

@@ -1,9 +1,11 @@
 """Turns pooled scores into findings of each level."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection.classifiers import Classification, Spot
@@ -12,17 +14,47 @@ from cspine.modelpack import Calibration, Manifest, OperatingPoint, TrainingData
 from cspine.results import TRAINED_ON_PHANTOMS, Assessment, KeySlice, LevelFinding, LevelStatus, Reason
 from cspine.study import Study
 
+_HALF = 0.5
 
-def assessments_of(classification: Classification, calibration: Calibration, point: OperatingPoint) -> tuple[Assessment, ...]:
-    """Returns assessments overall and of C1..C7: probability, threshold, and range over the passes of test-time augmentation."""
-    probabilities = calibration.apply(classification.scores)
-    each = calibration.apply(classification.tta_scores) if len(classification.tta_scores) else probabilities[None]
+
+def scores_of(located: Located, classification: Classification) -> NDArray[np.float64]:
+    """Returns the scores that count, overall and C1..C7, not calibrated, ``(8,)``: 0 for levels that get no probability."""
+    found: NDArray[np.float64] = np.where(_counted(located, classification), classification.scores, 0.0)
+    return found
+
+
+def assessments_of(
+    located: Located, classification: Classification, calibration: Calibration, point: OperatingPoint
+) -> tuple[Assessment, ...]:
+    """Returns assessments overall and of C1..C7: probability, threshold, and range over the passes of test-time augmentation.
+
+    A level that gets no probability has no part in that of any fracture.
+    """
+    probabilities = calibration.apply(scores_of(located, classification))
+    passes = np.where(_counted(located, classification), classification.tta_scores, 0.0)
+    each = calibration.apply(passes) if len(passes) else probabilities[None]
     low, high = np.minimum(each.min(axis=0), probabilities), np.maximum(each.max(axis=0), probabilities)
     spread = len(each) > 1
     return tuple(
-        Assessment(round(float(p), 4), threshold, *((round(float(a), 4), round(float(b), 4)) if spread else ()))
-        for p, threshold, a, b in zip(probabilities, point.thresholds, low, high, strict=True)
+        Assessment(_rounded(p, t), t, *((_rounded(a, t), _rounded(b, t)) if spread else ()))
+        for p, t, a, b in zip(probabilities, point.thresholds, low, high, strict=True)
     )
+
+
+def _counted(located: Located, classification: Classification) -> NDArray[np.bool_]:
+    """Returns which scores count, overall and C1..C7, ``(8,)``: of levels that were found, named for sure and classified."""
+    seen = zip(map(located.vertebra, CERVICAL), classification.spots, strict=True)
+    return np.array(
+        [True, *(one is not None and one.status is not LevelStatus.UNCERTAIN and spot is not None for one, spot in seen)]
+    )
+
+
+def _rounded(probability: float, threshold: float) -> float:
+    """Returns a probability to four digits, on the side of its threshold where it was."""
+    rounded = round(float(probability), 4)
+    if (rounded >= threshold) == (probability >= threshold):
+        return rounded
+    return (math.floor if probability < threshold else math.ceil)(float(probability) * 1e4) / 1e4
 
 
 def level_findings(
@@ -82,7 +114,22 @@ def what_to_mind(manifest: Manifest, overall: Assessment | None, levels: tuple[L
     if unsure:
         text = f"In some passes of test-time augmentation the scan is above, in others below the threshold of {', '.join(unsure)}."
         reasons.append(Reason("unsure", text))
-    return tuple(reasons)
+    return (*reasons, *_flagged_below_half(levels))
+
+
+def _flagged_below_half(levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
+    """Returns what it means where a level is flagged whose fracture is less probable than not."""
+    flagged = [
+        one for one in levels if one.assessment is not None and one.assessment.positive and one.assessment.probability < _HALF
+    ]
+    if not flagged:
+        return ()
+    threshold = max(one.assessment.threshold for one in flagged if one.assessment is not None)
+    text = (
+        f"{', '.join(one.level.name for one in flagged)} flagged although a fracture there is less probable than not: levels are "
+        f"flagged from {100 * threshold:.0f} % on, so that few fractures are missed."
+    )
+    return (Reason("flagged_below_half", text),)
 
 
 def _key_slice(study: Study, point_mm: tuple[float, float, float]) -> KeySlice:

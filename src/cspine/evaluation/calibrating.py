@@ -17,12 +17,15 @@ _LEAST_SLOPE = 0.05
 
 _LEVELS = len(OUTPUTS) - 1
 
+_WRONG = 0.05
+"""Share of fractured studies that ``rule_out`` may miss, and of others that ``rule_in`` may flag."""
 
-def fit_calibration(held_out: StudyScores, kind: type[Calibration] = Calibration) -> Calibration:
+
+def fit_calibration(held_out: StudyScores) -> Calibration:
     """Returns the lines through the logits (Platt, 1999) that make scores of held-out patients probabilities.
 
-    The overall score has a line of its own; ``kind`` says what it is made of. The levels share their slope, and each has
-    its intercept, drawn towards the common one: fractures of single levels are too rare for more.
+    The line of any fracture is fitted to the highest probability of a level. The levels share their slope, and each has its
+    intercept, drawn towards the common one: fractures of single levels are too rare for more.
 
     Raises:
         TrainingError: No patient, or every patient, has a fracture.
@@ -34,54 +37,65 @@ def fit_calibration(held_out: StudyScores, kind: type[Calibration] = Calibration
             f"Received {np.count_nonzero(overall)} of {len(overall)} with one. Train on more studies."
         )
     level_slope, level_intercepts = _shared_line(logits(held_out.scores[:, 1:]), held_out.truth[:, 1:])
-    by_level = kind((1.0, *([level_slope] * _LEVELS)), (0.0, *level_intercepts)).apply(held_out.scores)
-    slope, intercept = _line(logits(by_level[:, :1]), overall)
-    return kind((slope, *([level_slope] * _LEVELS)), (intercept, *level_intercepts))
+    calibration = Calibration((1.0, *([level_slope] * _LEVELS)), (0.0, *level_intercepts))
+    highest = calibration.apply(held_out.scores)[:, 1:].max(axis=1, keepdims=True)
+    slope, intercept = _line(logits(highest), overall)
+    return Calibration((slope, *([level_slope] * _LEVELS)), (intercept, *level_intercepts))
 
 
 def choose_points(
     truth: NDArray[np.bool_], probabilities: NDArray[np.float64], calibration: Calibration | None = None
 ) -> tuple[OperatingPoint, ...]:
-    """Thresholds of held-out patients' calibrated probabilities.
+    """Returns thresholds of held-out patients' calibrated probabilities: ``balanced``, ``rule_out`` and ``rule_in``.
 
-    ``balanced`` is where sensitivity and specificity sum to most (Youden, 1950), ``rule_out`` the highest threshold with a
-    sensitivity of 0.95, ``rule_in`` the lowest with a specificity of 0.95. Levels share their threshold, for the same reason as
-    their slope; given the calibration, they share that of the score: a level that is broken more often has a higher probability
-    to begin with, and its threshold is as much higher.
+    A level is flagged from one probability on, whichever it is, and a study when one of its levels is. ``balanced`` is where the
+    sensitivity and specificity for studies sum to most (Youden, 1950). ``rule_out`` is the highest threshold, up to that one, that
+    leaves a share of 0.05 of fractured studies unflagged at most, ``rule_in`` the lowest, from that one on, that flags as few of
+    the others; both with the correction for finite numbers that makes this the expected share of new studies (Vovk et al., 2005).
 
     Args:
         truth: Overall and C1..C7, ``(n, 8)``.
         probabilities: In the same order, ``(n, 8)``.
-        calibration: From which they come; levels share the threshold of the probability if ``None``.
+        calibration: From which they come. Without one, the threshold of the study is chosen to flag as many studies as have a
+            flagged level.
     """
-    own = np.zeros(_LEVELS) if calibration is None else np.array(calibration.intercepts[1:]) - np.mean(calibration.intercepts[1:])
-    alike = _moved(probabilities[:, 1:], -own)
-    overall, level = _thresholds(truth[:, 0], probabilities[:, 0]), _thresholds(truth[:, 1:].ravel(), alike.ravel())
+    highest = probabilities[:, 1:].max(axis=1)
     return tuple(
-        OperatingPoint(name, (overall[name], *(float(one) for one in _moved(np.full(_LEVELS, level[name]), own))))
-        for name in ("balanced", "rule_out", "rule_in")
+        OperatingPoint(name, (_study_threshold(level, probabilities, calibration), *([level] * _LEVELS)))
+        for name, level in _thresholds(truth[:, 0], highest).items()
     )
 
 
-def _moved(probabilities: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns probabilities ``(..., 7)`` whose logits are moved by so much, ``(7,)``; not at all by 0."""
-    if not by.any():
-        return probabilities
-    found: NDArray[np.float64] = 1 / (1 + np.exp(-(logits(probabilities) + by)))
-    return found
+def _study_threshold(level: float, probabilities: NDArray[np.float64], calibration: Calibration | None) -> float:
+    """Returns the probability of any fracture that goes with that of a level."""
+    if calibration is not None:
+        return float(calibration.any_fracture(level))
+    flagged = np.count_nonzero(probabilities[:, 1:].max(axis=1) >= level)
+    falling = np.sort(probabilities[:, 0])[::-1]
+    around = [falling[flagged - 1] if flagged else 1.0, falling[flagged] if flagged < len(falling) else 0.0]
+    return float(np.mean(around))
 
 
-def _thresholds(known: NDArray[np.bool_], p: NDArray[np.float64]) -> dict[str, float]:
-    steps = np.unique(p)
+def _thresholds(fractured: NDArray[np.bool_], highest: NDArray[np.float64]) -> dict[str, float]:
+    """Returns the threshold of a level by operating point, of studies' highest probabilities, ``(n,)``."""
+    steps = np.unique(highest)
     between = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2])
-    sensitivity = np.array([np.mean(p[known] >= t) for t in between])
-    specificity = np.array([np.mean(p[~known] < t) for t in between])
-    sensitive, specific = np.flatnonzero(sensitivity >= 0.95), np.flatnonzero(specificity >= 0.95)
-    return {
-        "balanced": round(float(between[np.argmax(sensitivity + specificity)]), 6),
-        "rule_out": round(float(between[sensitive[-1]]), 6),
-        "rule_in": round(float(between[specific[0]]) if len(specific) else float(between[-1]), 6),
+    missed = np.array([np.count_nonzero(highest[fractured] < t) for t in between])
+    alarms = np.array([np.count_nonzero(highest[~fractured] >= t) for t in between])
+    balanced = int(np.argmin(missed / np.count_nonzero(fractured) + alarms / np.count_nonzero(~fractured)))
+    few_missed = np.flatnonzero(missed <= _allowed(int(fractured.sum())))
+    few_alarms = np.flatnonzero(alarms <= _allowed(int((~fractured).sum())))
+    chosen = {
+        "balanced": balanced,
+        "rule_out": min(balanced, int(few_missed[-1])),
+        "rule_in": max(balanced, int(few_alarms[0]) if len(few_alarms) else len(between) - 1),
     }
+    return {name: float(between[index]) for name, index in chosen.items()}
+
+
+def _allowed(studies: int) -> int:
+    """Returns how many of so many studies may be on the wrong side for an expected share of 0.05 of new ones, at most."""
+    return max(int(_WRONG * (studies + 1)) - 1, 0)
 
 
 def _line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
@@ -96,7 +110,7 @@ def _shared_line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple
     return max(slope, _LEAST_SLOPE), tuple(float(fitted.intercept_[0] + part) for part in own)
 
 
-def cross_calibrated(held_out: StudyScores, kind: type[Calibration] = Calibration, *, parts: int = 5, seed: int = 0) -> StudyScores:
+def cross_calibrated(held_out: StudyScores, *, parts: int = 5, seed: int = 0) -> StudyScores:
     """Returns probabilities of held-out patients, each from a calibration that has not seen the patient.
 
     Raises:
@@ -104,17 +118,17 @@ def cross_calibrated(held_out: StudyScores, kind: type[Calibration] = Calibratio
     """
     split = parted(held_out, parts, seed)
     if not split:
-        return replace(held_out, scores=fit_calibration(held_out, kind).apply(held_out.scores))
+        return replace(held_out, scores=fit_calibration(held_out).apply(held_out.scores))
     probabilities = np.empty_like(held_out.scores)
     for rest, part in split:
-        probabilities[part] = fit_calibration(held_out.some(rest), kind).apply(held_out.scores[part])
+        probabilities[part] = fit_calibration(held_out.some(rest)).apply(held_out.scores[part])
     return replace(held_out, scores=probabilities)
 
 
 def fit_overall(held_out: StudyScores) -> LogisticRegression:
     """Returns a head for any fracture: logistic regression on the logits of the seven levels' probabilities.
 
-    It stands beside the noisy-OR, which a package uses: it may weigh levels, and must learn how from few patients.
+    It stands beside the rule of a package, the most suspicious level: it may weigh levels, and must learn how from few patients.
     """
     return LogisticRegression(C=0.1).fit(logits(held_out.scores[:, 1:]), held_out.truth[:, 0])
 

@@ -66,7 +66,8 @@ class Evaluation:
         competition_b: The same, normalised over all studies.
         competition_b_adjusted: B of what is best submitted where positives weigh double (:func:`.metric_adjusted`).
         points: From which probability on an output counts as positive, by the name of the operating point.
-        fitted_overall: ``overall`` from a head that was fitted to the levels, beside the noisy-OR; ``None`` where there is none.
+        fitted_overall: ``overall`` from a head that was fitted to the levels, beside that of the most suspicious level;
+            ``None`` where there is none.
     """
 
     outputs: tuple[OutputMetrics, ...]

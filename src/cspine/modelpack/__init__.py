@@ -2,7 +2,6 @@
 
 from cspine.modelpack.calibration import OUTPUTS as OUTPUTS
 from cspine.modelpack.calibration import Calibration as Calibration
-from cspine.modelpack.calibration import OwnOverall as OwnOverall
 from cspine.modelpack.manifest import AppearanceLimits as AppearanceLimits
 from cspine.modelpack.manifest import LocaliserManifest as LocaliserManifest
 from cspine.modelpack.manifest import Manifest as Manifest

@@ -20,9 +20,11 @@ _SMALLEST = 1e-6
 class Calibration:
     """A line through the logits of each output (Platt, 1999).
 
-    ``probability = sigmoid(slope * logit(score) + intercept)``. The score of a level is what a network says. The score of any
-    fracture is the noisy-OR of the levels' probabilities, ``1 - product(1 - probability)``: a level at which a network always finds
-    a little then counts for as little as it should.
+    ``probability = sigmoid(slope * logit(score) + intercept)``. The score of a level is what a network says. A study is as
+    suspicious as its most suspicious level: the score of any fracture is the highest probability of a level, and its line says how
+    probable any fracture is where that one is so high. It is never less probable than a fracture of that level.
+
+    So one threshold of the levels decides the study too: the study is flagged exactly when one of its levels is.
 
     Attributes:
         slopes: One per output, in the order of :data:`OUTPUTS`; above 0, so that the order of scores stays.
@@ -44,15 +46,14 @@ class Calibration:
         return cls((1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
 
     def apply(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Returns probabilities ``(..., 8)`` of scores ``(..., 8)``, in the order of :data:`OUTPUTS`; one score may not count."""
-        given = np.asarray(scores, dtype=np.float64)
-        levels = self._on_line(given[..., 1:], slice(1, None))
-        overall = self._on_line(self._any(given, levels)[..., None], slice(0, 1))
-        return np.concatenate([overall, levels], axis=-1)
+        """Returns probabilities ``(..., 8)`` of scores ``(..., 8)``, ordered as :data:`OUTPUTS`; the first score has no part."""
+        levels = self._on_line(np.asarray(scores, dtype=np.float64)[..., 1:], slice(1, None))
+        return np.concatenate([self.any_fracture(levels.max(axis=-1))[..., None], levels], axis=-1)
 
-    def _any(self, scores: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002  # others look at both
-        """Returns the score of any fracture, ``(...)``, of scores ``(..., 8)`` and the probabilities of levels ``(..., 7)``."""
-        return noisy_or(levels)
+    def any_fracture(self, highest: ArrayLike) -> NDArray[np.float64]:
+        """Returns the probability of any fracture, ``(...)``, of studies whose most suspicious level has this one, ``(...)``."""
+        level = np.asarray(highest, dtype=np.float64)
+        return np.maximum(level, self._on_line(level[..., None], slice(0, 1))[..., 0])
 
     def _on_line(self, scores: NDArray[np.float64], which: slice) -> NDArray[np.float64]:
         probabilities: NDArray[np.float64] = 1 / (
@@ -61,21 +62,8 @@ class Calibration:
         return probabilities
 
 
-class OwnOverall(Calibration):
-    """The same for networks that score the study themselves: the score of any fracture is the first of theirs."""
-
-    def _any(self, scores: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
-        return scores[..., 0]
-
-
 def logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns logits, ``log(p / (1 - p))``, of scores in 0..1, kept finite."""
     clipped = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
     found: NDArray[np.float64] = np.log(clipped / (1 - clipped))
     return found
-
-
-def noisy_or(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the probability of any, from those of each ``(..., n)``, were they independent."""
-    either: NDArray[np.float64] = 1 - np.prod(1 - levels, axis=-1)
-    return either

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from cspine.codec import ShapeError, decode, encode
 from cspine.errors import GeometryError, PackageError
-from cspine.modelpack.calibration import OUTPUTS, Calibration, OwnOverall
+from cspine.modelpack.calibration import OUTPUTS, Calibration
 from cspine.modelpack.pooling import POOLING
 from cspine.results import Figure
 from cspine.specs import HU_CEILING, RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
@@ -65,6 +65,13 @@ class NetworkFile:
             raise PackageError(f"The tolerance of a network must be above 0, and 1 at most. Received: {self.tolerance}")
         if self.precision not in ("f32", "bf16", "f16"):
             raise PackageError(f"The precision of a network must be f32, bf16 or f16. Received: {self.precision}")
+
+
+POINTS = ("rule_out", "balanced", "rule_in")
+"""The usual operating points, from the most sensitive to the most specific."""
+
+_SAME = 1e-9
+"""By how much thresholds that were calculated twice may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +227,31 @@ class Manifest(PackageManifest):
         if [network.role for network in self.networks] != [self.KIND]:
             raise PackageError(f"A package of kind {self.KIND} has one network, in that role. Received: {self.networks}")
         self.operating_point(self.default_point)
+        for point in self.operating_points:
+            self._check_agreement(point)
+        if any(sorted(rising) != list(rising) for rising in zip(*self._in_order(), strict=True)):
+            raise PackageError(
+                f"Thresholds must rise from {' to '.join(POINTS)} on every output. Received: {self.operating_points}. "
+                "Export the package again."
+            )
+
+    def _check_agreement(self, point: OperatingPoint) -> None:
+        """Holds that a study is flagged exactly when one of its levels is.
+
+        Raises:
+            PackageError: It is not so at this point.
+        """
+        overall, *levels = point.thresholds
+        if len(set(levels)) > 1 or abs(overall - float(self.calibration.any_fracture(levels[0]))) > _SAME:
+            raise PackageError(
+                "An operating point has one threshold for C1 to C7, and for the study the probability that goes with it, so that a "
+                f"study is flagged exactly when a level is. Received: {point}. Export the package again."
+            )
+
+    def _in_order(self) -> list[tuple[float, ...]]:
+        """Returns the thresholds of the usual points that there are, from the most sensitive to the most specific."""
+        named = {point.name: point.thresholds for point in self.operating_points}
+        return [named[name] for name in POINTS if name in named]
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
         """Returns the named operating point, the default one if ``None``.
@@ -267,7 +299,6 @@ class VertebraManifest(Manifest):
     KIND: ClassVar[str] = "vertebrae"
 
     spec: VertebraSpec
-    calibration: OwnOverall
     tta_passes: int = 2
     appearance: AppearanceLimits = field(default_factory=AppearanceLimits)
 

@@ -3,8 +3,8 @@
 Each level is looked for in its place along the stack (:mod:`cspine.modelpack.ordering`); it is *visible* in those slices there
 whose visibility is at least half of the level's peak. Its score is the generalised mean (exponent 4) of the fracture outputs of
 those slices, weighted by visibility: near the largest, but one noisy slice alone does not decide. The overall score is the noisy-OR
-of the levels that are in view: ``1 - product(1 - score)``; for people it is made of their calibrated probabilities instead
-(:class:`cspine.modelpack.Calibration`).
+of the levels that are in view: ``1 - product(1 - score)``; training watches it. What people read is made of the calibrated
+probabilities instead (:class:`cspine.modelpack.Calibration`).
 
 Training's evaluation and the service both call this, so that what is measured is what is served.
 """

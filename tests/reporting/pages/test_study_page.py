@@ -117,19 +117,7 @@ def _with(result: StudyResult, overall: float, levels: tuple[float | LevelStatus
     ("overall", "levels", "title", "sentences"),
     [
         (0.9, (0.1, 0.6, 0.1, 0.8, 0.1, 0.1, 0.1), "Fracture suspected", ("Look first at C4 and C2.",)),
-        (
-            0.9,
-            (0.1, 0.4, 0.1, 0.3, 0.1, 0.1, 0.1),
-            "Fracture suspected",
-            ("No single level reaches its threshold; the highest is C2 with 40 %.",),
-        ),
         (0.2, (0.1,) * 7, "No fracture suspected", ("Every level that was assessed is below its threshold.",)),
-        (
-            0.2,
-            (0.7, *(0.1,) * 6),
-            "C1 suspected",
-            ("The study as a whole is below its threshold, but C1 is above its own. Look there.",),
-        ),
         (
             0.2,
             (0.1, 0.1, 0.1, 0.1, LevelStatus.UNCERTAIN, LevelStatus.NOT_IN_VIEW, LevelStatus.NOT_IN_VIEW),

@@ -22,7 +22,7 @@ from cspine.strict_json import read_json
 TEMPLATE = "overview.html"
 LEVELS = tuple(level.name for level in CERVICAL)
 
-ANY, SINGLE, NONE = VERDICTS = ("suspected", "single levels", "not suspected")
+SUSPECTED, NOT_SUSPECTED = VERDICTS = ("suspected", "not suspected")
 """The study is above its threshold; only levels are above theirs; neither."""
 
 _BEST_TO_OPEN = (*study.FILES, *identified.FILES, "result.png", "result.json")
@@ -203,11 +203,10 @@ def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
 def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
     reasons = [reason for reason in result["reasons"] if reason["code"] != TRAINED_ON_PHANTOMS]
     overall, levels = _entry(result["patient_overall"]), tuple(map(_entry, result["levels"]))
-    single = SINGLE if any(entry.tone is Tone.SUSPICIOUS for entry in levels) else NONE
     return Row(
         name=case["name"],
         link=_link(case),
-        verdict=ANY if overall.tone is Tone.SUSPICIOUS else single,
+        verdict=SUSPECTED if overall.tone is Tone.SUSPICIOUS else NOT_SUSPECTED,
         overall=overall,
         levels=levels,
         mind=len(reasons) + len(result["study"]["warnings"]),

@@ -3,8 +3,8 @@
 from cspine.reporting.pages.nouns import Verdict
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.suspicion import by_suspicion
-from cspine.reporting.words import STATUS_WORDS, percent, span, spanned
-from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, StudyResult
+from cspine.reporting.words import STATUS_WORDS, percent, span
+from cspine.results import TRAINED_ON_PHANTOMS, LevelStatus, StudyResult
 
 
 def verdict(result: StudyResult) -> Verdict:
@@ -13,12 +13,10 @@ def verdict(result: StudyResult) -> Verdict:
     if overall is None:
         why = tuple(reason.text for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS)
         return Verdict(Tone.UNKNOWN, "Not assessed", why)
-    above = _above(result)
-    single = f"{_listed(above)} suspected" if above else "No fracture suspected"
     return Verdict(
-        tone=Tone.SUSPICIOUS if above else tone(overall),
-        title="Fracture suspected" if overall.positive else single,
-        sentences=(_where(result, overall), *_unassessed(result)),
+        tone=tone(overall),
+        title="Fracture suspected" if overall.positive else "No fracture suspected",
+        sentences=(_where(result), *_unassessed(result)),
         probability=percent(overall.probability),
         range=span(overall),
         unsure=not overall.sure,
@@ -32,20 +30,9 @@ def _above(result: StudyResult) -> list[str]:
     return [finding.level.name for finding in by_suspicion(result) if finding.assessment and finding.assessment.positive]
 
 
-def _where(result: StudyResult, overall: Assessment) -> str:
-    ordered, above = by_suspicion(result), _above(result)
-    if above and overall.positive:
-        return f"Look first at {_listed(above)}."
-    if above:
-        verb, own = ("is", "its own") if len(above) == 1 else ("are", "their own")
-        return f"The study as a whole is below its threshold, but {_listed(above)} {verb} above {own}. Look there."
-    if overall.positive and ordered and ordered[0].assessment:
-        return f"No single level reaches its threshold; the highest is {_told(ordered[0], ordered[0].assessment)}."
-    return "Every level that was assessed is below its threshold."
-
-
-def _told(finding: LevelFinding, assessment: Assessment) -> str:
-    return f"{finding.level.name} with {spanned(assessment)}"
+def _where(result: StudyResult) -> str:
+    above = _above(result)
+    return f"Look first at {_listed(above)}." if above else "Every level that was assessed is below its threshold."
 
 
 def _unassessed(result: StudyResult) -> tuple[str, ...]:

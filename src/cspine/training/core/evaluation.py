@@ -22,7 +22,7 @@ from cspine.evaluation.calibrating import (
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.localisation import StudyLocalisation
 from cspine.files import write_text
-from cspine.modelpack import Calibration, OperatingPoint
+from cspine.modelpack import OperatingPoint
 from cspine.training.core.family import Classifying
 from cspine.training.core.log import Reporter
 from cspine.training.core.runs import CALIBRATION, Run, cases_as_started, checked_cases, data_digest
@@ -91,7 +91,7 @@ def evaluate_run(run: Run, family: Classifying[Any], data: Path, options: Evalua
             refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
             return _unseen(run, family, cases, options, reporter)
         own = cases
-    found = _out_of_fold(run, family, own)
+    found = _out_of_fold(run, own)
     localisations = _localised_out_of_fold(run, family, found.cases, options, reporter) if options.localise else ()
     fold = run.trained_folds()[0]
     training_set = [case for case in own if run.facts.folds[case.study_uid] != fold]
@@ -99,13 +99,13 @@ def evaluate_run(run: Run, family: Classifying[Any], data: Path, options: Evalua
     return replace(found, localisations=localisations, leaky=leaky)
 
 
-def out_of_fold_probabilities(run: Run, kind: type[Calibration]) -> StudyScores:
+def out_of_fold_probabilities(run: Run) -> StudyScores:
     """Returns each patient of the trained folds by the network that held him out, with a calibration that has not seen him either.
 
     Raises:
         TrainingError: No fold is trained.
     """
-    return StudyScores.joined(_parts(run, kind))
+    return StudyScores.joined(_parts(run))
 
 
 def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
@@ -149,8 +149,8 @@ def refuse_seen(cases: Sequence[Case], seen: Collection[str], data: Path) -> Non
         )
 
 
-def _parts(run: Run, kind: type[Calibration]) -> list[StudyScores]:
-    return [cross_calibrated(run.held_out_scores(fold), kind) for fold in _trained(run)]
+def _parts(run: Run) -> list[StudyScores]:
+    return [cross_calibrated(run.held_out_scores(fold)) for fold in _trained(run)]
 
 
 def _trained(run: Run) -> tuple[int, ...]:
@@ -163,8 +163,8 @@ def _trained(run: Run) -> tuple[int, ...]:
     return trained
 
 
-def _out_of_fold(run: Run, family: Classifying[Any], cases: Sequence[Case]) -> RunEvaluation:
-    parts = _parts(run, family.calibration)
+def _out_of_fold(run: Run, cases: Sequence[Case]) -> RunEvaluation:
+    parts = _parts(run)
     probabilities = StudyScores.joined(parts)
     points = choose_points(probabilities.truth, probabilities.scores)
     fitted = np.concatenate([cross_fitted_overall(part) for part in parts])
@@ -180,7 +180,7 @@ def _unseen(
     """Evaluates the network of the first trained fold, with the calibration and thresholds that `export` would give it."""
     fold = run.trained_folds()[0]
     fitted = run.calibration_scores(fold)
-    calibration = fit_calibration(fitted, family.calibration)
+    calibration = fit_calibration(fitted)
     known = replace(fitted, scores=calibration.apply(fitted.scores))
     predicted = family.predict(run.network(fold), cases, options.cache, reporter, localise=options.localise)
     probabilities = replace(predicted.scores, scores=np.asarray(calibration.apply(predicted.scores.scores)))

@@ -13,7 +13,6 @@ from cspine.errors import TrainingError
 from cspine.evaluation.calibrating import choose_points, fit_calibration
 from cspine.evaluation.metrics import Evaluation, evaluate
 from cspine.modelpack import (
-    Calibration,
     Figure,
     NetworkFile,
     Package,
@@ -74,7 +73,7 @@ def export(
         manifest = contents.manifest(tuple(written))
         samples = {network.role: network.stored for network in contents.networks}
         write_package(folder, manifest, files, samples, card(manifest, contents.card(manifest), agreements))
-    return load_localiser(folder) if family.calibration is None else load_package(folder)
+    return load_package(folder) if family.finds_fractures else load_localiser(folder)
 
 
 def difference(path: Path, samples: Samples, precision: str = _EXACT) -> float:
@@ -131,8 +130,8 @@ def _agreement(path: Path, network: PackagedNetwork, wanted: str) -> Agreement:
 def _facts(family: Family[Any], run: Run, request: PackageRequest) -> dict[str, Any]:
     """Returns what every manifest says, by the name of the field; of networks that find fractures also how they are calibrated."""
     facts: dict[str, Any] = {}
-    if family.calibration is not None:
-        request, facts = _calibrated(run, request, family.calibration)
+    if family.finds_fractures:
+        request, facts = _calibrated(run, request)
     training_set = sum(part != request.fold for part in run.facts.folds.values())
     return facts | {
         "name": request.name,
@@ -150,14 +149,14 @@ def _facts(family: Family[Any], run: Run, request: PackageRequest) -> dict[str, 
     }
 
 
-def _calibrated(run: Run, request: PackageRequest, kind: type[Calibration]) -> tuple[PackageRequest, dict[str, Any]]:
+def _calibrated(run: Run, request: PackageRequest) -> tuple[PackageRequest, dict[str, Any]]:
     """Returns probabilities and thresholds of a network; the request gets figures on the same patients where it has none.
 
     Raises:
         TrainingError: The patients are all alike.
     """
     scores = run.calibration_scores(request.fold)
-    calibration = fit_calibration(scores, kind)
+    calibration = fit_calibration(scores)
     probabilities = replace(scores, scores=calibration.apply(scores.scores))
     points = choose_points(probabilities.truth, probabilities.scores, calibration)
     if not request.figures:

@@ -10,7 +10,6 @@ from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.localisation import StudyLocalisation
-from cspine.modelpack import Calibration
 from cspine.training.core.backend import prepare_backend
 from cspine.training.core.log import Reporter
 from cspine.training.core.packages import PackageContents, PackageRequest
@@ -74,8 +73,8 @@ class Family(Protocol[Prepared]):
         ...
 
     @property
-    def calibration(self) -> type[Calibration] | None:
-        """How its scores become probabilities; ``None`` where it finds no fractures."""
+    def finds_fractures(self) -> bool:
+        """Whether its networks do; then it is a :class:`Classifying` family."""
         ...
 
     def check(self) -> None:
@@ -137,11 +136,6 @@ class Family(Protocol[Prepared]):
 class Classifying(Family[Prepared], Protocol[Prepared]):
     """A family whose networks find fractures."""
 
-    @property
-    def calibration(self) -> type[Calibration]:
-        """How its scores become probabilities."""
-        ...
-
     def predict(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, localise: bool) -> Predictions:
         """Returns what a network says about studies.
 
@@ -164,7 +158,7 @@ class Classifying(Family[Prepared], Protocol[Prepared]):
 
 def classifies(family: Family[Any]) -> TypeGuard[Classifying[Any]]:
     """Returns whether the networks of a family find fractures."""
-    return family.calibration is not None
+    return family.finds_fractures
 
 
 def start_run(family: Family[Any], place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool = False) -> Run:

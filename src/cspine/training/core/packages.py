@@ -134,7 +134,7 @@ def card(manifest: PackageManifest, text: CardText, agreements: Sequence[Agreeme
         f"## Intended use\n\n{manifest.intended_use}" + (f"\n\n{text.use}" if text.use else ""),
         f"## Training\n\n- Data: {training.data}.\n{parts}",
         f"## How good it is\n\n{_figures(manifest)}\n\n{text.intervals}",
-        _thresholds(manifest.operating_points) if isinstance(manifest, Manifest) else "",
+        threshold_table(manifest.operating_points) if isinstance(manifest, Manifest) else "",
         differences,
         f"## What it fails at\n\n{text.failures}" if text.failures else "",
     )
@@ -155,12 +155,13 @@ def _figures(manifest: PackageManifest) -> str:
     return "\n".join(["| measured | value | 95 % interval |", "|---|---|---|", *rows]) if rows else "Nothing was measured yet."
 
 
-def _thresholds(points: Sequence[OperatingPoint]) -> str:
-    rows = [_threshold_row(point) for point in points]
-    return "\n".join(["| operating point | threshold of the study | thresholds of C1 to C7 |", "|---|---|---|", *rows])
+def threshold_table(points: Sequence[OperatingPoint]) -> str:
+    """Returns the rule of the operating points and their table, Markdown."""
+    rows = [f"| {point.name} | {point.thresholds[1]:.3f} | {point.thresholds[0]:.3f} |" for point in points]
+    header = "| operating point | a level is flagged from | then any fracture has at least |"
+    return "\n".join([_ANY_FRACTURE, "", header, "|---|---|---|", *rows])
 
 
-def _threshold_row(point: OperatingPoint) -> str:
-    """Returns a row: the threshold of the study, and of each level where these differ."""
-    levels = [f"{threshold:.3f}" for threshold in point.thresholds[1:]]
-    return f"| {point.name} | {point.thresholds[0]:.3f} | {', '.join(levels) if len(set(levels)) > 1 else levels[0]} |"
+_ANY_FRACTURE = """\
+A study is as suspicious as its most suspicious level: the highest probability of a level gives the probability of any fracture,
+and the study is flagged exactly when one of its levels is."""

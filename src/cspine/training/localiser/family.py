@@ -55,9 +55,9 @@ class LocaliserFamily:
     fine: Callable[[], FineNetwork] | None = None
 
     @property
-    def calibration(self) -> None:
-        """It finds no fractures."""
-        return
+    def finds_fractures(self) -> bool:
+        """It finds none."""
+        return False
 
     def check(self) -> None:
         """See :class:`cspine.training.core.family.Family`."""

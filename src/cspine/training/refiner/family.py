@@ -45,9 +45,9 @@ class RefinerFamily:
     recipe: RefinerRecipe
 
     @property
-    def calibration(self) -> None:
-        """It finds no fractures."""
-        return
+    def finds_fractures(self) -> bool:
+        """It finds none."""
+        return False
 
     def check(self) -> None:
         """See :class:`cspine.training.core.family.Family`."""

@@ -15,7 +15,7 @@ from cspine.errors import UsageError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
 from cspine.evaluation.metrics import auroc, mean_level_auroc
-from cspine.modelpack import Calibration, NetworkFile, Samples, SliceManifest
+from cspine.modelpack import NetworkFile, Samples, SliceManifest
 from cspine.networks.freezing import let_learn
 from cspine.networks.loading import load_network
 from cspine.specs import SliceSpec
@@ -93,9 +93,9 @@ class SliceFamily:
     masks: MaskSource
 
     @property
-    def calibration(self) -> type[Calibration]:
-        """The score of any fracture is made of those of the levels."""
-        return Calibration
+    def finds_fractures(self) -> bool:
+        """It does."""
+        return True
 
     def check(self) -> None:
         """See :class:`cspine.training.core.family.Family`."""
@@ -315,8 +315,7 @@ _NETWORK = """\
 A `{recipe}` network that classifies one axial slice at a time: {rows} x {columns} pixels of {y:g} x {x:g} mm, every {z:g} mm, with
 {neighbours} neighbour(s) above and below, {low:g} to {high:g} HU. For each of C1 to C7 it says how much of the vertebra is in the
 slice and whether it looks fractured there. Slices become vertebrae by the pooling `{pooling}`; scores become probabilities by a
-line through their logits (Platt, 1999). The score of the study is the noisy-OR of the probabilities of its vertebrae, and becomes a
-probability in the same way."""
+line through their logits (Platt, 1999)."""
 _LABELS = """\
 Labels: the label of the study for a level times how much of the level is in the slice; where a study has boxes, slices of
   a fractured level count as fractured where a box is on the level; in a phantom, where its fracture is."""

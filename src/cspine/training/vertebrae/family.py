@@ -16,7 +16,7 @@ from cspine.errors import UsageError
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.metrics import auroc, mean_level_auroc
 from cspine.imaging.appearance import appearance_of
-from cspine.modelpack import AppearanceLimits, Calibration, NetworkFile, OwnOverall, Samples, VertebraManifest
+from cspine.modelpack import AppearanceLimits, NetworkFile, Samples, VertebraManifest
 from cspine.networks.loading import load_network
 from cspine.training.core.backend import buildable
 from cspine.training.core.family import Fold, Predictions, TrainingPlace
@@ -93,9 +93,9 @@ class VertebraFamily:
     finder: Finder = Finder.LOCALISER
 
     @property
-    def calibration(self) -> type[Calibration]:
-        """The network scores the study itself."""
-        return OwnOverall
+    def finds_fractures(self) -> bool:
+        """It does."""
+        return True
 
     def check(self) -> None:
         """See :class:`cspine.training.core.family.Family`."""
