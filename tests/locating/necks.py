@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.geometry import Grid
-from cspine.phantoms import Neck, Spread, render, sample_neck
+from cspine.phantoms import Neck, Spread, Variation, render, sample_neck
 from cspine.training.localiser.pool import classes_of
 
 SPACING = (2.5, 2.5, 2.5)
@@ -17,7 +17,7 @@ SPACING = (2.5, 2.5, 2.5)
 def neck(seed: int, spread: Spread | None = None) -> tuple[Neck, Grid, NDArray[np.uint8]]:
     """A neck from skull to chest, its grid, and the class of each voxel."""
     rng = np.random.default_rng(seed)
-    made = sample_neck(rng, spread=spread) if spread else sample_neck(rng)
+    made = sample_neck(rng, variation=Variation(spread=spread)) if spread else sample_neck(rng)
     grid = made.scan_grid(SPACING, 200.0, above_mm=40.0, below_mm=55.0)
     return made, grid, classes_of(render(made, grid).labels.labels)
 

@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of studies in which each level is fractured with a chance of one half, for training (default: 0)",
     )
+    parser.add_argument(
+        "--variation",
+        choices=["typical", "wide", "held_out"],
+        default="typical",
+        help="how far necks and scans differ: adults in trauma CT; wide, to train a localiser; held_out, arches to test it on",
+    )
     parser.add_argument("--jobs", type=int, default=0, metavar="J", help="processes (default: one for each core)")
     parser.add_argument(
         "--anatomy", type=Path, metavar="FILE", help="an anatomy that `cspine anatomy build` made (default: those shipped)"
@@ -51,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
         boxes=RSNA_BOX_SHARE if options.boxes is None else options.boxes,
         enriched=options.enriched,
     )
+    varied = {} if options.variation == "typical" else {"variation": options.variation}
     plan = Plan(
         root=options.out,
         studies=options.studies,
@@ -58,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
         size=Size(options.size),
         shares=shares,
-        sampler=partial(sample_subject, anatomy=options.anatomy),
+        sampler=partial(sample_subject, anatomy=options.anatomy, **varied),
     )
     total = options.studies + options.test_studies
     made = sum(progress(make_collection(plan, options.jobs or processors()), total, "phantoms"))

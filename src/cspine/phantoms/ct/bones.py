@@ -90,7 +90,7 @@ def _near(bone: PlacedBone, grid: Grid, joint_mm: float) -> _Near | None:
     counts = -(-(high - low) // blocks)
     middles = [low[a] + blocks[a] * np.arange(counts[a]) + (blocks[a] - 1) / 2 for a in range(3)]
     radius = float(np.linalg.norm(np.abs(edges) @ ((blocks - 1) / 2)))
-    kept = bone.distance(_own_points(bone, grid, middles)) <= min(reach + _BEND * radius, _KNOWN_MM)
+    kept = bone.distance(_own_points(bone, grid, middles)) <= min(reach + _BEND * bone.steepness * radius, _KNOWN_MM)
     if bone.injuries:  # a block may lie across a fracture line, its middle on the other side
         kept = ndimage.binary_dilation(kept, np.ones((3, 3, 3), np.bool_))
     if not kept.any():
@@ -135,7 +135,7 @@ def _render(found: _Near, mine: NDArray[np.intp], room: Field, grid: Grid, image
     size = np.float32(bone.pose.size.mean())
     distance = np.maximum(found.distance[mine], room)
     points = found.points[:, mine]
-    width = np.maximum(bone.shape.width(points, edges) * size, np.float32(0.05))
+    width = np.maximum(bone.shape.width(bone.at_rest(points), edges) * size, np.float32(0.05))
     share = np.clip(0.5 - distance / width, 0, 1)
     touched = np.flatnonzero(share > 0)
     if not len(touched):

@@ -1,7 +1,6 @@
 """Rendering of foreign objects over what is there already: tubes, implants, collars, couch tops."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +8,14 @@ from numpy.typing import NDArray
 
 from cspine.geometry import Grid
 from cspine.phantoms.ct.soft_tissue import skin_mm
-from cspine.phantoms.model.hardware.devices import Collar, CouchTop, Device, Implant, Tube
-from cspine.phantoms.model.shapes import Capsule, Field, Points
+from cspine.phantoms.ct.voxel_box import VoxelBox
+from cspine.phantoms.model.hardware.devices import Collar, CouchTop, Device, FaceMask, Implant, Support, Tube
+from cspine.phantoms.model.shapes import Capsule, Field
 
 _SEAM_MM = 1.5
+_AIR_BELOW_HU = -500.0
+_HOLES_PER_MM, _HOLE = np.float32(np.pi / 9), 0.55
+"""A hole every 9 mm in a mask over the face, less than half as wide."""
 
 
 def render_device(device: Device, grid: Grid, hu: NDArray[np.float32]) -> None:
@@ -32,14 +35,22 @@ def render_device(device: Device, grid: Grid, hu: NDArray[np.float32]) -> None:
             _render_collar(device, grid, hu)
         case CouchTop():
             _render_couch(device, grid, hu)
+        case Support():
+            _render_support(device, grid, hu)
+        case FaceMask():
+            _render_face_mask(device, grid, hu)
 
 
 def _render_tube(tube: Tube, grid: Grid, hu: NDArray[np.float32]) -> None:
     """Renders the wall, then the filling, then the line."""
+    body = hu > _AIR_BELOW_HU if tube.outside else None
+    before = None if body is None else hu[body]
     _render_path(tube.path_mm, grid, hu, ((tube.outer_mm, tube.wall_hu), (tube.inner_mm, tube.filling_hu)))
     if tube.line_hu:
         beside = tube.path_mm + np.array([0.0, (tube.outer_mm + tube.inner_mm) / 2, 0.0])
         _render_path(beside, grid, hu, ((0.45, tube.line_hu),))
+    if body is not None:
+        hu[body] = before
 
 
 def _render_implant(implant: Implant, grid: Grid, hu: NDArray[np.float32]) -> None:
@@ -50,6 +61,35 @@ def _render_implant(implant: Implant, grid: Grid, hu: NDArray[np.float32]) -> No
         if box is not None:
             points = box.points()
             _blend(hu[box.slices], shape.distance(points), shape.width(points, edges), implant.hu)
+
+
+def _render_support(support: Support, grid: Grid, hu: NDArray[np.float32]) -> None:
+    """Renders each part where there is air only."""
+    edges = np.ascontiguousarray(grid.affine[:3, :3], dtype=np.float32)
+    for shape in support.shapes:
+        box = VoxelBox.around(grid, *shape.box_mm())
+        if box is not None:
+            part, points = hu[box.slices], box.points()
+            away = np.where(part < _AIR_BELOW_HU, shape.distance(points), np.float32(99))
+            _blend(part, away, shape.width(points, edges), support.hu)
+
+
+def _render_face_mask(mask: FaceMask, grid: Grid, hu: NDArray[np.float32]) -> None:
+    """Renders the shell and its holes where there is air only."""
+    low, high = mask.heights_mm
+    middle = mask.tissue.head.centre
+    corners = np.array([(middle[0] - 160, middle[1] - 260, low), (middle[0] + 160, mask.behind_mm, high)])
+    box = VoxelBox.around(grid, *corners)
+    if box is None:
+        return
+    part = hu[box.slices]
+    outside = skin_mm(mask.tissue, grid.part(box.start, part.shape)) - np.float32(mask.gap_mm + mask.shell_mm / 2)
+    x, y, z = box.points()
+    within = np.minimum(np.minimum(z - low, high - z), mask.behind_mm - y)
+    holes = np.sin(x * _HOLES_PER_MM) * np.sin(z * _HOLES_PER_MM) > _HOLE
+    away = np.maximum(np.abs(outside) - np.float32(mask.shell_mm / 2), -within)
+    away = np.where((part < _AIR_BELOW_HU) & ~holes, away, np.float32(99))
+    _blend(part, away, np.full(part.shape, max(grid.spacing_mm), np.float32), mask.shell_hu)
 
 
 def _render_collar(collar: Collar, grid: Grid, hu: NDArray[np.float32]) -> None:
@@ -90,46 +130,6 @@ def _render_couch(couch: CouchTop, grid: Grid, hu: NDArray[np.float32]) -> None:
     _blend(part, np.maximum(np.abs(below - half) - half, side), width, -960.0)
     for shell in (0.0, couch.thick_mm):
         _blend(part, np.maximum(np.abs(below - np.float32(shell)) - 0.8, side), width, couch.shell_hu)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VoxelBox:
-    """The voxels of a grid around something.
-
-    Attributes:
-        grid: The whole grid.
-        start: First index.
-        stop: Last index but one.
-    """
-
-    grid: Grid
-    start: NDArray[np.intp]
-    stop: NDArray[np.intp]
-
-    @classmethod
-    def around(cls, grid: Grid, low_mm: NDArray[np.float64], high_mm: NDArray[np.float64]) -> "VoxelBox | None":
-        """The voxels near a world box, or ``None``."""
-        corners = np.stack(np.meshgrid(*zip(low_mm, high_mm, strict=True), indexing="ij"), axis=-1).reshape(8, 3)
-        index = grid.index(corners)
-        start = np.maximum(np.floor(index.min(axis=0)).astype(np.intp), 0)
-        stop = np.minimum(np.ceil(index.max(axis=0)).astype(np.intp) + 1, grid.shape)
-        return cls(grid, start, stop) if np.all(stop > start) else None
-
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """Where they are in an array of the whole grid."""
-        z, y, x = (slice(int(a), int(b)) for a, b in zip(self.start, self.stop, strict=True))
-        return z, y, x
-
-    def points(self) -> Points:
-        """Their world coordinates, ``(3, z, y, x)``."""
-        index = [np.arange(a, b) for a, b in zip(self.start, self.stop, strict=True)]
-        matrix, first = self.grid.affine[:3, :3], self.grid.affine[:3, 3]
-        out = np.empty((3, *(len(one) for one in index)), np.float32)
-        for axis in range(3):
-            z, y, x = (matrix[axis, a] * index[a] for a in range(3))
-            out[axis] = (first[axis] + z)[:, None, None] + y[:, None] + x
-        return out
 
 
 def _render_path(path: NDArray[np.float64], grid: Grid, hu: NDArray[np.float32], layers: Sequence[tuple[float, float]]) -> None:

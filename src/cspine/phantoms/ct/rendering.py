@@ -12,11 +12,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import BACKGROUND
 from cspine.geometry import Grid
 from cspine.phantoms.ct.bones import BoneImage, index_box, render_bones
 from cspine.phantoms.ct.devices import render_device
+from cspine.phantoms.ct.limbs import render_limb
+from cspine.phantoms.ct.masking import beyond_mask, scaled_grid
 from cspine.phantoms.ct.soft_tissue import render_soft_tissue
 from cspine.phantoms.model.neck import Disc, Neck
+from cspine.phantoms.model.scan_mask import MASKED_HU
 from cspine.volume import LabelMap, Volume
 
 _LONGEST_MM = 1.3
@@ -49,6 +53,15 @@ def render(neck: Neck, grid: Grid) -> Rendering:
 
     Beside the result, memory stays small however large the grid.
     """
+    hu, labels, fractures = _render(neck, scaled_grid(grid, 1 / neck.scale))
+    if neck.mask is not None:
+        gone = beyond_mask(neck, grid)
+        hu[gone], labels[gone], fractures[gone] = MASKED_HU, BACKGROUND, BACKGROUND
+    return Rendering(Volume(hu, grid), LabelMap(labels, grid), LabelMap(fractures, grid))
+
+
+def _render(neck: Neck, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+    """HU, labels and fracture mask on a grid in the millimetres of the neck's own size."""
     hu = np.empty(grid.shape, np.float32)
     labels, fractures = np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.uint8)
     z, y, x = (max(1, int(np.ceil(side / _LONGEST_MM - 1e-6))) for side in grid.spacing_mm)
@@ -60,11 +73,13 @@ def render(neck: Neck, grid: Grid) -> Rendering:
         soft = render_soft_tissue(neck.tissue, slab)
         for disc in neck.discs:
             _render_disc(disc, slab, soft)
+        for limb in neck.limbs:
+            render_limb(limb, slab, soft)
         hu[here] = soft * (1 - bones.share) + bones.density
         for device in neck.hardware:
             render_device(device, slab, hu[here])
         labels[here], fractures[here] = bones.labels, bones.fracture_mask
-    return Rendering(Volume(hu, grid), LabelMap(labels, grid), LabelMap(fractures, grid))
+    return hu, labels, fractures
 
 
 def _divided(grid: Grid, factors: Factors) -> Grid:

@@ -7,7 +7,7 @@ so that memory does not grow with the scan.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ from cspine.phantoms.ct.rays import (
     rays,
     scatter_and_hardening_hu,
 )
+from cspine.phantoms.model.variation import ScanRanges
 from cspine.volume import LabelMap, Volume
 
 
@@ -83,6 +84,22 @@ class Scanner:
     starvation: float
     scatter: float
     hardening: float
+
+
+def varied_scanner(rng: np.random.Generator, scanner: Scanner, ranges: ScanRanges) -> Scanner:
+    """Samples another kernel and other noise, where the ranges ask for them.
+
+    ``rng`` itself is not used up.
+    """
+    if ranges.cutoff_per_mm is None:
+        return scanner
+    kernel, noise = rng.spawn(2)
+    share = float(kernel.random())  # sharper kernels enhance edges more
+    (low, high), (soft, sharp) = ranges.cutoff_per_mm, ranges.boost
+    factor = float(np.exp(noise.uniform(*np.log(ranges.noise))))
+    return replace(
+        scanner, cutoff_per_mm=low + share * (high - low), boost=soft + share * (sharp - soft), noise_hu=scanner.noise_hu * factor
+    )
 
 
 def sample_scanner(rng: np.random.Generator, thickness_mm: float) -> Scanner:

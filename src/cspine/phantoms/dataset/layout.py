@@ -1,6 +1,6 @@
 """How a study is stored: the quirks of the RSNA 2022 files, sampled as often as they occur there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from cspine.geometry import Grid, Vector
+from cspine.phantoms.model.variation import ScanRanges
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -33,6 +34,8 @@ TWELVE_BIT_SHARE = 0.3
 MANY_WINDOWS_SHARE = 0.4
 CIRCLE_SHARE = 0.5
 SMALL_COMPONENT_SHARE = 0.5
+
+_FEWEST_PIXELS, _MOST_PIXELS = 32, 512
 
 _MASK_TYPES = ("uint8", "int16", "uint16", "float32")
 
@@ -126,15 +129,18 @@ class StudyLayout:
     boxes: bool
     box_margin_mm: float
 
-    def grid(self, centre_mm: NDArray[np.float64], top_mm: float, bottom_mm: float) -> Grid:
+    def grid(
+        self, centre_mm: NDArray[np.float64], top_mm: float, bottom_mm: float, limits_mm: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Grid:
         """The slices from feet to head in the neck's own world, which has no table.
 
         Args:
             centre_mm: World x and y of the middle of the picture; z is not used.
             top_mm: World z of the top of C1.
             bottom_mm: World z of the bottom of C7.
+            limits_mm: World z below and above which nothing is scanned.
         """
-        high, low = top_mm + self.margins_mm[0], bottom_mm - self.margins_mm[1]
+        high, low = min(top_mm + self.margins_mm[0], limits_mm[1]), max(bottom_mm - self.margins_mm[1], limits_mm[0])
         count = max(2, round((high - low) / self.spacing_mm))
         middle = np.array([centre_mm[0], centre_mm[1], (high + low) / 2])
         upright = Grid.upright((0, 0, 0), (count, self.size, self.size), (self.spacing_mm, self.pixel_mm, self.pixel_mm))
@@ -176,6 +182,25 @@ def sample_layout(rng: np.random.Generator, size: Size, shares: Shares) -> Study
         small_components=small_components if noisy else 0,
         boxes=bool(boxed),
         box_margin_mm=box_margin,
+    )
+
+
+def varied_layout(rng: np.random.Generator, layout: StudyLayout, ranges: ScanRanges) -> StudyLayout:
+    """Samples larger voxels and a wider field for a share of the scans; ``rng`` itself is not used up."""
+    own = rng.spawn(1)[0]
+    pixel, slices, field = (np.exp(own.uniform(*np.log(one))) for one in (ranges.pixel_mm, ranges.slice_mm, ranges.field_mm))
+    above, below = own.uniform((6, 8), (90, 70))
+    if own.random() >= ranges.coarse_share:
+        return layout
+    pixel_mm, spacing_mm = round(float(pixel), 6), round(float(slices), 3)
+    count = int(np.clip(round(field / pixel_mm), _FEWEST_PIXELS, _MOST_PIXELS))
+    return replace(
+        layout,
+        pixel_mm=pixel_mm,
+        spacing_mm=spacing_mm,
+        thickness_mm=spacing_mm,
+        size=count,
+        margins_mm=(float(above), float(below)),
     )
 
 

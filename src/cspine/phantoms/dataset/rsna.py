@@ -15,15 +15,17 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-from cspine.anatomy import OTHER_BONE
+from cspine.anatomy import BACKGROUND, OTHER_BONE
 from cspine.errors import OutputError
 from cspine.files import remove, unfinished_folder
 from cspine.geometry import Grid
-from cspine.phantoms.ct.scanner import Scanner, Scene, sample_scanner, scan
-from cspine.phantoms.dataset.layout import Shares, Size, StudyLayout, sample_layout
+from cspine.phantoms.ct.scanner import Scanner, Scene, sample_scanner, scan, varied_scanner
+from cspine.phantoms.dataset.layout import Shares, Size, StudyLayout, sample_layout, varied_layout
 from cspine.phantoms.dataset.prevalence import sample_levels
 from cspine.phantoms.dataset.truth import BoxedSlice, StudyTruth, truth_text
 from cspine.phantoms.dataset.writing import SliceWriter, write_labels
+from cspine.phantoms.model.scan_mask import MASKED_HU
+from cspine.phantoms.model.variation import ScanRanges
 
 _FEWEST_VOXELS = 3
 """A slice with less of a fracture than this gets no box."""
@@ -39,6 +41,9 @@ class Subject:
         centre_mm: What the picture is centred on.
         top_mm: World z of the top of C1.
         bottom_mm: World z of the bottom of C7.
+        limits_mm: World z below and above which nothing is scanned.
+        beyond: Which voxels of a grid a mask takes away, or ``None``.
+        scan: How scans differ from those of the RSNA data, or ``None``.
         facts: What ``truth.json`` tells about it, given the way ``(3,)`` from the neck's world to that of the files.
     """
 
@@ -48,6 +53,9 @@ class Subject:
     top_mm: float
     bottom_mm: float
     facts: Callable[[NDArray[np.float64]], dict[str, Any]]
+    limits_mm: tuple[float, float] = (-np.inf, np.inf)
+    beyond: Callable[[Grid], NDArray[np.bool_]] | None = None
+    scan: ScanRanges | None = None
 
 
 SubjectSampler = Callable[[np.random.Generator, tuple[bool, ...]], Subject]
@@ -101,7 +109,11 @@ def make_study(places: StudyPaths, seed: np.random.SeedSequence, sampler: Subjec
     fractured, layout = outline(seed, size, shares)
     neck, machine, noise, specks = (_stream(seed, n) for n in range(2, 6))
     subject = sampler(neck, fractured)
+    if subject.scan is not None:
+        layout = varied_layout(machine, layout, subject.scan)
     scanner = sample_scanner(machine, layout.thickness_mm)
+    if subject.scan is not None:
+        scanner = varied_scanner(machine, scanner, subject.scan)
     try:
         with unfinished_folder(places.root) as folder:
             truth = _write(folder, places.uid, subject, layout, scanner, (noise, specks))
@@ -132,15 +144,18 @@ def _write(
     noise, specks = rngs
     (folder / "images").mkdir()
     (folder / "truth").mkdir()
-    grid = layout.grid(subject.centre_mm, subject.top_mm, subject.bottom_mm)
+    grid = layout.grid(subject.centre_mm, subject.top_mm, subject.bottom_mm, subject.limits_mm)
     stored_grid = _as_told(_moved(grid, layout.table_mm))
     writer = SliceWriter(folder / "images", uid, stored_grid, layout)
     labels, fractures = (np.zeros(grid.shape, dtype=np.uint8) for _ in range(2))
     for part in scan(subject.scene, grid, scanner, noise):
-        for offset, hu in enumerate(part.hu):
-            writer.write(part.first + offset, hu)
         here = slice(part.first, part.first + len(part.hu))
         labels[here], fractures[here] = part.labels, part.fracture_mask
+        if subject.beyond is not None:
+            gone = subject.beyond(grid.part((part.first, 0, 0), part.hu.shape))
+            part.hu[gone], labels[here][gone], fractures[here][gone] = MASKED_HU, BACKGROUND, BACKGROUND
+        for offset, hu in enumerate(part.hu):
+            writer.write(part.first + offset, hu)
     if layout.mask_type is not None:
         write_labels(folder / "mask.nii", _mask(labels, layout, specks), stored_grid)
     write_labels(folder / "truth" / "labels.nii.gz", labels, stored_grid)

@@ -14,12 +14,13 @@ from cspine.phantoms.model.changes import BoneChange
 from cspine.phantoms.model.injuries.draft import vector
 from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Sites, beside
 from cspine.phantoms.model.shapes import Ellipsoid, Shape
+from cspine.phantoms.model.variation import DegenerationRanges
 
 JOINTS = ("C2", "C3", "C4", "C5", "C6", "C7")
 """Discs, by the vertebra above them."""
 
 _PRONE = {"C2": 0.35, "C3": 0.6, "C4": 0.85, "C5": 1.2, "C6": 1.15, "C7": 0.5}
-_FUSED_SHARE = 0.015
+_AS_USUAL = DegenerationRanges()
 _NARROWED = 0.17
 """A disc that is wholly worn takes this share of the distance between two vertebrae."""
 
@@ -47,12 +48,12 @@ class Wear:
         return 1 - _NARROWED * max(0.0, self.discs.get(above, 0.0) - 0.2)
 
 
-def sample_wear(rng: np.random.Generator) -> Wear:
-    """Most necks are little worn, a few much."""
-    share = float(rng.beta(1.1, 1.9))
+def sample_wear(rng: np.random.Generator, ranges: DegenerationRanges = _AS_USUAL) -> Wear:
+    """Most necks are little worn, a few much; ``ranges`` say otherwise."""
+    share = float(rng.beta(*ranges.severity))
     discs = {name: float(np.clip(share * prone * np.exp(rng.normal(0, 0.35)), 0, 1)) for name, prone in _PRONE.items()}
     facets = {name: float(np.clip(share * np.exp(rng.normal(-0.3, 0.5)), 0, 1)) for name in _PRONE}
-    fused = tuple(name for name in ("C2", "C3", "C4", "C5", "C6") if rng.random() < _FUSED_SHARE / 5)
+    fused = tuple(name for name in ("C2", "C3", "C4", "C5", "C6") if rng.random() < ranges.fused_share)
     return Wear(share, discs, facets, fused)
 
 

@@ -1,4 +1,4 @@
-"""One neck: everything that was sampled by chance, frozen. :func:`cspine.phantoms.ct.rendering.render` makes an image of it."""
+"""One neck: everything that was sampled, frozen. :func:`cspine.phantoms.ct.rendering.render` makes an image of it."""
 
 from dataclasses import dataclass, field, replace
 
@@ -10,9 +10,12 @@ from cspine.geometry import Grid, Vector
 from cspine.phantoms.model.changes import BoneChange
 from cspine.phantoms.model.degeneration import Wear
 from cspine.phantoms.model.hardware.devices import Device
-from cspine.phantoms.model.injuries import Injury, InjuryFacts
+from cspine.phantoms.model.injuries import Injury, InjuryFacts, Sites
+from cspine.phantoms.model.limbs import Limb
 from cspine.phantoms.model.lookalikes import Lookalike, LookalikeFacts
 from cspine.phantoms.model.posture import BonePose
+from cspine.phantoms.model.proportions import Deformation, Proportions
+from cspine.phantoms.model.scan_mask import ScanMask
 from cspine.phantoms.model.shapes import Field, Points, Shape
 from cspine.phantoms.model.tissue import Tissue
 
@@ -116,6 +119,7 @@ class PlacedBone:
         pose: Where it lies.
         material: What it is made of.
         warp: How its shape differs from the anatomy's.
+        deformation: What its parts are against one another, where that differs from the anatomy's too.
         injuries: What broke it.
         changes: What else sets it apart from its anatomy: spurs, channels, old fractures.
     """
@@ -127,6 +131,7 @@ class PlacedBone:
     warp: Warp = field(repr=False)
     injuries: tuple[Injury, ...] = ()
     changes: tuple[BoneChange, ...] = ()
+    deformation: Deformation | None = field(default=None, repr=False)
 
     @property
     def label(self) -> int:
@@ -155,16 +160,31 @@ class PlacedBone:
 
     def unbroken(self, own: Points) -> Field:
         """Signed distance to its surface, as it was before its injuries."""
-        distance = self.shape.distance(self.warp(own))
+        distance = self.shape.distance(self.warp(self.at_rest(own)))
         for change in self.changes:
             distance = change.reshape(own, distance)
         return distance
+
+    def at_rest(self, own: Points) -> Points:
+        """Where ``(3, ...)`` points lie in the bone with the proportions of its anatomy."""
+        return own if self.deformation is None else self.deformation.rest(own)
+
+    def moved_sites(self, sites: Sites) -> Sites:
+        """Sites of the anatomy's bone, where they lie in this one."""
+        moved = sites.moved(self.warp.back)
+        return moved if self.deformation is None else self.deformation.moved_sites(moved)
+
+    @property
+    def steepness(self) -> float:
+        """By what factor the deformation may make distances seem too large."""
+        return 1.0 if self.deformation is None else self.deformation.steepness(*self.shape.box_mm())
 
     def box_mm(self) -> NDArray[np.float64]:
         """World corners of a box that holds it, ``(8, 3)``."""
         low, high = self.shape.box_mm()
         spare = self.warp.reach_mm + sum(injury.spread_mm for injury in self.injuries)
         spare += max((change.spare_mm for change in self.changes), default=0.0)
+        spare += 0.0 if self.deformation is None else self.deformation.reach_mm(low, high)
         corners = np.stack(np.meshgrid(*zip(low - spare, high + spare, strict=True), indexing="ij"), axis=-1).reshape(8, 3)
         return self.pose.to_world(corners)
 
@@ -198,7 +218,11 @@ class Neck:
         joint_mm: The least space between two bones.
         fused: Names of bones, two and two, that grew together: no space is kept between them.
         wear: How worn it is.
-        hardware: What is not the patient, painted over everything.
+        hardware: What is not the patient, rendered over everything.
+        limbs: Arms and hands beside the neck.
+        mask: What of the scan is kept, where the rest was set to -1024 HU.
+        scale: The size of everything, against the millimetres in which all the above is told.
+        proportions: Size of the whole and of its parts, where they were varied.
     """
 
     anatomy: str
@@ -209,6 +233,10 @@ class Neck:
     fused: tuple[frozenset[str], ...] = ()
     wear: Wear | None = None
     hardware: tuple[Device, ...] = field(default=(), repr=False)
+    limbs: tuple[Limb, ...] = field(default=(), repr=False)
+    mask: ScanMask | None = field(default=None, repr=False)
+    scale: float = 1.0
+    proportions: Proportions | None = None
 
     @property
     def injuries(self) -> tuple[InjuryFacts, ...]:
@@ -228,7 +256,7 @@ class Neck:
         out = {}
         for bone in self.bones:
             if bone.name in LABELS:
-                x, y, z = (float(n) for n in bone.pose.centre)
+                x, y, z = (float(n) for n in self.scale * bone.pose.centre)
                 out[bone.name] = (x, y, z)
         return out
 

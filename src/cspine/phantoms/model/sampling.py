@@ -1,4 +1,4 @@
-"""Chance: every number of a neck, from one seeded generator."""
+"""Sampling of a neck: every number, from one seeded generator."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,16 +13,18 @@ from cspine.phantoms.meshes.anatomy import Anatomy, BoneShape, shipped_anatomies
 from cspine.phantoms.model.degeneration import Wear, sample_degeneration, sample_wear
 from cspine.phantoms.model.hardware.placement import add_hardware
 from cspine.phantoms.model.head_displacement import displace_head
-from cspine.phantoms.model.injuries import Sites, find_sites, sample_injuries
+from cspine.phantoms.model.injuries import find_sites, sample_injuries
 from cspine.phantoms.model.lookalikes import sample_lookalikes
 from cspine.phantoms.model.neck import Disc, Material, Neck, PlacedBone, Warp
 from cspine.phantoms.model.posture import CHAIN, BonePose, Joint, stack
 from cspine.phantoms.model.prevertebral import sample_prevertebral_swelling
 from cspine.phantoms.model.shapes import Sampled
 from cspine.phantoms.model.skeleton import Skeleton, assemble
-from cspine.phantoms.model.spread import LIFE, Spread
-from cspine.phantoms.model.surroundings import NECK_JOINT_MM, sample_surroundings
+from cspine.phantoms.model.spread import Spread
+from cspine.phantoms.model.surroundings import NECK_JOINT_MM, Junction, sample_surroundings
 from cspine.phantoms.model.tissue import sample_tissue
+from cspine.phantoms.model.variation import TYPICAL, Variation
+from cspine.phantoms.model.varied import sample_varied
 
 _CERVICAL = frozenset(level.name for level in CERVICAL)
 _VERTEBRAE = tuple(name for name in CHAIN if name != "skull")
@@ -35,7 +37,7 @@ _ADULT = 0.92
 
 
 def sample_neck(
-    rng: np.random.Generator, anatomy: Anatomy | None = None, *, fractured: Sequence[Level] = (), spread: Spread = LIFE
+    rng: np.random.Generator, anatomy: Anatomy | None = None, *, fractured: Sequence[Level] = (), variation: Variation = TYPICAL
 ) -> Neck:
     """Samples one neck.
 
@@ -43,23 +45,26 @@ def sample_neck(
         rng: The only source of chance.
         anatomy: Whose shapes it has; one of the shipped ones if ``None``.
         fractured: Which levels are broken, once at least.
-        spread: How far necks differ.
+        variation: How far necks differ. The same ``rng`` gives the same neck with other variations but for what they vary.
     """
     chosen = sample_anatomy(rng) if anatomy is None else anatomy
-    skeleton = assemble(chosen)
+    skeleton, varied = assemble(chosen), sample_varied(rng, variation, _VERTEBRAE)
     wear = sample_wear(rng)
-    poses = _sample_posture(rng, skeleton, wear, spread)
+    wear = wear if varied is None else varied.wear(wear)
+    poses = _sample_posture(rng, skeleton, wear, variation.spread)
+    poses = poses if varied is None else varied.settled(poses)
     material = _sample_material(rng, wear)
     lift_mm = float(rng.normal(0, 9))
-    placed = sample_surroundings(rng, skeleton, poses, material, lift_mm)
+    junction = Junction() if varied is None else varied.junction
+    placed = sample_surroundings(rng, skeleton, poses, material, lift_mm, junction)
     spine = rng.normal((1.12, 0.0), (0.1, 0.1))
     for name in _VERTEBRAE:
         bone = skeleton.vertebrae[name]
-        warp = _sample_warp(rng, bone, spine, spread)
-        made = PlacedBone(name, Sampled(bone), poses[name], _vary(rng, material, bone), warp)
+        warp = _sample_warp(rng, bone, spine, variation.spread)
+        deformation = None if varied is None else varied.deformation(name, bone)
+        made = PlacedBone(name, Sampled(bone), poses[name], _vary(rng, material, bone), warp, deformation=deformation)
         if name in _CERVICAL:
-            sites = find_sites(Level[name], bone).moved(warp.back)
-            made = _sample_history(rng, made, sites, wear, broken=Level[name] in fractured)
+            made = _sample_history(rng, made, bone, wear, broken=Level[name] in fractured)
         placed.append(made)
     placed = displace_head(placed)
     poses |= {bone.name: bone.pose for bone in placed if bone.name in poses}
@@ -68,12 +73,14 @@ def sample_neck(
     joint_mm = float(np.clip(rng.normal(1.3, 0.3), 0.6, 1.8))
     fused = tuple(frozenset((name, f"C{int(name[1]) + 1}")) for name in wear.fused)
     tissue = sample_prevertebral_swelling(rng, tissue, placed)
-    return add_hardware(rng, Neck(chosen.name, tuple(placed), discs, tissue, joint_mm, fused, wear))
+    neck = add_hardware(rng, Neck(chosen.name, tuple(placed), discs, tissue, joint_mm, fused, wear))
+    return neck if varied is None else varied.finished(neck, lift_mm)
 
 
-def _sample_history(rng: np.random.Generator, bone: PlacedBone, sites: Sites, wear: Wear, *, broken: bool) -> PlacedBone:
+def _sample_history(rng: np.random.Generator, bone: PlacedBone, shape: BoneShape, wear: Wear, *, broken: bool) -> PlacedBone:
     """What life has done to a vertebra."""
     level = Level[bone.name]
+    sites = bone.moved_sites(find_sites(level, shape))
     lookalikes = sample_lookalikes(rng, level, sites, broken=broken)
     worn = sample_degeneration(rng, wear, level, sites)
     injuries = sample_injuries(rng, level, sites) if broken else ()

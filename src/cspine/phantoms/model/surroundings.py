@@ -62,8 +62,44 @@ class Teeth:
         return inside
 
 
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """How near skull and jaw are to C1 and the dens.
+
+    Attributes:
+        settling_mm: How far the skull sank onto C1.
+        basion_mm: Height of the lower end of the clivus above the middle of C1's ring; ``None`` adds no clivus.
+        opisthion_mm: The same of the hind rim of the foramen magnum.
+        jaw_back_mm: How far the jaw lies farther back.
+    """
+
+    settling_mm: float = 0.0
+    basion_mm: float | None = None
+    opisthion_mm: float = 12.0
+    jaw_back_mm: float = 0.0
+
+    def rims(self) -> tuple[Shape, ...]:
+        """Clivus and hind rim, in the frame of the skull's joint; they go where the skull goes."""
+        if self.basion_mm is None:
+            return ()
+        low = self.basion_mm - NECK_JOINT_MM[2] + self.settling_mm
+        high = self.opisthion_mm - NECK_JOINT_MM[2] + self.settling_mm
+        clivus = [Capsule((x, -5.0, low + 5.0), (0.6 * x, -30.0, low + 40.0), 5.0) for x in (-6.0, 0.0, 6.0)]
+        around = [(-17.0, 20.0), (-11.0, 30.0), (0.0, 34.0), (11.0, 30.0), (17.0, 20.0)]
+        rim = [Capsule((a, b, high + 4.5), (c, d, high + 4.5), 4.5) for (a, b), (c, d) in pairwise(around)]
+        return (*clivus, *rim)
+
+
+_AS_USUAL = Junction()
+
+
 def sample_surroundings(
-    rng: np.random.Generator, skeleton: Skeleton, poses: dict[str, BonePose], material: Material, lift_mm: float
+    rng: np.random.Generator,
+    skeleton: Skeleton,
+    poses: dict[str, BonePose],
+    material: Material,
+    lift_mm: float,
+    junction: Junction = _AS_USUAL,
 ) -> list[PlacedBone]:
     """Skull, jaw, hyoid, larynx, ribs and shoulder girdle.
 
@@ -73,8 +109,9 @@ def sample_surroundings(
         poses: Where the vertebrae and the skull lie.
         material: What they are made of.
         lift_mm: How high the shoulders are pulled.
+        junction: How near skull and jaw are to C1.
     """
-    placed = _head(rng, skeleton, poses, material)
+    placed = _head(rng, skeleton, poses, material, junction)
     cartilage = replace(material, cortex_mm=0.7, cortex_hu=float(rng.uniform(180, 500)), cancellous_hu=float(rng.uniform(80, 160)))
     for name, made in (("hyoid", replace(material, cortex_mm=0.6)), ("larynx", cartilage)):
         host = poses[HOSTS[name].name]
@@ -91,7 +128,9 @@ def sample_surroundings(
     return placed
 
 
-def _head(rng: np.random.Generator, skeleton: Skeleton, poses: dict[str, BonePose], material: Material) -> list[PlacedBone]:
+def _head(
+    rng: np.random.Generator, skeleton: Skeleton, poses: dict[str, BonePose], material: Material, junction: Junction
+) -> list[PlacedBone]:
     joint = np.eye(4)
     joint[:3, 3] = NECK_JOINT_MM
     frames = {name: np.linalg.inv(joint) @ skeleton.context_frames[name] for name in ("skull", "jaw")}
@@ -102,11 +141,12 @@ def _head(rng: np.random.Generator, skeleton: Skeleton, poses: dict[str, BonePos
     pierced = Combined((Moved(Sampled(skeleton.context["skull"]), frames["skull"]),), (foramen,))
     opened = frames["jaw"].copy()
     opened[:3, 3] += (0.0, rng.uniform(0, 3), -abs(rng.normal(0, 4)))
+    opened[1, 3] += junction.jaw_back_mm
     enamel = float(rng.uniform(1800, 2800))
     upper, lower = (_tooth_row(frames["skull"], skeleton, "skull", enamel), _tooth_row(opened, skeleton, "jaw", enamel))
     dense = replace(material, cortex_mm=1.6, cortex_hu=material.cortex_hu * 1.15, cancellous_hu=material.cancellous_hu * 1.3)
     return [
-        PlacedBone("skull", Combined((pierced, *condyles)), poses["skull"], dense, Warp.none(), changes=(upper,)),
+        PlacedBone("skull", Combined((pierced, *condyles, *junction.rims())), poses["skull"], dense, Warp.none(), changes=(upper,)),
         PlacedBone("jaw", Moved(Sampled(skeleton.context["jaw"]), opened), poses["skull"], dense, Warp.none(), changes=(lower,)),
     ]
 

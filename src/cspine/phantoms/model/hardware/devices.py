@@ -22,6 +22,7 @@ class Tube:
         wall_hu: The wall.
         filling_hu: What is in it.
         line_hu: The line, 0 for none.
+        outside: Whether it lies beside the body only, not in it.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Tube:
     wall_hu: float
     filling_hu: float
     line_hu: float = 0.0
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,5 +154,43 @@ class Crowns:
         return np.where(metal, np.float32(self.hu), hu).astype(np.float32)
 
 
-Device = Tube | Implant | Collar | CouchTop
+@dataclass(frozen=True, slots=True, eq=False)
+class Support:
+    """What a patient lies on, soft or hard: it is where the body is not.
+
+    Attributes:
+        kind: For instance ``headrest``.
+        shapes: Its parts in the world.
+        hu: Its density.
+    """
+
+    kind: str
+    shapes: tuple[Shape, ...] = field(repr=False)
+    hu: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceMask:
+    """A perforated thermoplastic mask over face and throat, as radiotherapy uses it.
+
+    Attributes:
+        tissue: The body whose skin it follows.
+        heights_mm: World z of its lower and its upper edge.
+        behind_mm: World y behind which there is none.
+        gap_mm: Air under it.
+        shell_mm: Its thickness.
+        shell_hu: Its density.
+        kind: What it is.
+    """
+
+    tissue: Tissue = field(repr=False)
+    heights_mm: tuple[float, float]
+    behind_mm: float
+    gap_mm: float
+    shell_mm: float
+    shell_hu: float
+    kind: str = "face_mask"
+
+
+Device = Tube | Implant | Collar | CouchTop | Support | FaceMask
 """Something that is not the patient. Crowns are a change of a jaw, and no device."""

@@ -53,7 +53,7 @@ def endotracheal_tube(rng: np.random.Generator, neck: Neck) -> Tube:
     bend = beside((path[0] * 3 + mouth) / 4, z=6.0)
     outside = beside(mouth, rng.normal(0, 5), -45.0, rng.normal(-8, 6))
     outer, wall, wall_hu = (float(rng.uniform(*ends)) for ends in ((4.6, 5.4), (1.1, 1.5), (120, 260)))
-    whole = np.concatenate([_curve([outside, mouth, bend, path[0]]), path[1:]])
+    whole = np.concatenate([smooth_path([outside, mouth, bend, path[0]]), path[1:]])
     return Tube("endotracheal_tube", whole, outer, outer - wall, wall_hu, -995.0, 1300.0)
 
 
@@ -168,7 +168,7 @@ def _mouth(neck: Neck) -> NDArray[np.float64]:
     return skull.pose.to_world(np.array([(row.low_mm[0] + row.high_mm[0]) / 2, row.low_mm[1] + 4, row.low_mm[2] - 4]))
 
 
-def _curve(places: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def smooth_path(places: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """A smooth line through some places, ``(n, 3)``."""
     at = np.linspace(0, len(places) - 1, 6 * len(places))
     return np.asarray(CubicSpline(np.arange(len(places)), np.array(places))(at))
@@ -188,7 +188,7 @@ def _sites(bone: PlacedBone) -> Sites:
     shape = bone.shape
     if not isinstance(shape, Sampled):
         raise TypeError(f"{bone.name} is no vertebra of an anatomy")
-    return find_sites(Level[bone.name], shape.bone).moved(bone.warp.back)
+    return bone.moved_sites(find_sites(Level[bone.name], shape.bone))
 
 
 def _front(bone: PlacedBone, sites: Sites, height: float) -> NDArray[np.float64]:
