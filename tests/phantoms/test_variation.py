@@ -258,8 +258,8 @@ def test_a_settled_skull_with_a_clivus_comes_near_to_the_dens() -> None:
         neck = with_others(junction=junction)
         dens, skull = (neck.bone(name) for name in ("C2", "skull"))
         top = find_sites(Level.C2, shipped_anatomies()[0].vertebrae[Level.C2]).dens_tip
-        world = dens.pose.to_world(top + np.stack(np.meshgrid([0, 3], [-15, 0, 9], [0, 8], indexing="ij"), axis=-1).reshape(-1, 3))
-        return float(skull.distance((skull.pose.own_matrix @ (world - skull.pose.centre).T).astype(np.float32)).min())
+        world = dens.pose.to_world(top + np.array([0.0, 0.0, 8.0]))
+        return float(skull.distance((skull.pose.own_matrix @ (world - skull.pose.centre)).astype(np.float32)[:, None])[0])
 
     far = gap(JunctionRanges(clivus_share=1.0, basion_mm=(24.0, 24.0), opisthion_mm=(18.0, 18.0)))
     near = gap(JunctionRanges(clivus_share=1.0, basion_mm=(14.0, 14.0), opisthion_mm=(18.0, 18.0)))
