@@ -158,17 +158,11 @@ def pool_rng(seed: int, part: PoolPart, number: int) -> np.random.Generator:
     return np.random.default_rng([seed + _HELD_OUT_SEED * (part is PoolPart.VALIDATE), number])
 
 
-<<<<<<< HEAD
 def sample_pool_neck(rng: np.random.Generator, part: PoolPart, beyond_life: float) -> Neck:
     """Returns a neck to learn from, or one out of any such shape to validate on; three in ten are fractured."""
-    return sample_neck(rng, fractured=_sample_fractured(rng), spread=_sample_spread(rng, part, beyond_life))
-=======
-def sample_pool_neck(rng: np.random.Generator, part: Part, beyond_life: float) -> Neck:
-    """A neck to learn from, or one out of any such shape to validate on; three in ten are fractured."""
     fractured = _sample_fractured(rng)
     variation = Variation(spread=_sample_spread(rng, part, beyond_life))
     return sample_neck(rng, fractured=fractured, variation=variation)
->>>>>>> 76776da (Let phantoms vary where people do)
 
 
 def image_of(neck: Neck, grid: Grid) -> LabelledImage:
