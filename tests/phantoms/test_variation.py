@@ -25,7 +25,7 @@ SEED = 11
 
 def with_proportions(**values: float) -> Neck:
     """A typical neck of which some proportions are fixed."""
-    ranges = ProportionRanges(**{name: (value, value) for name, value in values.items()})
+    ranges = ProportionRanges(**{name: (value, value) for name, value in values.items()})  # type: ignore[arg-type]
     return sample_neck(np.random.default_rng(SEED), shipped_anatomies()[0], variation=replace(TYPICAL, proportions=ranges))
 
 
@@ -45,7 +45,7 @@ def own_labels(neck: Neck, name: str) -> NDArray[np.bool_]:
 
 
 def middle(labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return labels[:, :, 58:63].any(axis=2)
+    return np.asarray(labels[:, :, 58:63].any(axis=2))
 
 
 def disc_gap(neck: Neck) -> float:
@@ -346,7 +346,7 @@ def test_pictures_begin_below_c2_or_end_at_c4_and_what_is_not_seen_is_not_fractu
     ends = grid.corners_mm()[:, 2]
     coarse = Grid.upright(grid.centre_mm, (max(2, grid.shape[0] // 2), 60, 60), (2 * grid.spacing_mm[0], 2.5, 2.5))
     found = subject.scene(coarse).labels.labels
-    counts = {n: np.count_nonzero(found == n) for n in range(1, 8)}
+    counts = {n: int(np.count_nonzero(found == n)) for n in range(1, 8)}
     unseen = [counts[n] for n in range(1, 8) if n not in shown]
 
     assert [n + 1 for n, broken in enumerate(subject.fractured) if broken] == list(shown)
