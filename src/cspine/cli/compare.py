@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _named(sources: list[Path]) -> "dict[str, StudyScores]":
-    """The probabilities of each source, by the shortest name that tells them apart."""
+    """Returns the probabilities of each source, by the shortest name that tells them apart."""
     found = {}
     names = [source.resolve().name for source in sources]
     for source, name in zip(sources, names, strict=True):

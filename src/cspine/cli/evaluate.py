@@ -109,7 +109,7 @@ def _report(found: "RunEvaluation", about: dict[str, Any], resamples: int, preva
 
 
 def _traits(found: "RunEvaluation") -> dict[str, Any]:
-    """What the headers say of each study, by the name of the trait."""
+    """Returns what the headers say of each study, by the name of the trait."""
     from dataclasses import asdict
 
     import numpy as np
@@ -121,6 +121,6 @@ def _traits(found: "RunEvaluation") -> dict[str, Any]:
 
 
 def _subjects(found: "RunEvaluation") -> str:
-    """Whom the numbers are about."""
+    """Returns whom the numbers are about: phantoms, patients or both."""
     synthetic = {case.truth is not None for case in found.cases}
     return "both" if len(synthetic) == 2 else "phantoms" if True in synthetic else "patients"

@@ -1,4 +1,4 @@
-"""How long work is seen on stderr: a bar or a line that changes on a terminal, a line per epoch elsewhere."""
+"""Shows the progress of long work on stderr: a bar or a line that changes on a terminal, a line per epoch elsewhere."""
 
 import sys
 from typing import Any, Self

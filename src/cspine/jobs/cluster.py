@@ -35,7 +35,7 @@ _TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Which cluster, and how much of it.
+    """Says which cluster to use, and how much of it.
 
     Attributes:
         address: As Ray writes it, ``auto`` for the one that runs here; ``None`` for that of ``RAY_ADDRESS``, or a new one.
@@ -101,7 +101,7 @@ class _Actor:
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
-    """What a worker does: a job, or loading where that is ``None``."""
+    """Holds what a worker does: a job, or loading where that is ``None``."""
 
     actor: Any
     job: Job | None = None
@@ -135,7 +135,7 @@ class _WorkerPool:
         self._busy[actor.load.remote()] = _Assignment(actor)
 
     def _received(self, answer: Any, given: _Assignment) -> Job | None:
-        """The job that a worker has done, if any, and the next one for it."""
+        """Returns the job that a worker has done, if any, and gives it the next one."""
         try:
             done = ray.get(answer)
         except RayTaskError as error:  # from loading: whatever goes wrong in a job stays in it
@@ -164,7 +164,7 @@ class _WorkerPool:
         return failed
 
     def _seen(self, job: Job) -> Job:
-        """The job, if what the worker wrote is here too."""
+        """Returns the job, failed unless what the worker wrote is here too."""
         if job.status is JobStatus.FAILED or (self._out / job.name / RECORD).is_file():
             return job
         return job.failed(
@@ -182,7 +182,7 @@ def _join(cluster: Cluster) -> None:
 
 
 def _room() -> int:
-    """How many workers find room.
+    """Returns how many workers find room.
 
     Raises:
         UsageError: None does.

@@ -22,7 +22,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How a job is done: two that are done in the same way from the same files have the same results.
+    """Describes how a job is done: two that are done in the same way from the same files have the same results.
 
     Attributes:
         cspine: Version of cspine.
@@ -41,13 +41,13 @@ class Provenance:
     formats: tuple[str, ...]
 
     def covers(self, other: "Provenance") -> bool:
-        """Whether what this makes is what the other would make; more formats do no harm."""
+        """Says whether this makes all that the other would make; more formats do no harm."""
         return set(other.formats) <= set(self.formats) and replace(other, formats=self.formats) == self
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """What ``case.json`` says.
+    """Holds what ``case.json`` says.
 
     Attributes:
         provenance: How it was made.
@@ -62,7 +62,7 @@ class JobRecord:
     notes: tuple[str, ...]
 
     def to_json(self) -> str:
-        """As text."""
+        """Returns it as text."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -76,7 +76,7 @@ class JobRecord:
 
 
 def kept(out: Path, job: Job, provenance: Provenance) -> Job | None:
-    """The job as an earlier run left it, where it is finished and was made in the same way of the files that are there now."""
+    """Returns the job as an earlier run left it, where it is finished and was done in the same way from the present files."""
     folder = out / job.name
     try:
         record = JobRecord.from_json((folder / RECORD).read_bytes())
@@ -90,7 +90,7 @@ def kept(out: Path, job: Job, provenance: Provenance) -> Job | None:
 
 
 def earlier_formats(out: Path, job: Job) -> tuple[str, ...]:
-    """The formats that an earlier run wrote of a job; none where it left nothing that can be read."""
+    """Returns the formats that an earlier run wrote of a job; none where it left nothing that can be read."""
     try:
         return JobRecord.from_json((out / job.name / RECORD).read_bytes()).provenance.formats
     except (OSError, ValueError):
@@ -98,7 +98,7 @@ def earlier_formats(out: Path, job: Job) -> tuple[str, ...]:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name that was read is one of a file or folder right here, and of no hidden one."""
+    """Says whether a name that was read is one of a file or folder right here, and not hidden."""
     return Path(name).name == name and "\\" not in name and not name.startswith(".")
 
 

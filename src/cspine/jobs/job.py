@@ -1,4 +1,4 @@
-"""Which jobs a batch has: a name for every study, and the share of one machine among several."""
+"""Lists the jobs of a batch: a name for every study, and the share of one machine among several."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ _LONGEST_NAME = 200
 
 
 class JobStatus(StrEnum):
-    """What became of a job."""
+    """Says what became of a job."""
 
     WAITING = "waiting"
     OK = "ok"
@@ -53,7 +53,7 @@ class Job:
     notes: tuple[str, ...] = ()
 
     def done(self, result: Mapping[str, Any], files: tuple[str, ...], notes: tuple[str, ...]) -> "Job":
-        """The same, with the result that ``result.json`` has.
+        """Returns the same job with the result that ``result.json`` has.
 
         Args:
             result: What it says, as :func:`cspine.reporting.json_result.read_result` gives it.
@@ -66,7 +66,7 @@ class Job:
         return replace(job, files=files, notes=notes)
 
     def failed(self, error: Exception) -> "Job":
-        """The same, failed by an error; one that is not of ours is a fault of cspine."""
+        """Returns the same job, failed by an error; one that is not of ours is a fault of cspine."""
         if is_want_of_memory(error):
             reason = "There is too little memory for this study. Free some, or use a machine that has more."
             return replace(self, status=JobStatus.FAILED, code="too_little_memory", reason=reason)
@@ -105,7 +105,7 @@ class Shard:
         return cls(index, count)
 
     def has(self, name: str) -> bool:
-        """Whether a job of this name is in the share."""
+        """Says whether a job of this name is in the share."""
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % self.count == self.index - 1
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ class Shard:
 
 
 def find_jobs(paths: Sequence[Path], shard: Shard | None = None, guard: Guard = unguarded) -> tuple[Job, ...]:
-    """The studies under some paths, each with a name of its own; a path without any is a job that failed.
+    """Returns the studies under some paths, each with a name of its own; a path without any is a job that failed.
 
     Args:
         paths: Studies, or folders of them.
@@ -134,7 +134,7 @@ def find_jobs(paths: Sequence[Path], shard: Shard | None = None, guard: Guard = 
 
 
 def _sources(paths: Sequence[Path], guard: Guard) -> Iterator[tuple[Path, InputError | None]]:
-    """Studies, and what should be one with the reason why it is none."""
+    """Returns studies, and what should be one with the reason why it is not."""
     for path in paths:
         try:
             listing = list_studies(path, guard)
@@ -146,7 +146,7 @@ def _sources(paths: Sequence[Path], guard: Guard) -> Iterator[tuple[Path, InputE
 
 
 def _own_name(source: Path, taken: set[str]) -> str:
-    """A folder name after the source, which no job has yet; ``taken`` grows by it."""
+    """Returns a folder name after the source that no job has yet; adds it to ``taken``."""
     plain = source.name
     for suffix in _SUFFIXES:
         if plain.lower().endswith(suffix) and len(plain) > len(suffix):
@@ -163,12 +163,12 @@ def _own_name(source: Path, taken: set[str]) -> str:
 
 
 def _shortened(name: str) -> str:
-    """The beginning of a name, so short that a number and the names of files still fit behind it on every file system."""
+    """Returns the beginning of a name, so short that a number and the names of files still fit behind it on every file system."""
     return name.encode()[:_LONGEST_NAME].decode(errors="ignore").strip(" .")
 
 
 def _is_reserved(name: str) -> bool:
-    """Whether a file of the batch may have this name: run.json, failures.csv, index.html and those of shards."""
+    """Says whether a file of the batch may have this name: run.json, failures.csv, index.html and those of shards."""
     return re.fullmatch(r"((run|failures)(-\d+-of-\d+)?\.(json|csv))|index\.html", name.casefold()) is not None
 
 

@@ -62,12 +62,12 @@ class Journal:
 
     @property
     def files(self) -> tuple[str, str]:
-        """Names of the two files."""
+        """Returns the names of the two files."""
         return journal_files(self._shard)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """All jobs, in the order in which they were given."""
+        """Returns all jobs, in the order in which they were given."""
         return tuple(self._jobs.values())
 
     def note(self, job: Job) -> None:
@@ -108,7 +108,7 @@ class _Content:
 
 
 def failures_csv(jobs: Sequence[Job]) -> str:
-    """The jobs without a result as a table: case, source, status, code, reason."""
+    """Returns the jobs without a result as a table: case, source, status, code, reason."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("case", "source", "status", "code", "reason"))
@@ -121,12 +121,12 @@ def failures_csv(jobs: Sequence[Job]) -> str:
 
 
 def _defused(cell: str | None) -> str | None:
-    """A cell that no spreadsheet takes for a formula: an apostrophe goes before what begins like one."""
+    """Returns a cell that no spreadsheet takes for a formula: an apostrophe goes before what begins like one."""
     return f"'{cell}" if cell is not None and cell.lstrip(" ").startswith(_FORMULAS) else cell
 
 
 def journal_files(shard: Shard | None) -> tuple[str, str]:
-    """Names of the journal and of the table of failures, of a batch or a share of it."""
+    """Returns the names of the journal and of the table of failures, of a batch or a share of it."""
     if shard is None:
         return JOURNAL, FAILURES
     share = f"-{shard.index}-of-{shard.count}"
@@ -148,7 +148,7 @@ def _text(path: Path) -> bytes:
 
 
 def _content(text: bytes) -> _Content | None:
-    """What a journal says; ``None`` where it is none."""
+    """Returns what a journal says; ``None`` where the file is not a journal."""
     try:
         data = parse_json(text)
         cases = data.pop("cases") if isinstance(data, dict) and isinstance(data.get("cases"), list) else None

@@ -36,7 +36,7 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one call of the reading process may take.
+    """Sets the limits of one call of the reading process.
 
     Attributes:
         within_s: Time; what is not done within it never will be.
@@ -81,7 +81,7 @@ class Reader:
         return scan
 
     def look(self, look: Callable[[Path], Seen], path: Path, bounds: Bounds = TO_LOOK) -> Seen:
-        """What a function of a module finds at a path; a :class:`cspine.reading.Guard`.
+        """Returns what a function of a module finds at a path; a :class:`cspine.reading.Guard`.
 
         Raises:
             StudyError: It cannot be read, or the process died over it.
@@ -165,7 +165,7 @@ class ReadAhead:
         self._thread.shutdown(cancel_futures=True)
 
     def __iter__(self) -> Iterator[tuple[Job, Callable[[], Scan]]]:
-        """Each job with what hands over its scan, or raises what is wrong with it."""
+        """Yields each job with a function that returns its scan, or raises what is wrong with it."""
         for number, job in enumerate(self._jobs):
             scan = self._next
             self._next = self._begin(number + 1)
@@ -179,7 +179,7 @@ class ReadAhead:
 
 
 def _serve(connection: Connection) -> None:
-    """What the child process does until nobody asks any more."""
+    """Runs in the child process until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
     while True:
         try:
@@ -224,7 +224,7 @@ def _received(connection: Connection) -> object:
 
 
 def _portable(error: Exception) -> Exception:
-    """An error that can be sent, with what it says about its origin."""
+    """Returns an error that can be sent, with what it says about its origin."""
     if not isinstance(error, StudyError):
         error.add_note(traceback.format_exc())
     try:
@@ -235,7 +235,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def died(source: str, how: str) -> StudyError:
-    """The refusal of a scan over which a process died."""
+    """Returns the refusal of a scan over which a process died."""
     name = Path(source).name
     error = StudyError(f"{name} cannot be read: the process that read it died ({how}). Copy it again from where it came.")
     error.code = "reader_died"

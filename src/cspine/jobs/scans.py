@@ -43,7 +43,7 @@ def read_scan(source: str, series_uid: str | None) -> Scan:
 
 
 def fingerprint_of(source: Path) -> str:
-    """A digest of the names, sizes and times of all files of a study; it changes when one is added, lost or written again.
+    """Returns a digest of the names, sizes and times of all files of a study; it changes when one is added, lost or rewritten.
 
     Contents are not read: for a night of studies that would cost as much as to predict them. A scan that is moved keeps its mark.
     """
@@ -54,7 +54,7 @@ def fingerprint_of(source: Path) -> str:
 
 
 def _files(source: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file below a folder with its path in there; a file that vanishes meanwhile is left out."""
+    """Yields every file below a folder with its path in there; a file that vanishes meanwhile is left out."""
     if not source.is_dir():
         with suppress(OSError):
             yield source.name, source.stat()

@@ -1,4 +1,4 @@
-"""What is asked of every job of a batch."""
+"""Describes what is asked of every job of a batch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Packages:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of every job of a batch; small, and the same on every machine.
+    """Describes what is asked of every job of a batch; small, and the same on every machine.
 
     Attributes:
         out: Folder of the batch, the same for all who work on it.
@@ -45,7 +45,7 @@ class Task:
     device: Device = Device.AUTO
 
     def load(self) -> Packages:
-        """The packages of the task.
+        """Returns the packages of the task.
 
         Raises:
             PackageError: One of them cannot be used.
@@ -53,7 +53,7 @@ class Task:
         return Packages(load_package(self.model), load_localiser(self.localiser))
 
     def provenance(self, packages: Packages) -> Provenance:
-        """How jobs are made with the packages: all of the above that may change what is written.
+        """Returns how jobs are done with the packages: all of the above that may change what is written.
 
         Raises:
             PackageError: The package does not have the operating point.

@@ -83,7 +83,7 @@ class Worker:
 
 
 def _timed(prediction: Prediction, seconds: dict[str, float]) -> Prediction:
-    """The same, with the seconds of further stages; reading comes first."""
+    """Returns the same result with the seconds of further stages; reading comes first."""
     result = prediction.result
     timings = result.timings_s | seconds if "read" in result.timings_s else seconds | result.timings_s
     return replace(prediction, result=replace(result, timings_s=timings))

@@ -47,7 +47,7 @@ class Centreline:
 
     @property
     def tangents(self) -> NDArray[np.float64]:
-        """Unit vectors towards the head, ``(k, 3)``."""
+        """Returns unit vectors towards the head, ``(k, 3)``."""
         along = np.gradient(self.points_mm, axis=0) if len(self.points_mm) > 1 else np.array([[1.0, 0.0, 0.0]])
         found: NDArray[np.float64] = along / np.linalg.norm(along, axis=1, keepdims=True)
         return found

@@ -1,4 +1,4 @@
-"""From a scan to its vertebrae with one network: a pass over all that may hold a neck, then one or two passes over the neck."""
+"""Finds the vertebrae of a scan with one network: a pass over all that may hold a neck, then one or two passes over the neck."""
 
 from dataclasses import dataclass, replace
 
@@ -89,7 +89,7 @@ class _Candidate:
 
     @property
     def view(self) -> View:
-        """The scan around it."""
+        """Returns the scan around the neck, as witnesses see it."""
         return View.of(Volume(self.prediction.hu, self.prediction.grid), self.prediction.seen)
 
 

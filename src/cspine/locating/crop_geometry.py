@@ -1,4 +1,4 @@
-"""How crops lie around the vertebrae of a label map, whoever made it: a localiser, or a person."""
+"""Places crops around the vertebrae of a label map, whoever made it: a localiser, or a person."""
 
 from collections.abc import Mapping
 from dataclasses import replace

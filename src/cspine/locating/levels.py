@@ -1,4 +1,4 @@
-"""From the class probabilities of each voxel to a label map, and where each vertebra lies."""
+"""Turns the class probabilities of each voxel into a label map, and finds where each vertebra lies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +68,7 @@ _PRESENT = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """Where the voxels of bones lie along the order: in whose stretch, and how far beside the line, ``(n,)`` each."""
+    """Says where the voxels of bones lie along the order: in whose stretch, and how far beside the line, ``(n,)`` each."""
 
     order: Order
     stretch: NDArray[np.intp]
@@ -76,7 +76,7 @@ class _Place:
 
 
 def locate_levels(probabilities: NDArray[np.float32], grid: Grid, seen: NDArray[np.bool_]) -> Located:
-    """Names the vertebrae.
+    """Assigns names to the vertebrae.
 
     Args:
         probabilities: Background, C1..C7, other vertebra, other bone, of each voxel, ``(z, y, x, 10)``.

@@ -69,7 +69,7 @@ class Localiser:
 
     @property
     def model(self) -> ModelFacts:
-        """What results say about the package."""
+        """Returns what results say about the package."""
         manifest = self.package.manifest
         return ModelFacts(manifest.name, manifest.version, self.package.sha256, manifest.trained_on)
 

@@ -1,4 +1,4 @@
-"""What a localiser finds: vertebrae, their labels, and what witnesses say of their names."""
+"""Holds what a localiser finds: vertebrae, their labels, and what witnesses say of their names."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ SURE = 0.7
 
 
 class Question(StrEnum):
-    """What a witness is asked: whether slices follow one another, the front is in front, and the head is above the feet."""
+    """Names what a witness is asked: whether slices follow one another, the front is in front, and the head is above the feet."""
 
     SLICES = "slices"
     FRONT = "front"
@@ -25,7 +25,7 @@ class Question(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What one observation says about how a scan is stored.
+    """Holds what one observation says about how a scan is stored.
 
     Attributes:
         name: A short stable name.

@@ -36,7 +36,7 @@ _SKIPPED = float(np.log(1e-3))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Order:
-    """Which stretch of the line is which level.
+    """Says which stretch of the line is which level.
 
     Attributes:
         probabilities: Of each point, from the head: what is above C1, C1..C7, what is below C7, ``(k, 9)``.
@@ -50,7 +50,7 @@ class Order:
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """The confidence in the name of each stretch, 0..1, ``(7,)``; 0 where the level is not there.
+        """Returns the confidence in the name of each stretch, 0..1, ``(7,)``; 0 where the level is not there.
 
         It is the upper quartile of its points: where a level ends is another question than what it is called.
         """

@@ -1,4 +1,4 @@
-"""Where each vertebra ends: a second network predicts crops around those that were located, on finer voxels.
+"""Finds where each vertebra ends: a second network predicts crops around those that were located, on finer voxels.
 
 In short::
 
@@ -162,7 +162,7 @@ def _lattice(coarse: Grid, spec: RefinerSpec) -> Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """What the second network is fed.
+    """Returns what the second network is fed.
 
     Attributes:
         scan: All of it.

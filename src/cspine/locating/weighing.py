@@ -1,4 +1,4 @@
-"""What witnesses say, put together: how sure each name is, and why not.
+"""Combines what witnesses say: how sure each name is, and why not.
 
 Names come from counting, so a name is as sure as the weakest link of its chain: that the scan shows a neck upright, that the
 count begins at the right vertebra, and that each step from there has the size of one vertebra. Each link begins with odds from

@@ -83,7 +83,7 @@ BACKBONES = {
 
 
 def backbone_named(name: str) -> Backbone:
-    """The backbone of a name.
+    """Returns the backbone of a name.
 
     Raises:
         UsageError: There is none.

@@ -86,5 +86,5 @@ class CustomCNN(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "CustomCNN":  # noqa: ARG003
-        """The network that :meth:`get_config` described."""
+        """Returns the network that :meth:`get_config` described."""
         return cls(**config)

@@ -1,4 +1,4 @@
-"""Which layers of a network learn."""
+"""Chooses which layers of a network learn."""
 
 import keras
 
@@ -26,7 +26,7 @@ def let_learn(network: keras.Model, stage: LearningStage) -> None:
 
 
 def first_tuned(network: keras.Model, name: str) -> int:
-    """The number of a layer among those of the backbone; of the usual one where ``name`` is empty.
+    """Returns the number of a layer among those of the backbone; of the usual one where ``name`` is empty.
 
     Raises:
         UsageError: The backbone has no such layer.

@@ -1,4 +1,4 @@
-"""From features of cells to what every slice network answers."""
+"""Turns features of cells into the outputs of every slice network."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -11,7 +11,7 @@ _SMALLEST = 1e-4
 
 @keras.saving.register_keras_serializable(package="cspine")
 class EvidencePooling(keras.layers.Layer):
-    """From one map of fracture evidence and the maps of the levels to one logit per level.
+    """Pools one map of fracture evidence, by the maps of the levels, to one logit per level.
 
     ``logit = log(sum over cells of level_map * exp(evidence)) + bias``: a smooth maximum of the evidence over the cells in which
     the level lies, so that a gap of few pixels counts wherever it is, and counts for the level that it is in. All levels share the

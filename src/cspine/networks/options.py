@@ -1,4 +1,4 @@
-"""What settings of networks may be, and networks know too: names, cells, stages of training."""
+"""Defines what settings and networks both know: names, cells, stages of training."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class BackboneName(StrEnum):
 
 
 class Learning(StrEnum):
-    """Which part of a network learns."""
+    """Says which part of a network learns."""
 
     ALL = "all"
     HEADS = "heads"

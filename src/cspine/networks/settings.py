@@ -28,12 +28,12 @@ class NetworkSettings(Protocol):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs."""
+        """Returns the names of the outputs."""
         ...
 
     @property
     def stages(self) -> tuple[LearningStage, ...]:
-        """How training goes, stage by stage."""
+        """Returns how training goes, stage by stage."""
         ...
 
     def check(self, spec: SliceSpec) -> None:
@@ -45,7 +45,7 @@ class NetworkSettings(Protocol):
         ...
 
     def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
-        """The network with fresh weights, the same for the same seed.
+        """Returns the network with fresh weights, the same for the same seed.
 
         Raises:
             UsageError: As :meth:`check`, but for weights.
@@ -87,12 +87,12 @@ class CustomCNNSettings:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs."""
+        """Returns the names of the outputs."""
         return ("fracture", "visible", "level_map", *(["fracture_map"] if self.fracture_map else []))
 
     @property
     def stages(self) -> tuple[LearningStage, ...]:
-        """Everything learns from the beginning to the end."""
+        """Returns one stage: everything learns from the beginning to the end."""
         return (LearningStage(),)
 
     def check(self, spec: SliceSpec) -> None:
@@ -119,10 +119,10 @@ class CustomCNNSettings:
         )
 
     def fetch(self) -> None:
-        """Nothing: there are no pretrained weights."""
+        """Does nothing: there are no pretrained weights."""
 
     def pretrain(self, model: "keras.Model") -> None:
-        """Nothing: there are no pretrained weights."""
+        """Does nothing: there are no pretrained weights."""
 
     def idle(self) -> Mapping[str, str]:
         """See :class:`NetworkSettings`."""
@@ -131,7 +131,7 @@ class CustomCNNSettings:
 
 @dataclass(frozen=True, slots=True)
 class PretrainedSettings:
-    """What all networks with a backbone that was trained on photographs have in common.
+    """Holds what all networks with a backbone that was trained on photographs have in common.
 
     Attributes:
         backbone: Which network that is.
@@ -159,7 +159,7 @@ class PretrainedSettings:
 
     @property
     def stages(self) -> tuple[LearningStage, ...]:
-        """The heads first, then the end of the backbone with them; everything at once where nothing was trained before."""
+        """Returns the heads first, then the end of the backbone with them; everything at once where nothing was trained before."""
         if self.weights == NONE:
             return (LearningStage(),)
         tuning = LearningStage(Learning.TUNING, rate=self.tuned_rate, tuned_from=self.tuned_from)
@@ -167,7 +167,7 @@ class PretrainedSettings:
 
     @property
     def factor(self) -> int:
-        """What rows and columns must be multiples of."""
+        """Returns what rows and columns must be multiples of."""
         return 32
 
     def check(self, spec: SliceSpec) -> None:
@@ -227,7 +227,7 @@ class TransferSettings(PretrainedSettings):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs."""
+        """Returns the names of the outputs."""
         return ("fracture", "visible", "level_map", *(["fracture_map"] if self.fracture_map else []))
 
     def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
@@ -263,12 +263,12 @@ class UNetTransferSettings(PretrainedSettings):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs."""
+        """Returns the names of the outputs."""
         return ("fracture", "visible", "level_map", "maps", *(["fracture_map"] if self.fracture_map else []))
 
     @property
     def factor(self) -> int:
-        """What rows and columns must be multiples of."""
+        """Returns what rows and columns must be multiples of."""
         return max(32, 2 ** (len(self.widths) - 1))
 
     def check(self, spec: SliceSpec) -> None:

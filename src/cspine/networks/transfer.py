@@ -75,5 +75,5 @@ class TransferNetwork(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "TransferNetwork":  # noqa: ARG003
-        """The network that :meth:`get_config` described."""
+        """Returns the network that :meth:`get_config` described."""
         return cls(**config)

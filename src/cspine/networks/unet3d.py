@@ -79,12 +79,12 @@ class UNet3D(keras.Model):
         config: dict[str, Any],
         custom_objects: dict[str, Any] | None = None,  # noqa: ARG003
     ) -> "UNet3D":
-        """The network that :meth:`get_config` described."""
+        """Returns the network that :meth:`get_config` described."""
         return cls(**config)
 
 
 def of_any_window(trained: keras.Model) -> keras.Model:
-    """The same network without a size of its own.
+    """Returns the same network for inputs of any size.
 
     Args:
         trained: A :class:`UNet3D` of some window.

@@ -99,10 +99,10 @@ class UNetTransferNetwork(keras.Model):
         config: dict[str, Any],
         custom_objects: dict[str, Any] | None = None,  # noqa: ARG003
     ) -> "UNetTransferNetwork":
-        """The network that :meth:`get_config` described."""
+        """Returns the network that :meth:`get_config` described."""
         return cls(**config)
 
 
 def _cells(name: str) -> layers.Layer:
-    """The mean over each cell."""
+    """Returns the mean over each cell."""
     return layers.AveragePooling2D(CELL, dtype="float32", name=name)

@@ -116,7 +116,7 @@ class VertebraMIL(keras.Model):
         self.seed = seed
 
     def on_slices(self, size: Sequence[int]) -> keras.Model:
-        """The part that classifies cells, on slices of any size, with the very weights of this network.
+        """Returns the part that classifies cells, on slices of any size, with the very weights of this network.
 
         Args:
             size: Rows and columns, in multiples of what the backbone halves.
@@ -147,7 +147,7 @@ class VertebraMIL(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "VertebraMIL":  # noqa: ARG003
-        """The network that :meth:`get_config` described."""
+        """Returns the network that :meth:`get_config` described."""
         return cls(**config)
 
 

@@ -35,7 +35,7 @@ class UNet3DSettings:
             raise UsageError(f"A U-Net of {len(self.widths)} widths needs sides that {step} divides. Received: {spec.size}")
 
     def build(self, spec: VolumeSpec, seed: int) -> "keras.Model":
-        """The network, with fresh weights.
+        """Returns the network, with fresh weights.
 
         Raises:
             UsageError: As :meth:`check`.
@@ -91,7 +91,7 @@ class VertebraMILSettings:
             )
 
     def build(self, spec: VertebraSpec, seed: int) -> "VertebraMIL":
-        """The network, with fresh weights.
+        """Returns the network, with fresh weights.
 
         Raises:
             UsageError: As :meth:`check`.
