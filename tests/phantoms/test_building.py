@@ -1,6 +1,7 @@
 """Surfaces become signed distances with frames and landmarks."""
 
 import dataclasses
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from cspine.anatomy import Level
 from cspine.errors import AnatomyError
 from cspine.phantoms.meshes.anatomy import Anatomy, BoneShape, load_anatomy, save_anatomy, shipped_anatomies
 from cspine.phantoms.meshes.building import build_anatomy, skull_shape, vertebra_shape
-from cspine.phantoms.meshes.checks import check_one_bone, check_order, check_vertebra
+from cspine.phantoms.meshes.checks import check_apart, check_one_bone, check_order, check_vertebra
 from cspine.phantoms.meshes.distance import open_share, unsigned_distance, windings
 from cspine.phantoms.meshes.landmarks import Solid
+from cspine.phantoms.meshes.orientation import fitting_axes
 from cspine.phantoms.meshes.separating import largest_solid, outer
 from cspine.phantoms.meshes.surfaces import Surface, read_surface
-from cspine.phantoms.meshes.table import read_table, unused_surfaces
+from cspine.phantoms.meshes.table import SurfaceSource, read_table, unused_surfaces
 from tests.phantoms.solids import box, together, vertebra, write_obj, write_stl
 
 AXES = [np.arange(-3.0, 4.1, 0.5) for _ in range(3)]
@@ -222,6 +224,47 @@ def test_the_shipped_vertebrae_are_what_they_are_called_and_no_other_level() -> 
     lying = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
     with pytest.raises(AnatomyError, match=r"C4 needs end plates that look up and down\. Received some tilted by 90 degrees"):
         check_vertebra(dataclasses.replace(bone, frame=lying), solid, Level.C4)
+
+
+def test_neighbours_that_run_through_each_other_are_refused_all_at_once() -> None:
+    bone = vertebra_shape(vertebra(), Level.C5)
+
+    def placed(height_mm: float) -> BoneShape:
+        frame = bone.frame.copy()
+        frame[2, 3] = height_mm
+        return dataclasses.replace(bone, frame=frame)
+
+    check_apart({Level.C3: placed(44), Level.C4: placed(22), Level.C5: placed(0)})
+    check_apart({Level.C4: placed(0), Level.C5: placed(0)})  # each in a frame of its own
+    with pytest.raises(AnatomyError, match=r"C3 and C4 share [0-9.]+ ml, [0-9.]+ mm deep; C4 and C5 share .* leave one out"):
+        check_apart({Level.C3: placed(20), Level.C4: placed(10), Level.C5: placed(0)})
+
+
+def test_building_hands_on_the_name_of_each_bone(tmp_path: Path) -> None:
+    for level in (4, 5):
+        write_stl(vertebra((0, 0, -22.0 * level)), tmp_path / f"c{level}.stl")
+    told: list[str] = []
+
+    def watch(names: list[str]) -> Iterator[str]:
+        for name in names:
+            told.append(name)
+            yield name
+
+    assert list(build_anatomy(tmp_path, watch=watch).vertebrae) == [Level.C4, Level.C5]
+    assert told == ["C4", "C5"]
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RAS", "ALS", "SLP", "PIR"])
+def test_axes_that_fit_are_found_whatever_was_told(axes: str) -> None:
+    bone = shipped_anatomies()[0].vertebrae[Level.C5]
+    places = np.argwhere(bone.steps < 0)[:, ::-1] * bone.spacing_mm + np.asarray(bone.first_mm)
+    stored = places @ SurfaceSource("", 1.0, axes).matrix  # its transpose is its inverse
+    low = stored.min(axis=0) - 3
+    inside = np.zeros(np.ceil((np.ptp(stored, axis=0) + 6) / bone.spacing_mm).astype(int)[::-1] + 1, np.bool_)
+    inside[tuple(np.rint((stored - low) / bone.spacing_mm).astype(int)[:, ::-1].T)] = True
+    wrong = Solid(inside, (float(low[0]), float(low[1]), float(low[2])), bone.spacing_mm)
+
+    assert fitting_axes({Level.C5: wrong}, "LPS") == (() if axes == "LPS" else (axes,))
 
 
 def test_levels_in_the_wrong_order_are_refused_unless_each_has_a_frame_of_its_own() -> None:

@@ -10,15 +10,22 @@ to c7 is that level, in millimetres, x to the left, y to the back, z to the head
     [context]
     jaw = "mandible.obj"               jaw, hyoid, larynx, skull
 
-`cspine phantom --anatomy FILE` then samples necks with these bones.
+A picture beside FILE shows what was built; `cspine phantom --anatomy FILE` then samples necks with these bones.
 """
 
 import argparse
+import io
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cspine.cli import Exit
-from cspine.errors import UsageError
+from cspine.cli.progress import progress
+from cspine.errors import OutputError, UsageError
+from cspine.files import write_bytes
+
+if TYPE_CHECKING:
+    from cspine.phantoms.meshes.anatomy import Anatomy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +48,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output.exists() and not args.overwrite:
         raise UsageError(f"{args.output} is there already. Give another name, or --overwrite.")
-    anatomy = build_anatomy(args.folder, args.table)
+    anatomy = build_anatomy(args.folder, args.table, lambda names: progress(names, len(names), "bones"))
     save_anatomy(anatomy, args.output)
+    picture = args.output.with_name(f"{args.output.name.removesuffix('.npz')}.png")
+    _save_picture(anatomy, picture)
     for level, bone in anatomy.vertebrae.items():
         width, depth, height = bone.body.size_mm
         sys.stdout.write(f"{level.name}  body {width:.0f} x {depth:.0f} x {height:.0f} mm\n")
@@ -54,5 +63,17 @@ def run(args: argparse.Namespace) -> int:
     for what, names in (("borrowed", lent), ("not used", unused)):
         if names:
             sys.stdout.write(f"{what}: {', '.join(names)}\n")
-    sys.stdout.write(f"{args.output}\n")
+    sys.stdout.write(f"{args.output}\n{picture}\n")
     return Exit.DONE
+
+
+def _save_picture(anatomy: "Anatomy", path: Path) -> None:
+    """Writes a picture of the anatomy, to see whether it is right."""
+    from cspine.phantoms.ct.anatomy_picture import anatomy_figure
+
+    stream = io.BytesIO()
+    anatomy_figure(anatomy).savefig(stream, format="png", dpi=90, metadata={"Software": None})
+    try:
+        write_bytes(path, stream.getvalue())
+    except OSError as error:
+        raise OutputError(f"A picture needs a place that can be written. {path}: {error.strerror}.") from error

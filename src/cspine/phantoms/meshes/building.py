@@ -3,6 +3,7 @@
 A folder of surfaces may hold a table ``anatomy.toml``, or one is named; see :mod:`cspine.phantoms.meshes.table`.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from scipy import ndimage
 from cspine.anatomy import Level
 from cspine.errors import AnatomyError
 from cspine.phantoms.meshes.anatomy import Anatomy, Body, BoneShape
-from cspine.phantoms.meshes.checks import check_one_bone, check_order, check_surface, check_vertebra
+from cspine.phantoms.meshes.checks import check_apart, check_one_bone, check_order, check_surface, check_vertebra
 from cspine.phantoms.meshes.distance import inside, unsigned_distance
 from cspine.phantoms.meshes.landmarks import Solid, find_frame, measure
+from cspine.phantoms.meshes.orientation import fitting_axes
 from cspine.phantoms.meshes.separating import largest_solid, outer
 from cspine.phantoms.meshes.surfaces import Surface, read_surface
-from cspine.phantoms.meshes.table import SurfaceSource, read_table
+from cspine.phantoms.meshes.table import SurfaceSource, SurfaceTable, read_table
+
+Watch = Callable[[list[str]], Iterable[str]]
 
 _LIMIT_MM = 5.0
 _SPACING_MM = 0.7
@@ -30,25 +34,55 @@ _VAULT_MM, _BASE_MM = 6.0, 11.0
 _BASE_HEIGHT_MM = 45.0
 
 
-def build_anatomy(folder: Path, table: Path | None = None) -> Anatomy:
+def build_anatomy(folder: Path, table: Path | None = None, watch: Watch = iter) -> Anatomy:
     """The anatomy of a folder of surfaces, one per level; some levels may be absent.
 
     Args:
         folder: Where the surfaces are.
         table: Names them; ``anatomy.toml`` in the folder by default. Without one the surfaces are taken to be in mm with axes
             ``LPS``, and a file whose name holds ``c1``..``c7`` is that level.
+        watch: Hands on the names of the bones, one when the one before is done, and may show how far the work is.
 
     Raises:
-        AnatomyError: There is no vertebra, a surface is damaged, or the table is wrong.
+        AnatomyError: There is no vertebra, the table is wrong, surfaces are damaged or no vertebrae; all of these are told at once.
     """
     told = read_table(folder, table)
-    vertebrae = {level: vertebra_shape(_surface(folder, source), level) for level, source in told.levels.items()}
+    sources = {level.name: source for level, source in told.levels.items()} | told.context
+    shapes, faults = dict[str, BoneShape](), dict[str, str]()
+    for name in watch(list(sources)):
+        try:
+            shapes[name] = _bone_shape(_surface(folder, sources[name]), name)
+        except AnatomyError as error:
+            faults[name] = str(error)
+    if faults:
+        raise AnatomyError(" ".join(dict.fromkeys(faults.values())) + _axes_hint(folder, told))
+    vertebrae = {level: shapes[level.name] for level in told.levels}
     check_order(vertebrae)
-    context = {}
-    for name, source in told.context.items():
-        surface = _surface(folder, source)
-        context[name] = skull_shape(surface) if name == "skull" else context_shape(surface, _CONTEXT_SPACING_MM)
-    return Anatomy(told.name, vertebrae, context, told.notice)
+    check_apart(vertebrae)
+    return Anatomy(told.name, vertebrae, {name: shapes[name] for name in told.context}, told.notice)
+
+
+def _bone_shape(surface: Surface, name: str) -> BoneShape:
+    if name in Level.__members__:
+        return vertebra_shape(surface, Level[name])
+    return skull_shape(surface) if name == "skull" else context_shape(surface, _CONTEXT_SPACING_MM)
+
+
+def _axes_hint(folder: Path, told: SurfaceTable) -> str:
+    """A sentence that names other axes with which all levels would do, if there are any."""
+    named = {source.axes.upper() for source in told.levels.values()}
+    if len(named) != 1:
+        return ""
+    solids: dict[Level, Solid] = {}
+    for level, source in told.levels.items():
+        try:
+            surface = _surface(folder, source)
+            check_surface(surface, level)
+        except AnatomyError:
+            return ""
+        solids[level] = _solid(_shape(largest_solid(surface), np.eye(4), _COARSE_MM))
+    fitting = fitting_axes(solids, named.pop())
+    return f" Axes that would fit: {' or '.join(fitting)}." if fitting else ""
 
 
 def _surface(folder: Path, source: SurfaceSource) -> Surface:

@@ -33,6 +33,11 @@ _RISING_MM = 4.0
 """The spinous process of C3 to C7 never rises so far above the middle of its body; tips were seen 5 to 21 mm below."""
 
 
+_OVERLAP_STEP_MM = 0.7
+_DEEPEST_MM, _MOST_SHARED_MM3 = 1.0, 30.0
+"""Neighbours in the shipped anatomies stay apart everywhere; rough surfaces that touch may share a little."""
+
+
 def check_surface(surface: Surface, level: Level) -> None:
     """Refuses what is too small or too large for a vertebra, or not closed.
 
@@ -126,6 +131,45 @@ def check_order(vertebrae: dict[Level, BoneShape]) -> None:
                 f"{upper.name} must stand above C{upper + 1}. It stands {-step[2]:.0f} mm below:"
                 " check the axes and the names of the levels in anatomy.toml."
             )
+
+
+def check_apart(vertebrae: dict[Level, BoneShape]) -> None:
+    """Refuses neighbours in one frame that run through each other.
+
+    Raises:
+        AnatomyError: They do so.
+    """
+    faults = []
+    for upper, lower in pairwise(CERVICAL):
+        if upper not in vertebrae or lower not in vertebrae:
+            continue
+        pair = vertebrae[upper], vertebrae[lower]
+        if not 8 < np.linalg.norm(np.subtract(pair[0].frame[:3, 3], pair[1].frame[:3, 3])) < 45:
+            continue  # each in a frame of its own
+        depth, volume = _overlap(*pair)
+        if depth > _DEEPEST_MM and volume > _MOST_SHARED_MM3:
+            faults.append(f"{upper.name} and {lower.name} share {volume / 1000:.2g} ml, {depth:.1f} mm deep")
+    if faults:
+        raise AnatomyError(
+            f"Neighbours must not run through each other. {'; '.join(faults)}: leave one out of anatomy.toml, it is borrowed then,"
+            " or mend the surfaces."
+        )
+
+
+def _overlap(upper: BoneShape, lower: BoneShape) -> tuple[float, float]:
+    """How deep two bones lie in each other, mm, and the volume that they share, cubic mm."""
+    boxes = [bone.corners_mm() @ bone.frame[:3, :3].T + bone.frame[:3, 3] for bone in (upper, lower)]
+    low, high = np.max([box.min(axis=0) for box in boxes], axis=0), np.min([box.max(axis=0) for box in boxes], axis=0)
+    if np.any(high <= low):
+        return 0.0, 0.0
+    axes = [np.arange(a, b, _OVERLAP_STEP_MM) for a, b in zip(low, high, strict=True)]
+    world = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
+    away = []
+    for bone in (upper, lower):
+        inverse = np.linalg.inv(bone.frame)
+        away.append(bone.distance(inverse[:3, :3] @ world + inverse[:3, 3:]))
+    both = np.maximum(*away)
+    return max(0.0, -float(both.min())), float(np.count_nonzero(both < 0)) * _OVERLAP_STEP_MM**3
 
 
 def _tip_mm(solid: Solid) -> float:
