@@ -134,7 +134,7 @@ def find_jobs(paths: Sequence[Path], shard: Shard | None = None, guard: Guard = 
 
 
 def _sources(paths: Sequence[Path], guard: Guard) -> Iterator[tuple[Path, InputError | None]]:
-    """Returns studies, and what should be one with the reason why it is not."""
+    """Yields studies, and what should be one with the reason why it is not."""
     for path in paths:
         try:
             listing = list_studies(path, guard)

@@ -162,7 +162,7 @@ def _lattice(coarse: Grid, spec: RefinerSpec) -> Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """Returns what the second network is fed.
+    """Holds what the second network is fed.
 
     Attributes:
         scan: All of it.

@@ -39,7 +39,7 @@ class Refold(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="cspine")
 class OwnCells(keras.layers.Layer):
-    """Returns how much of each cell belongs to the vertebra: the mean of the last channel, or a share of that of a cell next to it.
+    """Computes how much of a cell belongs to the vertebra: the mean of the last channel, or a share of that of a cell next to it.
 
     Args:
         cell: Pixels of a cell along rows and columns.
@@ -67,7 +67,7 @@ class OwnCells(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="cspine")
 class OwnFeatures(keras.layers.Layer):
-    """Returns the largest and the mean of each feature over the cells of the vertebra, and a smooth maximum of their evidence."""
+    """Computes the largest and the mean of each feature over the cells of the vertebra, and a smooth maximum of their evidence."""
 
     def call(self, inputs: list[Any]) -> tuple[Any, Any]:
         """Returns features ``(n, 2 width + 1)`` and the logit of the slice ``(n, 1)``.
@@ -88,7 +88,7 @@ class OwnFeatures(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="cspine")
 class InView(keras.layers.Layer):
-    """Returns which levels are in the scan: those that have a mask anywhere."""
+    """Computes which levels are in the scan: those that have a mask anywhere."""
 
     def call(self, crops: Any) -> Any:
         """Returns 1 or 0, ``(n, 7)``, of crops ``(n, 7, slices, rows, columns, channels)``."""

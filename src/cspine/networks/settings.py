@@ -37,7 +37,7 @@ class NetworkSettings(Protocol):
         ...
 
     def check(self, spec: SliceSpec) -> None:
-        """Tells what can be told before anything is prepared.
+        """Checks what can be checked before anything is prepared.
 
         Raises:
             UsageError: The network cannot see such slices, or its weights are not there.

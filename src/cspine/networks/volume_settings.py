@@ -23,7 +23,7 @@ class UNet3DSettings:
     widths: tuple[int, ...] = (8, 16, 32, 64, 96)
 
     def check(self, spec: VolumeSpec) -> None:
-        """Tells what can be told before anything is prepared.
+        """Checks what can be checked before anything is prepared.
 
         Raises:
             UsageError: The network cannot see such windows.
@@ -71,7 +71,7 @@ class VertebraMILSettings:
     dropout: float = 0.2
 
     def check(self, spec: VertebraSpec) -> None:
-        """Tells what can be told before anything is prepared.
+        """Checks what can be checked before anything is prepared.
 
         Raises:
             UsageError: The network cannot see such crops.

@@ -1,4 +1,4 @@
-"""From files to a study: DICOM folders, zips and NIfTI files; choosing the series, checking the stack."""
+"""Reads files as a study: DICOM folders, zips and NIfTI files; chooses the series and checks the stack."""
 
 from cspine.reading.choosing import SeriesSummary as SeriesSummary
 from cspine.reading.listing import Guard as Guard

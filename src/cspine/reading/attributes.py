@@ -88,7 +88,7 @@ def _is_in(value: bytes, codec: str) -> bool:
 
 
 def written(dataset: Dataset, keyword: str) -> str:
-    """A short text attribute as it is written; empty where there is none or where it is no text."""
+    """Returns a short text attribute as it is written; empty where there is none or where it is not text."""
     element = dataset.get_item(_TAGS[keyword])
     value = None if element is None else element.value
     if isinstance(value, bytes):
@@ -97,7 +97,7 @@ def written(dataset: Dataset, keyword: str) -> str:
 
 
 def acquisition_of(dataset: Dataset) -> Acquisition:
-    """How an image came about, as far as its header says; nothing in there is an error."""
+    """Returns how an image came about, as far as its header says; nothing in there is an error."""
     return Acquisition(
         number=written(dataset, "AcquisitionNumber"),
         time=_moment(dataset, "Acquisition"),
@@ -110,7 +110,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
 
 
 def number_in(texts: Iterable[object]) -> float | None:
-    """The first positive number among values, or ``None``."""
+    """Returns the first positive number among values, or ``None``."""
     for text in texts:
         try:
             number = float(str(text).replace(",", "."))
@@ -122,7 +122,7 @@ def number_in(texts: Iterable[object]) -> float | None:
 
 
 def _moment(dataset: Dataset, stem: str) -> str:
-    """Date and time of an act; digits that sort as they follow each other."""
+    """Returns date and time of an act, in digits that sort by time."""
     together = written(dataset, "AcquisitionDateTime") if stem == "Acquisition" else ""
     return together or (time and written(dataset, f"{stem}Date") + time if (time := written(dataset, f"{stem}Time")) else "")
 
@@ -135,7 +135,7 @@ def _whole(text: str) -> int | None:
 
 
 def overlay_bits(dataset: Dataset) -> int:
-    """The bits of a pixel that overlays lie in (retired; group 60xx), as a mask."""
+    """Returns the bits of a pixel that overlays lie in (retired; group 60xx), as a mask."""
     bits = 0
     for group in {tag >> 16 for tag in dataset.keys() if tag >> 24 == 0x60}:  # noqa: SIM118 - a data set yields elements
         place, size = dataset.get_item((group, 0x0102)), dataset.get_item((group, 0x0100))

@@ -1,4 +1,4 @@
-"""Which bits of a stored pixel hold its value, and what the others hold."""
+"""Finds which bits of a stored pixel hold its value, and what the others hold."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ Stored = NDArray[np.integer[Any]]
 
 
 def values_of(stored: Stored, frame: Frame, signed: bool) -> tuple[Stored, bool]:
-    """Stored values with the bits that do not count removed, and with their sign.
+    """Returns stored values with the bits that do not count removed, and with their sign.
 
     Bits above those stored may be the same in all pixels, repeat the sign, be overlays that the header declares, or be drawings
     without which values go on. Where they repeat the topmost bit stored, values have a sign whatever the header says.
@@ -52,7 +52,7 @@ def values_of(stored: Stored, frame: Frame, signed: bool) -> tuple[Stored, bool]
 
 
 def _check_high(native: Stored, frame: Frame, signed: bool, above: int) -> bool:
-    """Whether values have a sign, where bits above those stored vary.
+    """Says whether values have a sign, where bits above those stored vary.
 
     Raises:
         StudyError: They hold values.
@@ -66,7 +66,7 @@ def _check_high(native: Stored, frame: Frame, signed: bool, above: int) -> bool:
 
 
 def _is_drawn(native: Stored, above: int, first_above: int) -> bool:
-    """Whether values go on without the bits above where those change; one that needs them wraps there."""
+    """Says whether values go on without the bits above where those change; one that needs them wraps there."""
     kept = np.right_shift(np.left_shift(native, above), above).astype(np.int64)
     high = native.astype(np.int64) - kept
     steps = [np.abs(np.diff(kept, axis=axis))[np.diff(high, axis=axis) != 0] for axis in (0, 1)]

@@ -1,4 +1,4 @@
-"""Which series ``detect`` uses, by one table of rules."""
+"""Chooses the series that ``detect`` uses, by one table of rules."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ class SeriesSummary:
 
 
 def refused(place: Path, error: StudyError, storage: str = "?") -> SeriesSummary:
-    """What is known of something that cannot be read."""
+    """Holds what is known of something that cannot be read."""
     problems = (ReadingWarning("refused", str(error)),)
     return SeriesSummary(place, "", None, None, "", "", None, None, None, 0, "", storage, problems, chosen=False, reason=str(error))
 
@@ -118,7 +118,7 @@ def _is_hounsfield(stack: Stack) -> bool:
 
 
 def _height(stack: Stack) -> int:
-    """How much of a neck a stack may show, in steps."""
+    """Returns how much of a neck a stack may show, in steps."""
     if stack.layout is None:
         return 0
     grid = stack.layout.grid
@@ -149,7 +149,7 @@ PREFERENCES = (
 
 
 def choose(stacks: Sequence[Stack], place: Path, series_uid: str | None = None) -> Stack:
-    """The stack to use.
+    """Returns the stack to use.
 
     Args:
         stacks: Those of one place.
@@ -173,7 +173,7 @@ def choose(stacks: Sequence[Stack], place: Path, series_uid: str | None = None) 
 
 
 def named_by(stacks: Sequence[Stack], series: str) -> list[Stack]:
-    """The stacks of a series, or the one stack, that a name stands for."""
+    """Returns the stacks of a series, or the one stack, that a name stands for."""
     exact = [stack for stack in stacks if stack.name == series]
     return exact or [stack for stack in stacks if stack.first.series.series_uid == series]
 
@@ -193,7 +193,7 @@ def _best(stacks: Sequence[Stack], refusals: Sequence[StudyError | None], place:
 
 
 def summaries(stacks: Sequence[Stack], place: Path) -> tuple[SeriesSummary, ...]:
-    """Every stack of one place, the chosen one marked, and for each other one why not."""
+    """Returns every stack of one place, the chosen one marked, and for each other one why not."""
     try:
         chosen, trouble = choose(stacks, place), ""
     except StudyError as error:
@@ -212,7 +212,7 @@ def summaries(stacks: Sequence[Stack], place: Path) -> tuple[SeriesSummary, ...]
 
 
 def _summary(stack: Stack, place: Path) -> SeriesSummary:
-    """A stack in a few words, not chosen yet."""
+    """Describes a stack in a few words, not chosen yet."""
     facts, grid = stack.first.series, stack.layout.grid if stack.layout else None
     problems = list(stack.layout.notices) if stack.layout else []
     if stack.refusal is not None:
@@ -240,12 +240,12 @@ def _summary(stack: Stack, place: Path) -> SeriesSummary:
 
 
 def orientation_of(stack: Stack) -> str:
-    """How a stack was stored, in a word."""
+    """Returns how a stack was stored, in a word."""
     return orientation_of_grid(stack.layout.grid) if stack.layout else ""
 
 
 def orientation_of_grid(grid: Grid) -> str:
-    """``axial``, ``sagittal``, ``coronal`` or ``oblique``, by the normal of the slices."""
+    """Returns ``axial``, ``sagittal``, ``coronal`` or ``oblique``, by the normal of the slices."""
     normal = np.abs(np.cross(grid.directions[:, 2], grid.directions[:, 1]))
     axis = int(np.argmax(normal))
     return ("sagittal", "coronal", "axial")[axis] if normal[axis] >= _NAMED_COSINE else "oblique"
@@ -266,7 +266,7 @@ def _why_not(stack: Stack, chosen: Stack) -> str:
 
 
 def _has_bone_kernel(frame: Frame) -> bool:
-    """By the names that makers give: words for bone, Siemens numbers from 60, Philips Y and Canon FC30, FC80 kernels."""
+    """Recognises kernels by the names that makers give: words for bone, Siemens from 60, Philips Y, Canon FC30 and FC80."""
     kernel = frame.series.kernel
     numbers = "".join(c if c.isdigit() else " " for c in kernel).split()
     siemens = kernel[:1] in ("B", "H", "J", "T", "U") and any(int(number[:2]) >= 60 for number in numbers if len(number) >= 2)

@@ -1,4 +1,4 @@
-"""What a compressed image says about itself, read before anything is decoded, so that a lie costs no memory."""
+"""Reads what a compressed image says about itself before anything is decoded, so that a lie costs no memory."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,7 +39,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD9), 0xFF}
 
 
 def head_of(data: bytes) -> Codestream | None:
-    """The head of a compressed image, or ``None`` where there is none."""
+    """Returns the head of a compressed image, or ``None`` where there is none."""
     if data[:2] == b"\xff\xd8":
         return _jpeg(data)
     begin = 0 if data[:4] == b"\xff\x4f\xff\x51" else data.find(b"\xff\x4f\xff\x51", 0, 4096)
@@ -49,7 +49,7 @@ def head_of(data: bytes) -> Codestream | None:
 
 
 def starts(data: bytes) -> bool:
-    """Whether bytes begin a compressed image, rather than go on with one."""
+    """Says whether bytes begin a compressed image, rather than go on with one."""
     return data[:3] == b"\xff\xd8\xff" or data[:4] == b"\xff\x4f\xff\x51" or data[4:8] == b"jP  "
 
 
@@ -71,7 +71,7 @@ def _jpeg(data: bytes) -> Codestream | None:
 
 
 def _jpeg_2000(data: bytes) -> Codestream | None:
-    """The SIZ segment (ISO/IEC 15444-1, A.5.1), which comes first."""
+    """Reads the SIZ segment (ISO/IEC 15444-1, A.5.1), which comes first."""
     if len(data) < 45:
         return None
     right, bottom, left, top, tile_right, tile_bottom = (int.from_bytes(data[a : a + 4], "big") for a in range(8, 32, 4))

@@ -1,4 +1,4 @@
-"""Whether pixels of every transfer syntax can be decoded here: a small image is written in each and read back."""
+"""Checks that pixels of every transfer syntax can be decoded here: a small image is written in each and read back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Image = NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How a transfer syntax fared.
+    """Says how a transfer syntax fared.
 
     Attributes:
         uid: The syntax.
@@ -74,7 +74,7 @@ def _write(image: Image, bits: int, uid: str, path: Path) -> None:
 
 
 def _run_lengths(image: Image) -> bytes:
-    """RLE Lossless (DICOM PS3.5, annex G): the upper bytes, then the lower ones."""
+    """Encodes values as RLE Lossless (DICOM PS3.5, annex G): the upper bytes, then the lower ones."""
     parts = [imagecodecs.packbits_encode(np.ascontiguousarray(plane)) for plane in ((image >> 8).astype("u1"), image.astype("u1"))]
     starts = [64, 64 + len(parts[0])]
     return np.array([2, *starts, *[0] * 13], "<u4").tobytes() + b"".join(parts)

@@ -32,7 +32,7 @@ _SOME = 32
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is in a place.
+    """Holds what is in a place.
 
     Attributes:
         frames: Every DICOM image.
@@ -43,13 +43,13 @@ class Found:
     damaged: tuple[tuple[str, DamagedFileError], ...]
 
     def refusal(self) -> StudyError:
-        """What speaks against the first damaged file."""
+        """Returns what speaks against the first damaged file."""
         name, cause = self.damaged[0]
         return refusal_of_file(name, cause)
 
 
 def refusal_of_file(name: str, cause: DamagedFileError) -> StudyError:
-    """What speaks against a file that cannot be parsed."""
+    """Returns what speaks against a file that cannot be parsed."""
     kind = Refusal.WRONG_NUMBER if isinstance(cause, WrongNumberError) else Refusal.DAMAGED_FILE
     return kind.error(name=name, cause=cause)
 
@@ -84,7 +84,7 @@ _PASSED_OVER = {
 
 
 def find(place: Place) -> Found:
-    """Every DICOM image of a place, by the headers alone."""
+    """Lists every DICOM image of a place, by the headers alone."""
     frames: list[Frame] = []
     damaged: list[tuple[str, DamagedFileError]] = []
     budget = Budget(len(place.entries))
@@ -100,7 +100,7 @@ def find(place: Place) -> Found:
 
 
 def series_in(place: Place, found: Found) -> tuple[SeriesSummary, ...]:
-    """Every stack of a place with the choice and the reasons; of the one chosen some images are decoded, of the others none."""
+    """Returns every stack of a place, with the choice and the reasons; only of the chosen one are some images decoded."""
     stacks = _stacks(found.frames, None)
     while True:
         try:
@@ -115,7 +115,7 @@ def series_in(place: Place, found: Found) -> tuple[SeriesSummary, ...]:
 
 
 def _fault_of_some(place: Place, stack: Stack) -> StudyError | None:
-    """What speaks against the values of some images of a stack, so that the next one would be used."""
+    """Returns what speaks against the values of some images of a stack, so that the next one would be used."""
     first, reader = stack.first.pixels, PixelReader(place)
     frames = stack.frames[:: max(1, len(stack.frames) // _SOME)]
     hu = np.empty((len(frames), first.rows, first.columns), dtype=np.float32)
@@ -129,7 +129,7 @@ def _fault_of_some(place: Place, stack: Stack) -> StudyError | None:
 
 
 def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study:
-    """The chosen series of a place.
+    """Reads the chosen series of a place.
 
     Raises:
         StudyError: There is none, or it cannot be read.
@@ -154,7 +154,7 @@ def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study
 
 
 def _usable(place: Place, stacks: list[Stack], series: str | None, name: str) -> _Read:
-    """The first stack by the rules whose values can be those of one scan, and what is said about those before it."""
+    """Returns the first stack by the rules whose values can be those of one scan, and what is said about those before it."""
     passed_over: list[StudyError] = []
     while True:
         try:
@@ -179,7 +179,7 @@ def _usable(place: Place, stacks: list[Stack], series: str | None, name: str) ->
 
 
 def _stacks(frames: tuple[Frame, ...], trusted: str | None) -> list[Stack]:
-    """The stacks of every series. A series that claims several studies is as many, unless the user names it."""
+    """Returns the stacks of every series. A series that claims several studies is as many, unless the user names it."""
     series: dict[tuple[str, str], list[Frame]] = {}
     for frame in frames:
         uid = frame.series.series_uid
@@ -189,7 +189,7 @@ def _stacks(frames: tuple[Frame, ...], trusted: str | None) -> list[Stack]:
 
 
 def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[ReadingWarning]]:
-    """Hounsfield units of every slice ``(n, rows, columns)`` and what was noticed; one thread per core decodes."""
+    """Returns Hounsfield units of every slice, ``(n, rows, columns)``, and what was noticed; one thread per core decodes."""
     first, reader = stack.first, PixelReader(place)
     hu = np.empty((len(stack.frames), first.pixels.rows, first.pixels.columns), dtype=np.float32)
     with ThreadPoolExecutor(processors()) as threads:
@@ -215,7 +215,7 @@ def _noticed(stack: Stack, signs_agree: bool) -> Iterator[ReadingWarning]:
 
 
 def _noticed_of_headers(stack: Stack) -> Iterator[ReadingWarning]:
-    """What values rest on that headers do not say, or say in another way than the standard."""
+    """Yields a warning for what values rest on that headers do not say, or say in another way than the standard."""
     lacking = {frame.rescale.lacking for frame in stack.frames if frame.rescale.table is None}
     if any(len(names) == 2 for names in lacking):
         yield Notice.NO_RESCALE.warning()
@@ -254,7 +254,7 @@ def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[np.float3
 
 
 def _evened(hu: NDArray[np.float32], layout: Layout) -> NDArray[np.float32]:
-    """Slices at their true places, interpolated linearly to even ones."""
+    """Returns slices at their true places, interpolated linearly to even ones."""
     even = np.empty(layout.grid.shape, dtype=np.float32)
     above = np.clip(np.searchsorted(layout.places, np.arange(len(even)), side="left"), 1, len(hu) - 1)
     for index, upper in enumerate(above):

@@ -1,4 +1,4 @@
-"""What a header may cost, counted before anything parses it.
+"""Limits what a header may cost, counted before anything parses it.
 
 A file of a few megabytes can hold more than a million attributes, or one number of a million digits. The walk here visits each
 attribute once without looking at its value, so that such a file is refused in less than a second.
@@ -53,7 +53,7 @@ def check_cost(data: bytes) -> None:
 
 
 def _following(data: bytes, at: int, big: bool) -> int | None:
-    """Where the attribute or item after the one at ``at`` begins; ``None`` at the pixels."""
+    """Returns where the attribute or item after the one at ``at`` begins; ``None`` at the pixels."""
     order = "big" if big else "little"
     group, vr = int.from_bytes(data[at : at + 2], order), data[at + 4 : at + 6]  # type: ignore[arg-type]
     if group == _PIXELS:

@@ -1,4 +1,4 @@
-"""What a DICOM header says about its series, its plane and its values."""
+"""Reads what a DICOM header says about its series, its plane and its values."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ class WrongNumberError(DamagedFileError):
 
 
 def series_facts(dataset: Dataset) -> SeriesFacts:
-    """What a header says about its series."""
+    """Returns what a header says about its series."""
     words = ("SeriesDescription", "ProtocolName", "BodyPartExamined", "StudyDescription")
     return SeriesFacts(
         study_uid=text_of(dataset, "StudyInstanceUID"),
@@ -38,7 +38,7 @@ def series_facts(dataset: Dataset) -> SeriesFacts:
 
 
 def plane_of(value: Callable[[str], object]) -> Plane | None:
-    """Where an image lies, or ``None`` where its header does not say."""
+    """Returns where an image lies, or ``None`` where its header does not say."""
     position = numbers_of(value, "ImagePositionPatient", 3)
     directions = numbers_of(value, "ImageOrientationPatient", 6)
     pixel_mm = numbers_of(value, "PixelSpacing", 2)
@@ -48,7 +48,7 @@ def plane_of(value: Callable[[str], object]) -> Plane | None:
 
 
 def rescale_of(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
-    """What stored values mean."""
+    """Returns what stored values mean."""
     slope, intercept = numbers_of(value, "RescaleSlope", 1), numbers_of(value, "RescaleIntercept", 1)
     padding = dataset.get("PixelPaddingValue")
     limit = dataset.get("PixelPaddingRangeLimit", padding)
@@ -65,17 +65,17 @@ def rescale_of(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """A text attribute; empty where there is none."""
+    """Returns a text attribute; empty where there is none."""
     return str(dataset.get(keyword) or "").strip()
 
 
 def joined(value: object) -> str:
-    """Values of an attribute in upper case, as one text."""
+    """Returns the values of an attribute in upper case, as one text."""
     return "\\".join(upper(value))
 
 
 def upper(value: object) -> tuple[str, ...]:
-    """Values of an attribute in upper case."""
+    """Returns the values of an attribute in upper case."""
     if not value:
         return ()
     values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
@@ -83,7 +83,7 @@ def upper(value: object) -> tuple[str, ...]:
 
 
 def numbers_of(value: Callable[[str], object], keyword: str, count: int) -> tuple[float, ...] | None:
-    """``count`` finite numbers, or ``None`` where the value is absent.
+    """Returns ``count`` finite numbers, or ``None`` where the value is absent.
 
     Raises:
         WrongNumberError: There is a value, but it is something else.

@@ -77,7 +77,7 @@ _PASSED_OVER = ("__macosx", "thumbs.db", "desktop.ini")
 
 
 def other_format(name: str, start: bytes) -> Format | None:
-    """The format of a file that is not read but may hold a scan; ``None`` for anything else.
+    """Returns the format of a file that is not read but may hold a scan; ``None`` for anything else.
 
     Args:
         name: Its name.
@@ -96,7 +96,7 @@ def other_format(name: str, start: bytes) -> Format | None:
 
 
 def is_passed_over(name: str) -> bool:
-    """Whether a file or a folder is what a system puts beside the files of people: its notes, never images.
+    """Says whether a file or a folder is what a system puts beside the files of people: its notes, never images.
 
     Args:
         name: Its path or name.

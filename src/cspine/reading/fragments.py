@@ -9,7 +9,7 @@ _ITEM = b"\xfe\xff\x00\xe0"
 
 
 def split(data: bytes, frames: int, name: str) -> list[bytes]:
-    """The compressed image of each frame.
+    """Returns the compressed image of each frame.
 
     Frames of several fragments are told apart by the offset table, or else by how a compressed image begins.
 
@@ -41,7 +41,7 @@ def split(data: bytes, frames: int, name: str) -> list[bytes]:
 
 
 def _items(data: bytes, name: str) -> list[tuple[int, memoryview]]:
-    """Where each item begins, and its value; the first is the offset table."""
+    """Returns where each item begins, and its value; the first is the offset table."""
     view, at = memoryview(data), 0
     items: list[tuple[int, memoryview]] = []
     while data[at : at + 4] == _ITEM:

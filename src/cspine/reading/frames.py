@@ -9,7 +9,7 @@ from cspine.reading.tables import ModalityTable
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
-    """What a file says about the series it belongs to.
+    """Holds what a file says about the series it belongs to.
 
     Attributes:
         study_uid: Study Instance UID, empty where there is none.
@@ -40,7 +40,7 @@ class SeriesFacts:
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """What a file says about how an image came about; texts as written, empty where the file says nothing.
+    """Holds what a file says about how an image came about; texts as written, empty where the file says nothing.
 
     Attributes:
         number: Acquisition Number.
@@ -65,7 +65,7 @@ class Acquisition:
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Where an image lies.
+    """Says where an image lies.
 
     Attributes:
         position_mm: Centre of the first pixel.
@@ -82,7 +82,7 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """How pixels are stored.
+    """Describes how pixels are stored.
 
     Attributes:
         rows: Rows.
@@ -113,7 +113,7 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class Rescale:
-    """From stored values to Hounsfield units.
+    """Turns stored values into Hounsfield units.
 
     Attributes:
         slope: Factor.
@@ -132,7 +132,7 @@ class Rescale:
 
 @dataclass(frozen=True, slots=True)
 class PixelPlace:
-    """Where the pixels of an image are.
+    """Says where the pixels of an image are.
 
     Attributes:
         entry: The file.
@@ -179,7 +179,7 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """What to call it in a message: its file."""
+        """Returns what to call it in a message: its file."""
         if self.place is None:
             return "a file without pixels"
         return self.place.entry.name if self.place.frames == 1 else f"{self.place.entry.name}, frame {self.place.frame + 1}"

@@ -1,4 +1,4 @@
-"""From the bytes of a DICOM file to its frames.
+"""Turns the bytes of a DICOM file into frames.
 
 pydicom parses; pixels are only located. A file that is no DICOM gives nothing, one that begins like DICOM but cannot be parsed
 raises :class:`DamagedFileError`.
@@ -50,7 +50,7 @@ class _Header:
 
 
 def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
-    """The images of a file; none where it is no DICOM image.
+    """Returns the images of a file; none where it is not a DICOM image.
 
     Raises:
         DamagedFileError: It begins like DICOM but cannot be parsed.
@@ -66,7 +66,7 @@ def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
 
 
 def header_of(place: Place, entry: Entry) -> Dataset:
-    """All attributes of a DICOM file before its pixels.
+    """Reads all attributes of a DICOM file before its pixels.
 
     Raises:
         DamagedFileError: It cannot be parsed.
@@ -79,7 +79,7 @@ def header_of(place: Place, entry: Entry) -> Dataset:
 
 
 def _header_of(place: Place, entry: Entry, start: bytes) -> _Header:
-    """The header, from the first bytes of the file alone where they hold it."""
+    """Reads the header, from the first bytes of the file alone where they hold it."""
     if _DEFLATED in start[:4096]:
         return _parsed(place.read(entry))
     for count in _PARTS:
@@ -106,7 +106,7 @@ def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
 
 
 def looks_like_dicom(start: bytes) -> bool:
-    """Whether bytes begin a DICOM file, with or without its preamble."""
+    """Says whether bytes begin a DICOM file, with or without its preamble."""
     if start[128:132] == b"DICM":
         return True
     group, element, length = (int.from_bytes(start[a:b], "little") for a, b in ((0, 2), (2, 4), (4, 8)))
@@ -115,7 +115,7 @@ def looks_like_dicom(start: bytes) -> bool:
 
 
 def plain(data: bytes) -> tuple[bytes, bool]:
-    """A DICOM file with its data set inflated, where it was deflated, and whether it was.
+    """Returns a DICOM file with its data set inflated, where it was deflated, and whether it was.
 
     Raises:
         DamagedFileError: It cannot be inflated, or inflates beyond the limit.
@@ -226,18 +226,18 @@ def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
 
 
 def _with_points_in(group: Dataset) -> bool:
-    """Decimal commas of a functional group as points, in place; whether there were any."""
+    """Changes decimal commas of a functional group to points, in place; returns whether there were any."""
     return sum(with_points(item) for item in _items(group)) > 0
 
 
 def _items(group: Dataset) -> list[Dataset]:
-    """The first item of each sequence of a functional group that is looked into."""
+    """Returns the first item of each sequence of a functional group that is read."""
     found = (group.get(name) for name in set(_GROUPS.values()))
     return [items[0] for items in found if items]
 
 
 def _standardised(dataset: Dataset) -> tuple[str, ...]:
-    """As :func:`standardised`.
+    """Does the same as :func:`standardised`.
 
     Raises:
         WrongNumberError: An attribute that decides cannot be read as the standard says.

@@ -1,4 +1,4 @@
-"""Whether values can be Hounsfield units at all: where air, soft tissue and bone lie, and whether anything was cut off.
+"""Checks that values can be Hounsfield units: where air, soft tissue and bone lie, and whether anything was cut off.
 
 Limits were set on 191 real necks, ten other real scans and phantoms, each as it is and shifted, scaled, wrapped and windowed
 (``limits``): what is right lies far on one side, what is wrong far on the other.
@@ -28,7 +28,7 @@ _MOSTLY = 0.9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """How many voxels have which value, of about a million spread over a volume.
+    """Counts how many voxels have which value, of about a million spread over a volume.
 
     Attributes:
         counts: Voxels for each whole HU from -1100 to 4100; the ends hold what is beyond.
@@ -44,7 +44,7 @@ class Histogram:
 
     @classmethod
     def of(cls, hu: NDArray[np.float32]) -> "Histogram":
-        """The histogram of Hounsfield units ``(slices, rows, columns)``: some rows and columns of every slice."""
+        """Returns the histogram of Hounsfield units ``(slices, rows, columns)``: some rows and columns of every slice."""
         step = max(1, round((hu.size / _SAMPLES) ** 0.5))
         some = hu[:, ::step, ::step].flatten()  # once from afar; all that follows is near
         least, most = float(some.min()), float(some.max())
@@ -56,18 +56,18 @@ class Histogram:
         return cls(counts, least, most, beyond)
 
     def between(self, low: float, high: float = _HIGHEST) -> int:
-        """Voxels from ``low`` to ``high`` HU, both included."""
+        """Counts the voxels from ``low`` to ``high`` HU, both included."""
         return int(self.counts[round(low) - _LOWEST : round(high) - _LOWEST + 1].sum())
 
     def quantile(self, share: float, low: int) -> int:
-        """The value below which a share of the voxels from ``low`` HU on lie."""
+        """Returns the value below which a share of the voxels from ``low`` HU on lie."""
         summed = np.cumsum(self.counts[low - _LOWEST :])
         return low + int(np.searchsorted(summed, share * summed[-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why values are not taken for Hounsfield units.
+    """Says why values are not taken for Hounsfield units.
 
     Attributes:
         refusal: The kind of fault.
@@ -99,7 +99,7 @@ def check_hounsfield(hu: NDArray[np.float32], place: str, most_hu: float = np.in
 
 
 def fault_of(hu: NDArray[np.float32]) -> Fault | None:
-    """Why values ``(slices, rows, columns)`` are not taken for Hounsfield units, or ``None``."""
+    """Returns why values ``(slices, rows, columns)`` are not taken for Hounsfield units, or ``None``."""
     return _fault_in(Histogram.of(hu))
 
 
@@ -119,7 +119,7 @@ def _fault_in(values: Histogram) -> Fault | None:
 
 
 def _fault_of_ends(values: Histogram) -> str | None:
-    """Why values are too great or not small enough, as the end of a sentence."""
+    """Returns why values are too great or not small enough, as the end of a sentence."""
     if values.least > limits.LOWEST_FLOOR_HU:
         return f"so there is no air{_shift(values)}"
     if values.quantile(0.95, _LOWEST) > limits.NINETEEN_OF_TWENTY_MUST_BE_BELOW_HU:
@@ -130,20 +130,20 @@ def _fault_of_ends(values: Histogram) -> str | None:
 
 
 def _shift(values: Histogram) -> str:
-    """A word on an intercept that is missing, where tissue lies where it would then."""
+    """Returns a note on a missing intercept, where tissue lies where it would without one."""
     low, high = _SHIFTED_SOFT_HU
     share = values.between(low, high) / max(1, values.between(_BONE_ABOVE_HU))
     return ", and tissue lies near 1000, as where Rescale Slope or Intercept are missing" if share > limits.MOST_SHIFTED else ""
 
 
 def _floor(values: Histogram) -> str | None:
-    """Where values of air are cut off, as the end of a sentence."""
+    """Returns where values of air are cut off, as the end of a sentence."""
     piled = values.between(values.least, values.least) > limits.FLOOR_SHARE * values.counts.sum()
     return f"air is cut off at {values.least:g} HU" if piled and values.least > limits.DARKEST_MUST_BE_BELOW_HU else None
 
 
 def _ceiling(values: Histogram) -> str | None:
-    """Where values of bone are cut off or squeezed, as the end of a sentence; nothing where densities are painted, not scanned."""
+    """Returns where values of bone are cut off or squeezed, as the end of a sentence; nothing for painted densities."""
     if _is_painted(values):
         return None
     piled = _pile(values)
@@ -163,14 +163,14 @@ def _ceiling(values: Histogram) -> str | None:
 
 
 def _is_painted(values: Histogram) -> bool:
-    """Whether nearly all soft tissue has one value, as in drawings for tests: blocks of one density are no ceiling there."""
+    """Says whether nearly all soft tissue has one value, as in drawings for tests, where blocks of one density are no ceiling."""
     low, high = _SOFT_HU
     soft = values.counts[low - _LOWEST : high - _LOWEST + 1]
     return bool(soft.max() > limits.MOST_OF_ONE_VALUE * soft.sum())
 
 
 def _pile(values: Histogram) -> int | None:
-    """The value within bone that far more voxels have than values a little below, or ``None``.
+    """Returns the value within bone that far more voxels have than values a little below, or ``None``.
 
     Values below must be there: blocks of one density, as phantoms for tests have, are no ceiling.
     """
@@ -185,7 +185,7 @@ def _pile(values: Histogram) -> int | None:
 
 
 def _fault_of_tissue(values: Histogram) -> str | None:
-    """Why what lies where soft tissue should is none, as the end of a sentence."""
+    """Returns why values in the range of soft tissue are something else, as the end of a sentence."""
     first = round(limits.DARKEST_MUST_BE_BELOW_HU) + 1
     tissue = values.between(first)
     if tissue < _FEWEST:
@@ -212,7 +212,7 @@ def _doubts_about(values: Histogram) -> list[ReadingWarning]:
 
 
 def _step(values: Histogram) -> float:
-    """The distance in which values of soft tissue come, where they come evenly; else 1."""
+    """Returns the distance between values of soft tissue, where they are even; else 1."""
     low, high = _STEPPED_HU
     gaps = np.diff(np.flatnonzero(values.counts[low - _LOWEST : high - _LOWEST + 1]))
     if len(gaps) < _FEWEST_STEPS or values.between(low, high) < _FEWEST:

@@ -1,4 +1,4 @@
-"""From positions and directions alone to a grid.
+"""Derives a grid from positions and directions alone.
 
 A tilted gantry gives a sheared grid, exactly. Uneven distances give an even grid and the place of each slice on it.
 """
@@ -42,13 +42,13 @@ class Layout:
 
     @property
     def is_even(self) -> bool:
-        """Whether there is exactly one frame per slice of the grid."""
+        """Says whether there is exactly one frame per slice of the grid."""
         return len(self.places) == self.grid.shape[0] and np.array_equal(self.places, np.arange(len(self.places)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """Where slices of one size and direction stand.
+    """Says where slices of one size and direction stand.
 
     Attributes:
         positions_mm: Image Positions, ``(n, 3)``.
@@ -64,7 +64,7 @@ class Row:
 
     @classmethod
     def of(cls, frames: Sequence[Frame]) -> "Row":
-        """The row of frames that all have a plane."""
+        """Makes the row of frames that all have a plane."""
         planes = [frame.plane for frame in frames if frame.plane is not None]
         positions = np.array([plane.position_mm for plane in planes], dtype=np.float64)
         instances = [frame.acquisition.instance for frame in frames]
@@ -72,7 +72,7 @@ class Row:
         return cls(positions, positions @ normal_of(planes[0]), numbers, min(planes[0].pixel_mm))
 
     def taken(self, indices: Indices) -> "Row":
-        """Some of the slices."""
+        """Returns some of the slices."""
         return Row(self.positions_mm[indices], self.along_mm[indices], self.numbers[indices], self.pixel_mm)
 
 
@@ -94,7 +94,7 @@ class Spacing:
 
 
 class Regularity(IntEnum):
-    """How much slices look like one stack; the smaller, the more."""
+    """Measures how much slices look like one stack; the smaller, the more."""
 
     EVEN = 0
     WITH_GAPS = 1
@@ -103,14 +103,14 @@ class Regularity(IntEnum):
 
 
 def normal_of(plane: Plane) -> NDArray[np.float64]:
-    """The unit normal of an image."""
+    """Returns the unit normal of an image."""
     normal = np.cross(plane.along_row, plane.along_column)
     unit: NDArray[np.float64] = normal / np.linalg.norm(normal)
     return unit
 
 
 def in_order(row: Row) -> tuple[Indices, list[tuple[int, int]]]:
-    """Slices by position along the normal, and duplicates, each behind the slice at whose position it lies."""
+    """Returns slices by position along the normal, and duplicates, each behind the slice at whose position it lies."""
     order = np.argsort(row.along_mm, kind="stable")
     gaps = np.diff(row.along_mm[order])
     near = limits.SAME_PLACE * float(np.median(gaps[gaps > 1e-3])) if np.any(gaps > 1e-3) else 1e-3
@@ -126,7 +126,7 @@ def in_order(row: Row) -> tuple[Indices, list[tuple[int, int]]]:
 
 
 def regularity(row: Row) -> Regularity:
-    """How much slices look like one stack."""
+    """Returns how much slices look like one stack."""
     if len(row.along_mm) == 1:
         return Regularity.EVEN
     order, duplicates = in_order(row)
@@ -143,7 +143,7 @@ def regularity(row: Row) -> Regularity:
 
 
 def layout_of(frames: Sequence[Frame], row: Row, uid: str) -> Layout:
-    """The grid of frames in their order.
+    """Returns the grid of frames in their order.
 
     Args:
         frames: In order, one for each position.
@@ -178,7 +178,7 @@ def layout_of(frames: Sequence[Frame], row: Row, uid: str) -> Layout:
 
 
 def measured(along: NDArray[np.float64], positions: Positions) -> Spacing:
-    """The spacing of slices in order, at least two of them."""
+    """Returns the spacing of slices in order, at least two of them."""
     count, length = len(along), float(along[-1] - along[0])
     whole = np.arange(count, dtype=np.float64)
     if _is_even((along - along[0]) * ((count - 1) / length), whole, length / (count - 1)):
@@ -196,13 +196,13 @@ def measured(along: NDArray[np.float64], positions: Positions) -> Spacing:
 
 
 def unit_of(positions: Positions) -> float:
-    """The unit, a tenth of a millimetre or more, of which all positions that vary are multiples; 0 where there is none."""
+    """Returns the unit, a tenth of a millimetre or more, of which all positions that vary are multiples; 0 where there is none."""
     varying = positions[:, np.ptp(positions, axis=0) > 1e-6]
     return next((unit for unit in _UNITS_MM if np.allclose(varying / unit, np.round(varying / unit), atol=1e-4)), 0.0)
 
 
 def fits_rounded(along: NDArray[np.float64], unit: float) -> float | None:
-    """The distance of even slices that give these positions when rounded to a unit, or ``None``."""
+    """Returns the distance of even slices that give these positions when rounded to a unit, or ``None``."""
     places = np.arange(len(along), dtype=np.float64)
     if len(along) < 4:
         return None
@@ -212,7 +212,7 @@ def fits_rounded(along: NDArray[np.float64], unit: float) -> float | None:
 
 
 def shared_by_rounding(frames: Sequence[Frame]) -> float | None:
-    """The unit to which positions of even slices are rounded so that some of them share one, or ``None``."""
+    """Returns the unit to which positions of even slices are rounded so that some of them share one, or ``None``."""
     row = Row.of(frames)
     along, unit = np.sort(row.along_mm), unit_of(row.positions_mm)
     shared = float(np.mean(np.diff(along) < 1e-3))
@@ -220,7 +220,7 @@ def shared_by_rounding(frames: Sequence[Frame]) -> float | None:
 
 
 def _rounded(along: NDArray[np.float64], positions: Positions) -> tuple[float, float] | None:
-    """The unit to which positions are rounded and the distance of the slices, where rounding is what makes them uneven."""
+    """Returns the unit to which positions are rounded and the distance of the slices, where rounding is what makes them uneven."""
     unit, gaps = unit_of(positions), np.diff(along)
     jumps = np.count_nonzero(np.abs(gaps - np.median(gaps)) > 0.5 * unit)
     if (
@@ -234,7 +234,7 @@ def _rounded(along: NDArray[np.float64], positions: Positions) -> tuple[float, f
 
 
 def _order_of_rounded(row: Row) -> Indices | None:
-    """The order by Instance Number of slices some of which share a position, because positions are rounded; else ``None``."""
+    """Returns the order by Instance Number of slices some of which share a position because of rounding; else ``None``."""
     unit = unit_of(row.positions_mm)
     if unit < 0.5 or len(np.unique(row.numbers)) < len(row.numbers) or np.isnan(row.numbers).any():
         return None
@@ -257,20 +257,20 @@ def _affine(plane: Plane, step: NDArray[np.float64], origin: NDArray[np.float64]
 
 
 def _frame_of_reference(frames: Sequence[Frame]) -> str | None:
-    """What most of the frames that name one say; some archives name another for every slice."""
+    """Returns what most of the frames that name one say; some archives name another for every slice."""
     named = [frame.series.frame_of_reference_uid for frame in frames if frame.series.frame_of_reference_uid]
     usual, count = Counter(named).most_common(1)[0] if named else (None, 0)
     return usual if count > 1 or len(named) == 1 else None
 
 
 def _beside(positions: Positions, along: NDArray[np.float64]) -> float:
-    """How far slices in order lie beside the line through the first and the last, which is oblique where the gantry was tilted."""
+    """Returns how far slices lie beside the line through the first and the last, which is oblique where the gantry was tilted."""
     share = ((along - along[0]) / (along[-1] - along[0]))[:, None]
     return float(np.linalg.norm(positions - (positions[0] + share * (positions[-1] - positions[0])), axis=1).max())
 
 
 def _crooked_mm(row: Row) -> float:
-    """From which distance beside the line on slices are none of one stack: half a pixel, or what rounding may do."""
+    """Returns how far slices of one stack may lie beside the line: half a pixel, or what rounding may do."""
     varying = int(np.count_nonzero(np.ptp(row.positions_mm, axis=0) > 1e-6))
     rounding = unit_of(row.positions_mm) * np.sqrt(varying) if varying > 1 else 0.0
     return max(limits.MAX_CROOKED * row.pixel_mm, float(rounding))
@@ -285,14 +285,14 @@ def _check_gaps(positions: Positions, along: NDArray[np.float64], uid: str) -> N
 
 
 def _named(positions: Positions, gap: int) -> tuple[str, str]:
-    """The two ends of a gap along the world axis that the stack runs along most, as in ``z 12.5``."""
+    """Returns the two ends of a gap along the world axis that the stack runs along most, as in ``z 12.5``."""
     axis = int(np.argmax(np.abs(positions[-1] - positions[0])))
     low, high = (f"{'xyz'[axis]} {positions[index, axis]:.1f}" for index in (gap, gap + 1))
     return low, high
 
 
 def _notices(spacing: Spacing, along: NDArray[np.float64], positions: Positions) -> tuple[ReadingWarning, ...]:
-    """What to say about distances."""
+    """Returns what to say about distances."""
     gaps = np.diff(along)
     low, high = _named(positions, int(np.argmax(gaps)))
     if spacing.rounded_mm is not None:
@@ -304,13 +304,13 @@ def _notices(spacing: Spacing, along: NDArray[np.float64], positions: Positions)
 
 
 def _is_even(places: NDArray[np.float64], wanted: NDArray[np.float64], step: float) -> bool:
-    """Whether places, in slices, are those wanted but for jitter and rounding; never so much that slices could swap."""
+    """Says whether places, in slices, are those wanted but for jitter and rounding; never so much that slices could swap."""
     allowed = max(limits.MAX_JITTER, min(limits.MAX_ROUNDING_MM / step, 0.3))
     return bool(np.max(np.abs(places - wanted)) <= allowed and np.min(np.diff(wanted)) >= 1)
 
 
 def _usual_step(gaps: NDArray[np.float64]) -> float:
-    """The smallest distance that at least a tenth of the neighbours have."""
+    """Returns the smallest distance that at least a tenth of the neighbours have."""
     for gap in np.sort(gaps):
         alike = np.abs(gaps - gap) <= 0.1 * gap
         if np.count_nonzero(alike) >= max(1, 0.1 * len(gaps)):

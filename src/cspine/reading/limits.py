@@ -1,4 +1,4 @@
-"""What reading accepts at most; every number here stands in docs/reading.md."""
+"""Limits what reading accepts; every number here stands in docs/reading.md."""
 
 MAX_FILES = 50_000
 """Files under one study."""

@@ -1,4 +1,4 @@
-"""What lies under a path: studies, what should perhaps be one, and every series."""
+"""Lists what lies under a path: studies, what should perhaps be one, and every series."""
 
 import os
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Guard(Protocol):
     """Runs what looks into a file: in this process, or in one that may die of it."""
 
     def __call__(self, look: Callable[[Path], Seen], path: Path) -> Seen:
-        """What ``look`` finds at a path.
+        """Returns what ``look`` finds at a path.
 
         Raises:
             StudyError: It cannot be read, or not within the limits.
@@ -42,7 +42,7 @@ def unguarded(look: Callable[[Path], Seen], path: Path) -> Seen:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies under a path.
+    """Holds what lies under a path.
 
     Attributes:
         studies: What can be tried, sorted.
@@ -54,7 +54,7 @@ class Listing:
 
 
 def find_series(path: str | Path) -> tuple[SeriesSummary, ...]:
-    """Every series under a path, with the one of each study that :func:`read_study` would use and, for each other one, why not.
+    """Returns every series under a path, with the one of each study that :func:`read_study` would use and why not the others.
 
     Raises:
         StudyError: There is none.
@@ -72,7 +72,7 @@ def find_series(path: str | Path) -> tuple[SeriesSummary, ...]:
 
 
 def studies_in(path: str | Path) -> tuple[Path, ...]:
-    """The studies under a path: itself where it is one, else the folders, zips and NIfTI files below it, sorted.
+    """Returns the studies under a path: itself where it is one, else the folders, zips and NIfTI files below it, sorted.
 
     Folders that hold series of one study are one study.
 
@@ -86,7 +86,7 @@ def studies_in(path: str | Path) -> tuple[Path, ...]:
 
 
 def list_studies(path: str | Path, guard: Guard = unguarded) -> Listing:
-    """The studies under a path, as :func:`studies_in`, and what lies beside them and should perhaps be one.
+    """Returns the studies under a path, as :func:`studies_in` does, and what lies beside them and should perhaps be one.
 
     That are zips that are none, damaged DICOM files, formats that are not read, what cannot be opened or goes too deep, and, where
     two or more neighbours hold studies, folders that hold none. Names that begin with a dot are left out.
@@ -123,7 +123,7 @@ class _Search:
     barren: Suspects
 
     def below(self, folder: Path, depth: int) -> list[tuple[Path, str]]:
-        """Studies with their UIDs; zips and NIfTI files have none.
+        """Returns studies with their UIDs; zips and NIfTI files have none.
 
         Raises:
             StudyError: The first folder cannot be opened.
@@ -152,7 +152,7 @@ class _Search:
         folders: list[Path],
         suspects: Suspects,
     ) -> list[tuple[Path, str]]:
-        """The studies of a folder that holds no image itself."""
+        """Returns the studies of a folder that holds no image itself."""
         below, empty, earlier = single, [], len(self.barren)
         for child in folders:
             known = len(self.barren)
@@ -171,7 +171,7 @@ class _Search:
         return below
 
     def _study_uid(self, files: list[Path], suspects: Suspects) -> str | None:
-        """The Study Instance UID of the first DICOM image among files, ``None`` without any; ``suspects`` grows by damaged ones."""
+        """Returns the Study Instance UID of the first DICOM image among files, or ``None``; adds damaged files to ``suspects``."""
         deaths = 0
         for file in files:
             try:
@@ -213,7 +213,7 @@ class _Search:
         return below
 
     def _reason_against(self, path: Path) -> StudyError:
-        """Why there is no study at a path that was looked through in vain."""
+        """Returns why there is no study at a path in which none was found."""
         try:
             return self.guard(_reason_in, path)
         except StudyError as error:
@@ -239,7 +239,7 @@ def _beginning(file: Path) -> bytes:
 
 
 def _study_uid_of(file: Path) -> str | None:
-    """The Study Instance UID of a DICOM image, perhaps empty; ``None`` of any other file."""
+    """Returns the Study Instance UID of a DICOM image, perhaps empty; ``None`` for any other file."""
     place = Folder(file.parent, only=file)
     try:
         frames = frames_of(place, place.entries[0])

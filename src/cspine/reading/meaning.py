@@ -1,4 +1,4 @@
-"""What the values of an image mean, as far as its header says: Hounsfield units of a cross-section, or something else.
+"""Tells what the values of an image mean, as far as its header says: Hounsfield units of a cross-section, or something else.
 
 Image Type and Rescale Type: DICOM PS3.3, C.8.2.1, C.8.15.3.8 and C.11.1.1.2. Makers write what they like beside them, so names that
 are usual on scanners are known too, in Image Type and Series Description.
@@ -19,7 +19,7 @@ _KEV = re.compile(r"(\d{2,3}(?:\.\d+)?)[ _-]*KEV|KEV[ _-]*(\d{2,3})|(?:MONO|VMI)
 
 
 def _words(pattern: str) -> re.Pattern[str]:
-    """The words of a pattern, with no letter before or after."""
+    """Compiles the words of a pattern, with no letter before or after."""
     return re.compile(rf"(?<![A-Z])(?:{pattern})(?![A-Z])")
 
 
@@ -42,7 +42,7 @@ _MAPS = {
 
 @dataclass(frozen=True, slots=True)
 class Unusual:
-    """What images show instead of thin cross-sections in the Hounsfield units of a usual tube.
+    """Names what images show instead of thin cross-sections in the Hounsfield units of a usual tube.
 
     Attributes:
         kind: In words, as ``an image of perfusion``.
@@ -55,7 +55,7 @@ class Unusual:
 
 @lru_cache(maxsize=1024)
 def unusual(facts: SeriesFacts) -> Unusual | None:
-    """What an image shows, as far as its header says, or ``None`` for the usual."""
+    """Returns what an image shows, as far as its header says, or ``None`` for the usual."""
     if facts.rescale_type not in _HOUNSFIELD:
         unit = facts.rescale_type if facts.rescale_type in _KNOWN_UNITS else "unknown"
         return Unusual(f"in another unit than Hounsfield's (Rescale Type {unit})")
@@ -71,7 +71,7 @@ def unusual(facts: SeriesFacts) -> Unusual | None:
 
 @lru_cache(maxsize=1024)
 def energy_of(facts: SeriesFacts) -> float | None:
-    """The energy of a virtual mono-energetic image, wherever its header says so."""
+    """Returns the energy of a virtual mono-energetic image, wherever its header says so."""
     return facts.energy_kev or _stated_energy((_plain(" ".join(facts.image_type)), _plain(facts.description)))
 
 

@@ -9,7 +9,7 @@ _MOST_CHARACTERS = 800
 
 
 class Refusal(Enum):
-    """Why something is not read. ``docs/reading.md`` has a line for each."""
+    """Says why something is not read. ``docs/reading.md`` has a line for each."""
 
     NOT_FOUND = "Nothing can be opened at {place} ({cause}). Give a folder, a zip or a NIfTI file."
     NO_IMAGES = "No DICOM image in {place}: {found}. Give the folder of one CT study, a zip of it or a NIfTI file."
@@ -100,11 +100,11 @@ class Refusal(Enum):
 
     @property
     def code(self) -> str:
-        """A stable short name."""
+        """Returns a stable short name."""
         return self.name.lower()
 
     def error(self, **facts: object) -> StudyError:
-        """The refusal as an error, one line."""
+        """Returns the refusal as an error, one line."""
         kind = PixelError if self in _PIXELS else StudyError
         error = kind(self.value.format(**{name: _plain(fact) for name, fact in facts.items()}))
         error.code = self.code
@@ -112,7 +112,7 @@ class Refusal(Enum):
 
 
 class Notice(Enum):
-    """What reading warns about. ``docs/reading.md`` has a line for each."""
+    """Says what reading warns about. ``docs/reading.md`` has a line for each."""
 
     GANTRY_TILT = "The stack is sheared by {degrees:.1f} degrees, as a tilted gantry does; voxels are placed accordingly."
     UNEVEN_SPACING = (
@@ -150,11 +150,11 @@ class Notice(Enum):
 
     @property
     def code(self) -> str:
-        """A stable short name."""
+        """Returns a stable short name."""
         return self.name.lower()
 
     def warning(self, **facts: object) -> ReadingWarning:
-        """The notice with its facts."""
+        """Returns the notice with its facts."""
         return ReadingWarning(self.code, self.value.format(**{name: _plain(fact) for name, fact in facts.items()}))
 
 
@@ -181,7 +181,7 @@ _PIXELS = {
 
 
 def _plain(fact: object) -> object:
-    """Text of a file in one short printable line; numbers as they are."""
+    """Returns text of a file in one short printable line; numbers as they are."""
     if isinstance(fact, int | float):
         return fact
     text = "".join(c if c.isprintable() else "?" for c in " ".join(str(fact).split()))

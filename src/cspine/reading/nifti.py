@@ -35,7 +35,7 @@ _SAME_STEPS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What the header says.
+    """Holds what the header says.
 
     Attributes:
         grid: Where the voxels lie.
@@ -58,7 +58,7 @@ class _Head:
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """What a NIfTI file holds, whatever it is of.
+    """Holds what is in a NIfTI file, whatever it is of.
 
     Attributes:
         grid: Where the voxels lie.
@@ -73,18 +73,18 @@ class Slices:
 
 
 def is_nifti(name: str) -> bool:
-    """Whether a file is called like a NIfTI file."""
+    """Says whether a file is named like a NIfTI file."""
     return name.lower().endswith((".nii", ".nii.gz"))
 
 
 def name_of(name: str) -> str:
-    """What to call a study: the file without its endings."""
+    """Returns what to call a study: the file without its endings."""
     base = Path(name).name
     return base.removesuffix(".gz").removesuffix(".nii") or base
 
 
 def read(file: BinaryIO, name: str) -> Study:
-    """The volume of a NIfTI file, packed with gzip or not.
+    """Reads the volume of a NIfTI file, packed with gzip or not.
 
     Args:
         file: Open at its beginning.
@@ -102,7 +102,7 @@ def read(file: BinaryIO, name: str) -> Study:
 
 
 def slices_of(file: BinaryIO, name: str) -> Slices:
-    """The grid and the values of a NIfTI file, packed with gzip or not; taking the values may raise like this.
+    """Reads the grid and the values of a NIfTI file, packed with gzip or not; taking the values may raise like this.
 
     Args:
         file: Open at its beginning, and until the last slice is taken.
@@ -118,7 +118,7 @@ def slices_of(file: BinaryIO, name: str) -> Slices:
 
 
 def summary(file: BinaryIO, name: str, place: Path) -> SeriesSummary:
-    """A NIfTI file in a few words; where it is refused, the reason."""
+    """Describes a NIfTI file in a few words; where it is refused, gives the reason."""
     try:
         study = read(file, name)
     except StudyError as error:
@@ -144,7 +144,7 @@ def summary(file: BinaryIO, name: str, place: Path) -> SeriesSummary:
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
-    """The plain bytes. Nothing is read twice: a member of a zip gives up its checksum at the first step back."""
+    """Returns the plain bytes. Nothing is read twice: a member of a zip gives up its checksum at the first step back."""
     packed = cast(BufferedReader, file).peek(2)[:2] == b"\x1f\x8b"
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
 
@@ -197,7 +197,7 @@ def _head(file: BinaryIO, name: str) -> _Head:
 
 
 def _parsed(start: bytes) -> Any:
-    """The header, NIfTI-1 or NIfTI-2, of either byte order."""
+    """Reads the header, NIfTI-1 or NIfTI-2, of either byte order."""
     kind = (
         nibabel.Nifti2Header
         if 540 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big"))
@@ -210,7 +210,7 @@ def _parsed(start: bytes) -> Any:
 
 
 def _affine(header: Any, name: str) -> tuple[NDArray[np.float64], tuple[ReadingWarning, ...]]:
-    """Voxel ``(i, j, k)`` to RAS millimetres: the sform where there is one, else the qform."""
+    """Returns the map from voxel ``(i, j, k)`` to RAS millimetres: the sform where there is one, else the qform."""
     try:
         sform, _ = header.get_sform(coded=True)
         qform, _ = header.get_qform(coded=True)
@@ -229,7 +229,7 @@ def _affine(header: Any, name: str) -> tuple[NDArray[np.float64], tuple[ReadingW
 def _doubts(
     affine: NDArray[np.float64], other: NDArray[np.float64] | None, header: Any, millimetres: float
 ) -> Iterator[ReadingWarning]:
-    """What the header says about the place of voxels in two ways that disagree."""
+    """Yields a warning where the header says in two ways that disagree where voxels lie."""
     if other is not None:
         corners = np.array([*product(*((0, side - 1) for side in header.get_data_shape()[:3]), (1,))])
         distance = float(np.linalg.norm(corners @ (affine - other).T, axis=1).max()) * millimetres
@@ -255,7 +255,7 @@ def _grid(shape: Shape, affine: NDArray[np.float64], name: str) -> Grid:
 
 
 def _values(file: BinaryIO, head: _Head, name: str) -> Iterator[NDArray[np.float64]]:
-    """Slice by slice what the stored values mean, and an error at the end where the file turns out to be damaged."""
+    """Yields slice by slice what the stored values mean, and raises at the end where the file turns out to be damaged."""
     shape = head.grid.shape
     size = shape[1] * shape[2] * head.dtype.itemsize
     _bytes(file, head.skipped, name)
@@ -274,7 +274,7 @@ def _values(file: BinaryIO, head: _Head, name: str) -> Iterator[NDArray[np.float
 
 
 def _voxels(slices: Slices) -> tuple[NDArray[np.float32], int]:
-    """Hounsfield units ``(z, y, x)`` and how many were no numbers."""
+    """Returns Hounsfield units ``(z, y, x)`` and how many were not numbers."""
     hu, bad = np.empty(slices.grid.shape, dtype=np.float32), 0
     for index, values in enumerate(slices.values):
         with np.errstate(over="ignore"):

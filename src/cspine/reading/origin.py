@@ -11,7 +11,7 @@ from cspine.study import Origin, Study
 
 
 def read_header(study: Study, origin: Origin) -> Dataset:
-    """The attributes of the first image of a study, the patient's among them: for the object that is written, not to keep.
+    """Returns the attributes of the first image of a study, the patient's among them: for the object that is written, not to keep.
 
     Args:
         study: A DICOM study.

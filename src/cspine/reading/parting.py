@@ -85,7 +85,7 @@ class Part:
 
 
 def parts_of(frames: Sequence[Frame]) -> tuple[Part, ...]:
-    """The stacks among images of one kind, size and direction, all of which have a plane."""
+    """Returns the stacks among images of one kind, size and direction, all of which have a plane."""
     row = Row.of(frames)
     return tuple(_parts(np.arange(len(frames), dtype=np.intp), frames, row, ()))
 
@@ -102,7 +102,7 @@ def _parts(indices: Indices, frames: Sequence[Frame], row: Row, before: tuple[st
 
 
 def _ways(frames: Sequence[Frame], row: Row, whole: Regularity) -> Iterator[tuple[str, list[Indices]]]:
-    """What every way to divide images comes to, the likeliest first; no pieces where it explains nothing."""
+    """Yields what every way to divide images comes to, the likeliest first; no pieces where it explains nothing."""
     for label in LABELS:
         pieces = _by_label(label, frames, row, whole)
         yield label.name, pieces if _improves(pieces, row, whole) or _interleaves(pieces, row, whole) else []
@@ -122,18 +122,18 @@ def _ways(frames: Sequence[Frame], row: Row, whole: Regularity) -> Iterator[tupl
 
 
 def _improves(pieces: Sequence[Indices], row: Row, whole: Regularity) -> bool:
-    """Whether the pieces look more like stacks than the whole does."""
+    """Says whether the pieces look more like stacks than the whole does."""
     return _worst(pieces, row) < whole
 
 
 def _interleaves(pieces: Sequence[Indices], row: Row, whole: Regularity) -> bool:
-    """Whether the pieces are regular stacks that lie one within the other."""
+    """Says whether the pieces are regular stacks that lie one within the other."""
     worst = _worst(pieces, row)
     return worst <= min(whole, Regularity.WITH_GAPS) and _overlap_any(pieces, row)
 
 
 def _worst(pieces: Sequence[Indices], row: Row) -> Regularity:
-    """How regular the least regular piece is; not at all where most images lie in pieces of a few slices."""
+    """Returns how regular the least regular piece is; not at all where most images lie in pieces of a few slices."""
     large = _large(pieces)
     if sum(map(len, large)) < _LEAST_EXPLAINED * len(row.along_mm):
         return Regularity.NONE
@@ -159,13 +159,13 @@ def _by_label(label: Label, frames: Sequence[Frame], row: Row, whole: Regularity
 
 
 def _varies_by_slice(keys: NDArray[np.intp]) -> bool:
-    """Whether few images share their value with two others."""
+    """Says whether few images share their value with two others."""
     counts = np.bincount(keys)
     return bool(counts[counts >= _LEAST_SLICES].sum() < _LEAST_EXPLAINED * len(keys))
 
 
 def _together(frames: Sequence[Frame]) -> Label:
-    """All labels that divide images, as one: phases with several kernels each."""
+    """Returns all labels that divide images, as one: phases with several kernels each."""
     dividing = []
     for label in LABELS:
         values = [label.value(frame) for frame in frames]
@@ -189,7 +189,7 @@ def _runs(order: Label, frames: Sequence[Frame], row: Row) -> list[Indices]:
 
 
 def _monotone(order: Indices, along: NDArray[np.float64]) -> list[Indices]:
-    """An order cut wherever a step is not like those before it."""
+    """Cuts an order wherever a step is not like those before it."""
     runs: list[Indices] = []
     begin, step = 0, None
     for index in range(1, len(order)):
@@ -231,7 +231,7 @@ def _lanes(pieces: Sequence[Indices], row: Row, limit: float) -> list[Indices]:
 
 
 def _goes_on(lane: Indices, piece: Indices, row: Row, usual: float, limit: float) -> bool:
-    """Whether a piece lies behind a lane, near enough, and beside no more than slices of one stack do."""
+    """Says whether a piece lies behind a lane, near enough, and beside no more than slices of one stack do."""
     along = row.along_mm
     seam = float(along[piece].min() - along[lane].max())
     steps = [step for step in (_step(lane, along), _step(piece, along)) if step > 0] or [usual]
@@ -272,7 +272,7 @@ def _by_offset(frames: Sequence[Frame], row: Row) -> list[Indices]:
 
 
 def _chains(row: Row) -> list[Indices]:
-    """Slices in even steps, chain by chain, each step the commonest among the slices that are left."""
+    """Returns slices in even steps, chain by chain, each step the commonest among the slices that are left."""
     if in_order(row)[1]:
         return []
     left = np.argsort(row.along_mm, kind="stable")
@@ -285,14 +285,14 @@ def _chains(row: Row) -> list[Indices]:
 
 
 def _commonest_step(along: NDArray[np.float64]) -> float:
-    """The distance that most slices have to one of their next three."""
+    """Returns the distance that most slices have to one of their next three."""
     gaps = np.sort(np.concatenate([along[lag:] - along[:-lag] for lag in (1, 2, 3)]))
     counts = np.searchsorted(gaps, 1.02 * gaps, side="right") - np.searchsorted(gaps, 0.98 * gaps, side="left")
     return float(gaps[int(np.argmax(counts))])
 
 
 def _chain(along: NDArray[np.float64], step: float) -> Indices:
-    """The longest chain of slices, in order, that are a step apart."""
+    """Returns the longest chain of slices, in order, that are a step apart."""
     best: list[int] = []
     for start in range(min(8, len(along))):
         chain = [start]
@@ -313,14 +313,14 @@ def _overlap_any(pieces: Sequence[Indices], row: Row) -> bool:
 
 
 def _step(piece: Indices, along: NDArray[np.float64]) -> float:
-    """The usual distance within a piece; 0 where it is one slice."""
+    """Returns the usual distance within a piece; 0 where it is one slice."""
     gaps = np.diff(np.sort(along[piece]))
     gaps = gaps[gaps > 1e-3]
     return float(np.median(gaps)) if len(gaps) else 0.0
 
 
 def _sortable(value: object) -> tuple[float, str]:
-    """A key by which numbers sort as numbers and other values as texts."""
+    """Returns a key by which numbers sort as numbers and other values as texts."""
     try:
         return float(str(value)), ""
     except ValueError:

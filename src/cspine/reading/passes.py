@@ -1,4 +1,4 @@
-"""Whether slices in order continue each other, by what they show."""
+"""Checks whether slices in order continue each other, by what they show."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ _LEAST_RUN = 6
 
 
 def strangers(hu: NDArray[np.float32]) -> int:
-    """How many slices in a row look much less like their neighbours than like slices beyond, as where passes are interleaved.
+    """Counts slices in a row that look much less like their neighbours than like slices beyond, as in interleaved passes.
 
     Args:
         hu: Slices in order, ``(n, rows, columns)``.
@@ -37,7 +37,7 @@ def strangers(hu: NDArray[np.float32]) -> int:
 
 
 def _small(hu: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Slices in some 32 x 32 blocks: noise is averaged, anatomy stays."""
+    """Returns slices in some 32 x 32 blocks: noise is averaged, anatomy stays."""
     block = max(1, min(hu.shape[1:]) // _SIDE)
     stride = max(1, block // _SAMPLES)
     samples = hu[:, ::stride, ::stride].clip(*_WINDOW_HU)

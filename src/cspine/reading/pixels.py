@@ -1,4 +1,4 @@
-"""From stored pixels to Hounsfield units, exactly.
+"""Turns stored pixels into Hounsfield units, exactly.
 
 imagecodecs decodes every syntax below, JPEG Lossless five times as fast as GDCM (``benchmarks/reading.py``).
 """
@@ -70,7 +70,7 @@ SYNTAXES = {
 
 
 def refusal_of_format(frame: Frame) -> Refusal | None:
-    """What speaks against decoding a frame, as far as its header tells."""
+    """Returns what speaks against decoding a frame, as far as its header tells."""
     form, rescale = frame.pixels, frame.rescale
     bits = form.bits_allocated in (8, 16, 32) and 1 <= form.bits_stored <= form.high_bit + 1 <= form.bits_allocated
     scaled = 0 < abs(rescale.slope) <= limits.STEEPEST_SLOPE and abs(rescale.intercept) <= limits.FARTHEST_INTERCEPT
@@ -122,7 +122,7 @@ class PixelReader:
         return has_sign == frame.pixels.signed
 
     def _bytes(self, frame: Frame, where: PixelPlace, start: int, count: int | None) -> bytes:
-        """Bytes of the plain file."""
+        """Returns the bytes of the plain file."""
         if not where.deflated and (where.frames == 1 or not isinstance(self._place, Archive)):
             return self._place.read(where.entry, start, count)
         with self._lock:
@@ -170,7 +170,7 @@ def _plain(data: bytes, frame: Frame) -> bytes:
 
 
 def _decompressed(data: bytes, frame: Frame) -> tuple[NDArray[np.integer[Any]], bool]:
-    """Stored values and whether they have a sign."""
+    """Returns stored values and whether they have a sign."""
     form = frame.pixels
     if form.transfer_syntax == _RLE:
         return _run_lengths(data, frame), form.signed
@@ -240,7 +240,7 @@ def _to_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[np.float
 
 
 def is_filling(frame: Frame) -> bool:
-    """Whether the padding value of a frame, if it has one, cannot be tissue."""
+    """Says whether the padding value of a frame, if it has one, cannot be tissue."""
     padding = _padding(frame)
     if padding is None:
         return True
@@ -249,7 +249,7 @@ def is_filling(frame: Frame) -> bool:
 
 
 def most_hu(frame: Frame) -> float:
-    """The greatest value in Hounsfield units that a frame could hold."""
+    """Returns the greatest value in Hounsfield units that a frame could hold."""
     if frame.rescale.table is not None:
         return float("inf")
     form = frame.pixels
@@ -258,13 +258,13 @@ def most_hu(frame: Frame) -> float:
 
 
 def padding_hu(frame: Frame) -> float | None:
-    """The padding value in Hounsfield units."""
+    """Returns the padding value in Hounsfield units."""
     padding = _padding(frame)
     return None if padding is None else padding[0] * frame.rescale.slope + frame.rescale.intercept
 
 
 def _padding(frame: Frame) -> tuple[int, int] | None:
-    """First and last stored value that is padding, with the sign that the pixels have."""
+    """Returns the first and the last stored value that is padding, with the sign that the pixels have."""
     if frame.rescale.padding is None or frame.rescale.table is not None:
         return None
     whole = 1 << frame.pixels.bits_stored

@@ -1,4 +1,4 @@
-"""Where the bytes of a study lie: a folder, a zip or a file; read in memory, within limits, never outside."""
+"""Finds the bytes of a study: in a folder, a zip or a file; read in memory, within limits, never outside."""
 
 import os
 import stat
@@ -41,7 +41,7 @@ class Place(Protocol):
     links: int
 
     def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
-        """Bytes of a file from ``start``, to its end or at most ``count``.
+        """Returns the bytes of a file from ``start``, to its end or at most ``count``.
 
         Raises:
             StudyError: The file is damaged, or no longer what it was when the place was opened.
@@ -49,7 +49,7 @@ class Place(Protocol):
         ...
 
     def open(self, entry: Entry) -> BinaryIO:
-        """A file to read piece by piece.
+        """Opens a file to read piece by piece.
 
         Raises:
             StudyError: It cannot be opened.
@@ -59,7 +59,7 @@ class Place(Protocol):
 
 @contextmanager
 def opened(path: Path) -> Iterator[Place]:
-    """The folder, zip or single file at ``path``.
+    """Returns the folder, zip or single file at ``path``.
 
     Raises:
         StudyError: It is not there, cannot be opened or exceeds the limits.
@@ -102,7 +102,7 @@ def check_file(path: Path) -> None:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a regular file is a zip from its first byte on (a DICOM file may end like one)."""
+    """Says whether a regular file is a zip from its first byte on (a DICOM file may end like one)."""
     with path.open("rb") as file:
         return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06") and zipfile.is_zipfile(path)
 

@@ -11,14 +11,14 @@ from cspine.sharing import SharedContext
 
 @contextmanager
 def quiet(library: str) -> Iterator[None]:
-    """Within it, the logger of a library says nothing and nothing warns."""
+    """Silences the logger of a library, and all warnings, within the context."""
     with _silence(library).entered():
         yield
 
 
 @cache
 def _silence(library: str) -> SharedContext:
-    """One for all threads: filters are of the whole process, and two that overlap would leave them changed."""
+    """Returns one context for all threads: filters are of the whole process, and two that overlap would leave them changed."""
     return SharedContext(lambda: _silent(library))
 
 

@@ -16,7 +16,7 @@ class RepresentationError(ValueError):
 
 
 def _tags(*keywords: str) -> dict[BaseTag, tuple[str, str]]:
-    """Keyword and VR by tag."""
+    """Returns the keyword and VR of each tag."""
     tags = {keyword: Tag(tag_for_keyword(keyword) or 0) for keyword in keywords}
     return {tag: (keyword, dictionary_VR(tag)) for keyword, tag in tags.items()}
 
@@ -71,7 +71,7 @@ def _is_changed_text(dataset: Dataset, tag: BaseTag, keyword: str, standard: str
 
 
 def _check_digits(element: object, keyword: str) -> None:
-    """Python reads more as a number than DICOM does: ``1_000`` would be a thousand."""
+    """Checks that DICOM reads a text as a number; Python reads more: ``1_000`` would be a thousand."""
     if (
         isinstance(element, RawDataElement)
         and isinstance(element.value, bytes)

@@ -43,23 +43,23 @@ class Stack:
 
     @property
     def first(self) -> Frame:
-        """A frame to ask what all have in common."""
+        """Returns a frame to ask what all have in common."""
         return self.frames[0]
 
     @property
     def thickness_mm(self) -> float | None:
-        """The usual Slice Thickness, or ``None`` where no frame has one."""
+        """Returns the usual Slice Thickness, or ``None`` where no frame has one."""
         stated = [frame.acquisition.thickness_mm for frame in self.frames if frame.acquisition.thickness_mm is not None]
         return float(np.median(stated)) if stated else None
 
     @property
     def unusual(self) -> Unusual | None:
-        """What the images are instead of thin cross-sections in Hounsfield units, or ``None``."""
+        """Returns what the images are instead of thin cross-sections in Hounsfield units, or ``None``."""
         return unusual(self.first.series) or self._slab()
 
     @property
     def resolution_mm(self) -> float:
-        """Distance of the slices, or their thickness where that is much more."""
+        """Returns the distance of the slices, or their thickness where that is much more."""
         if self.layout is None:
             return float("inf")
         distance, thickness = self.layout.grid.spacing_mm[0], self.thickness_mm
@@ -73,7 +73,7 @@ class Stack:
 
 
 def stacks_of(frames: Sequence[Frame]) -> tuple[Stack, ...]:
-    """The stacks in the frames of one series, in the order in which they came about."""
+    """Returns the stacks in the frames of one series, in the order in which they came about."""
     groups = _groups(frames)
     if len(groups) > limits.MAX_STACKS:
         refusal = Refusal.TOO_MIXED.error(limit=limits.MAX_STACKS, uid=_uid(frames[0]))
@@ -109,7 +109,7 @@ def _kind(frame: Frame) -> tuple[object, ...]:
 
 
 def _differences(groups: Sequence[Sequence[Frame]]) -> list[str]:
-    """In what groups differ, for a message."""
+    """Returns in what groups differ, for a message."""
     kinds = [_kind(group[0]) for group in groups]
     names = ("kind of image", "kind of object", "colours", "size", "geometry")
     found = [name for name, values in zip(names, zip(*kinds, strict=True), strict=True) if len(set(values)) > 1]
@@ -126,17 +126,17 @@ def _same_plane(one: Frame, other: Frame) -> bool:
 
 
 def is_localizer(frame: Frame) -> bool:
-    """Whether a frame is a scout view."""
+    """Says whether a frame is a scout view."""
     return _LOCALIZER in frame.series.image_type
 
 
 def _parts(group: Sequence[Frame]) -> tuple[Part, ...]:
-    """The passes of a group; a group whose geometry is refused is one."""
+    """Returns the passes of a group; a group whose geometry is refused is one."""
     return (Part(tuple(group)),) if _refusal_of_planes(group) is not None else parts_of(group)
 
 
 def _came_about(part: Part) -> tuple[object, ...]:
-    """A key by which stacks of one series stand in the order of acquisition, as far as their headers tell."""
+    """Returns a key by which stacks of one series stand in the order of acquisition, as far as their headers tell."""
     acquisitions = [frame.acquisition for frame in part.frames]
     numbers = [int(one.number) for one in acquisitions if one.number.isdecimal()]
     instances = [one.instance for one in acquisitions if one.instance is not None]
@@ -173,7 +173,7 @@ def _saying(stack: Stack, notices: Sequence[ReadingWarning]) -> Stack:
 
 
 def _notices(stack: Stack) -> list[ReadingWarning]:
-    """What headers tell beyond the geometry."""
+    """Returns what headers tell beyond the geometry."""
     notices = []
     if stack.unusual is not None:
         notices.append(Notice.UNUSUAL_IMAGES.warning(kind=stack.unusual.kind))
@@ -189,7 +189,7 @@ def _notices(stack: Stack) -> list[ReadingWarning]:
 
 
 def _refusal_of_header(frames: Sequence[Frame], uid: str) -> StudyError | None:
-    """What speaks against a stack before its geometry is looked at."""
+    """Returns what speaks against a stack before its geometry is checked."""
     first = frames[0]
     if first.pixels.samples != 1:
         return Refusal.COLOUR.error(uid=uid, samples=first.pixels.samples)
@@ -208,7 +208,7 @@ def _refusal_of_header(frames: Sequence[Frame], uid: str) -> StudyError | None:
 
 
 def _refusal_of_planes(frames: Sequence[Frame], uid: str = "") -> StudyError | None:
-    """What speaks against single positions and directions."""
+    """Returns what speaks against single positions and directions."""
     for frame in frames:
         if frame.plane is None:
             return Refusal.NO_POSITIONS.error(uid=uid)
@@ -237,7 +237,7 @@ def _uid(frame: Frame) -> str:
 
 
 def _with_rest_named(stack: Stack, number: int, stacks: Sequence[Stack], differ: Sequence[str]) -> Stack:
-    """The stack, saying that other images of its series are left out."""
+    """Returns the stack, with a notice that other images of its series are left out."""
     left_out = sum(len(one.frames) + len(one.duplicates) for one in stacks) - len(stack.frames) - len(stack.duplicates)
     about = {"number": number, "stacks": len(stacks), "count": left_out, "differ": ", ".join(differ)}
     return _saying(stack, [Notice.STACKS_LEFT_OUT.warning(**about)])

@@ -1,4 +1,4 @@
-"""From a path to studies: what a folder, a zip or a file holds."""
+"""Finds studies at a path: what a folder, a zip or a file holds."""
 
 import os
 from pathlib import Path
@@ -47,7 +47,7 @@ def read_study(path: str | Path, series_uid: str | None = None) -> Study:
 
 
 def series_of(study: Path) -> tuple[SeriesSummary, ...]:
-    """Every series of one study.
+    """Returns every series of one study.
 
     Raises:
         StudyError: There is none.
@@ -67,7 +67,7 @@ def series_of(study: Path) -> tuple[SeriesSummary, ...]:
 
 
 def place_of(path: str | Path) -> Path:
-    """A DICOMDIR stands for its folder."""
+    """Returns the path, or the folder of a DICOMDIR, which stands for it."""
     path = Path(path)
     return path.parent if path.name.upper() == "DICOMDIR" and not os.path.isdir(path) else path  # noqa: PTH112 - as in studies_in
 
@@ -77,7 +77,7 @@ def _volumes(place: Place) -> list[Entry]:
 
 
 def zips_in(place: Place, found: dicom.Found) -> list[Path]:
-    """The one zip of a folder that holds nothing else to read.
+    """Returns the one zip of a folder that holds nothing else to read.
 
     Raises:
         StudyError: There is none, or more than one.
@@ -94,7 +94,7 @@ def zips_in(place: Place, found: dicom.Found) -> list[Path]:
 
 
 def _no_images(place: Place) -> StudyError:
-    """Why a place holds nothing to read: in another format, or none at all."""
+    """Returns why a place holds nothing to read: in another format, or none at all."""
     for entry in place.entries[:_MOST_NAMED]:
         found = other_format(entry.name, place.read(entry, 0, BEGINNING))
         if found is not None:
@@ -106,6 +106,6 @@ def _no_images(place: Place) -> StudyError:
 
 
 def described(place: Place) -> str:
-    """What a place holds that is no image, in a few words."""
+    """Returns what a place holds that is no image, in a few words."""
     links = f", and {place.links} links, which are not followed" if place.links else ""
     return (f"{len(place.entries)} files, none of them one" if place.entries else "it has no files") + links

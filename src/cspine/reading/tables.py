@@ -26,17 +26,17 @@ class ModalityTable:
 
     @property
     def is_hounsfield(self) -> bool:
-        """Whether its entries say of themselves that they are Hounsfield units."""
+        """Says whether its entries are declared as Hounsfield units."""
         return self.unit == _HOUNSFIELD
 
     def applied(self, stored: NDArray[np.integer]) -> NDArray[np.int16]:
-        """What stored values mean; those before the first or after the last entry mean what that one does."""
+        """Returns what stored values mean; those before the first or after the last entry mean what that one does."""
         entries = np.frombuffer(self.entries, "<i2").astype(np.int16)
         return entries[np.clip(stored.astype(np.int64) - self.first, 0, len(entries) - 1)]
 
 
 def table_of(dataset: Dataset, signed: bool) -> ModalityTable | None:
-    """The modality lookup table of a header, or ``None`` where it has none.
+    """Returns the modality lookup table of a header, or ``None`` where it has none.
 
     Args:
         dataset: The header.
