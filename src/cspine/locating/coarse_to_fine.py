@@ -19,6 +19,7 @@ from cspine.locating.sliding_window import (
     neck_shape,
     predict_region,
     predict_window,
+    window_size,
     with_atlas_from,
     with_window,
 )
@@ -31,6 +32,9 @@ from cspine.volume import LabelMap, Volume
 
 _SMALL = 0.8
 """A neck of less than this times the usual size is located again, enlarged: a network that learnt adults miscounts a child's."""
+
+_CHILD = 0.6
+"""The size that is tried where that of a neck cannot be measured."""
 
 _SETTLED = 4.0
 """Where skull and chest say as much for the head being above, the network need not be asked upside down."""
@@ -63,16 +67,28 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
     """
     network = _Inference(spec, session, hu_ceiling)
     found = _locate_as_it_is(volume, network)
-    size = scale(measure(found))
-    if not found.vertebrae or size > _SMALL:
+    size = _small_size(found, volume, spec)
+    if size is None:
         return found
     enlarged = _locate_as_it_is(magnified(volume, 1 / size), network)
     if not is_sure(enlarged):
         return found
-    text = (
-        f"This neck has {size:.2f} times the usual size, as a child's may; it was located enlarged. No fracture model learnt such."
-    )
+    told = size * scale(measure(enlarged))
+    text = f"This neck has {told:.2f} times the usual size, as a child's; it was located enlarged. No model has learnt from such."
     return replace(magnified_located(enlarged, size), reasons=(*enlarged.reasons, Reason("size_unusual", text)))
+
+
+def _small_size(found: Located, volume: Volume, spec: VolumeSpec) -> float | None:
+    """Returns the size of a neck, against the usual one, that is better located enlarged; ``None`` where there is no sign of one.
+
+    In a small scan a child's neck may be named so badly that its size cannot be measured: a usual one is tried then.
+    """
+    size = scale(measure(found))
+    if found.vertebrae and size <= _SMALL:
+        return size
+    whole = covering_grid(volume.grid, spec)
+    in_one_window = all(side <= one for side, one in zip(whole.shape, window_size(whole.shape, spec), strict=True))
+    return _CHILD if found.vertebrae and not is_sure(found) and in_one_window else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

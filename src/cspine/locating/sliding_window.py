@@ -128,16 +128,18 @@ def _blended(parts: Sequence[Box], hu: NDArray[np.float32], spec: VolumeSpec, se
 
 
 def holding(prediction: ScanPrediction, window: Grid, volume: Volume) -> ScanPrediction:
-    """Returns a prediction of a region that is large enough to hold a window; what is added is predicted as background.
+    """Returns a prediction of a region that holds a window as far as the scan does; what is added is predicted as background.
 
     Args:
         prediction: Of a region of a scan.
         window: Where the neck is.
         volume: The scan.
     """
-    corners = prediction.grid.index(window.corners_mm())
-    low = np.minimum(np.floor(corners.min(axis=0)), 0).astype(int)
-    high = np.maximum(np.ceil(corners.max(axis=0)) + 1, prediction.grid.shape).astype(int)
+    corners, scan = prediction.grid.index(window.corners_mm()), prediction.grid.index(volume.grid.corners_mm())
+    wanted_low = np.floor(np.maximum(corners.min(axis=0), scan.min(axis=0)))  # beyond the scan there is nothing to hold
+    wanted_high = np.ceil(np.minimum(corners.max(axis=0), scan.max(axis=0))) + 1
+    low = np.minimum(wanted_low, 0).astype(int)
+    high = np.maximum(wanted_high, prediction.grid.shape).astype(int)
     z, y, x = (int(side) for side in high - low)
     if (z, y, x) == prediction.grid.shape:
         return prediction

@@ -50,7 +50,7 @@ _INTERLEAVED = 0.93
 _AXIAL = 0.7
 """Cosine of the angle of a stack to the length of the body, from which on it runs along it."""
 
-_REPEATED = 0.25
+_REPEATED = 0.4
 """Share of slices that may be there more than once; slices of air are all one."""
 
 _CERTAINTY_NATS = 60.0
