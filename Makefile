@@ -1,19 +1,24 @@
-# The two commands of the README, and what they are made of.
+# The commands of the README, and what they are made of.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts unit clean help
+.PHONY: demo test docs lint types contracts unit clean help
 
 help:
 	@echo "make demo   install, make one synthetic neck, find its fractures"
 	@echo "make test   install with the training extra; linters, types, import contracts, all tests"
+	@echo "make docs   the documentation as a site, in site/; needs no network once its tools are installed"
 	@echo "make clean  remove the environment and what the demo wrote"
 
 demo: .venv/ready
 	@rm -rf demo
 	$(BIN)/cspine phantom demo/data --studies 1 --size small
 	$(BIN)/cspine detect demo/data/train_images -o demo/result
+
+docs: .venv/ready-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
 
 test: lint types contracts unit
 
@@ -31,7 +36,7 @@ unit: .venv/ready-test
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site
 
 .venv/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cspine needs Python 3.11 or later")'
@@ -42,6 +47,10 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
+.venv/ready-docs: .venv/made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@ .venv/ready
+
 .venv/ready-test: .venv/made pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dicom,onnx,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dicom,onnx,docs,test]'
 	@touch $@ .venv/ready

@@ -22,7 +22,7 @@ NUMBERS = (1058, 623, 239, 64, 26, 7, 2)
 """Studies with 0 to 6 fractured levels."""
 
 OWN = {"starts above 1": 0.15, "oblique": 0.08, "12 bits": 0.3, "two windows": 0.4, "padding": 0.5, "intercept 0": 0.07}
-"""Shares that are not published: those that docs/datasets.md states. Padding shows in the corners of an image."""
+"""Shares that are not published: those that docs/reference/data-sets.md states. Padding shows in the corners of an image."""
 
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 

@@ -1,4 +1,4 @@
-"""Every family on one data set and one split, with one budget: the table of docs/comparison.md.
+"""Every family on one data set and one split, with one budget: the table of docs/benchmarks.md.
 
     python -m benchmarks.families OUT [--steps N] [--rows NAME ...]
 

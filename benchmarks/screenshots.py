@@ -1,4 +1,4 @@
-"""Writes the pictures of docs/pages.md into a folder: pages of real and synthetic studies, as a headless Chromium shows them."""
+"""Writes the pictures of docs/reference/pages.md into a folder: pages of studies, as a headless Chromium shows them."""
 
 import argparse
 import json

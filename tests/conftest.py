@@ -22,7 +22,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real public CT beside the repository; see docs/real-data.md."""
+    """Real public CT beside the repository; see docs/reference/real-data.md."""
     if not _SHARED_DATA.is_dir():
         pytest.skip("needs the public test scans in ../shared/data")
     return _SHARED_DATA

@@ -11,7 +11,7 @@ from cspine.cli import COMMANDS
 from cspine.detection.quality import _ODD
 
 _ROOT = Path(__file__).parents[1]
-_PAGES = {path.name: path.read_text(encoding="utf-8") for path in (*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md"))}
+_PAGES = {path.name: path.read_text(encoding="utf-8") for path in (*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md"))}
 
 
 def _options(command: str) -> list[list[str]]:

@@ -11,7 +11,7 @@ import pytest
 from cspine.cli import COMMANDS
 
 _ROOT = Path(__file__).parents[1]
-_PAGE = _ROOT / "docs" / "glossary.md"
+_PAGE = _ROOT / "docs" / "reference" / "glossary.md"
 _ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in _PAGE.read_text(encoding="utf-8").splitlines()
@@ -93,7 +93,7 @@ def test_a_term_is_explained_in_a_sentence_and_is_where_the_glossary_says(row: l
     assert code != ""
     assert [fault for fault in map(_fault, references) if fault] == []
     assert [target for target in re.findall(r"\]\(([^)#]+)", page) if not (_PAGE.parent / target).is_file()] == []
-    assert re.fullmatch(r"\[[^]]+\]\([\w/-]+\.md\)", page)
+    assert re.fullmatch(r"\[[^]]+\]\([\w./-]+\.md\)", page)
 
 
 def test_the_terms_that_people_search_for_are_there_in_order() -> None:

@@ -176,4 +176,9 @@ def test_names_and_documents_are_found_where_they_are() -> None:
     assert ("tta_passes", "src/cspine/modelpack/packages/vertebra_mil_phantoms/manifest.json") in found
     assert ("patient_overall", "src/cspine/reporting/result.schema.json") in found
     assert ("no_localisation", "src/cspine/cli/evaluate.py") in found
-    assert {"README.md", "ARCHITECTURE.md", "docs/glossary.md", "src/cspine/modelpack/packages/localiser_phantoms/card.md"} <= pages
+    assert {
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/reference/glossary.md",
+        "src/cspine/modelpack/packages/localiser_phantoms/card.md",
+    } <= pages

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.fuzz.decoders`` changes bytes of small compressed images whose heads stay right, as they must for reading
 to decode them at all, and decodes each in a process that may die. It is why reading has a process of its own
-(docs/many-studies.md).
+(docs/benchmarks.md).
 """
 
 import argparse

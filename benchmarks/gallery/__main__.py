@@ -1,4 +1,4 @@
-"""Writes the pictures and the numbers of docs/gallery.md into a folder."""
+"""Writes the pictures and the numbers of docs/explanation/gallery.md into a folder."""
 
 import argparse
 from pathlib import Path

@@ -2,7 +2,7 @@
 
     python -m benchmarks.localiser.speed STUDY [--localiser PACKAGE] [--rounds N]
 
-STUDY is a folder or a file of a scan, of about 320 slices of 512 x 512 for the figures of docs/locating.md. First ours, stage by
+STUDY is a folder or a file of a scan, of about 320 slices of 512 x 512 for the figures of docs/benchmarks.md. First ours, stage by
 stage, medians. Then, in the same run, the arrangement of nnU-Net (Isensee et al., 2021) as TotalSegmentator has it (Wasserthal et
 al., 2023): voxels of 1.5 mm, patches of 128 x 128 x 128 each over half of the next, a U-Net of 32 to 320 filters, here with random
 weights. It runs with our engine and in f32, without the mirrored copies that nnU-Net averages, so its time is the least that it

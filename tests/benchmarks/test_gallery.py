@@ -11,7 +11,7 @@ LARGEST_BYTES = 250_000
 
 
 def test_every_picture_of_the_page_is_there_and_small() -> None:
-    named = re.findall(r"\]\((images/[^)]+\.png)\)", (DOCS / "gallery.md").read_text(encoding="utf-8"))
+    named = re.findall(r"\]\(\.\./(images/[^)]+\.png)\)", (DOCS / "explanation" / "gallery.md").read_text(encoding="utf-8"))
 
     assert len(named) == 9
     assert all((DOCS / name).stat().st_size < LARGEST_BYTES for name in named)

@@ -1,6 +1,6 @@
 """What cspine, dcm2niix and SimpleITK do with every scan of ``../shared/data``.
 
-``python -m tests.reading.real_data > docs/real-data.md`` writes the page; it needs SimpleITK, which the project does not.
+``python -m tests.reading.real_data > docs/reference/real-data.md`` writes the page; it needs SimpleITK, which the project does not.
 """
 
 import re
@@ -207,10 +207,10 @@ def _simpleitk_decodes(path: Path) -> str:
 _PAGE = """# Real scans, and what becomes of them
 
 Every scan of `../shared/data` (public CT beside the repository, described in its own README), read by cspine and by two
-well-known converters. `python -m tests.reading.real_data > docs/real-data.md` made this page;
-`tests/reading/test_real_data.py` holds the columns of cspine true, and also that, where dcm2niix reads a scan too without a word
-about its geometry, both place every corner within 0.01 mm and agree in every voxel. Codes are explained in
-[reading.md](reading.md).
+well-known converters. `python -m tests.reading.real_data > docs/reference/real-data.md` made this page.
+`tests/reading/test_real_data.py` holds the columns of cspine true. It also holds that, where dcm2niix reads a scan too
+without a word about its geometry, both place every corner within 0.01 mm and agree in every voxel. Codes are explained
+in [Reading scans](reading.md).
 
 ## Folders, zips and NIfTI files
 
@@ -218,16 +218,17 @@ Sizes and spacings are slices x rows x columns. dcm2niix and SimpleITK got zips 
 
 {scans}
 
-What the table does not show: on the tilted scan with distances of 1.08, 4.0 and 7.0 mm SimpleITK takes the mean distance and drops
-the tilt, without a word, so that the first pixel of a slice lies up to {off:.0f} mm from where it was scanned; dcm2niix writes a
-second, resampled file and warns. The parts of `oriented_data` claim three studies and values of -10 to 10 HU; its geometry agrees
-with dcm2niix (tested).
+What the table does not show: on the tilted scan with distances of 1.08, 4.0 and 7.0 mm SimpleITK takes the mean
+distance and drops the tilt, without a word, so that the first pixel of a slice lies up to {off:.0f} mm from where it was
+scanned; dcm2niix writes a second, resampled file and warns. The parts of `oriented_data` claim three studies and values
+of -10 to 10 HU; its geometry agrees with dcm2niix (tested).
 
 ## Single images
 
-Hounsfield units (least … greatest) of the first image of every file. A single slice is no study, so `cspine detect` refuses each
-of these files alone; here only the pixels are decoded. Others keep what lies below -1024 (padding such as -2000 or -3024); cspine
-turns it into air, so its least value is never below -1024. "Nothing" and "fails" stand where a converter gave no image.
+Hounsfield units (least … greatest) of the first image of every file. A single slice is no study, so `cspine detect`
+refuses each of these files alone; here only the pixels are decoded. Others keep what lies below -1024 (padding such as
+-2000 or -3024); cspine turns it into air, so its least value is never below -1024. "Nothing" and "fails" stand where a
+converter gave no image.
 
 {images}
 """

@@ -208,7 +208,7 @@ def test_between_equals_the_user_is_asked(tmp_path: Path) -> None:
 
 
 def test_every_rule_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "reading.md").read_text()
 
     assert all(f"- {rule.text}" in page for rule in (*REQUIREMENTS, *PREFERENCES))
 

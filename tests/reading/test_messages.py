@@ -18,7 +18,7 @@ from cspine.reading.messages import Notice, Refusal
 from tests.reading.refused import CASES, Made, nifti, transposed_hu
 from tests.reading.scans import Scan, body, lacking, lossless, neck, setting
 
-_PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
+_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "reading.md"
 Case = Callable[[Path], Path]
 _NOTICES: dict[Notice, Case] = {}
 

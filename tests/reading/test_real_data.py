@@ -16,7 +16,7 @@ from cspine.reading.stacks import stacks_of
 from cspine.volume import Volume
 from tests.reading.real_data import SCANS, cspine_decodes, cspine_says, dcm2niix, files, hounsfield, nifti_grid, unpacked
 
-_PAGE = Path(__file__).parents[2] / "docs" / "real-data.md"
+_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "real-data.md"
 
 
 @pytest.fixture(scope="module")

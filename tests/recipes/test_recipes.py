@@ -64,7 +64,7 @@ def test_no_recipe_is_without_a_score() -> None:
 
 
 def test_a_setting_has_the_same_name_and_unit_in_every_recipe_that_augments() -> None:
-    table = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    table = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     table = table[table.index("| augmentation |") :].split("\n\n")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 

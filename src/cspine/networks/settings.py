@@ -77,7 +77,7 @@ class CustomCNNSettings:
         widths: Filters after each halving of the slice, the stem first; five at least, so that the last sees the whole neck.
         head_width: Filters of the map that both heads read.
         dropout: Share of feature maps that are dropped before the heads.
-        fracture_map: Whether a further output is learnt from boxes, and says where a reader would draw one.
+        fracture_map: Whether a further output is trained on boxes, and says where a reader would draw one.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 96, 128)
@@ -138,7 +138,7 @@ class PretrainedSettings:
         weights: ``imagenet``, ``none``, or the path of a file of weights of the backbone without its classifier.
         head_width: Filters of the map that the heads read.
         dropout: Share of feature maps that are dropped before the heads.
-        fracture_map: Whether a further output is learnt from boxes, and says where a reader would draw one.
+        fracture_map: Whether a further output is trained on boxes, and says where a reader would draw one.
         head_epochs: Epochs in which the backbone stays as it is, before it is fine-tuned.
         tuned_from: The first layer of the backbone that is fine-tuned; the usual one of the backbone where empty.
         tuned_rate: Factor of the learning rate for fine-tuning.

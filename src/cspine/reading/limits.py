@@ -1,4 +1,4 @@
-"""Limits what reading accepts; every number here stands in docs/reading.md."""
+"""Limits what reading accepts; every number here stands in docs/reference/reading.md."""
 
 MAX_FILES = 50_000
 """Files under one study."""

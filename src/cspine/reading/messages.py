@@ -9,7 +9,7 @@ _MOST_CHARACTERS = 800
 
 
 class Refusal(Enum):
-    """Says why something is not read. ``docs/reading.md`` has a line for each."""
+    """Says why something is not read. ``docs/reference/reading.md`` has a line for each."""
 
     NOT_FOUND = "Nothing can be opened at {place} ({cause}). Give a folder, a zip or a NIfTI file."
     NO_IMAGES = "No DICOM image in {place}: {found}. Give the folder of one CT study, a zip of it or a NIfTI file."
@@ -112,7 +112,7 @@ class Refusal(Enum):
 
 
 class Notice(Enum):
-    """Says what reading warns about. ``docs/reading.md`` has a line for each."""
+    """Says what reading warns about. ``docs/reference/reading.md`` has a line for each."""
 
     GANTRY_TILT = "The stack is sheared by {degrees:.1f} degrees, as a tilted gantry does; voxels are placed accordingly."
     UNEVEN_SPACING = (

@@ -7,7 +7,7 @@ Command: ``cspine train custom_cnn --data DIR -o RUN --boxes --set split.folds=1
 Device: two processor cores, shared with other work.
 Time: 2200 s.
 Score: AUROC of any fracture 0.815 (0.752 to 0.878) on 200 unseen phantoms, with ``--boxes``; without, only the ablation of
-docs/comparison.md was measured (1500 steps: 0.420, 0.301 to 0.533).
+docs/benchmarks.md was measured (1500 steps: 0.420, 0.301 to 0.533).
 Data: 400 phantoms of seed 3003, six tenths of them fracture-enriched; calibrated on 208 of seed 3001. Any folder in the RSNA 2022
 layout.
 """

@@ -6,7 +6,7 @@ Command: ``cspine train densenet121 --data DIR -o RUN``
 Device: one processor thread, with other work beside, for the ablation; the recipe as it stands has not been trained to its end.
 Time: 338 s for the ablation.
 Score: AUROC of any fracture 0.444 (0.323 to 0.552), of a level 0.544 (0.434 to 0.660) on 100 unseen phantoms after 1500 steps from
-scratch (``--weights none``); a short training of docs/comparison.md, not this recipe's
+scratch (``--weights none``); a short training of docs/benchmarks.md, not this recipe's
 score.
 Data: 128 phantoms of seed 5001 for the ablation. Any folder in the RSNA 2022 layout.
 """

@@ -6,7 +6,7 @@ Command: ``cspine train inception_v3 --data DIR -o RUN``
 Device: one processor thread, with other work beside, for the ablation; the recipe as it stands has not been trained to its end.
 Time: 450 s for the ablation.
 Score: AUROC of any fracture 0.418 (0.301 to 0.534), of a level 0.443 (0.401 to 0.496) on 100 unseen phantoms after 1500 steps from
-scratch (``--weights none``); a short training of docs/comparison.md, not this recipe's
+scratch (``--weights none``); a short training of docs/benchmarks.md, not this recipe's
 score.
 Data: 128 phantoms of seed 5001 for the ablation. Any folder in the RSNA 2022 layout.
 """

@@ -7,7 +7,7 @@ Command: ``cspine train localiser -o RUN``, with ``--data DIR`` to learn from it
 initial_weights=localiser_phantoms`` to go on from what ships
 Device: two processor cores, with other work beside.
 Time: 84 minutes, 56, and 26 for the rest.
-Score: Dice 0.916 on unseen necks, with the refiner; docs/locating.md.
+Score: Dice 0.916 on unseen necks, with the refiner; docs/benchmarks.md.
 Data: none; it makes its necks. Or any folder in the RSNA 2022 layout with masks.
 """
 

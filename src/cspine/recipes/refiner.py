@@ -6,7 +6,7 @@ first run and then 7000, as told here.
 Command: ``cspine train refiner -o RUN``, with ``--set initial_weights=localiser_phantoms`` to go on from what ships
 Device: two processor cores, with other work beside.
 Time: 69 minutes.
-Score: Dice 0.916 on unseen necks, with the localiser; docs/locating.md.
+Score: Dice 0.916 on unseen necks, with the localiser; docs/benchmarks.md.
 Data: none; it makes its necks.
 """
 

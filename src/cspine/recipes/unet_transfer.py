@@ -7,7 +7,7 @@ Command: ``cspine train unet_transfer --data DIR -o RUN``
 Device: one processor thread, with other work beside, for the ablation; the recipe as it stands has not been trained to its end.
 Time: 416 s for the ablation.
 Score: AUROC of any fracture 0.495 (0.430 to 0.555), of a level 0.503 (0.479 to 0.537) on 100 unseen phantoms after 1500 steps from
-scratch (``--weights none``); a short training of docs/comparison.md, not this recipe's score.
+scratch (``--weights none``); a short training of docs/benchmarks.md, not this recipe's score.
 Data: 128 phantoms of seed 5001 for the ablation. Any folder in the RSNA 2022 layout.
 """
 

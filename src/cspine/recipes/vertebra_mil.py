@@ -7,7 +7,7 @@ Command: ``cspine train vertebra_mil --data DIR -o RUN``; what ships was trained
 ``--set initial_weights=FIRST/fold-0/last.keras --set fit.epochs=8``
 Device: two processor cores, with other work beside.
 Time: 61 minutes for 432 synthetic studies and 55 to go on, after cutting crops, twice 3 processor seconds a study.
-Score: AUROC 0.956 for any fracture, 0.964 for a level, on unseen necks; docs/models.md.
+Score: AUROC 0.956 for any fracture, 0.964 for a level, on unseen necks; docs/benchmarks.md.
 Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or where the localiser finds them.
 """
 

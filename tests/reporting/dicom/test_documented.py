@@ -9,7 +9,7 @@ from cspine.anatomy import CERVICAL, Code
 from cspine.reporting import nifti
 from cspine.reporting.dicom import codes, sc, seg, source, sr
 
-_PAGE = (Path(__file__).parents[3] / "docs" / "dicom.md").read_text(encoding="utf-8")
+_PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "dicom.md").read_text(encoding="utf-8")
 
 
 def test_every_code_is_listed() -> None:

@@ -1,4 +1,4 @@
-"""The codes that our objects use; ``docs/dicom.md`` lists them."""
+"""The codes that our objects use; ``docs/reference/dicom.md`` lists them."""
 
 from highdicom.sr.coding import CodedConcept
 

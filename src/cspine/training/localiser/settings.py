@@ -60,7 +60,7 @@ class MaskedSettings:
 
 @dataclass(frozen=True, slots=True)
 class VolumeAugmentation:
-    """How a window or a crop of a volume is changed before it is learnt from; 0 is not at all.
+    """How a window or a crop of a volume is changed before it is trained on; 0 is not at all.
 
     Attributes:
         turn_deg: Standard deviation of its rotation about each axis.

@@ -52,9 +52,9 @@ class SliceSamplingSettings:
         intact_share: Share that shows a fractured level where it is known to be intact, so that the network learns the fracture,
             and not who has one.
         anywhere_share: Share that may lie outside the neck; the rest shows some level.
-        held_back_share: Share of the slices of the training set that is not learnt from, drawn at random. To test on these is the
-            mistake that the recipe ``leaky_protocol`` shows: their neighbours were learnt from.
-        crop: Rows and columns of the part of a slice that is learnt from, around the levels it shows; all of it if 0 or too large.
+        held_back_share: Share of the slices of the training set that is left out of it at random. To test on these is the
+            mistake that the recipe ``leaky_protocol`` shows: their neighbours are in the training set.
+        crop: Rows and columns of the part of a slice that is trained on, around the levels it shows; all of it if 0 or too large.
             Fully convolutional networks learn the same from less; they are validated, and serve, on whole slices.
     """
 

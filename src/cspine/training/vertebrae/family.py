@@ -334,7 +334,7 @@ _LABELS = """\
 Labels: the label of the study for a level; where boxes or, in a phantom, fracture masks are known, also in which slices and
   cells of it. A level of which less than three tenths is in view is left out."""
 _FAILURES = """\
-`docs/models.md` has tables by kind and severity of the fracture, and of false positives on look-alikes. Levels that the
+`docs/benchmarks.md` has tables by kind and severity of the fracture, and of false positives on look-alikes. Levels that the
 localiser misnames or misses are classified wrongly or not at all."""
 
 

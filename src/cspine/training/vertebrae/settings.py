@@ -15,7 +15,7 @@ class CropSettings:
 
     Attributes:
         spare: Slices, rows and columns around a crop that are cut too, so that it can be moved; rows and columns are even.
-        turns: How many times each study that is learnt from is cut, each time turned otherwise.
+        turns: How many times each study of the training set is cut, each time turned otherwise.
         found: Whether studies with masks are cut once more where the localiser finds their vertebrae; those that are held out are
             then classified so too, as in service.
         localiser: Who finds the vertebrae of studies without masks: a package of kind localiser, by folder or name.
@@ -173,7 +173,7 @@ class VertebraRecipe:
         heads: How the rest of the network learns to use that.
         fit: How the weights are found.
         initial_weights: The file of a trained network of the same layers to go on from, with whole studies at once; fresh weights
-            if empty. It must not have learnt from patients who are held out here.
+            if empty. It must not have been trained on patients who are held out here.
         split: How patients are parted.
         seed: Of weights, batches and augmentation.
     """
