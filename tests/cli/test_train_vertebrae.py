@@ -121,7 +121,7 @@ def test_a_run_is_evaluated_on_whom_it_held_out_where_the_localiser_finds_them(
     assert "vertebra_mil, out of fold" in capsys.readouterr().out
     found = json.loads((tmp_path / "evaluation.json").read_text())
     assert found["about"]["recipe"] == "vertebra_mil"
-    assert found["places"] is not None
+    assert found["localisation"] is not None
 
 
 def test_others_calibrate_it_and_then_evaluate_it_no_more(
