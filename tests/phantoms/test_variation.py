@@ -1,3 +1,4 @@
+import json
 from dataclasses import fields, replace
 from functools import cache, partial
 from itertools import pairwise
@@ -13,6 +14,7 @@ from cspine.phantoms import HELD_OUT, PRESETS, TYPICAL, WIDE, Neck, Spread, Vari
 from cspine.phantoms.ct.scanner import sample_scanner, varied_scanner
 from cspine.phantoms.dataset.layout import Shares, Size, sample_layout, varied_layout
 from cspine.phantoms.dataset.subjects import sample_subject
+from cspine.phantoms.dataset.truth import StudyTruth, truth_text
 from cspine.phantoms.meshes.anatomy import shipped_anatomies
 from cspine.phantoms.model.degeneration import sample_wear
 from cspine.phantoms.model.injuries import find_sites
@@ -330,6 +332,22 @@ def test_masks_of_the_wide_preset_leave_most_of_c3_to_c5() -> None:
 
         assert neck.mask.top_mm > heights["C2"] - 5
         assert neck.mask.bottom_mm <= heights["C6"]
+
+
+def test_the_truth_of_a_masked_neck_is_plain_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "wide", replace(WIDE, view=ViewShares(masked=1.0)))
+
+    def no_number(name: str) -> float:
+        raise ValueError(name)
+
+    masks = []
+    for seed in range(4):
+        subject = sample_subject(np.random.default_rng(seed), (False,) * 7, variation="wide")
+        text = truth_text(StudyTruth("1.2", subject.fractured, ()), subject.facts(np.zeros(3)))
+        masks.append(json.loads(text, parse_constant=no_number)["variation"]["mask"])
+
+    assert None in {mask["side_mm"] for mask in masks}  # not every mask cuts the sides
+    assert all(mask["tube_mm"] > 0 for mask in masks)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A picture of an anatomy, for who has built it: each bone in two sections, and how they rest on one another."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
@@ -18,21 +18,22 @@ _COLOURS = "tab10"
 def anatomy_figure(anatomy: Anatomy) -> Figure:
     """Returns the figure: on top a neck made of the anatomy, below each level in its middle section and across its canal.
 
-    Bones in grey were borrowed from the first shipped anatomy.
+    Grey bones of the neck were borrowed from the first shipped anatomy.
     """
     figure = Figure(figsize=(14, 11), layout="constrained")
-    axes = figure.subplots(3, len(CERVICAL))
+    upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=(1.1, 1.0)))
+    axes = lower.subplots(2, len(CERVICAL))
     for column, level in enumerate(CERVICAL):
         bone = anatomy.vertebrae.get(level)
-        for row, plane in ((1, "sagittal"), (2, "axial")):
+        for row, plane in ((0, "sagittal"), (1, "axial")):
             frame = axes[row, column]
             frame.set_axis_off()
             if bone is not None:
                 frame.imshow(_section(bone, plane), cmap="gray_r", extent=(-_HALF_MM, _HALF_MM) * 2, vmin=0, vmax=1.6)
         size = "borrowed" if bone is None else " x ".join(f"{side:.0f}" for side in bone.body.size_mm) + " mm"
-        axes[1, column].set_title(f"{level.name}, {size}", fontsize=9)
-    _show_neck(figure, anatomy, list(axes[0]))
-    figure.suptitle(f"{anatomy.name}: upright neck, middle sections (face to the left), sections across the canal")
+        axes[0, column].set_title(f"{level.name}, {size}", fontsize=9)
+    _show_neck(upper, anatomy)
+    figure.suptitle(f"{anatomy.name}: a neck (face to the left); middle sections; sections across the canal")
     return figure
 
 
@@ -45,11 +46,9 @@ def _section(bone: BoneShape, plane: str) -> NDArray[np.float32]:
     return (bone.distance(np.stack(points)) < 0).astype(np.float32)
 
 
-def _show_neck(figure: Figure, anatomy: Anatomy, frames: list) -> None:  # type: ignore[type-arg]
-    """A neck of the anatomy, middle and facets and coronal, over the width of the upper row."""
+def _show_neck(figure: SubFigure, anatomy: Anatomy) -> None:
+    """A neck of the anatomy, through its middle, its facets and its bodies."""
     neck = sample_neck(np.random.default_rng(0), anatomy)
-    for frame in frames:
-        frame.remove()
     centres = np.array([neck.centres_mm[level.name] for level in CERVICAL])
     x, y, z = (float(value) for value in centres.mean(axis=0))
     (rows, columns), step = _NECK_PIXELS, (_NECK_MM,) * 3
@@ -59,8 +58,7 @@ def _show_neck(figure: Figure, anatomy: Anatomy, frames: list) -> None:  # type:
         ("coronal", Grid.upright((x, y, z), (rows, 1, columns), step)),
     )
     own = {int(level) for level in anatomy.vertebrae}
-    for number, (name, grid) in enumerate(grids):
-        frame = figure.add_subplot(3, 3, number + 1)
+    for frame, (name, grid) in zip(figure.subplots(1, len(grids)), grids, strict=True):
         labels = render(neck, grid).labels.labels.reshape(rows, columns)[::-1]
         frame.imshow(labels > 0, cmap="gray_r", vmin=0, vmax=3)
         frame.imshow(np.ma.masked_where(~np.isin(labels, list(own)), labels), cmap=_COLOURS, vmin=0, vmax=10)

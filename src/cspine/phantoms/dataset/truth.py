@@ -10,6 +10,7 @@ World coordinates are those of the DICOM files, LPS millimetres.
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import Enum
@@ -93,7 +94,9 @@ def plain(value: Any) -> Any:
         return value.name
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(one) for one in value]
-    return round(value, 5) if isinstance(value, float) else value
+    if isinstance(value, float):
+        value = round(value, 5) if math.isfinite(value) else None  # JSON knows no infinity: no limit
+    return value
 
 
 def label_rows(truths: Sequence[StudyTruth]) -> Iterator[list[object]]:
