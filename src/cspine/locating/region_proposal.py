@@ -33,8 +33,8 @@ _OVERLAP = 0.25
 _VERTEBRA = 0.3
 """From this probability on a voxel may be a vertebra's. A neck that is seen in part is faint on larger voxels."""
 
-_LEAST_ML = 3.0
-"""A smaller component is no part of a spine worth a pass."""
+_LEAST_ML = 8.0
+"""A smaller component is no part of a spine worth a pass: less than a vertebra."""
 
 _MOST_REGIONS = 6
 
