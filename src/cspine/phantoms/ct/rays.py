@@ -79,7 +79,7 @@ def attenuation(hu: NDArray[np.float32]) -> NDArray[np.float32]:
 def scatter_and_hardening_hu(
     hu: NDArray[np.float32], beam: Rays, lines: NDArray[np.float32], scatter: float, hardening: float
 ) -> NDArray[np.float32]:
-    """The low-frequency error of a slice: dark bands between dense parts, as between the shoulders.
+    """Returns the low-frequency error of a slice: dark bands between dense parts, as between the shoulders.
 
     Scattered photons reach the detector behind dense rays (error ``-log(1 + scatter e^p)``), and bone hardens the beam beyond the
     correction for water (error ``-hardening p_bone^2``); Hsieh, Computed Tomography, 2015, chapter 7.

@@ -49,7 +49,7 @@ class Rendering:
 
 
 def render(neck: Neck, grid: Grid) -> Rendering:
-    """The image of a neck on a grid.
+    """Returns the image of a neck on a grid.
 
     Beside the result, memory stays small however large the grid.
     """

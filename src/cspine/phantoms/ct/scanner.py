@@ -103,7 +103,7 @@ def varied_scanner(rng: np.random.Generator, scanner: Scanner, ranges: ScanRange
 
 
 def sample_scanner(rng: np.random.Generator, thickness_mm: float) -> Scanner:
-    """A scanner between soft and bone kernels; sharper means noisier."""
+    """Returns a scanner between soft and bone kernels; sharper means noisier."""
     sharpness = float(rng.random())
     noise = 13.0 * 4.5**sharpness * float(np.exp(rng.normal(0, 0.25))) * (0.625 / thickness_mm) ** 0.5
     return Scanner(
@@ -221,7 +221,7 @@ class _Beam:
         return cls(Volume(bands, wide), np.sqrt(variance), beam)
 
     def spread_at(self, world_mm: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The growth of the noise by angle at a height."""
+        """Returns the growth of the noise by angle at a height."""
         k = float(np.clip(self.bands.grid.index(world_mm)[0], 0, len(self.spread) - 1.001))
         below = int(k)
         share = np.float32(k - below)

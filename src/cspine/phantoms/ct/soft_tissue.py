@@ -74,7 +74,7 @@ def render_soft_tissue(tissue: Tissue, grid: Grid) -> NDArray[np.float32]:
 
 
 def skin_mm(tissue: Tissue, grid: Grid) -> Field:
-    """Signed distance to the skin on a grid, mm, negative inside, ``(z, y, x)``."""
+    """Returns signed distance to the skin on a grid, mm, negative inside, ``(z, y, x)``."""
     lattice = _lattice(grid)
     world = _points(lattice)
     skin = _uneven_skin(tissue, _places(tissue, world), _head_points(tissue, world))

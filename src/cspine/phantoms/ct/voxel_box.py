@@ -25,7 +25,7 @@ class VoxelBox:
 
     @classmethod
     def around(cls, grid: Grid, low_mm: NDArray[np.float64], high_mm: NDArray[np.float64]) -> "VoxelBox | None":
-        """The voxels near a world box, or ``None``."""
+        """Returns the voxels near a world box, or ``None``."""
         corners = np.stack(np.meshgrid(*zip(low_mm, high_mm, strict=True), indexing="ij"), axis=-1).reshape(8, 3)
         index = grid.index(corners)
         start = np.maximum(np.floor(index.min(axis=0)).astype(np.intp), 0)

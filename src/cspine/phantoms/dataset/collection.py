@@ -60,7 +60,7 @@ class Plan:
     sampler: SubjectSampler
 
     def settings(self) -> dict[str, object]:
-        """What must be the same for a study to be the same."""
+        """Returns what must be the same for a study to be the same."""
         sampled = self.sampler.keywords if isinstance(self.sampler, partial) else {}
         facts = {"generation": GENERATION, "seed": self.seed, "size": self.size.value, **asdict(self.shares)}
         return facts | {name: _fingerprint(value) for name, value in sampled.items()}
@@ -71,7 +71,7 @@ class Plan:
         return labelled + [StudyPaths(self.root, study_uid(self.seed, 2 * n + 1), "test_images") for n in range(self.test_studies)]
 
     def study_seed(self, index: int) -> np.random.SeedSequence:
-        """The seed of the study that :meth:`places` lists at ``index``."""
+        """Returns the seed of the study that :meth:`places` lists at ``index``."""
         test = index >= self.studies
         return np.random.SeedSequence(self.seed, spawn_key=(int(test), index - self.studies if test else index))
 
@@ -82,7 +82,7 @@ def _fingerprint(value: object) -> str:
 
 
 def study_uid(seed: int, number: int) -> str:
-    """A Study Instance UID such as those of the RSNA data; different for different numbers."""
+    """Returns a Study Instance UID such as those of the RSNA data; different for different numbers."""
     start = int(np.random.SeedSequence(seed).generate_state(1)[0])
     return f"{UID_ROOT}{_FIRST_NUMBER + (start + number * _STRIDE) % _NUMBERS}"
 

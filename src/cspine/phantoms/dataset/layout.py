@@ -132,7 +132,7 @@ class StudyLayout:
     def grid(
         self, centre_mm: NDArray[np.float64], top_mm: float, bottom_mm: float, limits_mm: tuple[float, float] = (-np.inf, np.inf)
     ) -> Grid:
-        """The slices from feet to head in the neck's own world, which has no table.
+        """Returns the slices from feet to head in the neck's own world, which has no table.
 
         Args:
             centre_mm: World x and y of the middle of the picture; z is not used.
@@ -150,12 +150,12 @@ class StudyLayout:
         return Grid(upright.shape, affine)
 
     def file_number(self, index: int, count: int) -> int:
-        """The number of the slice that is ``index`` from the feet."""
+        """Returns the number of the slice that is ``index`` from the feet."""
         return self.first_number + (count - 1 - index if self.falling else index)
 
 
 def sample_layout(rng: np.random.Generator, size: Size, shares: Shares) -> StudyLayout:
-    """A layout; every quirk is sampled apart from the others and from what the neck is like."""
+    """Returns a layout; every quirk is sampled apart from the others and from what the neck is like."""
     pixel_mm, thickness, spacing, pixels, margins = _full(rng) if size is Size.FULL else _small(rng)
     turned = rng.random() < OBLIQUE_SHARE
     turn = rng.uniform((-14, -5, -5), (14, 5, 5))

@@ -35,7 +35,7 @@ PATTERNS: NDArray[np.bool_] = np.array(list(product((False, True), repeat=7)))
 
 
 def pattern_probabilities() -> NDArray[np.float64]:
-    """How likely each of ``PATTERNS`` is, ``(128,)``."""
+    """Returns how likely each of ``PATTERNS`` is, ``(128,)``."""
     levels = PATTERNS.astype(np.float64)
     log = levels @ _SINGLE + np.einsum("ni,ij,nj->n", levels, _PAIR, levels) + _NUMBER[PATTERNS.sum(axis=1)]
     weight = np.exp(log)
@@ -44,7 +44,7 @@ def pattern_probabilities() -> NDArray[np.float64]:
 
 
 def sample_levels(rng: np.random.Generator, enriched: float = 0.0) -> tuple[bool, ...]:
-    """Whether each of C1..C7 is fractured in one study.
+    """Returns whether each of C1..C7 is fractured in one study.
 
     Args:
         rng: Samples it.

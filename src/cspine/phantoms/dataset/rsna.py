@@ -92,7 +92,7 @@ class StudyPaths:
         return self.root / "truth" / self.uid
 
     def is_complete(self) -> bool:
-        """Whether the study is there, with as many slices as its truth has."""
+        """Returns whether the study is there, with as many slices as its truth has."""
         try:
             slices = int(nibabel.load(self.truth / "labels.nii.gz").shape[2])
             return (self.truth / "truth.json").is_file() and len(list(self.image_folder.glob("*.dcm"))) == slices
@@ -124,7 +124,7 @@ def make_study(places: StudyPaths, seed: np.random.SeedSequence, sampler: Subjec
 
 
 def outline(seed: np.random.SeedSequence, size: Size, shares: Shares) -> tuple[tuple[bool, ...], StudyLayout]:
-    """What a study of this seed will be like: which of C1..C7 are fractured, and how it is stored."""
+    """Returns what a study of this seed will be like: which of C1..C7 are fractured, and how it is stored."""
     return sample_levels(_stream(seed, 0), shares.enriched), sample_layout(_stream(seed, 1), size, shares)
 
 

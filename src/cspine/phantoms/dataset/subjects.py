@@ -27,7 +27,7 @@ _IN_FRONT_MM = 12.0
 def sample_subject(
     rng: np.random.Generator, fractured: tuple[bool, ...], anatomy: Path | None = None, variation: str = TYPICAL.name
 ) -> Subject:
-    """A neck with the given levels of C1..C7 fractured.
+    """Returns a neck with the given levels of C1..C7 fractured.
 
     Levels that the scan does not show are not fractured.
 

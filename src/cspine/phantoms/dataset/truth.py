@@ -66,7 +66,7 @@ def truth_text(truth: StudyTruth, facts: dict[str, Any]) -> str:
 
 
 def read_truth(folder: Path) -> StudyTruth:
-    """What a whole study's ``truth.json`` says.
+    """Returns what a whole study's ``truth.json`` says.
 
     Raises:
         OutputError: It is damaged.

@@ -77,7 +77,7 @@ class SliceWriter:
 
 
 def jpeg_lossless(stored: NDArray[np.int16] | NDArray[np.uint16]) -> bytes:
-    """An image ``(rows, columns)`` as JPEG Lossless, Selection Value 1: a sample's neighbour on the left predicts it."""
+    """Returns an image ``(rows, columns)`` as JPEG Lossless, Selection Value 1: a sample's neighbour on the left predicts it."""
     return bytes(imagecodecs.jpeg_encode(stored.view(np.uint16), lossless=True, predictor=1, bitspersample=16))
 
 

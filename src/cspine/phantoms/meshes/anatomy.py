@@ -73,7 +73,7 @@ class BoneShape:
         return 127 * self.step_mm
 
     def distance(self, points: ArrayLike) -> NDArray[np.float32]:
-        """Signed distance in mm at points of the bone's frame, ``(3, ...)`` ordered ``(x, y, z)``; negative inside."""
+        """Returns signed distance in mm at points of the bone's frame, ``(3, ...)`` ordered ``(x, y, z)``; negative inside."""
         return self.distance_at(self.voxels(np.asarray(points, dtype=np.float32)))
 
     def voxels(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -82,13 +82,13 @@ class BoneShape:
         return ((points - first) * np.float32(1 / self.spacing_mm))[::-1]
 
     def distance_at(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Signed distance in mm at fractional indices ``(3, ...)`` of ``steps``."""
+        """Returns signed distance in mm at fractional indices ``(3, ...)`` of ``steps``."""
         steps = ndimage.map_coordinates(self.steps, voxels, np.float32, order=1, mode="nearest")
         steps *= np.float32(self.step_mm)
         return np.asarray(steps)
 
     def corners_mm(self) -> NDArray[np.float64]:
-        """The corners of the sampled box in the bone's frame, ``(8, 3)``."""
+        """Returns the corners of the sampled box in the bone's frame, ``(8, 3)``."""
         unit = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
         return np.asarray(self.first_mm) + unit * (np.asarray(self.steps.shape[::-1]) - 1) * self.spacing_mm
 
@@ -138,7 +138,7 @@ def save_anatomy(anatomy: Anatomy, path: Path) -> None:
 
 
 def load_anatomy(path: Path) -> Anatomy:
-    """The anatomy in a file that :func:`save_anatomy` wrote.
+    """Returns the anatomy in a file that :func:`save_anatomy` wrote.
 
     Raises:
         AnatomyError: The file is missing, damaged or of another kind.
@@ -161,7 +161,7 @@ def load_anatomy(path: Path) -> Anatomy:
 
 @cache
 def shipped_anatomies() -> tuple[Anatomy, ...]:
-    """The anatomies inside the package; the first is complete and lends its bones to the others."""
+    """Returns the anatomies inside the package; the first is complete and lends its bones to the others."""
     folder = resources.files("cspine.phantoms") / "data"
     with resources.as_file(folder) as place:
         return tuple(load_anatomy(path) for path in sorted(place.glob("*.anatomy.npz")))

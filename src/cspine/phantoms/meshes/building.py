@@ -35,7 +35,7 @@ _BASE_HEIGHT_MM = 45.0
 
 
 def build_anatomy(folder: Path, table: Path | None = None, watch: Watch = iter) -> Anatomy:
-    """The anatomy of a folder of surfaces, one per level; some levels may be absent.
+    """Returns the anatomy of a folder of surfaces, one per level; some levels may be absent.
 
     Args:
         folder: Where the surfaces are.
@@ -91,7 +91,7 @@ def _surface(folder: Path, source: SurfaceSource) -> Surface:
 
 
 def vertebra_shape(surface: Surface, level: Level) -> BoneShape:
-    """A vertebra's surface, in mm and LPS, as signed distance in a frame that its own end plates define.
+    """Returns a vertebra's surface, in mm and LPS, as signed distance in a frame that its own end plates define.
 
     Raises:
         AnatomyError: It is not closed, not one bone, or has not the size, the canal and the directions of that level.
@@ -120,7 +120,7 @@ def context_shape(surface: Surface, spacing_mm: float) -> BoneShape:
 
 
 def skull_shape(surface: Surface) -> BoneShape:
-    """A skull, hollowed where it is solid: the vault a few millimetres thick, the base more."""
+    """Returns a skull, hollowed where it is solid: the vault a few millimetres thick, the base more."""
     shape = context_shape(surface, _SKULL_SPACING_MM)
     solid = shape.steps < 0
     depth = (ndimage.distance_transform_edt(solid) - 0.5) * shape.spacing_mm

@@ -60,7 +60,7 @@ def inside(surface: Surface, axes: Axes) -> NDArray[np.bool_]:
 
 
 def windings(surface: Surface, axes: Axes) -> NDArray[np.int16]:
-    """How often each point of a lattice is enclosed, ``(z, y, x)``: 1 inside, 2 where two shells overlap."""
+    """Returns how often each point of a lattice is enclosed, ``(z, y, x)``: 1 inside, 2 where two shells overlap."""
     counts = []
     for ray in range(3):
         crossings = _crossings(surface, axes, ray)

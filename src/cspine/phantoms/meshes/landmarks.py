@@ -45,7 +45,7 @@ class _Section:
 
 
 def find_frame(solid: Solid, level: Level) -> NDArray[np.float64]:
-    """The vertebra's frame in the frame of its anatomy, ``(4, 4)``.
+    """Returns the vertebra's frame in the frame of its anatomy, ``(4, 4)``.
 
     Raises:
         AnatomyError: The middle section does not show a canal between one front and a back part.
@@ -66,7 +66,7 @@ def find_frame(solid: Solid, level: Level) -> NDArray[np.float64]:
 
 
 def measure(solid: Solid, level: Level) -> Body:
-    """The landmarks of a vertebra that is sampled in its own frame."""
+    """Returns the landmarks of a vertebra that is sampled in its own frame."""
     section = _middle_section(solid, level)
     rows = np.abs(section.z_mm) < 3
     front_y = section.y_mm[np.any(section.front[rows], axis=0)]

@@ -39,7 +39,7 @@ class _Sides:
 
 
 def outer(surface: Surface, step_mm: float = _STEP_MM) -> Surface:
-    """The surface, in small triangles, without walls between overlapping shells thicker than ``step_mm``."""
+    """Returns the surface, in small triangles, without walls between overlapping shells thicker than ``step_mm``."""
     pieces = surface.refined(_PIECE * step_mm)
     sides = _sides(surface, pieces, step_mm)
     hidden = (sides.under > 0) & (sides.over > 0) & (sides.under != sides.over)
@@ -47,7 +47,7 @@ def outer(surface: Surface, step_mm: float = _STEP_MM) -> Surface:
 
 
 def largest_solid(surface: Surface) -> Surface:
-    """The surface without solids that only a double wall joins to the largest one."""
+    """Returns the surface without solids that only a double wall joins to the largest one."""
     sides = _sides(surface, surface, _STEP_MM)
     walls = (sides.under > 0) & (sides.under == sides.over)
     if not walls.any():

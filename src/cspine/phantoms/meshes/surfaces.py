@@ -75,7 +75,7 @@ class Surface:
 
 
 def read_surface(path: Path) -> Surface:
-    """The surface in a file.
+    """Returns the surface in a file.
 
     Args:
         path: An ``.obj``, a binary or text ``.stl``, or a ``.vtp`` of any form.

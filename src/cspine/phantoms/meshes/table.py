@@ -77,7 +77,7 @@ class SurfaceTable:
 
 
 def read_table(folder: Path, path: Path | None = None) -> SurfaceTable:
-    """The table of a folder, or what the names of its files say.
+    """Returns the table of a folder, or what the names of its files say.
 
     Raises:
         AnatomyError: The table is missing or wrong, or there is no vertebra.

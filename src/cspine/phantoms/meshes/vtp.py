@@ -67,7 +67,7 @@ class _Stored(Protocol):
         ...
 
     def after(self, start: int, count: int) -> int:
-        """The place after these."""
+        """Returns the place after these."""
         ...
 
 
@@ -111,7 +111,7 @@ class _Arrays:
 
     @classmethod
     def of(cls, data: bytes) -> "_Arrays":
-        """The arrays of a file; what is appended raw is no XML and is cut off first."""
+        """Returns the arrays of a file; what is appended raw is no XML and is cut off first."""
         appended: _Stored = _Raw(b"")
         mark = _APPENDED.search(data)
         if mark is not None:
@@ -133,7 +133,7 @@ class _Arrays:
                 yield part.tolist()
 
     def read(self, array: ElementTree.Element) -> NDArray[np.generic]:
-        """The numbers of an array."""
+        """Returns the numbers of an array."""
         form = array.get("format", "ascii")
         text = (array.text or "").encode()
         if form == "ascii":

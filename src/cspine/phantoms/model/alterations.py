@@ -269,7 +269,7 @@ class Canal:
 
 
 def smooth_most(one: Field, other: Field, round_mm: float) -> Field:
-    """The larger of two distances, with a rounded edge where they are equal (polynomial smooth maximum; Quilez 2013)."""
+    """Returns the larger of two distances, with a rounded edge where they are equal (polynomial smooth maximum; Quilez 2013)."""
     near = np.maximum(np.float32(round_mm) - np.abs(one - other), 0)
     return np.asarray(np.maximum(one, other) + near * near / np.float32(4 * round_mm), dtype=np.float32)
 
@@ -286,7 +286,7 @@ def along(vector: Sequence[float] | NDArray[np.floating], points: Points) -> Fie
 
 
 def column(vector: Vector, points: Points) -> NDArray[np.float32]:
-    """A vector that can be taken from ``(3, ...)`` points."""
+    """Returns a vector that can be taken from ``(3, ...)`` points."""
     return np.asarray(vector, dtype=np.float32).reshape(3, *[1] * (points.ndim - 1))
 
 

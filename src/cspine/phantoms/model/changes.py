@@ -18,7 +18,7 @@ class BoneChange(Protocol):
         ...
 
     def reshape(self, points: Points, distance: Field) -> Field:
-        """The signed distance to the altered bone.
+        """Returns the signed distance to the altered bone.
 
         What appears or is hollowed out here gets a cortex of its own, as old borders have. A fresh fracture is an injury instead.
 
@@ -29,7 +29,7 @@ class BoneChange(Protocol):
         ...
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """The density of the altered bone at ``(3, n)`` points, HU, where a voxel lies wholly in it.
+        """Returns the density of the altered bone at ``(3, n)`` points, HU, where a voxel lies wholly in it.
 
         Args:
             points: ``(3, n)``.

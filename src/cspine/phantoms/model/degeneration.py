@@ -42,7 +42,7 @@ class Wear:
     fused: tuple[str, ...] = ()
 
     def stretch(self, above: str) -> float:
-        """How much nearer than at rest a vertebra sits to the one below."""
+        """Returns how much nearer than at rest a vertebra sits to the one below."""
         if above in self.fused:
             return 0.86
         return 1 - _NARROWED * max(0.0, self.discs.get(above, 0.0) - 0.2)
@@ -58,7 +58,7 @@ def sample_wear(rng: np.random.Generator, ranges: DegenerationRanges = _AS_USUAL
 
 
 def sample_degeneration(rng: np.random.Generator, wear: Wear, level: Level, sites: Sites) -> tuple[BoneChange, ...]:
-    """What wear has made of one vertebra."""
+    """Returns what wear has made of one vertebra."""
     changes: list[BoneChange] = []
     below, above = wear.discs.get(level.name, 0.0), wear.discs.get(f"C{level - 1}", 0.0)
     for way, worn in ((-1, below), (1, above)):

@@ -16,7 +16,7 @@ _CARRIED = frozenset({"C1", "skull", "jaw"})
 
 
 def displace_head(bones: Iterable[PlacedBone]) -> list[PlacedBone]:
-    """The same bones; if a dens broke off and moved, atlas, skull and jaw moved with it."""
+    """Returns the same bones; if a dens broke off and moved, atlas, skull and jaw moved with it."""
     out = list(bones)
     for axis in [bone for bone in out if bone.name == "C2"]:
         for injury in axis.injuries:

@@ -55,11 +55,11 @@ class Lookalike:
         return self.change.spare_mm
 
     def reshape(self, points: Points, distance: Field) -> Field:
-        """The altered surface."""
+        """Returns the altered surface."""
         return self.change.reshape(points, distance)
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """The altered density."""
+        """Returns the altered density."""
         return self.change.recolour(points, distance, hu)
 
 

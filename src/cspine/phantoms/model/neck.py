@@ -102,7 +102,7 @@ class Warp:
         return out
 
     def back(self, points: Points) -> Points:
-        """Which ``(3, n)`` points are moved to these."""
+        """Returns which ``(3, n)`` points are moved to these."""
         out = points
         for _ in range(4):
             out = out + points - self(out)
@@ -139,7 +139,7 @@ class PlacedBone:
         return BACKGROUND if self.name in CARTILAGES else LABELS.get(self.name, OTHER_BONE)
 
     def distance(self, own: Points) -> Field:
-        """Signed distance to its surface at points ``(3, ...)`` of its own frame, its fragments where they lie now."""
+        """Returns signed distance to its surface at points ``(3, ...)`` of its own frame, its fragments where they lie now."""
         out = self.unbroken(own)
         spread = sum(injury.spread_mm for injury in self.injuries)
         if spread:
@@ -153,20 +153,20 @@ class PlacedBone:
         return out
 
     def before(self, own: Points) -> Points:
-        """Where the bone now at ``(3, ...)`` points was before its injuries."""
+        """Returns where the bone now at ``(3, ...)`` points was before its injuries."""
         for injury in reversed(self.injuries):
             own = injury.undo(own)
         return own
 
     def unbroken(self, own: Points) -> Field:
-        """Signed distance to its surface, as it was before its injuries."""
+        """Returns signed distance to its surface, as it was before its injuries."""
         distance = self.shape.distance(self.warp(self.at_rest(own)))
         for change in self.changes:
             distance = change.reshape(own, distance)
         return distance
 
     def at_rest(self, own: Points) -> Points:
-        """Where ``(3, ...)`` points lie in the bone with the proportions of its anatomy."""
+        """Returns where ``(3, ...)`` points lie in the bone with the proportions of its anatomy."""
         return own if self.deformation is None else self.deformation.rest(own)
 
     def moved_sites(self, sites: Sites) -> Sites:
@@ -180,7 +180,7 @@ class PlacedBone:
         return 1.0 if self.deformation is None else self.deformation.steepness(*self.shape.box_mm())
 
     def box_mm(self) -> NDArray[np.float64]:
-        """World corners of a box that holds it, ``(8, 3)``."""
+        """Returns world corners of a box that holds it, ``(8, 3)``."""
         low, high = self.shape.box_mm()
         spare = self.warp.reach_mm + sum(injury.spread_mm for injury in self.injuries)
         spare += max((change.spare_mm for change in self.changes), default=0.0)
@@ -261,11 +261,11 @@ class Neck:
         return out
 
     def bone(self, name: str) -> PlacedBone:
-        """The bone of that name; of several, the first."""
+        """Returns the bone of that name; of several, the first."""
         return next(bone for bone in self.bones if bone.name == name)
 
     def with_bone(self, changed: PlacedBone) -> "Neck":
-        """The same neck, its bone of that name replaced."""
+        """Returns the same neck, its bone of that name replaced."""
         return replace(self, bones=tuple(changed if bone.name == changed.name else bone for bone in self.bones))
 
     def scan_grid(self, spacing_mm: Vector, width_mm: float, above_mm: float = 25.0, below_mm: float = 25.0) -> Grid:

@@ -31,7 +31,7 @@ class BonePose:
     centre: NDArray[np.float64]
 
     def to_world(self, own: NDArray[np.floating]) -> NDArray[np.float64]:
-        """World coordinates ``(..., 3)`` of points ``(..., 3)`` in the bone's frame."""
+        """Returns world coordinates ``(..., 3)`` of points ``(..., 3)`` in the bone's frame."""
         world: NDArray[np.float64] = (np.asarray(own, dtype=np.float64) * self.size) @ self.turn.T + self.centre
         return world
 

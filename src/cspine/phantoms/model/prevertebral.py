@@ -19,7 +19,7 @@ _LENGTH_MM = 20.0
 
 
 def sample_prevertebral_swelling(rng: np.random.Generator, tissue: Tissue, bones: Iterable[PlacedBone]) -> Tissue:
-    """The tissue, with_prevertebral_swelling in front of some fractures; now and then for no reason that the bones show."""
+    """Returns the tissue, swollen in front of some fractures; now and then for no reason that the bones show."""
     heights, sizes = [], []
     for bone in bones:
         for injury in bone.injuries:

@@ -72,7 +72,7 @@ class Hinges:
 
     @classmethod
     def of(cls, level: Level, canal_mm: float, canal_depth_mm: float, sites: Sites) -> "Hinges":
-        """The hinges of a bone.
+        """Returns the hinges of a bone.
 
         Args:
             level: The vertebra.
@@ -112,7 +112,7 @@ class Deformation:
         object.__setattr__(self, "_tail", np.stack([rest, np.concatenate([[0.0], np.cumsum(speed[:-1] * _STEP_MM)])]))
 
     def rest(self, points: Points) -> Points:
-        """Where ``(3, ...)`` points of the deformed bone lie at rest."""
+        """Returns where ``(3, ...)`` points of the deformed bone lie at rest."""
         x = np.asarray(points[0] / self._width(points[1]), dtype=np.float32)
         y = self._without_pedicle(x, self._along_tail(points[1], self._tail[1], self._tail[0]))
         front, arch, about = self._height(x, y)
@@ -121,7 +121,7 @@ class Deformation:
         return np.stack([x, y, z]).astype(np.float32)
 
     def now(self, points: Points) -> Points:
-        """Where ``(3, ...)`` points of the bone at rest lie after the deformation."""
+        """Returns where ``(3, ...)`` points of the bone at rest lie after the deformation."""
         x, y, z = points
         front, arch, about = self._height(x, y)
         deformed = z * (1 + self._of_front(front, z) + arch) - about + self._shift(x, y)
@@ -136,7 +136,7 @@ class Deformation:
         return replace(sites.moved(self.now), half_mm=np.array([wide, deep, tall]))
 
     def reach_mm(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
-        """The farthest that anything in a box at rest moves."""
+        """Returns the farthest that anything in a box at rest moves."""
         lattice = self._lattice(low, high)
         return float(np.linalg.norm(self.now(lattice) - lattice, axis=0).max())
 

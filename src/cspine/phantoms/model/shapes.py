@@ -22,7 +22,7 @@ class Shape(Protocol):
     """A solid."""
 
     def distance(self, points: Points) -> Field:
-        """Signed distance at ``(3, ...)`` points, mm."""
+        """Returns signed distance at ``(3, ...)`` points, mm."""
         ...
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -30,7 +30,7 @@ class Shape(Protocol):
         ...
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
-        """How wide a voxel is across the nearest surface at ``(3, n)`` points, mm, ``(n,)``.
+        """Returns how wide a voxel is across the nearest surface at ``(3, n)`` points, mm, ``(n,)``.
 
         Args:
             points: Middles of voxels.
@@ -46,16 +46,16 @@ class Sampled:
     bone: BoneShape
 
     def distance(self, points: Points) -> Field:
-        """Signed distance, cut off a few millimetres from the surface."""
+        """Returns signed distance, cut off a few millimetres from the surface."""
         return self.bone.distance(points)
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The box in which the shape is stored."""
+        """Returns the box in which the shape is stored."""
         corners = self.bone.corners_mm()
         return corners.min(axis=0), corners.max(axis=0)
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
-        """The voxel's extent along the stored slope."""
+        """Returns the voxel's extent along the stored slope."""
         lattice = _widths(self.bone, edges.tobytes())
         shape = self.bone.steps.shape
         voxels = self.bone.voxels(points)
@@ -77,11 +77,11 @@ class Moved:
     frame: NDArray[np.float64] = field(repr=False)
 
     def distance(self, points: Points) -> Field:
-        """Signed distance."""
+        """Returns signed distance."""
         return self.shape.distance(self._own(points))
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The box around the moved box."""
+        """Returns the box around the moved box."""
         low, high = self.shape.box_mm()
         corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(8, 3)
         moved = corners @ self.frame[:3, :3].T + self.frame[:3, 3]
@@ -106,7 +106,7 @@ class Capsule:
     radius_mm: float
 
     def distance(self, points: Points) -> Field:
-        """Signed distance."""
+        """Returns signed distance."""
         start, axis = _column(self.start_mm), _column(self.end_mm) - _column(self.start_mm)
         x, y, z = (points[a] - start[a] for a in range(3))
         share = np.clip((axis[0] * x + axis[1] * y + axis[2] * z) / np.dot(axis, axis), 0, 1)
@@ -114,12 +114,12 @@ class Capsule:
         return np.asarray(np.sqrt(x * x + y * y + z * z) - np.float32(self.radius_mm), dtype=np.float32)
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The box around the rod."""
+        """Returns the box around the rod."""
         ends = np.array([self.start_mm, self.end_mm])
         return ends.min(axis=0) - self.radius_mm - 2, ends.max(axis=0) + self.radius_mm + 2
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
-        """The same in all directions."""
+        """Returns one width for all directions."""
         return _mean_width(points, edges)
 
 
@@ -131,7 +131,7 @@ class Ellipsoid:
     radii_mm: Vector
 
     def distance(self, points: Points) -> Field:
-        """Signed distance to first order."""
+        """Returns signed distance to first order."""
         centre, shrink = _column(self.centre_mm), 1 / _column(self.radii_mm)
         x, y, z = ((points[a] - centre[a]) * shrink[a] for a in range(3))
         norm = np.sqrt(x * x + y * y + z * z)
@@ -140,12 +140,12 @@ class Ellipsoid:
         return np.asarray(norm * (norm - 1) / np.maximum(slope, 1e-6), dtype=np.float32)
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The box around it."""
+        """Returns the box around it."""
         centre, radii = np.asarray(self.centre_mm), np.asarray(self.radii_mm)
         return centre - radii - 2, centre + radii + 2
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
-        """The same in all directions."""
+        """Returns one width for all directions."""
         return _mean_width(points, edges)
 
 
@@ -164,7 +164,7 @@ class Combined:
     above_mm: float | None = None
 
     def distance(self, points: Points) -> Field:
-        """Signed distance, exact only near surfaces of one part."""
+        """Returns signed distance, exact only near surfaces of one part."""
         out = self.solids[0].distance(points)
         for solid in self.solids[1:]:
             out = np.minimum(out, solid.distance(points))
@@ -173,17 +173,17 @@ class Combined:
         return out if self.above_mm is None else np.maximum(out, np.float32(self.above_mm) - points[2])
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The box around all solids."""
+        """Returns the box around all solids."""
         lows, highs = zip(*(solid.box_mm() for solid in self.solids), strict=True)
         return np.min(lows, axis=0), np.max(highs, axis=0)
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
-        """The same in all directions."""
+        """Returns one width for all directions."""
         return _mean_width(points, edges)
 
 
 def near_box(shape: Shape, points: Points, margin_mm: float) -> NDArray[np.intp]:
-    """Which of ``(3, n)`` points lie in a shape's box or nearer to it than a margin."""
+    """Returns which of ``(3, n)`` points lie in a shape's box or nearer to it than a margin."""
     low, high = shape.box_mm()
     near = np.arange(points.shape[1])
     for axis in (2, 1, 0):

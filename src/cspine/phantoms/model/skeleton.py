@@ -57,7 +57,7 @@ HOSTS = {"skull": Level.C1, "jaw": Level.C1, "hyoid": Level.C4, "larynx": Level.
 
 
 def assemble(anatomy: Anatomy) -> Skeleton:
-    """The skeleton of an anatomy, at the size of a mean adult."""
+    """Returns the skeleton of an anatomy, at the size of a mean adult."""
     lender = shipped_anatomies()[0]
     own = {level: anatomy.vertebrae.get(level, lender.vertebrae[level]) for level in CERVICAL}
     steps = {upper: _step(anatomy, lender, own, upper) for upper in CERVICAL[:-1]}

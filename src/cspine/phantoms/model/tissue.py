@@ -84,7 +84,7 @@ class Tissue:
 
 
 def sample_tissue(rng: np.random.Generator, poses: dict[str, BonePose], skeleton: Skeleton, lift_mm: float) -> Tissue:
-    """The soft tissue around a skeleton.
+    """Returns the soft tissue around a skeleton.
 
     Args:
         rng: Samples it.

@@ -49,19 +49,19 @@ class Varied:
     streams: tuple[np.random.Generator, ...] = field(repr=False)
 
     def wear(self, usual: Wear) -> Wear:
-        """How worn the neck is: as usual where the variation does not ask for more."""
+        """Returns how worn the neck is: as usual where the variation does not ask for more."""
         if self.variation.degeneration == _PLAIN.degeneration:
             return usual
         return sample_wear(self.streams[0], self.variation.degeneration)
 
     def settled(self, poses: dict[str, BonePose]) -> dict[str, BonePose]:
-        """The poses with the skull of its size, where it sank to."""
+        """Returns the poses with the skull of its size, where it sank to."""
         skull, atlas = poses["skull"], poses["C1"]
         down = atlas.turn @ np.array([0.0, 0.0, -self.junction.settling_mm])
         return poses | {"skull": BonePose(skull.turn, skull.size * self.head, skull.centre + down)}
 
     def deformation(self, name: str, bone: BoneShape) -> Deformation | None:
-        """What sets the parts of a vertebra apart from its anatomy's; ``None`` where nothing does."""
+        """Returns what sets the parts of a vertebra apart from its anatomy's; ``None`` where nothing does."""
         made = self.levels[name]
         if made == Proportions():
             return None
@@ -70,7 +70,7 @@ class Varied:
         return Deformation(made, hinges)
 
     def finished(self, neck: Neck, lift_mm: float) -> Neck:
-        """The neck with what lies beside it, its mask and its size."""
+        """Returns the neck with what lies beside it, its mask and its size."""
         ranges, (_, limbs, supports, view, bodies, joints) = self.variation, self.streams
         if ranges.junction.joint_mm is not None:
             neck = replace(neck, joint_mm=float(joints.uniform(*ranges.junction.joint_mm)))

@@ -58,19 +58,19 @@ class Slab:
     round_mm: float = 0.6
 
     def distance(self, points: Points) -> Field:
-        """Signed distance."""
+        """Returns signed distance."""
         half = np.asarray(self.half_mm, dtype=np.float32).reshape(3, *[1] * (points.ndim - 1)) - np.float32(self.round_mm)
         over = np.abs(points) - half
         outside = np.sqrt(np.sum(np.maximum(over, 0) ** 2, axis=0))
         return np.asarray(outside + np.minimum(over.max(axis=0), 0) - np.float32(self.round_mm), dtype=np.float32)
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The box and a little more."""
+        """Returns the box and a little more."""
         half = np.asarray(self.half_mm) + 1.5
         return -half, half
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
-        """The same in all directions."""
+        """Returns one width for all directions."""
         return np.full(points.shape[1:], 0.5 * float(np.linalg.norm(edges, axis=0).sum()), dtype=np.float32)
 
 

@@ -29,7 +29,7 @@ SHARES = {
 
 
 def add_hardware(rng: np.random.Generator, neck: Neck) -> Neck:
-    """The same neck with what it brings."""
+    """Returns the same neck with what it brings."""
     devices: list[Device] = [_couch_top(rng, neck.tissue)]
     if rng.random() < SHARES["endotracheal_tube"]:
         devices.append(endotracheal_tube(rng, neck))
@@ -84,7 +84,7 @@ def collar(rng: np.random.Generator, neck: Neck) -> Collar:
 
 
 def anterior_plate(rng: np.random.Generator, neck: Neck) -> list[Implant]:
-    """A plate on the front of two or three bodies, two screws in the uppermost and the lowest, a cage in each disc."""
+    """Returns a plate on the front of two or three bodies, two screws in the uppermost and the lowest, a cage in each disc."""
     upper, lower = _stretch(rng, (Level.C4, Level.C5, Level.C6), 2)
     bones = [neck.bone(Level(n).name) for n in range(upper, lower + 1)]
     sites = [_sites(bone) for bone in bones]
@@ -169,7 +169,7 @@ def _mouth(neck: Neck) -> NDArray[np.float64]:
 
 
 def smooth_path(places: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """A smooth line through some places, ``(n, 3)``."""
+    """Returns a smooth line through some places, ``(n, 3)``."""
     at = np.linspace(0, len(places) - 1, 6 * len(places))
     return np.asarray(CubicSpline(np.arange(len(places)), np.array(places))(at))
 
@@ -208,6 +208,6 @@ def _along(start: NDArray[np.float64], end: NDArray[np.float64], bone: PlacedBon
 
 
 def kinds(neck: Neck) -> tuple[str, ...]:
-    """What a neck brings, named."""
+    """Returns what a neck brings, named."""
     crowned = any(isinstance(change, Crowns) for bone in neck.bones for change in bone.changes)
     return (*(device.kind for device in neck.hardware), *(("dental_metal",) if crowned else ()))

@@ -26,7 +26,7 @@ def sample_supports(rng: np.random.Generator, neck: Neck, shares: SurroundingSha
 
 
 def headrest(rng: np.random.Generator, neck: Neck) -> list[Device]:
-    """A board under head and chest, and a foam wedge or roll that fills the hollow of the nape."""
+    """Returns a board under head and chest, and a foam wedge or roll that fills the hollow of the nape."""
     tissue, heights = neck.tissue, {name: place[2] / neck.scale for name, place in neck.centres_mm.items()}
     x, back = _back(tissue)
     middle = (x, back + rng.uniform(4, 20), heights["C4"] + rng.uniform(-10, 60))
@@ -38,7 +38,7 @@ def headrest(rng: np.random.Generator, neck: Neck) -> list[Device]:
 
 
 def mask_and_frame(rng: np.random.Generator, neck: Neck) -> list[Device]:
-    """A mask from chest or chin to the forehead, pinned to a frame around the head."""
+    """Returns a mask from chest or chin to the forehead, pinned to a frame around the head."""
     tissue, heights = neck.tissue, {name: place[2] / neck.scale for name, place in neck.centres_mm.items()}
     head = tissue.head.centre
     low = rng.uniform(heights["T2"], heights["C3"])
@@ -60,7 +60,7 @@ def mask_and_frame(rng: np.random.Generator, neck: Neck) -> list[Device]:
 
 
 def external_tube(rng: np.random.Generator, neck: Neck) -> Tube:
-    """A breathing tube, a line or a cable from beside the chest past the neck or the face."""
+    """Returns a breathing tube, a line or a cable from beside the chest past the neck or the face."""
     tissue, side = neck.tissue, float(rng.choice([-1, 1]))
     x, y = tissue.course.canal_mm.mean(axis=0)
     low, high = tissue.course.heights_mm[0], float(tissue.head.centre[2])

@@ -39,13 +39,13 @@ class Draft:
         return np.asarray(place, dtype=np.float64) + self.rng.normal(0, spread_mm, 3)
 
     def towards(self, direction: ArrayLike, spread: float = 0.2) -> Place:
-        """A unit vector near a direction."""
+        """Returns a unit vector near a direction."""
         unit = np.asarray(direction, dtype=np.float64)
         turned = unit / np.linalg.norm(unit) + self.rng.normal(0, spread, 3)
         return np.asarray(turned / np.linalg.norm(turned))
 
     def cut(self, site: Place, normal: Place, half_mm: float = 5.0, *, behind: int = 0, ahead: int = 1) -> Cut:
-        """A cut from numbers."""
+        """Returns a cut from numbers."""
         return Cut(vector(site), vector(normal), behind, ahead, half_mm)
 
     def moved(self, pivot: Place, direction: ArrayLike, share: float = 1.0) -> Motion:
@@ -58,7 +58,7 @@ class Draft:
     def fracture(
         self, kind: str, side: int | str, cuts: Sequence[Cut], motions: Sequence[Motion], fences: Sequence[Place] = ()
     ) -> Fracture:
-        """The fracture; its site is the middle of its cuts."""
+        """Returns the fracture; its site is the middle of its cuts."""
         site = np.mean([cut.site_mm for cut in cuts], axis=0)
         farthest = max((float(np.linalg.norm(motion.shift_mm)) for motion in motions), default=0.0)
         turned = max((float(np.linalg.norm(motion.turn_deg)) for motion in motions), default=0.0)
@@ -82,7 +82,7 @@ class Draft:
         )
 
     def local(self, fracture: Fracture, reach_mm: float) -> Fracture:
-        """The same, but ending within the bone ``reach_mm`` from its middle."""
+        """Returns the same, but ending within the bone ``reach_mm`` from its middle."""
         return replace(fracture, reach_mm=reach_mm)
 
 

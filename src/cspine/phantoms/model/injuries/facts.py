@@ -63,11 +63,11 @@ class Injury(Protocol):
         ...
 
     def undo(self, points: Points) -> Points:
-        """Where the bone that is now at ``(3, ...)`` points was before the injury."""
+        """Returns where the bone that is now at ``(3, ...)`` points was before the injury."""
         ...
 
     def fracture_line(self, points: Points, edges: NDArray[np.float32]) -> FractureLine:
-        """The fracture line at voxels around ``(3, n)`` points; columns of ``edges``, ``(3, 3)``, are a voxel's edges."""
+        """Returns the fracture line at voxels around ``(3, n)`` points; columns of ``edges``, ``(3, 3)``, are a voxel's edges."""
         ...
 
     def density(self, points: Points, hu: Field) -> Field:

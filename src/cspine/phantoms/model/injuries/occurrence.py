@@ -36,7 +36,7 @@ def sample_injuries(rng: np.random.Generator, level: Level, sites: Sites) -> tup
 
 
 def sample_injury(rng: np.random.Generator, level: Level, sites: Sites, kind: str, severity: float | None = None) -> Injury:
-    """A fracture of a given kind.
+    """Returns a fracture of a given kind.
 
     Args:
         rng: The only source of chance.

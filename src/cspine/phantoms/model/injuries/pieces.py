@@ -78,7 +78,7 @@ class Motion:
         return not any(self.turn_deg) and not any(self.shift_mm)
 
     def undo(self, points: Points) -> Points:
-        """Where ``(3, n)`` points of the fragment were."""
+        """Returns where ``(3, n)`` points of the fragment were."""
         turn = Rotation.from_rotvec(self.turn_deg, degrees=True).as_matrix().astype(np.float32)
         pivot = np.asarray(self.pivot_mm, dtype=np.float32)[:, None]
         shift = np.asarray(self.shift_mm, dtype=np.float32)[:, None]
@@ -130,7 +130,7 @@ class Fracture:
         return out.reshape(points.shape)
 
     def fracture_line(self, points: Points, edges: NDArray[np.float32]) -> FractureLine:
-        """The space between the fragments."""
+        """Returns the space between the fragments."""
         share = np.zeros(points.shape[1:], np.float32)
         away = np.full(points.shape[1:], 99, np.float32)
         flat = points if self.crush is None else self.crush.undo(points)
@@ -262,7 +262,7 @@ class _Outside:
     first: NDArray[np.bool_]
 
     def width(self, edges: NDArray[np.float32]) -> Field:
-        """A voxel's width across the border, ``(n,)``."""
+        """Returns a voxel's width across the border, ``(n,)``."""
         widths = np.abs(self.normals @ edges).sum(axis=1)
         return np.asarray(np.maximum(widths, np.float32(0.05))[self.pair], dtype=np.float32)
 

@@ -82,13 +82,13 @@ def _moved(place: Place, move: Callable[[Points], Points]) -> Place:
 
 
 def beside(place: Place, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Place:
-    """A place so many millimetres from another."""
+    """Returns a place so many millimetres from another."""
     return np.asarray(place + np.array([x, y, z]), dtype=np.float64)
 
 
 @lru_cache(maxsize=64)
 def find_sites(level: Level, bone: BoneShape) -> Sites:
-    """The sites of a vertebra; a part that the shape lacks is placed where it would be."""
+    """Returns the sites of a vertebra; a part that the shape lacks is placed where it would be."""
     inside = np.argwhere(bone.steps < 0)
     places = np.asarray(bone.first_mm) + inside[:, ::-1] * bone.spacing_mm
     depth = -bone.steps[tuple(inside.T)].astype(np.float64) * bone.step_mm
