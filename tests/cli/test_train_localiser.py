@@ -195,7 +195,7 @@ def test_data_without_masks_are_refused_and_so_is_a_fold_without_any(tmp_path: P
 
     assert on_masks(tmp_path / "run", data_set(tmp_path / "one", 1), "--set", "masked.share=1") == 2
     assert re.search(
-        r"A fold needs masks to learn from and masks to choose an epoch by\. Fold 0 .* has [01] and [01]", capsys.readouterr().err
+        r"A fold needs masks to learn from and masks to validate on\. Fold 0 .* has [01] and [01]", capsys.readouterr().err
     )
 
 

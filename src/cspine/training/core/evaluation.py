@@ -121,7 +121,7 @@ def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, repor
         TrainingError: No fold is trained, or a study had a part in the run.
         DatasetError: The data set cannot be read.
     """
-    trained = _trained(run)
+    trained = _trained(run, "calibrated")
     cases = checked_cases(data, skip_broken, reporter).cases
     refuse_seen(cases, run.facts.folds, data)
     for fold in trained:
@@ -153,12 +153,11 @@ def _parts(run: Run) -> list[StudyScores]:
     return [cross_calibrated(run.held_out_scores(fold)) for fold in _trained(run)]
 
 
-def _trained(run: Run) -> tuple[int, ...]:
+def _trained(run: Run, act: str = "evaluated") -> tuple[int, ...]:
     trained = run.trained_folds()
     if not trained:
         raise TrainingError(
-            f"A run can be evaluated and calibrated when a fold is trained to its end. {run.folder} has none; "
-            "run `cspine train --resume`."
+            f"A run can be {act} when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
         )
     return trained
 
