@@ -1,0 +1,95 @@
+"""Pages are of one kind, short, wrapped, in the navigation, and lead where they say."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.documents.pages import DOCS, KINDS, ROOT, Page, navigation, pages
+
+PAGES = pages()
+SITE = [page for page in PAGES if page.path.is_relative_to(DOCS)]
+WORDS = 1500
+WIDTH = 120
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+every_page_of_the_site = pytest.mark.parametrize("page", SITE, ids=lambda page: page.name)
+
+
+def faults_of_links(page: Page) -> list[str]:
+    """What is wrong with the links of a page."""
+    faults = []
+    for link in page.links():
+        name, _, anchor = link.partition("#")
+        path = (page.path.parent / name).resolve()
+        if not path.exists():
+            faults.append(f"{page.name}: there is no {link}")
+        elif anchor and anchor not in (Page(path, path.read_text(encoding="utf-8")) if name else page).anchors:
+            faults.append(f"{page.name}: no heading is called {link}")
+    return faults
+
+
+def long_lines(page: Page) -> list[str]:
+    """Lines that could be wrapped and are not: rows of tables and single words cannot be."""
+    lines = enumerate(page.text.splitlines(), 1)
+    return [
+        f"{page.name}:{number}: {len(line)} characters"
+        for number, line in lines
+        if len(line) > WIDTH and not line.lstrip().startswith(("|", "![", "<img")) and " " in line.strip()
+    ]
+
+
+def test_every_page_is_in_the_navigation_exactly_once() -> None:
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+    assert sorted(navigation(config)) == sorted(page.path.relative_to(DOCS).as_posix() for page in SITE)
+
+
+def test_every_page_is_of_one_kind_and_stands_in_its_folder() -> None:
+    assert {page.kind for page in SITE} == {"", *KINDS}
+    assert sorted(page.path.name for page in SITE if page.kind == "") == ["benchmarks.md", "index.md"]
+
+
+@every_page
+def test_links_lead_somewhere(page: Page) -> None:
+    assert faults_of_links(page) == []
+
+
+@every_page
+def test_lines_are_wrapped(page: Page) -> None:
+    assert long_lines(page) == []
+
+
+@every_page_of_the_site
+def test_a_page_is_read_in_minutes(page: Page) -> None:
+    if page.kind != "reference" and page.path.name != "benchmarks.md":
+        assert len(page.text.split()) <= WORDS
+
+
+@every_page_of_the_site
+def test_a_page_begins_with_its_only_title(page: Page) -> None:
+    assert page.text.startswith("# ")
+    assert len(re.findall(r"^# ", page.prose, re.MULTILINE)) == 1
+
+
+@every_page
+def test_blocks_of_python_are_python(page: Page) -> None:
+    for block in page.blocks():
+        if block.language == "python":
+            ast.parse(block.text, block.place)
+
+
+def test_every_image_is_shown() -> None:
+    shown = {Path(link).name for page in PAGES for link in page.links() if "images/" in link}
+
+    assert {path.name for path in (DOCS / "images").iterdir()} == shown
+
+
+def test_faults_are_found() -> None:
+    planted = f"# Title\n\n[a](nowhere.md) [b](#nothing) [c](#title)\n\n{'long ' * 30}\n| {'cell ' * 30} |\n"
+    page = Page(ROOT / "docs" / "planted.md", planted)
+
+    assert faults_of_links(page) == ["docs/planted.md: there is no nowhere.md", "docs/planted.md: no heading is called #nothing"]
+    assert [fault.split(": ")[0] for fault in long_lines(page)] == ["docs/planted.md:5"]
