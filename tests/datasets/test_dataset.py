@@ -92,6 +92,30 @@ def test_a_row_that_is_too_long_is_told(folder: Path) -> None:
     assert [case.study_uid for case in data.cases] == [f"{UID}2", f"{UID}3"]
 
 
+@pytest.mark.parametrize("header", ["", "Unnamed: 0", "Unnamed: 0.1", "Unnamed: 0,"])
+@pytest.mark.parametrize("table", ["train.csv", "train_bounding_boxes.csv"])
+def test_the_index_that_pandas_writes_is_ignored_and_told_once(folder: Path, table: str, header: str) -> None:
+    lines = (folder / table).read_text().splitlines()
+    before = read_dataset(folder)
+    cells = "," * (header.count(",") + 1)
+    (folder / table).write_text("\n".join([f"{header},{lines[0]}", *(f"{n}{cells}{row}" for n, row in enumerate(lines[1:]))]))
+    data = read_dataset(folder)
+
+    assert data.cases == before.cases
+    assert [problem.code for problem in data.problems] == ["index_column"]
+    assert data.problems[0].text.startswith(f"{table} has the column of an index (")
+
+
+def test_a_row_that_is_too_long_is_told_beside_an_index_too(folder: Path) -> None:
+    lines = (folder / "train.csv").read_text().splitlines()
+    lines[2] += ",1"
+    (folder / "train.csv").write_text("\n".join([f",{lines[0]}", *(f"{n},{row}" for n, row in enumerate(lines[1:]))]))
+    data = read_dataset(folder, skip_broken=True)
+
+    assert [problem.code for problem in data.problems] == ["index_column", "bad_row"]
+    assert len(data.cases) == 2
+
+
 def test_a_repeated_box_is_told_and_counted_once(folder: Path) -> None:
     edit(folder / "train_bounding_boxes.csv", f"{UID}2,10,13,15,12,19", f"{UID}2,10,13,15,12,19\n{UID}2,10.0,13,15,12,19")
     data = read_dataset(folder)

@@ -28,7 +28,7 @@ KNOWN_BAD: Mapping[str, str] = {
 }
 """Studies of the RSNA 2022 data that those who worked with them leave out, and why."""
 
-_NOTES = {"duplicate_row", "train_and_test", "images_left_out"}
+_NOTES = {"duplicate_row", "index_column", "train_and_test", "images_left_out"}
 """Problems that change nothing."""
 
 

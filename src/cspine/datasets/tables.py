@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,11 @@ SUBMISSION_COLUMNS = ("row_id", "fractured")
 PREDICTIONS = ("patient_overall", *LEVEL_COLUMNS)
 """The eight outputs of a study, in the order of ``train.csv``."""
 
-_BEYOND = ""
-"""Where a row keeps cells beyond the last column."""
+_BEYOND = "cells beyond the last column"
+"""Where a row keeps them; a column without a name has the empty one."""
+
+_INDEX = re.compile(r"(Unnamed: \d+(\.\d+)*)?")
+"""What pandas calls the column of an index that it wrote, and that it wrote again."""
 
 _LONGEST_UID = 128
 """Letters of the name of a study: twice what DICOM allows."""
@@ -87,7 +91,7 @@ def read_labels(path: Path) -> LabelTable:
         DatasetError: The file cannot be read or lacks a column.
     """
     table = LabelTable()
-    for number, row in read_rows(path, LABEL_COLUMNS):
+    for number, row in _rows(path, LABEL_COLUMNS, table.problems):
         uid = row["StudyInstanceUID"].strip()
         if not is_study(uid):
             table.reject(Problem("bad_row", f"{path.name} line {number} has no StudyInstanceUID{_but(uid)}; it is left out."))
@@ -122,7 +126,7 @@ def read_boxes(path: Path) -> BoxTable:
         DatasetError: The file cannot be read or lacks a column.
     """
     table = BoxTable()
-    for number, row in read_rows(path, BOX_COLUMNS):
+    for number, row in _rows(path, BOX_COLUMNS, table.problems):
         uid = row["StudyInstanceUID"].strip()
         if not is_study(uid):
             text = f"{path.name} line {number} has no StudyInstanceUID{_but(uid)}; it is left out."
@@ -158,7 +162,7 @@ def read_test_studies(path: Path) -> TaskTable:
     studies: dict[str, None] = {}
     rows: set[str] = set()
     problems: list[Problem] = []
-    for number, row in read_rows(path, TEST_COLUMNS):
+    for number, row in _rows(path, TEST_COLUMNS, problems):
         row_id, uid, kind = (row[column].strip() for column in TEST_COLUMNS)
         if is_study(uid) and kind in PREDICTIONS and row_id and row_id not in rows:
             rows.add(row_id)
@@ -172,8 +176,18 @@ def read_test_studies(path: Path) -> TaskTable:
     return TaskTable(tuple(studies), tuple(problems))
 
 
+def _rows(path: Path, columns: Sequence[str], problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Returns the same as :func:`read_rows`, and notes once where there is a column of an index, which says nothing."""
+    for place, (number, row) in enumerate(read_rows(path, columns)):
+        found = [one_line(name, 40) or "without a name" for name in row if _INDEX.fullmatch(name.strip())] if place == 0 else []
+        if found:
+            text = f"{path.name} has the column of an index ({', '.join(found)}), as pandas writes it; it is ignored."
+            problems.append(Problem("index_column", text))
+        yield number, row
+
+
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Returns the line numbers and rows of a table; missing cells are empty, and cells too many stand under an empty name.
+    """Returns the line numbers and rows of a table; missing cells are empty, and cells too many stand under a name of their own.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.

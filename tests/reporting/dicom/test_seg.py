@@ -1,16 +1,20 @@
 """Vertebrae on the stored images, read back by others and compared with the label map voxel by voxel."""
 
+import re
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, segread
 from pydicom.dataset import Dataset
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.evidence import Evidence, Prediction
 from cspine.reporting import write_result
+from cspine.reporting.style import LEVEL_COLOURS
 from cspine.volume import LabelMap
 from tests.reporting.dicom.archived import FRAME, SOURCES, Archived, rejected
 from tests.reporting.dicom.voxels import compared_voxels, expected_labels, pixels_mm_of, stored_planes
@@ -65,6 +69,25 @@ def test_highdicom_finds_the_segments_of_each_image(name: str, made: Make) -> No
     for uid, numbers in zip(uids, read, strict=True):
         expected, sure = expected_labels(labels, planes[uid])
         np.testing.assert_array_equal(of_segment[numbers][sure], np.where(expected <= Level.C7, expected, 0)[sure])
+
+
+def test_each_segment_recommends_the_colour_that_the_viewer_of_a_page_has(made: Make) -> None:
+    colours = {}
+    for description in _segmentation(made(SOURCES[0])).SegmentSequence:
+        recommended = CIELabColor.from_dicom_value(description.RecommendedDisplayCIELabValue)
+        colours[Level[description.SegmentLabel]] = recommended.to_rgb()
+    script = files("cspine.reporting").joinpath("templates", "viewer.js").read_text(encoding="utf-8")
+    in_viewer = re.findall(r"\[(\d+), (\d+), (\d+)\]", script.split("const colours = ")[1].split(";")[0])
+
+    assert colours == {level: LEVEL_COLOURS[level] for level in colours}
+    assert [tuple(map(int, colour)) for colour in in_viewer[: len(CERVICAL)]] == [LEVEL_COLOURS[level] for level in CERVICAL]
+
+
+def test_no_two_vertebrae_are_recommended_colours_that_look_alike() -> None:
+    labs = np.array([CIELabColor.from_rgb(*LEVEL_COLOURS[level]).lab for level in CERVICAL])
+
+    apart = np.linalg.norm(labs[:, None] - labs[None], axis=-1)[~np.eye(len(CERVICAL), dtype=bool)]
+    assert apart.min() > 30  # a difference of 2 is just seen
 
 
 def test_frames_of_a_multi_frame_object_are_cited_by_number_and_the_object_once(made: Make) -> None:

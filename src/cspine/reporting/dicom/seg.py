@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 
+from highdicom.color import CIELabColor
 from highdicom.content import AlgorithmIdentificationSequence
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
@@ -16,6 +17,7 @@ from cspine.reporting.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELL
 from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, equipment
 from cspine.reporting.dicom.segments import Segments, segments_of
 from cspine.reporting.dicom.source import Source, clinical_source, finish, save
+from cspine.reporting.style import LEVEL_COLOURS
 from cspine.reporting.written import Written
 from cspine.results import Reason, StudyResult
 from cspine.study import Study
@@ -89,6 +91,7 @@ def _described(level: Level, number: int, result: StudyResult, identity: Identit
         ),
         tracking_uid=identity.tracking_uid(level),
         tracking_id=level.name,
+        display_color=CIELabColor.from_rgb(*LEVEL_COLOURS[level]),
     )
 
 
