@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cspine.geometry import Grid, Vector
 from cspine.volume import Volume
@@ -32,12 +32,14 @@ class SourceSlice:
         sop_instance_uid: The object.
         position_mm: World coordinates of the centre of its first pixel.
         frame_number: Counted from 1 in a multi-frame object, ``None`` in a single-frame one.
+        instance_number: Instance Number of the object, by which people call the image; ``None`` where it has none.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     position_mm: Vector
     frame_number: int | None = None
+    instance_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,14 @@ class Study:
 
     def nearest_slice(self, world_mm: ArrayLike) -> int:
         """Returns the stored slice whose plane is nearest to a world point ``(x, y, z)``, counted from 0 along the stack."""
+        return int(self.nearest_slices(np.reshape(world_mm, (1, 3)))[0])
+
+    def nearest_slices(self, world_mm: ArrayLike) -> NDArray[np.intp]:
+        """Returns the same for world points ``(n, 3)``, ``(n,)``."""
         if not self.sources:
-            index = round(float(self.volume.grid.index(world_mm)[0]))
-            return min(max(index, 0), self.volume.grid.shape[0] - 1)
+            index = np.rint(self.volume.grid.index(world_mm)[:, 0]).astype(np.intp)
+            return np.clip(index, 0, self.volume.grid.shape[0] - 1)
         row, column = self.volume.grid.directions[:, 1], self.volume.grid.directions[:, 2]
         normal = np.cross(column, row)
-        positions = np.array([source.position_mm for source in self.sources])
-        return int(np.argmin(np.abs((positions - np.asarray(world_mm, dtype=np.float64)) @ normal)))
+        heights = np.array([source.position_mm for source in self.sources]) @ normal
+        return np.argmin(np.abs(heights - (np.asarray(world_mm, dtype=np.float64) @ normal)[:, None]), axis=1)

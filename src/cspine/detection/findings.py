@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.detection.classifiers import Classification, Spot
-from cspine.locating import Located, Vertebra
+from cspine.detection.key_slices import key_slice
+from cspine.locating import Located
 from cspine.modelpack import Calibration, Manifest, OperatingPoint, TrainingData
-from cspine.results import TRAINED_ON_PHANTOMS, Assessment, KeySlice, LevelFinding, LevelStatus, Reason
+from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, Reason
 from cspine.study import Study
 
 _HALF = 0.5
@@ -69,7 +70,7 @@ def level_findings(
         assessments: Of C1..C7.
     """
     seen = zip(CERVICAL, classification.spots, assessments, strict=True)
-    return tuple(_finding(study, located.vertebra(level), spot, _Said(level, assessment)) for level, spot, assessment in seen)
+    return tuple(_finding(study, located, spot, _Said(level, assessment)) for level, spot, assessment in seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class _Said:
     assessment: Assessment
 
 
-def _finding(study: Study, vertebra: Vertebra | None, spot: Spot | None, said: _Said) -> LevelFinding:
+def _finding(study: Study, located: Located, spot: Spot | None, said: _Said) -> LevelFinding:
+    vertebra = located.vertebra(said.level)
     if vertebra is None:
         return LevelFinding(said.level, LevelStatus.NOT_IN_VIEW)
     finding = LevelFinding(
@@ -94,7 +96,7 @@ def _finding(study: Study, vertebra: Vertebra | None, spot: Spot | None, said: _
         finding,
         status=vertebra.status,
         assessment=said.assessment,
-        key_slice=_key_slice(study, spot.point_mm),
+        key_slice=key_slice(study, located.labels, said.level, spot.point_mm),
         box_mm=spot.box_mm or vertebra.box_mm,
     )
 
@@ -130,8 +132,3 @@ def _flagged_below_half(levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
         f"flagged from {100 * threshold:.0f} % on, so that few fractures are missed."
     )
     return (Reason("flagged_below_half", text),)
-
-
-def _key_slice(study: Study, point_mm: tuple[float, float, float]) -> KeySlice:
-    index = study.nearest_slice(point_mm)
-    return KeySlice(index, study.sources[index].sop_instance_uid if study.sources else None)

@@ -271,4 +271,5 @@ def _source(frame: Frame) -> SourceSlice:
         sop_instance_uid=frame.sop_instance_uid,
         position_mm=frame.plane.position_mm if frame.plane else (0.0, 0.0, 0.0),
         frame_number=frame.place.frame + 1 if frame.place and frame.place.frames > 1 else None,
+        instance_number=frame.acquisition.instance,
     )

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cspine.geometry import Grid
+from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
 from cspine.results import LevelFinding, StudyResult
 from cspine.study import Study
@@ -18,6 +18,11 @@ _FINEST_MM = 0.4
 _ABOVE_AND_BELOW_MM = 25.0
 _DEPTH_MM = 150.0
 _AXIAL_MM = 130.0
+_UPRIGHT = 0.7
+"""Cosine of the steepest tilt of images that still lie along an axis."""
+
+_STRAIGHT = 0.9994
+"""Cosine of 2 degrees: 1.5 mm at the edge of the picture of a level."""
 
 
 class Plane(StrEnum):
@@ -31,6 +36,11 @@ class Plane(StrEnum):
     def axes(self) -> tuple[int, int]:
         """Returns which of x, y and z runs across a slice, and which up and down."""
         return {Plane.AXIAL: (0, 1), Plane.SAGITTAL: (1, 2), Plane.CORONAL: (0, 2)}[self]
+
+    @property
+    def normal(self) -> int:
+        """Returns which of x, y and z a slice stands on."""
+        return 3 - sum(self.axes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +79,7 @@ def sagittal_view(study: Study, result: StudyResult) -> View:
 
 
 def axial_view(study: Study, finding: LevelFinding | None = None) -> View:
-    """Returns the key slice of a level from below, patient's right on the left; without a level the middle of the whole scan."""
+    """Returns a level from below at its key height, patient's right on the left; without a level the middle of the whole scan."""
     box = study.volume.grid.corners_mm()
     low, high = box.min(axis=0), box.max(axis=0)
     z = (low[2] + high[2]) / 2
@@ -83,17 +93,43 @@ def axial_view(study: Study, finding: LevelFinding | None = None) -> View:
 
 
 def key_height_mm(study: Study, finding: LevelFinding) -> float:
-    """Returns the world z at which the key slice of a level passes its centre; the centre's own where slices run along the neck."""
+    """Returns the world z to look at first: of the key image at the centre of a level, or of its box where images are not axial."""
     if finding.centre_mm is None:
         raise ValueError(f"A height needs a level with a centre. Received: {finding}")
-    x, y, z = finding.centre_mm
-    grid = study.volume.grid
-    normal = np.cross(grid.directions[:, 1], grid.directions[:, 2])
-    if finding.key_slice is None or abs(normal[2]) < 0.7:
-        return z
-    index = finding.key_slice.index
-    point = study.sources[index].position_mm if study.sources else grid.world((index, 0, 0))
-    return float(point[2] - (normal[0] * (x - point[0]) + normal[1] * (y - point[1])) / normal[2])
+    if finding.key_slice is not None and stored_as(study) is Plane.AXIAL:
+        return key_point_mm(study, finding)[2]
+    box = finding.box_mm
+    return finding.centre_mm[2] if box is None else (box.low_mm[2] + box.high_mm[2]) / 2
+
+
+def key_point_mm(study: Study, finding: LevelFinding) -> Vector:
+    """Returns where the key image of a level passes its centre, straight along the axis of the patient that it stands on."""
+    plane = stored_as(study)
+    if finding.centre_mm is None or finding.key_slice is None or plane is None:
+        raise ValueError(f"A point needs a level with a centre and a key image, and images along an axis. Received: {finding}")
+    across = plane.normal
+    normal, grid, index = _normal(study), study.volume.grid, finding.key_slice.index
+    first = study.sources[index].position_mm if study.sources else grid.world((index, 0, 0))
+    point = list(finding.centre_mm)
+    point[across] += float(np.subtract(first, finding.centre_mm) @ normal) / float(normal[across])
+    return point[0], point[1], point[2]
+
+
+def stored_as(study: Study) -> Plane | None:
+    """Returns how the stored images lie, tilted by less than 45 degrees; ``None`` where they lie between."""
+    normal = np.abs(_normal(study))
+    found = next(plane for plane in Plane if plane.normal == int(np.argmax(normal)))
+    return found if normal.max() > _UPRIGHT else None
+
+
+def is_upright(study: Study) -> bool:
+    """Says whether the stored images stand so straight that an upright slice shows one of them, and not a part of several."""
+    return bool(np.abs(_normal(study)).max() > _STRAIGHT)
+
+
+def _normal(study: Study) -> NDArray[np.float64]:
+    directions = study.volume.grid.directions
+    return np.cross(directions[:, 1], directions[:, 2])
 
 
 def section(volume: Volume, plane: Plane, centre_mm: ArrayLike, size_mm: tuple[float, float], fill: float = AIR_HU) -> View:
@@ -110,7 +146,7 @@ def section(volume: Volume, plane: Plane, centre_mm: ArrayLike, size_mm: tuple[f
     half = np.zeros(3)
     half[[across, along]] = np.asarray(size_mm) / 2
     low, high = np.asarray(centre_mm, dtype=np.float64) - half, np.asarray(centre_mm, dtype=np.float64) + half
-    hu = _slab(volume, low, high, fill).squeeze(axis=2 - (3 - across - along))
+    hu = _slab(volume, low, high, fill).squeeze(axis=2 - plane.normal)
     left, right, below, above = (float(edge) for edge in (low[across], high[across], low[along], high[along]))
     if plane is Plane.AXIAL:
         return View(hu, (left, right, above, below))

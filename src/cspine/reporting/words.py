@@ -1,6 +1,7 @@
 """Puts a result into words."""
 
 import textwrap
+from datetime import UTC, datetime
 
 from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelStatus, StudyResult, StudyStatus
 
@@ -10,6 +11,12 @@ STATUS_WORDS = {
     LevelStatus.NOT_IN_VIEW: "not in view",
     LevelStatus.UNCERTAIN: "uncertain",
 }
+
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+"""In English whatever the language of the machine."""
 
 _LINE = 165
 _LONGEST_NAME = 70
@@ -51,6 +58,14 @@ def headline(result: StudyResult) -> str:
     threshold = f"threshold {percent(result.overall.threshold)}, {result.operating_point}"
     about = "; ".join(filter(None, [span(result.overall), threshold]))
     return f"Fracture {verdict}: {percent(result.overall.probability)} ({about})"
+
+
+def moment(created: str) -> str:
+    """Returns a moment in ISO 8601 for people, as ``29 February 2024, 22:30 UTC``; empty where there is none."""
+    if not created:
+        return ""
+    when = datetime.fromisoformat(created).astimezone(UTC)
+    return f"{when.day} {_MONTHS[when.month - 1]} {when.year}, {when:%H:%M} UTC"
 
 
 def short_name(result: StudyResult) -> str:

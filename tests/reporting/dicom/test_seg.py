@@ -73,7 +73,7 @@ def test_highdicom_finds_the_segments_of_each_image(name: str, made: Make) -> No
 
 def test_each_segment_recommends_the_colour_that_the_viewer_of_a_page_has(made: Make) -> None:
     colours = {}
-    for description in _segmentation(made(SOURCES[0])).SegmentSequence:
+    for description in _segmentation(made(next(iter(SOURCES)))).SegmentSequence:
         recommended = CIELabColor.from_dicom_value(description.RecommendedDisplayCIELabValue)
         colours[Level[description.SegmentLabel]] = recommended.to_rgb()
     script = files("cspine.reporting").joinpath("templates", "viewer.js").read_text(encoding="utf-8")

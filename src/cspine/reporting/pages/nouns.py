@@ -46,7 +46,7 @@ class Cell:
         share: The same as a length, 0..100.
         threshold: For people; empty where nothing was assessed.
         threshold_share: The same as a length, 0..100.
-        image: The stored image to open first, counted from 1, or ``None``.
+        image: Number of the stored image to open first, as ``numbering`` of the page says, or ``None``.
         slice: Its place in the stack, or ``None``.
     """
 
@@ -114,6 +114,7 @@ class StudyPage:
         disclaimer: What cspine is not.
         caution: What to mind about whom the model has seen; may be empty.
         strip: ``Any`` and C1..C7; empty where nothing was assessed.
+        numbering: How the stored images lie, and what their numbers are.
         panels: Levels to look at, the most suspicious first.
         alarm: Whether the panels are those above their threshold, or the nearest one below.
         seen: What a scan shows that was not assessed.
@@ -133,6 +134,7 @@ class StudyPage:
     disclaimer: str
     caution: str
     strip: tuple[Cell, ...]
+    numbering: str
     panels: tuple[Panel, ...]
     alarm: bool
     seen: tuple[Picture, ...]

@@ -57,7 +57,7 @@ class Row:
         verdict: What is said about the study, in a word or two.
         overall: The probability of any fracture.
         levels: Those of C1..C7.
-        mind: How many things there are to mind.
+        notes: How many notes its page has.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Row:
     verdict: str
     overall: Entry
     levels: tuple[Entry, ...]
-    mind: int
+    notes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
         verdict=SUSPECTED if overall.tone is Tone.SUSPICIOUS else NOT_SUSPECTED,
         overall=overall,
         levels=levels,
-        mind=len(reasons) + len(result["study"]["warnings"]),
+        notes=len(reasons) + len(result["study"]["warnings"]),
     )
 
 

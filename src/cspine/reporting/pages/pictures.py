@@ -11,14 +11,32 @@ from PIL import Image
 from cspine.evidence import Prediction
 from cspine.geometry import Grid, Vector
 from cspine.imaging.windowing import windowed
+from cspine.reporting.numbering import numbering_of
 from cspine.reporting.pages.heat import coloured, hottest_mm
 from cspine.reporting.pages.tone import Tone, tone
-from cspine.reporting.views import BONE_WINDOW_HU, Plane, View, axial_view, key_height_mm, section
+from cspine.reporting.views import (
+    BONE_WINDOW_HU,
+    Plane,
+    View,
+    axial_view,
+    is_upright,
+    key_height_mm,
+    key_point_mm,
+    section,
+    stored_as,
+)
 from cspine.results import Box, LevelFinding
 from cspine.study import Study
 from cspine.volume import Volume
 
 _LETTERS = {Plane.AXIAL: "RLAP", Plane.SAGITTAL: "APHF", Plane.CORONAL: "RLHF"}
+_SIDES = {
+    Plane.AXIAL: ("above", "below"),
+    Plane.SAGITTAL: ("to the left", "to the right"),
+    Plane.CORONAL: ("behind", "in front"),
+}
+"""Which way of the middle, along x, y or z and against it."""
+
 _LEVEL_MM = (84.0, 84.0)
 _LONGEST = 480
 _LARGE_MM = 250.0
@@ -78,7 +96,7 @@ class Picture:
 
 
 def level_pictures(prediction: Prediction, study: Study, finding: LevelFinding) -> tuple[Picture, ...]:
-    """Returns three slices through a level: the key slice, and from side and front through its hottest point or its middle."""
+    """Returns three slices through a level: at its key image, and reformatted ones through its hottest point or its middle."""
     if finding.centre_mm is None:
         return ()
     x, y, z = finding.centre_mm
@@ -89,6 +107,9 @@ def level_pictures(prediction: Prediction, study: Study, finding: LevelFinding) 
         Plane.SAGITTAL: (hottest[0], y, z),
         Plane.CORONAL: (x, hottest[1], z),
     }
+    stored = stored_as(study)
+    if stored is not None and finding.key_slice is not None:
+        centres[stored] = key_point_mm(study, finding)
     return tuple(_level_picture(prediction, study, finding, plane, centre) for plane, centre in centres.items())
 
 
@@ -103,7 +124,8 @@ def scout(prediction: Prediction, study: Study, grid: Grid) -> Picture:
     marks = _apart([_mark(study, finding, top) for finding in placed], _APART * depth, height)
     names = ", ".join(finding.level.name for finding in placed)
     alt = f"The cervical spine from the side, face to the left. Marked: {names}."
-    caption = "From the side. Dashed: key slices of suspicious levels."
+    dashed = "key images" if stored_as(study) is Plane.AXIAL else "heights to look at first"
+    caption = f"From the side. Dashed: {dashed} of flagged levels."
     return Picture(
         Plane.SAGITTAL, caption, alt, depth, height, _grey(view.hu, BONE_WINDOW_HU), _LETTERS[Plane.SAGITTAL], marks=marks
     )
@@ -121,7 +143,7 @@ def whole_pictures(study: Study) -> tuple[Picture, ...]:
 
 
 def _mark(study: Study, finding: LevelFinding, top: float) -> Mark:
-    """Returns the name at the middle of a level, and a line at its key slice where it is suspicious."""
+    """Returns the name at the middle of a level, and a line at its key height where it is flagged."""
     middle = top - (finding.centre_mm or (0.0, 0.0, top))[2]
     positive = finding.assessment is not None and finding.assessment.positive
     line = round(top - key_height_mm(study, finding), 1) if positive else None
@@ -147,7 +169,7 @@ def _level_picture(prediction: Prediction, study: Study, finding: LevelFinding, 
     boxed = "" if finding.box_mm is None else ", its region boxed"
     return Picture(
         plane=plane,
-        caption=_caption(finding, plane, centre_mm),
+        caption=_caption(study, finding, plane, centre_mm),
         alt=f"{plane.capitalize()} slice through {finding.level.name}, bone window{over}{boxed}.",
         width=_LEVEL_MM[0],
         height=_LEVEL_MM[1],
@@ -159,15 +181,16 @@ def _level_picture(prediction: Prediction, study: Study, finding: LevelFinding, 
     )
 
 
-def _caption(finding: LevelFinding, plane: Plane, at_mm: Vector) -> str:
-    """Returns which slice it is: the key slice, or how far it lies from the middle of the level."""
-    if plane is Plane.AXIAL:
-        return "Axial, key slice"
-    x, y, _ = np.subtract(at_mm, finding.centre_mm or at_mm)
-    away, sides = (x, ("to the left", "to the right")) if plane is Plane.SAGITTAL else (y, ("behind", "in front"))
+def _caption(study: Study, finding: LevelFinding, plane: Plane, at_mm: Vector) -> str:
+    """Returns what is shown: the key image by its number, or a reformatted slice; and its distance from the middle of the level."""
+    what = f"{plane.capitalize()}, reformatted"
+    if finding.key_slice is not None and plane is stored_as(study):
+        number, how = numbering_of(study).numbers[finding.key_slice.index], "" if is_upright(study) else "reformatted at "
+        what = f"{plane.capitalize()}, {how}key image {number}"
+    away = float(np.subtract(at_mm, finding.centre_mm or at_mm)[plane.normal])
     if abs(away) < _IN_THE_MIDDLE_MM:
-        return f"{plane.capitalize()}, middle"
-    return f"{plane.capitalize()}, {abs(away):.0f} mm {sides[0] if away > 0 else sides[1]}"
+        return f"{what}, middle"
+    return f"{what}, {abs(away):.0f} mm {_SIDES[plane][int(away < 0)]}"
 
 
 def _whole_picture(plane: Plane, view: View) -> Picture:

@@ -10,11 +10,12 @@ from cspine.anatomy import Level
 from cspine.evidence import HeatMap, Prediction
 from cspine.geometry import Grid
 from cspine.imaging import sample
+from cspine.reporting.numbering import numbering_of
 from cspine.reporting.pages.heat import ramp
 from cspine.reporting.pages.packing import HOUNSFIELD, coded, packed, packed_slices
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.suspicion import by_suspicion
-from cspine.reporting.views import key_height_mm
+from cspine.reporting.views import Plane, is_upright, key_height_mm, stored_as
 from cspine.results import Box, LevelFinding, StudyResult
 from cspine.study import Study
 from cspine.volume import LabelMap, Volume
@@ -60,8 +61,8 @@ class Stack:
         shape: Slices, rows, columns.
         pixel_mm: Size of a pixel.
         step_mm: Distance of slices.
-        images: The stored image nearest to each slice, counted from 1.
-        stored: How many images the scan has.
+        names: What each slice is: the stored image nearest to it, by its number, or a reformatted slice.
+        key_words: What the slice of a level to look at first is called.
         levels: Those that were placed.
         start: The slice to begin with.
         hounsfield: What each code of ``voxels`` stands for.
@@ -75,8 +76,8 @@ class Stack:
     shape: tuple[int, int, int]
     pixel_mm: float
     step_mm: float
-    images: tuple[int, ...]
-    stored: int
+    names: tuple[str, ...]
+    key_words: str
     levels: tuple[StackLevel, ...]
     start: int
     hounsfield: tuple[int, ...] = field(repr=False)
@@ -92,13 +93,13 @@ def make_stack(prediction: Prediction, study: Study, grid: Grid) -> Stack:
     evidence, result = prediction.evidence, prediction.result
     codes = coded(sample(study.volume, grid).hu)[::-1]
     coarse, heat = _heat(evidence.heat, grid)
-    heights = [grid.world((index, (grid.shape[1] - 1) / 2, (grid.shape[2] - 1) / 2)) for index in range(grid.shape[0])][::-1]
+    is_axial = stored_as(study) is Plane.AXIAL
     return Stack(
         shape=grid.shape,
         pixel_mm=grid.spacing_mm[1],
         step_mm=grid.spacing_mm[0],
-        images=tuple(study.nearest_slice(point) + 1 for point in heights),
-        stored=result.study.slices,
+        names=_images(study, grid) if is_axial else _reformatted(grid),
+        key_words="key image" if is_axial else "look here first",
         levels=tuple(_level(study, finding, grid) for finding in result.levels if finding.centre_mm is not None),
         start=_start(study, result, grid),
         hounsfield=tuple(int(hu) for hu in HOUNSFIELD),
@@ -135,6 +136,19 @@ def slice_at(grid: Grid, height_mm: float) -> int:
     """Returns the slice of a stack at a height, counted from 0 at the head."""
     index = round(float(grid.index((*grid.centre_mm[:2], height_mm))[0]))
     return grid.shape[0] - 1 - min(max(index, 0), grid.shape[0] - 1)
+
+
+def _images(study: Study, grid: Grid) -> tuple[str, ...]:
+    """Returns the stored axial image nearest to each slice, from the head."""
+    middle = ((grid.shape[1] - 1) / 2, (grid.shape[2] - 1) / 2)
+    numbers, what = numbering_of(study).numbers, "image" if is_upright(study) else "nearest image"
+    points = grid.world([(index, *middle) for index in reversed(range(grid.shape[0]))])
+    return tuple(f"{what} {numbers[index]}" for index in study.nearest_slices(points))
+
+
+def _reformatted(grid: Grid) -> tuple[str, ...]:
+    """Returns the place of each slice, from the head, where no stored image is axial."""
+    return tuple(f"axial, reformatted, {place + 1} of {grid.shape[0]}" for place in range(grid.shape[0]))
 
 
 def _start(study: Study, result: StudyResult, grid: Grid) -> int:

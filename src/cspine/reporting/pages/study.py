@@ -6,6 +6,7 @@ from typing import Any
 
 from cspine.evidence import Prediction
 from cspine.geometry import Grid
+from cspine.reporting.numbering import numbering_of
 from cspine.reporting.pages.nouns import Cell, Fact, Panel, StudyPage, Window
 from cspine.reporting.pages.pictures import level_pictures, scout, whole_pictures
 from cspine.reporting.pages.stack import make_stack, slice_at, stack_grid
@@ -14,7 +15,7 @@ from cspine.reporting.pages.tone import tone
 from cspine.reporting.pages.verdict import verdict
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, key_height_mm
-from cspine.reporting.words import STATUS_WORDS, percent, short_name, span
+from cspine.reporting.words import STATUS_WORDS, moment, percent, short_name, span
 from cspine.reporting.written import Written
 from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, StudyResult, StudyStatus
 from cspine.study import Study
@@ -59,6 +60,7 @@ def study_page(prediction: Prediction, study: Study, identifiers: tuple[Fact, ..
         disclaimer=DISCLAIMER,
         caution=result.caution,
         strip=(_overall(result.overall), *cells.values()) if result.overall else (),
+        numbering=f"stored {study.orientation}; numbers: {numbering_of(study).meaning}",
         panels=tuple(Panel(cells[finding.level], level_pictures(prediction, study, finding)) for finding in shown),
         alarm=bool(alarming),
         seen=whole_pictures(study) if grid is None else (),
@@ -80,7 +82,7 @@ def _overall(assessment: Assessment) -> Cell:
 
 def _cell(study: Study, finding: LevelFinding, grid: Grid | None) -> Cell:
     status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status]
-    image = None if finding.key_slice is None else finding.key_slice.index + 1
+    image = None if finding.key_slice is None else numbering_of(study).numbers[finding.key_slice.index]
     place = None if grid is None or finding.centre_mm is None else slice_at(grid, key_height_mm(study, finding))
     cell = Cell(finding.level.name, tone(finding.assessment), status, image=image, slice=place)
     return cell if finding.assessment is None else _assessed(cell, finding.assessment)
@@ -110,7 +112,7 @@ def _facts(result: StudyResult) -> tuple[Fact, ...]:
     return (
         Fact("Slices", f"{study.slices}, stored {study.orientation}"),
         Fact("Voxels", f"{across} mm, every {study.spacing_mm[0]:.2f} mm"),
-        Fact("Written", result.created.replace("T", " ").replace("+00:00", " UTC")),
+        Fact("Written", moment(result.created)),
     )
 
 

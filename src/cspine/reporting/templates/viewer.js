@@ -121,8 +121,8 @@
   const here = document.createElementNS("http://www.w3.org/2000/svg", "line");
   const tell = () => {
     const level = nearest();
-    const parts = [level ? level.name : "no level here", `image ${stack.images[current]} of ${stack.stored}`];
-    if (level && level.key === current) parts.push("key slice");
+    const parts = [level ? level.name : "no level here", stack.names[current]];
+    if (level && level.key === current) parts.push(stack.key_words);
     find("where-am-i").textContent = parts.join(" · ");
     slider.value = String(current + 1);
     slider.setAttribute("aria-valuetext", parts.join(", "));
