@@ -193,7 +193,7 @@ class Figure:
     """A measured number with its interval.
 
     Attributes:
-        name: What was measured, on what, for instance ``AUROC patient_overall, 200 unseen phantoms``.
+        name: What was measured, on what, for instance ``AUROC of any fracture, 200 unseen synthetic necks``.
         value: The number.
         low: Lower end of its 95 % interval.
         high: Upper end.

@@ -74,7 +74,7 @@ def test_a_second_export_is_the_same_to_the_byte_but_for_the_numbers_it_is_given
 ) -> None:
     estimate = {"value": 0.8, "low": 0.7, "high": 0.9}
     numbers = {
-        "about": {"patients": "unseen studies, network of fold 0"},
+        "about": {"patients": "unseen studies, network of fold 0", "subjects": "phantoms"},
         "outputs": [{"patients": 10, "estimates": {"auroc": estimate}}],
         "mean_level_auroc": estimate,
     }
@@ -86,8 +86,8 @@ def test_a_second_export_is_the_same_to_the_byte_but_for_the_numbers_it_is_given
     assert load_package(again).manifest.quality.coarse_mm == (2.5, 1.0)
     assert load_package(package).manifest.quality.coarse_mm == (1.5, 0.8)
     figure = load_package(again).manifest.training.figures[0]
-    assert (figure.name, figure.value) == ("AUROC patient_overall, 10 unseen studies", 0.8)
-    assert load_package(package).manifest.training.figures[0].name == "AUROC patient_overall, 10 held-out studies"
+    assert (figure.name, figure.value) == ("AUROC of any fracture, 10 unseen synthetic necks", 0.8)
+    assert load_package(package).manifest.training.figures[0].name == "AUROC of any fracture, 10 held-out synthetic necks"
     for name in ("slices.xml", "slices.bin", "samples-slices.npz"):
         assert (again / name).read_bytes() == (package / name).read_bytes(), name
 

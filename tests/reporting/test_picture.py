@@ -7,13 +7,15 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
+from cspine.anatomy import Level
 from cspine.errors import OutputError
 from cspine.evidence import Prediction
 from cspine.reporting import write_result
 from cspine.reporting.picture import draw, most_suspicious
-from cspine.reporting.words import headline, notes, percent, spanned
-from cspine.results import Assessment, LevelStatus, Reason, StudyResult
+from cspine.reporting.words import headline, moment, notes, percent, spanned
+from cspine.results import Assessment, KeySlice, LevelStatus, Reason, StudyResult
 from cspine.study import Study
+from tests.reporting.restored import archived, stored_otherwise
 
 
 def _words(result: StudyResult, study: Study) -> list[str]:
@@ -134,7 +136,50 @@ def test_the_picture_says_in_words_what_is_unsure(broken_result: StudyResult, br
     assert {"any, unsure", "C4, unsure"} <= set(words)
     assert {"62 %\n(48–71 %)", "99 %\n(4 to > 99 %)\npartly in view"} <= set(words)
     assert headline(_with_range(broken_result)) == "Fracture suspected, unsure: 62 % (48–71 %; threshold 50 %, balanced)"
-    assert any(word.startswith("C2  99 % (4 to > 99 %), image") for word in words)
+    assert any(word.startswith("C2  99 % (4 to > 99 %), key image ") for word in words)
+
+
+def test_a_picture_names_what_it_shows_and_the_stored_images_to_open(broken_result: StudyResult, broken_neck: Study) -> None:
+    sagittal = stored_otherwise(broken_neck, (2, 0, 1))
+    images = sagittal.volume.grid.shape[0]
+    levels = tuple(replace(one, key_slice=one.key_slice and KeySlice(30, None)) for one in broken_result.levels)
+    result = replace(broken_result, levels=levels)
+
+    words = _words(result, archived(sagittal, [200 - index for index in range(images)]))
+
+    shown = [word for word in words if word.startswith(("C4  ", "C5  ", "C6  "))]
+    assert all(word.endswith(", axial, reformatted") for word in shown)
+    assert shown
+    assert any("Key images, stored sagittal, numbered by Instance Number: C4 170, " in word for word in words)
+    assert not any("sagittal image" in word for word in words)
+
+
+def test_a_picture_says_when_it_was_made_in_words(broken_result: StudyResult, broken_neck: Study) -> None:
+    words = _words(replace(broken_result, created="2024-02-29T23:30:15+01:00"), broken_neck)
+
+    assert any(word.endswith("29 February 2024, 22:30 UTC") for word in words)
+    assert moment("") == ""
+
+
+@pytest.mark.parametrize("shift_mm", range(-12, 13, 3))
+def test_no_letter_of_a_side_covers_the_name_of_a_level(broken_result: StudyResult, broken_neck: Study, shift_mm: float) -> None:
+    """Wherever the levels lie, one of them would stand in the middle."""
+    levels = []
+    for one in broken_result.levels:
+        if one.centre_mm is None or one.box_mm is None:
+            levels.append(one)
+            continue
+        (x, y, z), box = one.centre_mm, one.box_mm
+        shift = shift_mm if one.level in (Level.C3, Level.C4, Level.C5, Level.C6) else 0
+        levels.append(replace(one, centre_mm=(x, y, z + shift), box_mm=box))
+    figure = draw(replace(broken_result, levels=tuple(levels)), broken_neck)
+    figure.canvas.draw()
+    side = figure.axes[0].texts
+    letters = [artist.get_window_extent() for artist in side if artist.get_text() in ("A", "P")]
+    names = [artist.get_window_extent() for artist in side if artist.get_text() in Level.__members__]
+
+    assert len(names) == 6
+    assert not any(letter.overlaps(name) for letter in letters for name in names)
 
 
 def test_ranges_do_not_run_into_one_another(broken_result: StudyResult, broken_neck: Study) -> None:

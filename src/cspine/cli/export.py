@@ -193,14 +193,16 @@ def _measured(path: Path) -> "tuple[Figure, ...]":
 
 
 def _figures(path: Path) -> "tuple[Figure, ...]":
+    from cspine.evaluation.subjects import WHOM
     from cspine.modelpack import Figure
 
     try:
         data = read_json(path)
         overall, levels = data["outputs"][0]["estimates"]["auroc"], data["mean_level_auroc"]
-        whom = f"{data['outputs'][0]['patients']} {data['about']['patients'].split(',')[0]}"
+        how = data["about"]["patients"].split(",")[0].removesuffix("studies").strip()
+        whom = " ".join(filter(None, (str(data["outputs"][0]["patients"]), how, WHOM[data["about"]["subjects"]])))
         return (
-            decode(Figure, {"name": f"AUROC patient_overall, {whom}", **overall}, "auroc"),
+            decode(Figure, {"name": f"AUROC of any fracture, {whom}", **overall}, "auroc"),
             decode(Figure, {"name": f"AUROC of a level, mean of C1..C7, {whom}", **levels}, "mean_level_auroc"),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:

@@ -24,8 +24,9 @@ from cspine.evaluation.metrics import (
     interval,
     mean_level_auroc,
 )
-from cspine.evaluation.page import DISCLAIMER, template
+from cspine.evaluation.page import template
 from cspine.evaluation.scores import StudyScores
+from cspine.results import DISCLAIMER
 
 METRICS: Mapping[str, Metric] = {
     "auroc_overall": lambda t, p: auroc(t[:, 0], p[:, 0]),

@@ -11,14 +11,8 @@ from cspine.evaluation import plots
 from cspine.evaluation.localisation import FALSE_POSITIVES
 from cspine.evaluation.metrics import Estimate
 from cspine.evaluation.report import Report
-
-DISCLAIMER = "Research software, not a medical device."
-SUBJECTS = {
-    "phantoms": "Measured on synthetic necks only. Nothing here says how good the model is on patients.",
-    "patients": "Measured on the patients of one data set. Other hospitals, scanners and protocols may give other numbers.",
-    "both": "Measured on patients and synthetic necks together. Nothing here says how good the model is on patients alone.",
-}
-"""What to mind, by whom it was measured on."""
+from cspine.evaluation.subjects import SUBJECTS
+from cspine.results import DISCLAIMER
 
 
 def to_html(report: Report) -> str:

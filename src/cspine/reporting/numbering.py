@@ -16,7 +16,7 @@ class Numbering:
 
     Attributes:
         numbers: Of each image, along the stack.
-        meaning: What they are, as it follows "numbered by" or "image 7:".
+        meaning: What they are, as it follows "numbered".
     """
 
     numbers: tuple[int, ...]
@@ -29,14 +29,14 @@ def numbering_of(study: Study) -> Numbering:
     frames = [source.frame_number for source in study.sources]
     one_object = len({source.sop_instance_uid for source in study.sources}) == 1
     for found, usable, meaning in (
-        (frames, one_object, "frame of the multi-frame object"),
-        (instances, not any(frames), "Instance Number"),
+        (frames, one_object, "by frame of the multi-frame object"),
+        (instances, not any(frames), "by Instance Number"),
     ):
         numbers = tuple(number for number in found if number is not None)
         if usable and numbers and len(set(numbers)) == len(found):
             return Numbering(numbers, meaning)
     count = len(study.sources) or study.volume.grid.shape[0]
-    return Numbering(tuple(range(1, count + 1)), f"place in the stack, 1 at {_first_end(study)}")
+    return Numbering(tuple(range(1, count + 1)), f"from 1 at {_first_end(study)}")
 
 
 def _first_end(study: Study) -> str:

@@ -171,7 +171,7 @@ def _key_images(study: Study, shown: list[LevelFinding]) -> list[str]:
     """Returns a line that says which stored images to open, and how they are numbered; none where no level is shown."""
     numbering = numbering_of(study)
     named = [f"{one.level.name} {numbering.numbers[one.key_slice.index]}" for one in shown if one.key_slice is not None]
-    return [f"Key images, stored {study.orientation}: {', '.join(named)} ({numbering.meaning})."] if named else []
+    return [f"Key images, stored {study.orientation}, numbered {numbering.meaning}: {', '.join(named)}."] if named else []
 
 
 def _draw_view(axes: Axes, view: View, title: str, letters: _Letters, colour: str = INK) -> None:

@@ -15,7 +15,7 @@ from cspine.reporting.pages.stack import stack_grid
 from cspine.reporting.pages.study import study_page
 from cspine.reporting.pages.study import to_html as study_to_html
 from cspine.reporting.pages.tone import Tone
-from cspine.results import Assessment
+from cspine.results import Assessment, Reason
 from cspine.study import Study
 
 pytestmark = pytest.mark.xdist_group("chromium")
@@ -45,7 +45,7 @@ def _picture(browser: Browser) -> Any:
 
 def test_the_page_begins_at_the_key_slice_of_the_most_suspicious_level_and_asks_nothing_of_a_network(page: Browser) -> None:
     assert page.evaluate(_WHERE).startswith("C4 · image ")
-    assert page.evaluate(_WHERE).endswith(" · key slice")
+    assert page.evaluate(_WHERE).endswith(" · key image")
     assert page.console == []
     assert {address.split(":")[0] for address in page.requests} == {"file", "data"}
     assert sum(address.startswith("file:") for address in page.requests) == 1
@@ -170,12 +170,70 @@ def test_a_picture_of_the_page_shows_the_slice(page: Browser, tmp_path: Path) ->
     assert np.mean(pixels < 60) > 0.1
 
 
-def test_the_page_prints_on_two_sheets_at_most_without_the_viewer(page: Browser, tmp_path: Path) -> None:
-    page.print_to(tmp_path / "page.pdf")
+@pytest.mark.parametrize("flagged", range(7))
+def test_the_page_prints_on_one_sheet_and_from_three_flagged_levels_on_on_two_that_are_filled(
+    browser: Browser, prediction: Prediction, broken_neck: Study, tmp_path: Path, flagged: int
+) -> None:
+    """With all ranges and several notes, without the viewer."""
+    levels = tuple(
+        replace(finding, assessment=Assessment(0.62 if place < flagged else 0.1, 0.5, 0.004, 0.996))
+        if finding.assessment
+        else finding
+        for place, finding in enumerate(prediction.result.levels[1:])
+    )
+    reasons = tuple(Reason(f"note{number}", "A sentence of usual length that says what else to mind here.") for number in range(3))
+    result = replace(prediction.result, levels=(prediction.result.levels[0], *levels), reasons=prediction.result.reasons + reasons)
+    page = study_to_html(study_page(replace(prediction, result=result), broken_neck))
+    (tmp_path / "result.html").write_text(page, encoding="utf-8")
+    browser.open(tmp_path / "result.html", 1100, 800)
+
+    browser.print_to(tmp_path / "page.pdf")
 
     data = (tmp_path / "page.pdf").read_bytes()
-    assert 1 <= data.count(b"/Type /Page\n") <= 2
     assert data.startswith(b"%PDF")
+    assert data.count(b"/Type /Page\n") == (1 if flagged < 3 else 2)
+    if flagged >= 3:
+        browser.resize(703, 1000)  # A4 without its margins, in pixels of CSS
+        browser.call("Emulation.setEmulatedMedia", media="print")
+        places = "['.columns', 'section:has(.panels)'].map((part) => document.querySelector(part).getBoundingClientRect())"
+        first, second = browser.evaluate(f"{places}.map((place) => [place.top, place.height])")
+        browser.call("Emulation.setEmulatedMedia", media="")
+        assert first[0] < second[0]
+        assert second[1] > 400
+
+
+def _overview(names: list[str]) -> str:
+    levels = tuple(Entry(Tone.SUSPICIOUS if level == 6 else Tone.CALM, 0.6, "62 %", "< 1 to > 99 %", True) for level in range(7))
+    rows = tuple(Row(name, "", "suspected", Entry(Tone.SUSPICIOUS, 0.9, "90 %", "4 to > 99 %"), levels, 3) for name in names)
+    given = OverviewPage("batch", "coded", "balanced", "No.", "", ("C1", "C2", "C3", "C4", "C5", "C6", "C7"), True, {}, rows, ())
+    return to_html(given)
+
+
+@pytest.mark.parametrize("width", [320, 390, 600])
+def test_a_phone_shows_all_levels_of_each_study_of_the_overview(browser: Browser, tmp_path: Path, width: int) -> None:
+    (tmp_path / "index.html").write_text(
+        _overview(["neck 1", "a-name-as-long-as-an-identifier-of-a-study-may-be." * 3]), encoding="utf-8"
+    )
+    browser.open(tmp_path / "index.html", width, 800)
+    cells = "[...document.querySelectorAll('.studies tbody td')]"
+
+    assert browser.evaluate(f"{cells}.filter((cell) => cell.getBoundingClientRect().right > {width}).length") == 0
+    assert browser.evaluate(f"{cells}.filter((cell) => cell.scrollWidth > cell.clientWidth + 1).length") == 0
+    assert browser.evaluate("getComputedStyle(document.querySelector('.studies td:nth-child(9)'), '::before').content") == '"C7"'
+    assert browser.evaluate("document.querySelector('.studies td:last-child').textContent") == "3 notes"
+
+
+@pytest.mark.parametrize("width", [390, 1180])
+def test_rows_that_are_searched_away_are_not_seen(browser: Browser, tmp_path: Path, width: int) -> None:
+    (tmp_path / "index.html").write_text(_overview(["one", "two"]), encoding="utf-8")
+    browser.open(tmp_path / "index.html", width, 800)
+
+    browser.evaluate(
+        "document.getElementById('find').value = 'two'; document.getElementById('find').dispatchEvent(new Event('input'))"
+    )
+
+    seen = "[...document.querySelectorAll('.studies tbody tr')].filter((row) => row.getClientRects().length).length"
+    assert browser.evaluate(seen) == 1
 
 
 def test_the_overview_sorts_and_searches(browser: Browser, tmp_path: Path) -> None:

@@ -10,14 +10,16 @@ from PIL import Image
 
 from cspine.anatomy import Level
 from cspine.evidence import Evidence, Prediction
+from cspine.imaging.windowing import windowed
 from cspine.reporting.pages.heat import coloured, hottest_mm
 from cspine.reporting.pages.pictures import level_pictures, scout, whole_pictures
 from cspine.reporting.pages.stack import stack_grid
-from cspine.reporting.views import Plane, section
-from cspine.results import Box
+from cspine.reporting.views import BONE_WINDOW_HU, Plane, key_point_mm, section
+from cspine.results import Box, KeySlice
 from cspine.study import Study
 from cspine.volume import Volume
 from tests.reporting.pages.conftest import HOT_MM
+from tests.reporting.restored import archived, stored_otherwise, tilted
 
 
 def _pixels(uri: str) -> NDArray[np.uint8]:
@@ -30,17 +32,60 @@ def test_a_level_is_shown_from_three_sides_through_its_hottest_point(prediction:
     axial, sagittal, coronal = level_pictures(prediction, broken_neck, finding)
 
     assert [picture.plane for picture in (axial, sagittal, coronal)] == [Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL]
-    assert axial.caption == "Axial, key slice"
-    assert re.fullmatch(r"Sagittal, [789] mm to the right", sagittal.caption)
-    assert re.fullmatch(r"Coronal, \d+ mm in front", coronal.caption)
+    assert finding.key_slice is not None
+    assert re.fullmatch(rf"Axial, key image {finding.key_slice.index + 1}, \d mm below its middle", axial.caption)
+    assert re.fullmatch(r"Sagittal, reformatted, [789] mm to the right of its middle", sagittal.caption)
+    assert re.fullmatch(r"Coronal, reformatted, \d+ mm in front of its middle", coronal.caption)
     assert "heat map over it" in axial.alt
 
 
 def test_without_heat_slices_pass_through_the_middle(prediction: Prediction, broken_neck: Study) -> None:
     pictures = level_pictures(replace(prediction, evidence=Evidence()), broken_neck, prediction.result.levels[Level.C4 - 1])
 
-    assert [picture.caption for picture in pictures] == ["Axial, key slice", "Sagittal, middle", "Coronal, middle"]
+    assert [picture.caption for picture in pictures[1:]] == [
+        "Sagittal, reformatted, through its middle",
+        "Coronal, reformatted, through its middle",
+    ]
     assert all(picture.heat is None for picture in pictures)
+
+
+@pytest.mark.parametrize(("order", "place"), [((2, 0, 1), 1), ((1, 0, 2), 2)])
+def test_only_the_picture_that_lies_as_the_images_are_stored_is_called_the_key_image(
+    prediction: Prediction, broken_neck: Study, order: tuple[int, int, int], place: int
+) -> None:
+    stored = stored_otherwise(broken_neck, order)
+    study = archived(stored, [125 - index for index in range(stored.volume.grid.shape[0])])
+    index = stored.volume.grid.shape[0] // 2
+    finding = replace(prediction.result.levels[Level.C4 - 1], key_slice=KeySlice(index, None))
+
+    captions = [picture.caption for picture in level_pictures(prediction, study, finding)]
+
+    assert f"key image {125 - index}" in captions.pop(place)
+    assert all("reformatted" in caption and "image" not in caption for caption in captions)
+
+
+def test_the_picture_of_the_key_image_shows_the_stored_image(prediction: Prediction, broken_neck: Study) -> None:
+    study = stored_otherwise(broken_neck, (2, 0, 1))
+    grid = study.volume.grid
+    index = round(float(grid.index(HOT_MM)[0])) - 4
+    finding = replace(prediction.result.levels[Level.C4 - 1], key_slice=KeySlice(index, None))
+    assert finding.centre_mm is not None
+
+    x, y, z = key_point_mm(study, finding)
+
+    assert (y, z) == finding.centre_mm[1:]
+    assert x == pytest.approx(grid.world((index, 0, 0))[0])
+    sagittal = level_pictures(prediction, study, finding)[1]
+    stored = windowed(section(study.volume, Plane.SAGITTAL, (x, y, z), (84.0, 84.0)).hu, BONE_WINDOW_HU) * 255
+    assert np.abs(_pixels(sagittal.image).astype(float) - np.rint(stored)).max() <= 1
+
+
+def test_a_picture_at_the_height_of_a_tilted_image_is_called_reformatted(prediction: Prediction, broken_neck: Study) -> None:
+    captions = [
+        picture.caption for picture in level_pictures(prediction, tilted(broken_neck, 10.0), prediction.result.levels[Level.C4 - 1])
+    ]
+
+    assert captions[0].startswith("Axial, reformatted at key image ")
 
 
 @pytest.mark.parametrize("place", range(3))

@@ -18,6 +18,7 @@ from cspine.results import StudyResult
 from cspine.study import Study
 from cspine.volume import Volume
 from tests.coded import coded_volume, shade_hu, study_of
+from tests.reporting.restored import stored_otherwise, tilted
 
 
 def _unpacked(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -62,9 +63,10 @@ def test_there_are_as_many_codes_as_a_byte_holds_at_most() -> None:
 
 
 def test_slices_run_from_head_to_feet_with_the_images_that_are_stored(made: Stack, broken_neck: Study) -> None:
-    assert list(made.images) == list(range(made.images[0], made.images[0] - len(made.images), -1))
+    numbers = [int(name.removeprefix("image ")) for name in made.names]
+    assert numbers == list(range(numbers[0], numbers[0] - len(numbers), -1))
+    assert numbers[0] <= broken_neck.volume.grid.shape[0]
     assert [level.name for level in sorted(made.levels, key=lambda level: level.key)] == ["C2", "C3", "C4", "C5", "C6", "C7"]
-    assert made.stored == broken_neck.volume.grid.shape[0]
     assert made.start == next(level.key for level in made.levels if level.name == "C4")
 
 
@@ -132,3 +134,25 @@ def test_a_slice_beyond_the_stack_is_its_end(prediction: Prediction, broken_neck
 
 def test_without_levels_there_is_no_stack(rejected_result: StudyResult, broken_neck: Study) -> None:
     assert stack_grid(broken_neck, rejected_result) is None
+
+
+@pytest.mark.parametrize("orientation", [(2, 0, 1), (1, 0, 2)])
+def test_an_axial_slice_of_a_scan_that_is_stored_otherwise_is_called_reformatted_and_no_image(
+    prediction: Prediction, broken_neck: Study, orientation: tuple[int, int, int]
+) -> None:
+    study = stored_otherwise(broken_neck, orientation)
+    grid = stack_grid(study, prediction.result)
+    assert grid is not None
+
+    made = make_stack(prediction, study, grid)
+
+    assert made.names[:2] == (f"axial, reformatted, 1 of {grid.shape[0]}", f"axial, reformatted, 2 of {grid.shape[0]}")
+    assert made.key_words == "look here first"
+
+
+def test_slices_of_a_tilted_scan_are_not_called_its_images(prediction: Prediction, broken_neck: Study) -> None:
+    study = tilted(broken_neck, 10.0)
+    grid = stack_grid(study, prediction.result)
+    assert grid is not None
+
+    assert {name.rsplit(" ", 1)[0] for name in make_stack(prediction, study, grid).names} == {"nearest image"}

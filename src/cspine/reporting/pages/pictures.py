@@ -32,8 +32,8 @@ from cspine.volume import Volume
 _LETTERS = {Plane.AXIAL: "RLAP", Plane.SAGITTAL: "APHF", Plane.CORONAL: "RLHF"}
 _SIDES = {
     Plane.AXIAL: ("above", "below"),
-    Plane.SAGITTAL: ("to the left", "to the right"),
-    Plane.CORONAL: ("behind", "in front"),
+    Plane.SAGITTAL: ("to the left of", "to the right of"),
+    Plane.CORONAL: ("behind", "in front of"),
 }
 """Which way of the middle, along x, y or z and against it."""
 
@@ -189,8 +189,8 @@ def _caption(study: Study, finding: LevelFinding, plane: Plane, at_mm: Vector) -
         what = f"{plane.capitalize()}, {how}key image {number}"
     away = float(np.subtract(at_mm, finding.centre_mm or at_mm)[plane.normal])
     if abs(away) < _IN_THE_MIDDLE_MM:
-        return f"{what}, middle"
-    return f"{what}, {abs(away):.0f} mm {_SIDES[plane][int(away < 0)]}"
+        return f"{what}, through its middle"
+    return f"{what}, {abs(away):.0f} mm {_SIDES[plane][int(away < 0)]} its middle"
 
 
 def _whole_picture(plane: Plane, view: View) -> Picture:

@@ -60,7 +60,7 @@ def study_page(prediction: Prediction, study: Study, identifiers: tuple[Fact, ..
         disclaimer=DISCLAIMER,
         caution=result.caution,
         strip=(_overall(result.overall), *cells.values()) if result.overall else (),
-        numbering=f"stored {study.orientation}; numbers: {numbering_of(study).meaning}",
+        numbering=f"stored {study.orientation}, numbered {numbering_of(study).meaning}",
         panels=tuple(Panel(cells[finding.level], level_pictures(prediction, study, finding)) for finding in shown),
         alarm=bool(alarming),
         seen=whole_pictures(study) if grid is None else (),

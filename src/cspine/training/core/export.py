@@ -12,6 +12,7 @@ import numpy as np
 from cspine.errors import TrainingError
 from cspine.evaluation.calibrating import choose_points, fit_calibration
 from cspine.evaluation.metrics import Evaluation, evaluate
+from cspine.evaluation.subjects import WHOM
 from cspine.modelpack import (
     Figure,
     NetworkFile,
@@ -37,6 +38,11 @@ _WHOM = {
     TrainingData.PHANTOMS: "Synthetic necks only, never a patient",
     TrainingData.PATIENTS: "Patients",
     TrainingData.BOTH: "Patients and synthetic necks",
+}
+_MEASURED_ON = {
+    TrainingData.PHANTOMS: WHOM["phantoms"],
+    TrainingData.PATIENTS: WHOM["patients"],
+    TrainingData.BOTH: WHOM["both"],
 }
 
 
@@ -160,7 +166,8 @@ def _calibrated(run: Run, request: PackageRequest) -> tuple[PackageRequest, dict
     probabilities = replace(scores, scores=calibration.apply(scores.scores))
     points = choose_points(probabilities.truth, probabilities.scores, calibration)
     if not request.figures:
-        request = replace(request, figures=_figures(evaluate(probabilities, points), len(scores)))
+        whom = f"{len(scores)} held-out {_MEASURED_ON[request.training_data]}"
+        request = replace(request, figures=_figures(evaluate(probabilities, points), whom))
     return request, {
         "calibration": calibration,
         "operating_points": points,
@@ -169,9 +176,9 @@ def _calibrated(run: Run, request: PackageRequest) -> tuple[PackageRequest, dict
     }
 
 
-def _figures(evaluation: Evaluation, patients: int) -> tuple[Figure, ...]:
+def _figures(evaluation: Evaluation, whom: str) -> tuple[Figure, ...]:
     overall, levels = evaluation.outputs[0].estimates["auroc"], evaluation.mean_level_auroc
     return (
-        Figure(f"AUROC patient_overall, {patients} held-out studies", overall.value, overall.low, overall.high),
-        Figure(f"AUROC of a level, mean of C1..C7, {patients} held-out studies", levels.value, levels.low, levels.high),
+        Figure(f"AUROC of any fracture, {whom}", overall.value, overall.low, overall.high),
+        Figure(f"AUROC of a level, mean of C1..C7, {whom}", levels.value, levels.low, levels.high),
     )
