@@ -248,4 +248,4 @@ def test_a_file_system_without_locks_is_told_and_written_to_all_the_same(
         clear_unfinished(tmp_path)
 
     assert (tmp_path / "a").read_text() == "there"
-    assert "knows no locks: let no other process write there" in caplog.text
+    assert "does not support locks: let no other process write there" in caplog.text

@@ -102,5 +102,5 @@ def sites_of(neck: Neck, level: Level) -> Sites:
     """Where the parts of a neck's vertebra lie."""
     bone = neck.bone(level.name)
     if not isinstance(bone.shape, Sampled):
-        raise TypeError(f"{level.name} is no vertebra of an anatomy")
+        raise TypeError(f"{level.name} is not a vertebra of an anatomy")
     return find_sites(level, bone.shape.bone).moved(bone.warp.back)

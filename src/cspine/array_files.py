@@ -47,7 +47,7 @@ def read_arrays(
         ArrayFileError: It is damaged, lacks an array, or is too large.
     """
     if isinstance(file, Path) and not stat.S_ISREG(file.stat().st_mode):
-        raise ArrayFileError("it is no file")
+        raise ArrayFileError("it is not a file")
     try:
         with zipfile.ZipFile(file) as archive:
             members = _members(archive, names, most_bytes)
@@ -77,7 +77,7 @@ def map_array(path: Path) -> NDArray[Any]:
 def _members(archive: zipfile.ZipFile, names: Collection[str] | None, most_bytes: int) -> dict[str, zipfile.ZipInfo]:
     listed = archive.infolist()
     if len(listed) > _MOST_MEMBERS:
-        raise ArrayFileError(f"it has {len(listed)} arrays, and {_MOST_MEMBERS} are the most")
+        raise ArrayFileError(f"it has {len(listed)} arrays, and at most {_MOST_MEMBERS} are allowed")
     there = {member.filename.removesuffix(".npy"): member for member in listed}
     if len(there) < len(listed):
         raise ArrayFileError("it has two arrays of one name")
@@ -87,7 +87,7 @@ def _members(archive: zipfile.ZipFile, names: Collection[str] | None, most_bytes
     wanted = there if names is None else {name: there[name] for name in names}
     size = sum(member.file_size for member in wanted.values())
     if size > most_bytes:
-        raise ArrayFileError(f"its arrays take {size} bytes, and {most_bytes} are the most")
+        raise ArrayFileError(f"its arrays take {size} bytes, and at most {most_bytes} are allowed")
     return wanted
 
 

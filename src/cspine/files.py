@@ -199,7 +199,7 @@ def _new_workplace(parent: Path) -> tuple[Path, int]:
         if _take(lock, shared=False) is not False and _is_same(lock, place / _ALIVE):
             return place, lock
         os.close(lock)  # likewise, a moment later
-    raise LockedError(errno.EAGAIN, "another process takes away what is written")
+    raise LockedError(errno.EAGAIN, "another process removes what is written")
 
 
 def _clear(place: Path) -> None:
@@ -284,7 +284,7 @@ def _open_lock(path: Path, *, shared: bool) -> int:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
         taken = _take(lock, shared=shared)
         if taken is None:
-            _log.warning("%s knows no locks: let no other process write there", path.parent)
+            _log.warning("%s does not support locks: let no other process write there", path.parent)
         if taken is not False and _is_same(lock, path):
             return lock
         os.close(lock)

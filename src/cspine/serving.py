@@ -103,7 +103,7 @@ def open_network(package: Package[PackageManifest], role: str, engine: Engine) -
 def _reasons(package: Package[PackageManifest], network: NetworkFile, found: _Finding) -> tuple[Reason, ...]:
     if found.precision == network.precision:
         return ()
-    differs = "gives what is no number" if found.difference is None else f"differs by {found.difference:.2g}"
+    differs = "gives NaN" if found.difference is None else f"differs by {found.difference:.2g}"
     text = (
         f"This processor calculates a network of {package.manifest.name} wrong in {network.precision}: a stored sample {differs}, "
         f"and {network.tolerance:g} is allowed. It was run in single precision, which takes longer."

@@ -44,9 +44,9 @@ def read_json(path: Path, *, with_nan: bool = False) -> Any:
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise JsonError("it is no file")
+        raise JsonError("it is not a file")
     if status.st_size > LARGEST_BYTES:
-        raise JsonError(f"it has {status.st_size} bytes, and {LARGEST_BYTES} are the most")
+        raise JsonError(f"it has {status.st_size} bytes, and at most {LARGEST_BYTES} are allowed")
     return parse_json(path.read_bytes(), with_nan=with_nan)
 
 
@@ -70,14 +70,14 @@ def parse_json(text: str | bytes, *, with_nan: bool = False) -> Any:
     except RecursionError:
         raise JsonError(f"it has more than {DEEPEST} objects and lists within one another") from None
     except ValueError as error:
-        raise JsonError(f"it is no JSON: {error}") from None
+        raise JsonError(f"it is not JSON: {error}") from None
     for value, depth in _all_in(data):
         if depth >= DEEPEST and isinstance(value, dict | list):
             raise JsonError(f"it has more than {DEEPEST} objects and lists within one another")
         if isinstance(value, str):
             _check_text(value)
         elif isinstance(value, float) and not with_nan and not math.isfinite(value):
-            raise JsonError("it holds a number beyond all bounds")
+            raise JsonError("it holds a number that is too large")
     return data
 
 
@@ -103,16 +103,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _whole(digits: str) -> int:
     if len(digits.lstrip("-")) > _MOST_DIGITS:
-        raise JsonError(f"it holds a whole number of {len(digits.lstrip('-'))} digits, and {_MOST_DIGITS} are the most")
+        raise JsonError(f"it holds an integer of {len(digits.lstrip('-'))} digits, and at most {_MOST_DIGITS} are allowed")
     return int(digits)
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise JsonError(f"it holds {name}, which is no number")
+    raise JsonError(f"it holds {name}, which is not a number")
 
 
 def _check_text(value: str) -> None:
     if "\0" in value:
         raise JsonError("it holds a text with a NUL character")
     if not value.isascii() and any(ord(letter) in _LONE and ord(letter) not in _ESCAPED_BYTES for letter in value):
-        raise JsonError("it holds a text with half of a letter (a lone surrogate)")
+        raise JsonError("it holds a text with a lone surrogate (half of a character)")

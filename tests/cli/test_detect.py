@@ -389,7 +389,7 @@ def test_a_batch_that_is_killed_leaves_whole_cases_and_resumes(
     assert set(_statuses(out)) == {f"neck{i}" for i in range(8)}
     if blow is not signal.SIGKILL:
         assert process.returncode == Exit.INTERRUPTED
-        assert errors.strip().endswith("interrupted; what is whole was kept")
+        assert errors.strip().endswith("interrupted; what was finished is kept")
         assert [path.name for path in out.glob(".*")] == []
         assert "It was not reached." in (out / "index.html").read_text()
 

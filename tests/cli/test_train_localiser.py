@@ -102,7 +102,7 @@ def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
         np.testing.assert_allclose(one, other, atol=1e-5)
     capsys.readouterr()
     assert main(["export", str(second), "-o", str(tmp_path / "other")]) == 2
-    assert "has seen patients. Say who was seen with --trained-on" in capsys.readouterr().err
+    assert "was trained on patients. Say with --trained-on" in capsys.readouterr().err
     package.rename(tmp_path / "elsewhere")
     assert main(["export", str(second), "-o", str(tmp_path / "other")]) == 2
     assert "is not there any more" in capsys.readouterr().err
@@ -195,7 +195,7 @@ def test_data_without_masks_are_refused_and_so_is_a_fold_without_any(tmp_path: P
 
     assert on_masks(tmp_path / "run", data_set(tmp_path / "one", 1), "--set", "masked.share=1") == 2
     assert re.search(
-        r"A fold needs masks to learn from and masks to validate on\. Fold 0 .* has [01] and [01]", capsys.readouterr().err
+        r"A fold needs masks to train on and masks to validate on\. Fold 0 .* has [01] and [01]", capsys.readouterr().err
     )
 
 

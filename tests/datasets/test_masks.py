@@ -79,7 +79,7 @@ def test_masks_of_any_number_type_are_read(tmp_path: Path, dtype: type) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.full((2, 2, 2), 0.5, np.float32), "needs whole labels"),
+        (np.full((2, 2, 2), 0.5, np.float32), "needs integer labels"),
         (np.full((2, 2, 2), -1, np.int16), r"needs labels 0\.\.255"),
         (np.full((2, 2, 2), 256, np.int16), r"needs labels 0\.\.255"),
         (np.full((2, 2), 1, np.int16), "needs three axes"),

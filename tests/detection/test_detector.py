@@ -125,7 +125,7 @@ def test_the_key_slice_and_the_box_show_the_fracture(detector: Detector) -> None
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [
-        (lambda v: Volume(v.hu + 1024, v.grid), "not_hounsfield", "These values, 24 to 2374, do not look so"),
+        (lambda v: Volume(v.hu + 1024, v.grid), "not_hounsfield", "These values, 24 to 2374, are something else"),
         (lambda v: Volume(np.abs(v.hu) / 100, v.grid), "not_hounsfield", "holds air, soft tissue and bone"),
         (lambda v: Volume(v.hu[:8], v.grid.part((0, 0, 0), (8, *v.grid.shape[1:]))), "too_few_slices", "There are 8"),
         (lambda v: Volume(v.hu[:8], v.grid.part((0, 0, 0), (8, *v.grid.shape[1:]))), "too_short", "It reaches over 24.0 mm"),

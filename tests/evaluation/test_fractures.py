@@ -81,7 +81,7 @@ def test_a_truth_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     given = phantoms(tmp_path)
     (tmp_path / "1.2.3" / "truth.json").write_text("{}")
 
-    with pytest.raises(DatasetError, match="must tell injuries and lookalikes"):
+    with pytest.raises(DatasetError, match="must list injuries and lookalikes"):
         read_level_truths(given)
 
 

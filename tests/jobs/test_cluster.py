@@ -149,7 +149,7 @@ def test_a_worker_that_dies_before_it_works_ends_the_batch(tmp_path: Path) -> No
 
     crew = cluster._WorkerPool(tmp_path, [], lambda: None)
 
-    with pytest.raises(UsageError, match=r"ended while it loaded the model\. Look at its log, or give fewer --workers\.$"):
+    with pytest.raises(UsageError, match=r"ended while it loaded the model\. Read its log, or give fewer --workers\.$"):
         crew._replaced(cluster._Assignment(actor=None), RayActorError())
 
 

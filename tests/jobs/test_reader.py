@@ -65,7 +65,7 @@ def test_what_kills_the_reading_process_ends_one_job_and_not_the_next(reader: Re
 def test_reading_that_never_ends_is_ended() -> None:
     reader = Reader(read, Bounds(1.0, 1 << 30))
 
-    with pytest.raises(StudyError, match=r"^A study must be read within 1 s; sleep was not\. Copy it again") as stuck:
+    with pytest.raises(StudyError, match=r"^A study must be read within 1 s; sleep took longer\. Copy it again") as stuck:
         reader.read("/somewhere/sleep", None)
 
     assert stuck.value.code == "reader_stuck"

@@ -52,7 +52,7 @@ def test_a_name_that_is_not_sure_makes_no_mask(seen: tuple[Located, Volume]) -> 
     found = check_plausibility(changed(located, Level.C4, status=LevelStatus.UNCERTAIN), volume)
 
     assert [reason.code for reason in found] == ["level_unsure"]
-    assert found[0].text == "What is called C4 may be another."
+    assert found[0].text == "What is named C4 may be another level."
 
 
 def test_a_level_that_the_network_calls_otherwise_makes_no_mask() -> None:
@@ -63,7 +63,7 @@ def test_a_level_that_the_network_calls_otherwise_makes_no_mask() -> None:
 
     found = {reason.code: reason.text for reason in check_plausibility(located, scan)}
 
-    assert found["level_renamed"] == "The network by itself calls much of C4 otherwise."
+    assert found["level_renamed"] == "The network alone names much of C4 differently."
     assert all(one.agreement > 0.9 for one in located.vertebrae if one.level not in (Level.C4, Level.C5))
 
 

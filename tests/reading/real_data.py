@@ -111,7 +111,7 @@ def hounsfield(path: Path) -> NDArray[np.float32]:
     except DamagedFileError as error:
         raise Refusal.DAMAGED_FILE.error(name=path.name, cause=error) from error
     if not frames:
-        raise Refusal.NO_IMAGES.error(place=path, found="1 files, none of them one")
+        raise Refusal.NO_IMAGES.error(place=path, found="1 files, none of them such an image")
     first = frames[0]
     if first.pixels.samples != 1:
         raise Refusal.COLOUR.error(uid=first.series.series_uid, samples=first.pixels.samples)

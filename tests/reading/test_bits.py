@@ -166,7 +166,7 @@ def test_the_first_entry_of_a_table_has_the_sign_of_the_pixels(tmp_path: Path) -
 def test_a_table_of_anything_else_is_named(tmp_path: Path, unit: str) -> None:
     table = _table(np.arange(4096) - 1024, unit)
 
-    with pytest.raises(PixelError, match="has a Modality LUT Sequence whose entries are not said to be such") as raised:
+    with pytest.raises(PixelError, match="has a Modality LUT Sequence whose entries are not declared as such") as raised:
         read_study(Scan(change=setting(ModalityLUTSequence=[table])).write(tmp_path))
     assert raised.value.code == "modality_lut"
 

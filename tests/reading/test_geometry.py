@@ -172,7 +172,7 @@ def test_a_decimal_comma_is_a_point_and_what_is_no_number_is_named(tmp_path: Pat
     assert _codes(study) == ["decimal_comma"]
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes().replace(b"0,5\\0,75", b"0,5\\,0,7"))
-    with pytest.raises(StudyError, match=r"numbers .PixelSpacing is no number.*exported again") as raised:
+    with pytest.raises(StudyError, match=r"numbers .PixelSpacing is not a number.*exported again") as raised:
         read_study(tmp_path)
     assert raised.value.code == "wrong_number"
 

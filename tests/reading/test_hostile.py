@@ -264,7 +264,7 @@ def test_a_zip_whose_end_is_missing_is_called_damaged(tmp_path: Path, name: str,
 
     for act in (read_study, find_series):
         with pytest.raises(
-            StudyError, match=f"{name} cannot be unpacked .it is no zip, or its end is missing.*Copy it again"
+            StudyError, match=f"{name} cannot be unpacked .it is not a zip, or its end is missing.*Copy it again"
         ) as raised:
             act(place)
         assert raised.value.code == "damaged_zip"

@@ -90,7 +90,7 @@ def test_a_zip_whose_end_is_missing_is_damaged(tmp_path: Path) -> None:
         archive.writestr("a.dcm", bytes(5000))
     (tmp_path / "scan.zip").write_bytes((tmp_path / "scan.zip").read_bytes()[:3000])
 
-    with pytest.raises(StudyError, match=r"^scan\.zip cannot be unpacked \(it is no zip, or its end is missing\)") as refused:
+    with pytest.raises(StudyError, match=r"^scan\.zip cannot be unpacked \(it is not a zip, or its end is missing\)") as refused:
         read_study(tmp_path / "scan.zip")
     assert refused.value.code == "damaged_zip"
 

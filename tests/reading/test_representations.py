@@ -70,7 +70,7 @@ def test_an_intercept_of_nought_under_another_representation_adds_nothing(tmp_pa
 def test_binary_numbers_where_decimal_text_is_due_are_refused(tmp_path: Path, keyword: str, vr: str) -> None:
     values = {"FD": struct.pack("<d", -1024.0), "FL": struct.pack("<f", 0.5), "SL": struct.pack("<i", -1024), "US": b"\x01\0"}
 
-    with pytest.raises(StudyError, match=f"{keyword} is stated to be {vr} instead of DS, and is no decimal text") as raised:
+    with pytest.raises(StudyError, match=f"{keyword} is stated to be {vr} instead of DS, and is not decimal text") as raised:
         _scan(tmp_path, keyword, vr, values.get(vr, b"\0\xfc"))
     assert raised.value.code == "wrong_number"
 

@@ -37,7 +37,7 @@ def test_a_rejected_study_is_drawn_with_its_reason(rejected_result: StudyResult,
     words = _words(rejected_result, broken_neck)
 
     assert "Not assessed: not hounsfield" in words
-    assert any("do not look so" in word for word in words)
+    assert any("are something else" in word for word in words)
     assert not any("%" in word and word[0] == "C" for word in words)
 
 
@@ -99,7 +99,7 @@ def test_no_probability_reads_as_certainty(probability: float, text: str) -> Non
 def test_words_for_people_repeat_no_code(broken_result: StudyResult) -> None:
     assert headline(broken_result).endswith("(threshold 50 %, balanced)")
     assert notes(broken_result) == [
-        "Not or only partly assessed, because not seen whole: C1.",
+        "Not assessed, or only in part, because the scan does not show all of them: C1.",
         "C1 should be in view, and was not found.",
     ]
 

@@ -107,7 +107,7 @@ def _run(name: str, arguments: list[str]) -> int:
         _close_stdout()
         return Exit.DONE
     except KeyboardInterrupt:
-        return _told(name, "interrupted; what is whole was kept", Exit.INTERRUPTED)
+        return _told(name, "interrupted; what was finished is kept", Exit.INTERRUPTED)
     except Exception as error:
         reason = _reason(error)
         if reason is None:

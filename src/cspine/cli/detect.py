@@ -54,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard", metavar="i/n", help="do the i-th of n shares only; the others may run elsewhere, into the same OUT"
     )
     many.add_argument(
-        "--engine", choices=["local", "ray"], default="local", help="who works: this machine, or a Ray cluster (default: local)"
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="where the work is done: this machine or a Ray cluster (default: local)",
     )
     many.add_argument("--cluster", metavar="ADDRESS", help="with ray: the cluster (default: RAY_ADDRESS, or a new one here)")
     many.add_argument("--workers", type=int, metavar="N", help="with ray: workers, a processor each; as many as fit if not given")

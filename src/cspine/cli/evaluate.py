@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prevalence",
         type=float,
         metavar="P",
-        help="tell predictive values for patients of whom this share, 0..1, has any fracture",
+        help="report predictive values for patients of whom this share, 0..1, has any fracture",
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap samples of patients (default: 1000)")
     parser.add_argument(

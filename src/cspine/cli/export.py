@@ -35,21 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["f32", "bf16"],
         default="f32",
-        help="how a localiser, or a network that classifies vertebra by vertebra, may be calculated; one that bf16 moves too far "
-        "stays in f32 (default: f32)",
+        help="numerical precision of a localiser or a vertebra classifier; a network that bf16 changes too much stays in f32 "
+        "(default: f32)",
     )
-    parser.add_argument("--fold", type=int, default=0, help="which network of the run (default: 0)")
+    parser.add_argument("--fold", type=int, default=0, help="the fold whose network is exported (default: 0)")
     parser.add_argument("--name", help="name of the package (default: that of its folder)")
     parser.add_argument("--package-version", default="1", metavar="V", help="version of the package (default: 1)")
     parser.add_argument(
         "--trained-on",
         choices=["phantoms", "patients", "patients and phantoms"],
         default=None,
-        help="whom the run has seen (default: told by the data)",
+        help="who was in the training set (default: as the data say)",
     )
     parser.add_argument("--describe", metavar="TEXT", help="the data set in words, for the card (default: its size)")
     parser.add_argument(
-        "--evaluation", type=Path, metavar="JSON", help="evaluation.json on unseen studies, whose numbers the card shall show"
+        "--evaluation", type=Path, metavar="JSON", help="evaluation.json on unseen studies, whose numbers the card shows"
     )
     parser.add_argument(
         "--coarse-mm",
@@ -125,7 +125,7 @@ def _localiser_request(current: "Run", refiner: "Run | None", options: argparse.
     runs = [run for run in (current, refiner) if run is not None]
     beyond = next((told for run in runs if (told := _beyond_necks(run)) is not None), None)
     if beyond is not None and not (options.trained_on and options.describe):
-        raise UsageError(f"{beyond} Say who was seen with --trained-on and --describe.")
+        raise UsageError(f"{beyond} Say with --trained-on and --describe who was in the training set.")
     return PackageRequest(
         name=options.name or options.out.resolve().name,
         version=options.package_version,
@@ -149,7 +149,7 @@ def _beyond_necks(run: "Run") -> str | None:
             return None
     except PackageError:
         return f"{run.folder} began with {initial}, which is not there any more."
-    return f"{run.folder} began with {initial}, which has seen patients."
+    return f"{run.folder} began with {initial}, which was trained on patients."
 
 
 @dataclass(frozen=True)

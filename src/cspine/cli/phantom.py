@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     parser.add_argument("--studies", type=int, required=True, metavar="N", help="labelled studies")
     parser.add_argument("--test-studies", type=int, default=0, metavar="N", help="studies without labels (default: 0)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="everything is sampled from it (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="random seed; the same seed makes the same studies (default: 0)"
+    )
     parser.add_argument(
         "--size", choices=["full", "small"], default="full", help="512 x 512 or 288 x 288 with thick slices (default: full)"
     )
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="share of studies in which each level is fractured with a chance of one half, for training (default: 0)",
+        help="share of studies in which each level is fractured with a probability of one half, for training (default: 0)",
     )
     parser.add_argument(
         "--variation",

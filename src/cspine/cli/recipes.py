@@ -8,7 +8,7 @@ from cspine.training.core.settings import settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="the one to tell about")
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="the recipe to describe")
 
 
 def run(options: argparse.Namespace) -> int:

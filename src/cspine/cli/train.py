@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("recipe", metavar="RECIPE", help="one that `cspine recipes` lists")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="data set folder, with train.csv and train_images; a localiser may do without"
+        "--data", type=Path, metavar="DIR", help="data set folder, with train.csv and train_images; a localiser does not need one"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--fold", default="0", metavar="K|all", help="which patients are held out (default: 0)")
@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pseudo-labels",
         metavar="RUN|PACKAGE",
-        help="who makes masks for studies without: a run, or a package that finds vertebrae (its folder, or its name)",
+        help="makes pseudo-labels for studies without masks: a run, or a package that finds vertebrae (folder or name)",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with a run where it was killed, or with further folds")
+    parser.add_argument("--resume", action="store_true", help="continue a run where it was stopped, or with further folds")
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make necks (default: 1)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make phantoms (default: 1)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
@@ -78,11 +78,15 @@ def _check_data(recipe: Recipe, options: argparse.Namespace) -> None:
     """Tells where a recipe needs data and has none, or the other way round."""
     known = settings(recipe)
     if "split.folds" not in known and (options.data is not None or options.fold != "0"):
-        raise UsageError(f"{recipe.name} is trained on necks that it makes, and holds nobody out; give neither --data nor --fold.")
+        raise UsageError(
+            f"{recipe.name} is trained on phantoms that it makes itself, and holds nobody out; give neither --data nor --fold."
+        )
     if options.data is None and "split.folds" in known and "masked.share" not in known:
         raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
     if options.data is None and options.fold != "0":
-        raise UsageError(f"{recipe.name} without --data is trained on necks that it makes, and holds nobody out; give no --fold.")
+        raise UsageError(
+            f"{recipe.name} without --data is trained on phantoms that it makes itself, and holds nobody out; give no --fold."
+        )
 
 
 def _settings_of(facts: "RunFacts", changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:

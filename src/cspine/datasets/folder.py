@@ -52,7 +52,7 @@ def check_slices(images: Path, uid: str) -> Problem | None:
         )
     cut = _first_cut(images, sizes)
     if cut is not None:
-        return Problem("truncated_slice", f"{place}/{cut} is cut off or is no DICOM file. The study is left out.", uid)
+        return Problem("truncated_slice", f"{place}/{cut} is cut off or not a DICOM file. The study is left out.", uid)
     return None
 
 

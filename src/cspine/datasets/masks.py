@@ -36,11 +36,11 @@ def load_mask(path: str | Path) -> LabelMap:
         if error.code == Refusal.NIFTI_DIMENSIONS.code:
             raise DatasetError(f"{path} needs three axes of numbers ({_inner(error)}). Remove or repair it.") from error
         raise DatasetError(
-            f"{path} cannot be read as a mask ({_inner(error)}). Give a NIfTI file of whole labels, or remove it."
+            f"{path} cannot be read as a mask ({_inner(error)}). Give a NIfTI file of integer labels, or remove it."
         ) from error
     except OSError as error:
         raise DatasetError(
-            f"{path} cannot be read as a mask ({error.strerror}). Give a NIfTI file of whole labels, or remove it."
+            f"{path} cannot be read as a mask ({error.strerror}). Give a NIfTI file of integer labels, or remove it."
         ) from error
     return LabelMap(labels, slices.grid)
 
@@ -87,7 +87,7 @@ def centroids_mm(mask: LabelMap) -> dict[int, NDArray[np.float64]]:
 def _labels(values: NDArray[np.float64], path: Path) -> NDArray[np.uint8]:
     """Returns the numbers of a slice as labels."""
     if not np.array_equal(values, np.rint(values)):
-        raise DatasetError(f"{path} needs whole labels. Received fractions, as of a mask that was resampled linearly. Repair it.")
+        raise DatasetError(f"{path} needs integer labels. Received fractions, as of a mask that was resampled linearly. Repair it.")
     if not (values.min() >= 0 and values.max() <= _LARGEST_LABEL):
         raise DatasetError(f"{path} needs labels 0..{_LARGEST_LABEL}. Received: {values.min():g}..{values.max():g}. Repair it.")
     return values.astype(np.uint8)

@@ -109,7 +109,7 @@ def what_to_mind(manifest: Manifest, overall: Assessment | None, levels: tuple[L
         reasons.append(Reason(TRAINED_ON_PHANTOMS, text))
     missing = [finding.level.name for finding in levels if finding.status is not LevelStatus.ASSESSED]
     if missing:
-        text = f"Not or only partly assessed, because not seen whole: {', '.join(missing)}."
+        text = f"Not assessed, or only in part, because the scan does not show all of them: {', '.join(missing)}."
         reasons.append(Reason("levels_incomplete", text))
     unsure = [finding.level.name for finding in levels if finding.assessment is not None and not finding.assessment.sure]
     unsure += ["any fracture"] * (overall is not None and not overall.sure)

@@ -27,7 +27,7 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
         reasons.append(
             Reason(
                 "not_hounsfield",
-                f"A CT of a neck holds air, soft tissue and bone. These values, {low:.0f} to {high:.0f}, do not look so.",
+                f"A CT of a neck holds air, soft tissue and bone. These values, {low:.0f} to {high:.0f}, are something else.",
             )
         )
     if slices < limits.fewest_slices:

@@ -151,7 +151,7 @@ def _levels_of(patient: int, path: Path) -> list[LevelTruth]:
         alike = [(str(one["level"]), str(one["kind"])) for one in told["lookalikes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"{path} must tell injuries and lookalikes as `cspine phantom` writes them: {one_line(str(error))}"
+            f"{path} must list injuries and lookalikes as `cspine phantom` writes them: {one_line(str(error))}"
         ) from error
     found = []
     for level in CERVICAL:

@@ -151,7 +151,7 @@ class _WorkerPool:
         """Hires another worker for one that died; its job is tried again, or has failed."""
         if given.job is None:
             raise UsageError(
-                "A worker of the cluster ended while it loaded the model. Look at its log, or give fewer --workers."
+                "A worker of the cluster ended while it loaded the model. Read its log, or give fewer --workers."
             ) from error
         failed = None
         if given.tries < _TRIES:

@@ -254,6 +254,6 @@ def _too_large(source: str, memory_bytes: int) -> StudyError:
 
 def _stuck(source: str, within_s: float) -> StudyError:
     name = Path(source).name
-    error = StudyError(f"A study must be read within {within_s:g} s; {name} was not. Copy it again, or to a faster disk.")
+    error = StudyError(f"A study must be read within {within_s:g} s; {name} took longer. Copy it again, or to a faster disk.")
     error.code = "reader_stuck"
     return error

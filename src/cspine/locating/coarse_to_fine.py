@@ -74,7 +74,10 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
     if not is_sure(enlarged):
         return found
     told = size * scale(measure(enlarged))
-    text = f"This neck has {told:.2f} times the usual size, as a child's; it was located enlarged. No model has learnt from such."
+    text = (
+        f"This neck has {told:.2f} times the usual size, as a child's; it was located enlarged. "
+        "No fracture model was trained on such necks."
+    )
     return replace(magnified_located(enlarged, size), reasons=(*enlarged.reasons, Reason("size_unusual", text)))
 
 

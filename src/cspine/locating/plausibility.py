@@ -40,15 +40,17 @@ def check_plausibility(located: Located, volume: Volume) -> tuple[Reason, ...]:
     if not located.vertebrae:
         return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
     found = [
-        _told("level_unsure", "What is called %s may be another.", [one.level for one in located.vertebrae if not _is_sure(one)]),
+        _told(
+            "level_unsure", "What is named %s may be another level.", [one.level for one in located.vertebrae if not _is_sure(one)]
+        ),
         _told(
             "level_renamed",
-            "The network by itself calls much of %s otherwise.",
+            "The network alone names much of %s differently.",
             [one.level for one in located.vertebrae if one.agreement < _LEAST_AGREEMENT],
         ),
         _told("level_missing", "%s should be in view, and was not found.", _missing(located, volume)),
         _told("levels_apart", "The middle of %s lies too near to the next, or too far from it.", _apart(located)),
-        _told("implausible_volume", "Much smaller or larger than in life: %s.", _implausible(located)),
+        _told("implausible_volume", "Much smaller or larger than usual: %s.", _implausible(located)),
     ]
     share = _bone_share(located, volume)
     if share < _LEAST_BONE:

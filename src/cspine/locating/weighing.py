@@ -170,13 +170,17 @@ def _stored_reasons(stored: float, witnesses: Sequence[Witness]) -> tuple[Reason
     if stored >= SURE:
         return ()
     against = " ".join(witness.text for witness in witnesses if witness.log_ratio < 0)
-    return (Reason("orientation_doubtful", f"The scan may be stored otherwise than its header says. {against}"),)
+    return (Reason("orientation_doubtful", f"The scan may be stored differently from what its header says. {against}"),)
 
 
 def _size_reasons(size: float) -> tuple[Reason, ...]:
     if _SIZES[0] <= size <= _SIZES[1]:
         return ()
-    return (Reason("size_doubtful", f"These vertebrae have {size:.2f} times the usual size; the localiser knows necks of adults."),)
+    return (
+        Reason(
+            "size_doubtful", f"These vertebrae have {size:.2f} times the usual size; the localiser was trained on necks of adults."
+        ),
+    )
 
 
 def _link_reasons(links: Sequence[Link]) -> tuple[Reason, ...]:

@@ -286,7 +286,7 @@ def _content(folder: Path, name: str) -> bytes:
     if path.resolve().parent != folder.resolve():
         raise PackageError(f"{name} is a link that leads out of the package. Put the file itself there.")
     if path.stat().st_size > _MOST_FILE_BYTES:
-        raise PackageError(f"{name} has {path.stat().st_size} bytes, and {_MOST_FILE_BYTES} are the most. Export it again.")
+        raise PackageError(f"{name} has {path.stat().st_size} bytes, and at most {_MOST_FILE_BYTES} are allowed. Export it again.")
     return path.read_bytes()
 
 

@@ -51,14 +51,14 @@ def _check(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
         if size > _MOST_BYTES:
-            raise ValueError(f"it unpacks to {size} bytes, and {_MOST_BYTES} are the most")
+            raise ValueError(f"it unpacks to {size} bytes, and at most {_MOST_BYTES} are allowed")
         told = parse_json(archive.read("config.json"))
     name = told.get("class_name") if isinstance(told, dict) else None
     if name not in _MODULES or told.get("module") != _MODULES[name]:
-        raise ValueError(f"it is of no family that is known: {name!r:.40}")
+        raise ValueError(f"its class is not known: {name!r:.40}")
     for key, value in _numbers(told.get("config")):
         if key not in _NO_SIZES and abs(value) > _LARGEST:
-            raise ValueError(f"{key} is {value}, and {_LARGEST} is the most")
+            raise ValueError(f"{key} is {value}, and at most {_LARGEST} is allowed")
 
 
 def _numbers(value: Any, key: str = "config") -> Iterator[tuple[str, float]]:

@@ -97,7 +97,7 @@ def numbers_of(value: Callable[[str], object], keyword: str, count: int) -> tupl
             raise DamagedFileError(f"{keyword} is a sequence")
         numbers = tuple(float(str(v)) for v in values)
     except (ValueError, OverflowError, TypeError) as error:
-        raise WrongNumberError(f"{keyword} is no number") from error
+        raise WrongNumberError(f"{keyword} is not a number") from error
     if count == 1 and len(set(numbers)) == 1:
         numbers = numbers[:1]
     if len(numbers) != count or not all(math.isfinite(n) for n in numbers):

@@ -16,7 +16,7 @@ class Refusal(Enum):
     SEVERAL_STUDIES = "One study is needed; {place} holds {count}. Give one of {choices}."
     DAMAGED_FILE = "{name} begins like DICOM but cannot be parsed ({cause}). Copy it again from where it came."
     WRONG_NUMBER = "{name} holds something else where DICOM needs numbers ({cause}). Have it exported again as the standard says."
-    COSTLY_HEADERS = "The files of {place} cannot be looked through ({cause}). Give the folder of one CT study."
+    COSTLY_HEADERS = "The files of {place} cannot be searched ({cause}). Give the folder of one CT study."
     OTHER_FORMAT = "{name} is {format}, which is not read. {advice}"
     NOT_A_FILE = "{place} is neither a folder nor a file. Give a folder, a zip or a NIfTI file."
     TOO_MANY_FILES = "At most {limit} files are searched for one study; {place} holds more. Give the folder of one study."
@@ -43,7 +43,7 @@ class Refusal(Enum):
         "one. Export it again with all digits."
     )
     INTERLEAVED = (
-        "The slices of one pass are needed; in series {uid} those of several lie one between the other: {count} of {slices}, in a "
+        "The slices of one pass are needed; in series {uid} those of several are interleaved: {count} of {slices}, in a "
         "row, look less like their neighbours than like those beyond. Give one acquisition."
     )
     WIDE_GAP = "Slices may lie {limit:g} mm apart; in series {uid} nothing lies between {low} and {high} mm. Give the whole series."
@@ -61,7 +61,7 @@ class Refusal(Enum):
         "A Rescale Slope other than 0 and an Intercept, of Hounsfield size, are needed; {name} has {found}. Export it again."
     )
     MODALITY_LUT = (
-        "Hounsfield units are needed; series {uid} has a Modality LUT Sequence whose entries are not said to be such. "
+        "Hounsfield units are needed; series {uid} has a Modality LUT Sequence whose entries are not declared as such. "
         "Export it again with Rescale Slope and Intercept."
     )
     NOT_GREY = "Grey images are needed; by their Photometric Interpretation the values of series {uid} stand for colours."
@@ -125,7 +125,7 @@ class Notice(Enum):
     STACKS_LEFT_OUT = (
         "This is stack {number} of {stacks} in its series, told apart by {differ}; the other {count} of its images are left out."
     )
-    UNUSUAL_IMAGES = "The series is {kind}; fractures are looked for in plain cross-sections, so the result may be wrong."
+    UNUSUAL_IMAGES = "The series is {kind}; cspine expects plain cross-sections, so the result may be wrong."
     NEXT_SERIES = "The series that comes first by the rules is left out, because {reason}; the next one is used."
     FRAMES_OF_REFERENCE = "The slices name {count} frames of reference; taken as one, since they stand in one row."
     DECIMAL_COMMA = "Numbers are written with a decimal comma, which DICOM does not allow; read as decimal points."
@@ -146,7 +146,7 @@ class Notice(Enum):
     NIFTI_STEPS_DISAGREE = (
         "The file says in two ways how far its voxels lie apart: {used} mm by the affine, which is used, and {stated} mm by pixdim."
     )
-    NOT_FINITE = "{count} voxels were no finite numbers; read as air."
+    NOT_FINITE = "{count} voxels were not finite numbers; read as air."
 
     @property
     def code(self) -> str:

@@ -65,7 +65,7 @@ def _is_changed_text(dataset: Dataset, tag: BaseTag, keyword: str, standard: str
         dataset[tag] = element._replace(VR=standard)
         return stated not in _UNKNOWN
     if keyword not in _SPARE:
-        raise RepresentationError(f"{keyword} is stated to be {stated} instead of {standard}, and is no decimal text")
+        raise RepresentationError(f"{keyword} is stated to be {stated} instead of {standard}, and is not decimal text")
     del dataset[tag]
     return True
 
@@ -85,7 +85,7 @@ def _is_changed_number(dataset: Dataset, tag: BaseTag, keyword: str) -> bool:
     if element is None or not element.value:
         return False
     if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
-        raise RepresentationError(f"{keyword} is stated to be {element.VR} instead of US, and is no number")
+        raise RepresentationError(f"{keyword} is stated to be {element.VR} instead of US, and is not a number")
     if element.VR not in ("US", "SS", *_UNKNOWN):
         raise RepresentationError(f"{keyword} is stated to be {element.VR} instead of US")
     if len(element.value) != _BYTES:

@@ -14,7 +14,7 @@ from cspine.study import Study
 BEGINNING = 4096
 """Bytes that tell what a file is."""
 
-NO_ZIP = "it is no zip, or its end is missing"
+NO_ZIP = "it is not a zip, or its end is missing"
 """What is wrong with what begins like a zip, or is called one, and cannot be opened."""
 
 _MOST_NAMED = 100
@@ -108,4 +108,4 @@ def _no_images(place: Place) -> StudyError:
 def described(place: Place) -> str:
     """Returns what a place holds that is no image, in a few words."""
     links = f", and {place.links} links, which are not followed" if place.links else ""
-    return (f"{len(place.entries)} files, none of them one" if place.entries else "it has no files") + links
+    return (f"{len(place.entries)} files, none of them such an image" if place.entries else "it has no files") + links

@@ -151,7 +151,7 @@ def test_a_nifti_scan_gets_no_dicom_objects_and_one_line_says_why(tmp_path: Path
 
     assert written == Written(("result.json",), written.notes)
     assert [note.text for note in written.notes] == [
-        "sr, seg and sc cite the images of a DICOM study. This scan is none; give its DICOM files."
+        "sr, seg and sc cite the images of a DICOM study. This scan is not one; give its DICOM files."
     ]
 
 

@@ -37,7 +37,7 @@ def test_the_page_says_what_the_result_says(prediction: Prediction, broken_neck:
     assert "Fracture suspected Look first at C4. C1 is not in view, not assessed." in words
     assert "threshold 50 %, operating point balanced" in words
     assert "Where to look C4" in words
-    assert "Not or only partly assessed, because not seen whole: C1." in words
+    assert "Not assessed, or only in part, because the scan does not show all of them: C1." in words
     assert "Checked and passed: Hounsfield units" in words
     assert "Classified by coded, version 3, " in words
     assert "Vertebrae found by " in words

@@ -111,7 +111,7 @@ def test_a_package_that_has_seen_patients_does_not_teach_and_one_that_has_not_do
 
     for whom in (TrainingData.PATIENTS, TrainingData.BOTH):
         monkeypatch.setattr(teachers, "load_localiser", lambda _, whom=whom: package(whom))
-        with pytest.raises(TrainingError, match=r"finder has seen patients and does not say which; give the run"):
+        with pytest.raises(TrainingError, match=r"finder was trained on patients and does not say which; give the run"):
             teacher_of(students)
 
 

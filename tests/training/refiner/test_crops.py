@@ -83,5 +83,5 @@ def test_the_network_is_validated_on_the_same_crops_each_time(tmp_path: Path) ->
 
 @pytest.mark.parametrize("wrong", [{"necks": 0}, {"held_out": 0}, {"beyond_life": 1.5}, {"size": (0, 4, 4)}])
 def test_a_pool_of_nothing_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="A pool needs a neck to learn from, one to validate on, a share"):
+    with pytest.raises(UsageError, match="A pool needs a neck to train on, one to validate on, a share"):
         StripSettings(**wrong)  # type: ignore[arg-type]

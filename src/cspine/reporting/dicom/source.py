@@ -29,7 +29,7 @@ _EMPTY = (
 )
 """What must stand in every object of a study, if without a value."""
 
-NO_DICOM = Reason("no_dicom_source", "sr, seg and sc cite the images of a DICOM study. This scan is none; give its DICOM files.")
+NO_DICOM = Reason("no_dicom_source", "sr, seg and sc cite the images of a DICOM study. This scan is not one; give its DICOM files.")
 NOT_CITABLE = Reason(
     "not_citable", "sr, seg and sc cite images by their SOP Instance UIDs. Those of this scan have none, or share one."
 )

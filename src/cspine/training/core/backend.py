@@ -53,7 +53,7 @@ def buildable(recipe: str) -> Iterator[None]:
     except Exception as error:
         first = str(error).strip().split("\n")[0][:160] or type(error).__name__
         raise UsageError(
-            f"The network of {recipe} cannot be built with these settings ({first}). Set network or input otherwise."
+            f"The network of {recipe} cannot be built with these settings ({first}). Change the settings of network or input."
         ) from error
 
 

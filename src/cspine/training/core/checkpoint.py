@@ -140,4 +140,4 @@ def _check_shapes(variables: list[keras.Variable], values: list[np.ndarray]) -> 
     """Checks all before any is assigned: a network is never half of one run and half of another."""
     for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape or value.dtype.kind not in "biuf":
-            raise ValueError(f"{variable.path} has another shape, or is no number")
+            raise ValueError(f"{variable.path} has another shape, or is not a number")

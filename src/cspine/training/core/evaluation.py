@@ -157,7 +157,7 @@ def _trained(run: Run, act: str = "evaluated") -> tuple[int, ...]:
     trained = run.trained_folds()
     if not trained:
         raise TrainingError(
-            f"A run can be {act} when a fold is trained to its end. {run.folder} has none; run `cspine train --resume`."
+            f"A run can be {act} once a fold has finished training. {run.folder} has none; run `cspine train --resume`."
         )
     return trained
 

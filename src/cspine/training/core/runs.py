@@ -257,7 +257,7 @@ def checked_masks(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
         verified(replace(found, cases=tuple(case for case in found.cases if case.mask is not None)))
     if not any(case.mask for case in found.cases):
         raise DatasetError(
-            f"A localiser learns from masks in segmentations/. {data} has none that can be used; give another data set, or none."
+            f"A localiser is trained on masks in segmentations/. {data} has none that can be used; give another data set, or none."
         )
     return found
 

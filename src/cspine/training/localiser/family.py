@@ -87,7 +87,7 @@ class LocaliserFamily:
             training_set, held_out = (self._with_masks(cases) for cases in (fold.training_set, fold.held_out))
             if not training_set or not held_out:
                 raise TrainingError(
-                    f"A fold needs masks to learn from and masks to validate on. Fold {fold.number} of {fold.home.parent} has "
+                    f"A fold needs masks to train on and masks to validate on. Fold {fold.number} of {fold.home.parent} has "
                     f"{len(training_set)} and {len(held_out)}; take another fold, or start with other split settings."
                 )
             sources = Sources(prepared.get(PoolPart.TRAIN, []), self._images(training_set, place, reporter), recipe.masked.share)

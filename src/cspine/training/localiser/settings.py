@@ -37,7 +37,7 @@ class PoolSettings:
             or not 0 <= self.trunks <= 1
         ):
             raise UsageError(
-                f"A pool needs a neck to learn from, one to validate on, shares in 0..1 and a margin of 0 or more. Received: {self}"
+                f"A pool needs a neck to train on, one to validate on, shares in 0..1 and a margin of 0 or more. Received: {self}"
             )
 
 
@@ -54,7 +54,7 @@ class MaskedSettings:
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise UsageError(
-                f"masked.share must be above 0, and 1 at most; leave --data out to learn from necks alone. Received: {self.share}"
+                f"masked.share must be above 0, and 1 at most; leave --data out to train on phantoms alone. Received: {self.share}"
             )
 
 

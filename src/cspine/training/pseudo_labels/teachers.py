@@ -108,7 +108,7 @@ def teacher_of(recipe: SliceRecipe) -> Source | None:
     if isinstance(source, Package):
         if source.manifest.training_data is not TrainingData.PHANTOMS:
             raise TrainingError(
-                f"A teacher must not have seen the patients that are held out. {source.manifest.name} has seen patients and "
+                f"A teacher must not have seen the patients that are held out. {source.manifest.name} was trained on patients and "
                 "does not say which; give the run that it was exported from, trained on the same data set, with the same split."
             )
         return source

@@ -58,7 +58,9 @@ class RefinerFamily:
     def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:  # noqa: ARG002
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is not None:
-            raise UsageError(f"{self.recipe.name} is trained on necks that it makes, and holds nobody out; give no --data.")
+            raise UsageError(
+                f"{self.recipe.name} is trained on phantoms that it makes itself, and holds nobody out; give no --data."
+            )
         return begin_on_necks(self.recipe, self.recipe.pool.necks, _made_of(self.recipe), folder)
 
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> dict[PoolPart, list[Path]]:  # noqa: ARG002

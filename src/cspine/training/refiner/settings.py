@@ -30,7 +30,7 @@ class StripSettings:
 
     def __post_init__(self) -> None:
         if self.necks < 1 or self.held_out < 1 or not 0 <= self.beyond_life <= 1 or min(self.size) < 1:
-            raise UsageError(f"A pool needs a neck to learn from, one to validate on, a share in 0..1 and a size. Received: {self}")
+            raise UsageError(f"A pool needs a neck to train on, one to validate on, a share in 0..1 and a size. Received: {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def _learn_patches(recipe: VertebraRecipe, data: VertebraFold, home: Path, repor
         return None
     centres = find_patch_centres(data.training_set, recipe)
     if not len(centres.fractured) or not len(centres.intact):
-        reporter.warn("no study tells where it is fractured, so nothing is learnt from patches")
+        reporter.warn("no study says where it is fractured, so patches are not used")
         return None
     fit = replace(
         recipe.fit,

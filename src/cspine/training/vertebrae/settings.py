@@ -198,7 +198,7 @@ class VertebraRecipe:
         heads = tuple(f"heads.{name}" for name in HeadSettings.__dataclass_fields__)
         found: dict[str, str] = {}
         if self.initial_weights:
-            found = dict.fromkeys((*patches, *heads), "with initial_weights whole studies are learnt from at once")
+            found = dict.fromkeys((*patches, *heads), "with initial_weights training starts on whole studies")
         elif not self.patches.epochs:
             found = dict.fromkeys((*patches, *heads), "patches.epochs is 0")
             del found["patches.epochs"]

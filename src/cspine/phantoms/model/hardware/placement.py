@@ -187,7 +187,7 @@ def _heights(count: int) -> list[float]:
 def _sites(bone: PlacedBone) -> Sites:
     shape = bone.shape
     if not isinstance(shape, Sampled):
-        raise TypeError(f"{bone.name} is no vertebra of an anatomy")
+        raise TypeError(f"{bone.name} is not a vertebra of an anatomy")
     return bone.moved_sites(find_sites(Level[bone.name], shape.bone))
 
 
