@@ -62,7 +62,7 @@ class _Finding:
     Attributes:
         way: That way.
         precision: In which it keeps its bound.
-        difference: From the trained model, in the precision that was asked for; ``None`` where an answer is no number.
+        difference: From the trained model, in the precision that was asked for; ``None`` where an answer is NaN.
     """
 
     way: _Way

@@ -52,4 +52,4 @@ def test_an_unfinished_run_is_told(tiny_run: TinyRun, tmp_path: Path, capsys: py
     (tmp_path / "begun" / "run.json").write_text((tiny_run.run / "run.json").read_text())
 
     assert compare(tmp_path / "out", tmp_path / "begun") == 2
-    assert "A run can be evaluated when a fold is trained to its end" in capsys.readouterr().err
+    assert "A run can be evaluated once a fold has finished training" in capsys.readouterr().err

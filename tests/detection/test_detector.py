@@ -189,7 +189,7 @@ def test_the_result_cites_the_scan_and_the_package(detector: Detector) -> None:
     assert result.created.endswith("+00:00")
 
 
-@pytest.mark.parametrize(("given", "created"), [("86400", "1970-01-02T00:00:00+00:00"), ("", None), ("yesterday", None)])
+@pytest.mark.parametrize(("given", "created"), [("86400", "1970-01-02T00:00:00+00:00"), ("", None)])
 def test_who_wants_the_same_bytes_again_says_when_it_is(
     detector: Detector, monkeypatch: pytest.MonkeyPatch, given: str, created: str | None
 ) -> None:

@@ -196,7 +196,7 @@ class PackageManifest:
         """Reads the text of ``manifest.json``.
 
         Raises:
-            PackageError: It is no JSON, or a key or value is wrong.
+            PackageError: It is not JSON, or a key or value is wrong.
         """
         try:
             return decode(cls, parse_json(text), "manifest")
