@@ -14,7 +14,7 @@ from cspine.reading.quiet import quiet
 from cspine.reporting import Written, write_result
 from tests.coded import coded_volume, write_nifti
 from tests.reading.scans import Change, Scan, body, lacking, setting
-from tests.reporting.dicom.archived import PATIENT, Archived, objects_of, prediction_of
+from tests.reporting.dicom.archived import PATIENT, Archived, objects_of, prediction_of, rejected
 
 pytestmark = pytest.mark.xdist_group("dicom objects")
 
@@ -142,6 +142,15 @@ def test_images_without_instance_uids_of_their_own_cannot_be_cited(change: Chang
 
     assert [note.code for note in written.notes] == ["not_citable"]
     assert written.files == ("labels.nii.gz", "heat.nii.gz")
+
+
+def test_a_rejected_scan_whose_images_cannot_be_cited_has_one_reason_for_all_objects(tmp_path: Path) -> None:
+    study = read_study(_small(tmp_path / "scan", setting(SOPInstanceUID="1.2.3")))
+
+    written = write_result(rejected(prediction_of(study)), study, tmp_path, ("sr", "seg", "sc"))
+
+    assert [note.code for note in written.notes] == ["not_citable"]
+    assert written.files == ()
 
 
 def test_a_nifti_scan_gets_no_dicom_objects_and_one_line_says_why(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def source_of(study: Study) -> Source | Reason:
 
 def clinical_source(result: StudyResult, study: Study) -> Source | Reason:
     """Returns the same for objects with clinical content, which only a study that was assessed can have."""
-    return NOT_ASSESSED if result.status is StudyStatus.REJECTED and study.origin is not None else source_of(study)
+    could_be_cited = study.origin is not None and study.is_citable
+    return NOT_ASSESSED if result.status is StudyStatus.REJECTED and could_be_cited else source_of(study)
 
 
 def finish(made: SOPClass, source: Source, result: StudyResult) -> None:
