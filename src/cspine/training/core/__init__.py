@@ -1,1 +1,1 @@
-"""What every family of networks shares: one loop, one run folder, one checkpoint, one export."""
+"""Holds what every family of networks shares: one loop, one run folder, one checkpoint, one export."""

@@ -52,7 +52,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far training has come.
+    """Says how far training has come.
 
     Attributes:
         epoch: The one that is under way, counted from 0.
@@ -68,7 +68,7 @@ class Progress:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The epoch with the best score; the later one of two alike."""
+        """Returns the epoch with the best score; the later one of two alike."""
         return max(reversed(self.records), key=_rank, default=None)
 
 

@@ -1,4 +1,4 @@
-"""From a Keras network to OpenVINO IR: the same bytes for the same network, and whole operations where its graph spells them out.
+"""Converts a Keras network to OpenVINO IR: the same bytes for the same network, whole operations where its graph spells them out.
 
 A normalisation of every map by itself (Ulyanov et al., 2016) leaves Keras as a dozen operations on tensors that are channels last,
 whose means OpenVINO takes by its slowest means: seven tenths of the time of a 3-D U-Net. OpenVINO has one operation for it, with

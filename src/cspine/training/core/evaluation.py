@@ -30,7 +30,7 @@ from cspine.training.core.runs import CALIBRATION, Run, cases_as_started, checke
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How to evaluate.
+    """Says how to evaluate.
 
     Attributes:
         cache: Where prepared studies are kept.
@@ -45,7 +45,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunEvaluation:
-    """What a run says about patients it has not seen.
+    """Holds what a run says about patients it has not seen.
 
     Attributes:
         probabilities: Calibrated, with the truth.
@@ -109,7 +109,7 @@ def out_of_fold_probabilities(run: Run) -> StudyScores:
 
 
 def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
-    """Scores a data set with every trained network of a run, for its calibration.
+    """Returns the scores of a data set from every trained network of a run, for its calibration.
 
     A run may have learnt from studies that are not as in life, for instance with more fractures. Probabilities are right only for
     patients like those they are fitted to.

@@ -1,4 +1,4 @@
-"""From a trained run to a model package: its networks as OpenVINO IR, checked against the trained ones, with their calibration."""
+"""Exports a trained run as a model package: its networks as OpenVINO IR, checked against the trained ones, and calibrated."""
 
 import tempfile
 from collections.abc import Iterable

@@ -21,7 +21,7 @@ Prepared = TypeVar("Prepared")
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlace:
-    """Where training reads and writes.
+    """Says where training reads and writes.
 
     Attributes:
         cache: Where prepared studies and synthetic necks are kept; runs may share it.
@@ -53,7 +53,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a network says about studies.
+    """Holds what a network says about studies.
 
     Attributes:
         scores: Not calibrated, with the truth.
@@ -69,16 +69,16 @@ class Family(Protocol[Prepared]):
 
     @property
     def recipe(self) -> Recipe:
-        """What is trained."""
+        """Returns what is trained."""
         ...
 
     @property
     def finds_fractures(self) -> bool:
-        """Whether its networks do; then it is a :class:`Classifying` family."""
+        """Says whether its networks classify; then it is a :class:`Classifying` family."""
         ...
 
     def check(self) -> None:
-        """Tells what can be told before anything is prepared.
+        """Checks what can be checked before anything is prepared.
 
         Raises:
             UsageError: The network cannot be built so, or cannot see such an input.

@@ -25,7 +25,7 @@ _SCORES = "scores.csv"
 
 
 class Keep(StrEnum):
-    """Which epoch's network a run keeps, by the name of its file."""
+    """Says which epoch's network a run keeps, by the name of its file."""
 
     BEST = BEST
     """The one with the best score on held-out patients."""
@@ -51,7 +51,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a network does on held-out data.
+    """Holds what a network does on held-out data.
 
     Attributes:
         metrics: By name; NaN where one cannot be told.
@@ -66,7 +66,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingTask(Generic[HeldOut]):
-    """What a network learns from, and what it is validated on.
+    """Holds what a network is trained on, and what it is validated on.
 
     Attributes:
         build: Makes the network with its initial weights.

@@ -1,4 +1,4 @@
-"""What is marked on the pixels of a study: its levels, boxes and fractures, read with the checks and limits of all families."""
+"""Reads what is marked on the pixels of a study: its levels, boxes and fractures, with the checks and limits of all families."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a package holds, and its model card: what it is, in a page of Markdown for people."""
+"""Describes what a package holds, and writes its model card: what it is, in a page of Markdown for people."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cspine.results import DISCLAIMER
 
 @dataclass(frozen=True, slots=True)
 class CardText:
-    """What a family says on the card of its package.
+    """Holds what a family says on the card of its package.
 
     Attributes:
         networks: What the networks see and say.
@@ -33,7 +33,7 @@ class CardText:
 
 @dataclass(frozen=True, slots=True)
 class PackageRequest:
-    """What a package shall be called and say.
+    """Says how a package is named and described.
 
     Attributes:
         name: Of the package.
@@ -78,7 +78,7 @@ class PackagedNetwork:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackageContents:
-    """What a family puts into a package.
+    """Holds what a family puts into a package.
 
     Attributes:
         networks: Its networks.
@@ -93,7 +93,7 @@ class PackageContents:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far exported networks part from the trained ones, at most, in any output.
+    """Says how far exported networks differ from the trained ones, at most, in any output.
 
     Attributes:
         exact: In single precision.

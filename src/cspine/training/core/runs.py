@@ -29,7 +29,7 @@ _SCHEMA = 2
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a run was started with.
+    """Holds what a run was started with.
 
     Attributes:
         recipe: Name of its recipe.
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def fold_numbers(self) -> tuple[int, ...]:
-        """The folds of its patients; a run that holds nobody out has one network, in the place of fold 0."""
+        """Returns the folds of its patients; a run that holds nobody out has one network, in the place of fold 0."""
         return tuple(sorted(set(self.facts.folds.values()) or {0}))
 
     def fold(self, number: int) -> Path:

@@ -11,14 +11,14 @@ from cspine.errors import CspineError, TrainingError, UsageError, one_line
 
 
 class BoxUse(StrEnum):
-    """What the boxes of a study do to the labels."""
+    """Says what the boxes of a study do to the labels."""
 
     LABEL = "label"
     IGNORE = "ignore"
 
 
 class FractureMaskUse(StrEnum):
-    """What the fracture masks of a phantom do to the labels."""
+    """Says what the fracture masks of a phantom do to the labels."""
 
     LABEL = "label"
     IGNORE = "ignore"
@@ -34,7 +34,7 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How the weights are found.
+    """Says how the weights are fitted.
 
     Attributes:
         epochs: At most.
@@ -69,7 +69,7 @@ class FitSettings:
 
 @dataclass(frozen=True, slots=True)
 class SplitSettings:
-    """How patients are parted.
+    """Says how patients are split.
 
     Attributes:
         folds: How many parts.
@@ -91,17 +91,17 @@ class Recipe(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """Returns its name on the command line."""
         ...
 
     @property
     def fit(self) -> FitSettings:
-        """How the weights are found."""
+        """Returns how the weights are fitted."""
         ...
 
     @property
     def seed(self) -> int:
-        """Of weights, batches and augmentation."""
+        """Returns the seed of weights, batches and augmentation."""
         ...
 
     def idle(self, *, on_data: bool) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""How a window is changed at random: sampled first, then done to image and classes alike."""
+"""Augments windows at random: parameters are sampled first, then applied to image and classes alike."""
 
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,7 +24,7 @@ _THINNEST_MM, _THICKEST_MM = 0.5, 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VolumeChange:
-    """What is done to one window.
+    """Holds what is done to one window.
 
     Attributes:
         matrix: From voxels of the window, counted from its middle, to voxels of the neck, counted from its middle, ``(3, 3)``.

@@ -22,7 +22,7 @@ _FIXED = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sources:
-    """What windows are sampled from.
+    """Holds what windows are sampled from.
 
     Attributes:
         necks: Files of synthetic necks.

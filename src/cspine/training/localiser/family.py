@@ -56,7 +56,7 @@ class LocaliserFamily:
 
     @property
     def finds_fractures(self) -> bool:
-        """It finds none."""
+        """Returns false: it finds no fractures."""
         return False
 
     def check(self) -> None:

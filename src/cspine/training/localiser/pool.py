@@ -48,7 +48,7 @@ _DAMAGED = "A neck of the pool is damaged: {path}. Delete it; it is made anew."
 
 
 class PoolPart(StrEnum):
-    """What a neck is for."""
+    """Says what a neck is for."""
 
     TRAIN = "train"
     VALIDATE = "validate"
@@ -94,7 +94,7 @@ def fill_pool(
     jobs: int,
     tell: Callable[[str], None],
 ) -> dict[PoolPart, list[Path]]:
-    """The files of any pool; those that are there already are kept.
+    """Makes the files of any pool; those that are there already are kept.
 
     Args:
         folder: Where they lie.

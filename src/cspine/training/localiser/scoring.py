@@ -1,4 +1,4 @@
-"""How well networks outline vertebrae: levels in windows, by overlap and name, and one vertebra in a crop."""
+"""Measures how well networks outline vertebrae: levels in windows, by overlap and name, and one vertebra in a crop."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _SEEN_CROP_VOXELS = 200
 
 @dataclass(frozen=True, slots=True)
 class WindowScore:
-    """What a network does on windows; NaN where they show no level.
+    """Holds the score of a network on windows; NaN where they show no level.
 
     Attributes:
         dice: Mean overlap of C1..C7 that the windows show (Dice, 1945).
@@ -70,7 +70,7 @@ def _is_named(predicted: NDArray[np.intp], level: int) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class CropScore:
-    """What a network does on crops; NaN where they show no vertebra.
+    """Holds the score of a network on crops; NaN where they show no vertebra.
 
     Attributes:
         dice: Mean overlap of the vertebra that is asked for (Dice, 1945).

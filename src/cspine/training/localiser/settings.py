@@ -1,4 +1,4 @@
-"""What a recipe of a localiser says."""
+"""Defines what a recipe of a localiser says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class MaskedSettings:
-    """How much is learnt from studies with masks, where a data set is given.
+    """Says how much of training is on studies with masks, where a data set is given.
 
     Attributes:
         share: Of windows, how many come from them and not from synthetic necks; with 1 no necks are made.
@@ -60,7 +60,7 @@ class MaskedSettings:
 
 @dataclass(frozen=True, slots=True)
 class VolumeAugmentation:
-    """How a window or a crop of a volume is changed before it is trained on; 0 is not at all.
+    """Says how a window or a crop of a volume is augmented; 0 is not at all.
 
     Attributes:
         turn_deg: Standard deviation of its rotation about each axis.

@@ -21,7 +21,7 @@ from cspine.training.slices.stacks import SliceStack
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PseudoLabels:
-    """What a teacher predicts of a study.
+    """Holds what a teacher predicts of a study.
 
     Attributes:
         levels: Level of each pixel, ``(n, rows, columns)``.
@@ -37,7 +37,7 @@ class Teacher(Protocol):
 
     @property
     def name(self) -> str:
-        """A digest of all that its predictions follow from, but for the study."""
+        """Returns a digest of all that its predictions follow from, but for the study."""
         ...
 
     def predict(self, stack: SliceStack) -> PseudoLabels:

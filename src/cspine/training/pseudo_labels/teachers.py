@@ -182,7 +182,7 @@ class LocaliserTeacher:
 
     @property
     def name(self) -> str:
-        """A digest of all that its predictions follow from, but for the study."""
+        """Returns a digest of all that its predictions follow from, but for the study."""
         return hashlib.sha256(f"located {_FORMAT} {self.digest}".encode()).hexdigest()
 
     def predict(self, stack: SliceStack) -> PseudoLabels:

@@ -46,7 +46,7 @@ class RefinerFamily:
 
     @property
     def finds_fractures(self) -> bool:
-        """It finds none."""
+        """Returns false: it finds no fractures."""
         return False
 
     def check(self) -> None:
@@ -84,7 +84,7 @@ class RefinerFamily:
         place: TrainingPlace,  # noqa: ARG002
         reporter: Reporter,  # noqa: ARG002
     ) -> PackageContents:
-        """Refuses: a refiner is a part of another package.
+        """Refuses to export: a refiner is a part of another package.
 
         Raises:
             UsageError: Always.

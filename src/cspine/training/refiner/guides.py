@@ -1,4 +1,4 @@
-"""How far coarse labels are off: sampled first, then done to the labels of a crop."""
+"""Varies coarse labels at random: parameters are sampled first, then applied to the labels of a crop."""
 
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GuideChange:
-    """What is done to coarse labels.
+    """Holds what is done to coarse labels.
 
     Attributes:
         shift_mm: By which they all are off, ``(z, y, x)``.

@@ -1,4 +1,4 @@
-"""What a recipe of a refiner says."""
+"""Defines what a recipe of a refiner says."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
@@ -35,7 +35,7 @@ class StripSettings:
 
 @dataclass(frozen=True, slots=True)
 class GuideSettings:
-    """How far the coarse labels that guide a refiner are off while it learns.
+    """Says how far the coarse labels that guide a refiner are off in training.
 
     Attributes:
         crop_shift_mm: Standard deviation of the middle of a crop from the middle of its vertebra, along each axis.

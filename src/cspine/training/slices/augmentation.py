@@ -13,7 +13,7 @@ from cspine.training.slices.settings import SliceAugmentation
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is done to one slice.
+    """Holds what is done to one slice.
 
     Attributes:
         angle_rad: Rotation.
@@ -37,7 +37,7 @@ class Change:
 
     @property
     def warps(self) -> bool:
-        """Whether pixels come to lie between pixels."""
+        """Says whether pixels come to lie between pixels."""
         return self.angle_rad != 0 or self.scale != 1
 
 
@@ -90,7 +90,7 @@ def apply_change(
 
 
 def _centre(marks: NDArray[np.uint8], crop: tuple[int, int] | None) -> NDArray[np.float64]:
-    """The point that stays in the middle: of the slice, or of what is marked, between pixels as the middle of an even size is."""
+    """Returns the point that stays in the middle: of the slice, or of what is marked, between pixels where the size is even."""
     rows, columns = np.nonzero(marks) if crop is not None else ((), ())
     if not len(rows):
         return (np.asarray(marks.shape) - 1) / 2

@@ -39,7 +39,7 @@ class TrainingStudy:
 
     @classmethod
     def of(cls, stack: SliceStack, recipe: SliceRecipe) -> "TrainingStudy":
-        """The study with what its slices show.
+        """Returns the study with what its slices show.
 
         Raises:
             TrainingError: Its label is not known.
@@ -63,7 +63,7 @@ class TrainingStudy:
 
     @property
     def neck(self) -> NDArray[np.intp]:
-        """Slices that show a level; all of them where that is not known."""
+        """Returns the slices that show a level; all of them where that is not known."""
         shown = np.any((self.targets.visible >= _SHOWN) | (self.targets.visible < 0), axis=1) & ~self.held_back
         return np.flatnonzero(shown if shown.any() else ~self.held_back)
 

@@ -61,7 +61,7 @@ class MaskSource(Protocol):
     """Somebody who gives masks to studies that have none."""
 
     def check(self) -> None:
-        """Tells what can be told before anything is prepared.
+        """Checks what can be checked before anything is prepared.
 
         Raises:
             TrainingError: It cannot be had, or does not fit.
@@ -94,7 +94,7 @@ class SliceFamily:
 
     @property
     def finds_fractures(self) -> bool:
-        """It does."""
+        """Returns true: it classifies."""
         return True
 
     def check(self) -> None:
@@ -231,7 +231,7 @@ class HeldOutSlices:
 
     @cached_property
     def targets(self) -> tuple[Any, Any]:
-        """Fracture and visibility of all slices, ``(n, 7)`` each."""
+        """Returns fracture and visibility of all slices, ``(n, 7)`` each."""
         targets = [TrainingStudy.of(stack, self.recipe).targets for stack in self.stacks]
         return np.concatenate([one.fracture for one in targets]), np.concatenate([one.visible for one in targets])
 

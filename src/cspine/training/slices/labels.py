@@ -1,4 +1,4 @@
-"""From what is known about a study to what each of its slices shows: the honest protocol.
+"""Derives what each slice shows from what is known about its study: the honest protocol.
 
 The label of a slice for a level is the label of the study for that level, times how much of the level is visible in the
 slice. Where the study has boxes, a slice of a fractured level counts as fractured where a box is on the level, and only there; in
@@ -24,7 +24,7 @@ _FEWEST_PIXELS = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceTargets:
-    """What the slices of a study show.
+    """Holds what the slices of a study show.
 
     Attributes:
         fracture: How far C1..C7 are seen broken, 0..1 or :data:`UNKNOWN`, ``(n, 7)``.
@@ -36,7 +36,7 @@ class SliceTargets:
 
 
 def visible_share(levels: NDArray[np.uint8], full_from: float) -> NDArray[np.float32]:
-    """How much of C1..C7 is in each slice, ``(n, 7)``: its area over its largest, 1 from ``full_from`` on.
+    """Returns how much of C1..C7 is in each slice, ``(n, 7)``: its area over its largest, 1 from ``full_from`` on.
 
     Args:
         levels: Level of each pixel, ``(n, rows, columns)``.
@@ -90,7 +90,7 @@ def slice_targets(
 
 
 def _without_mask(broken: NDArray[np.bool_], boxed: NDArray[np.bool_] | None, count: int) -> NDArray[np.float32]:
-    """Whole levels are whole in every slice; a broken one is known only where boxes tell, and where it is the only one."""
+    """Labels slices: an intact level is intact in all; a fractured one is known only where boxes tell and it is the only one."""
     fracture = np.zeros((count, len(broken)), dtype=np.float32)
     fracture[:, broken] = UNKNOWN
     if boxed is not None:

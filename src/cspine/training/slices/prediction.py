@@ -1,4 +1,4 @@
-"""What a trained slice network says about whole studies, pooled as the service pools it, and where it suspects fractures."""
+"""Predicts whole studies with a trained slice network, pooled as the service pools, and localises suspected fractures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a recipe of a network that classifies slices says."""
+"""Defines what a recipe of a network that classifies slices says."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
@@ -11,7 +11,7 @@ from cspine.training.core.settings import BoxUse, FitSettings, FractureMaskUse, 
 
 
 class Target(StrEnum):
-    """What the fracture output learns."""
+    """Says what the fracture output learns."""
 
     FRACTURE = "fracture"
     VISIBLE = "visible"
@@ -19,7 +19,7 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelSettings:
-    """How the labels of a study become labels of its slices.
+    """Says how the labels of a study become labels of its slices.
 
     Attributes:
         target: What the fracture output learns: fractures, or, as in a protocol that is known to be wrong, which levels a slice
@@ -45,7 +45,7 @@ class LabelSettings:
 
 @dataclass(frozen=True, slots=True)
 class SliceSamplingSettings:
-    """Which slices make a batch.
+    """Says which slices make a batch.
 
     Attributes:
         fractured_share: Share of slices that show a fracture, each fractured level of each study as often as the next.
@@ -74,7 +74,7 @@ class SliceSamplingSettings:
 
 @dataclass(frozen=True, slots=True)
 class SliceAugmentation:
-    """How far a slice may be moved and changed in training; 0 is not at all.
+    """Says how far a slice may be moved and changed in training; 0 is not at all.
 
     Attributes:
         shift_mm: In either direction, along rows and columns.
@@ -156,7 +156,7 @@ class SliceRecipe:
 
     @property
     def training_input(self) -> SliceSpec:
-        """What the network is fed while it learns: slices, or parts of them."""
+        """Returns what the network is fed in training: slices, or parts of them."""
         rows, columns = (min(part or whole, whole) for part, whole in zip(self.sampling.crop, self.input.size, strict=True))
         return replace(self.input, size=(rows, columns))
 

@@ -65,7 +65,7 @@ class SliceStack:
 def prepare_stacks(
     cases: Iterable[Case], spec: SliceSpec, cache: Path, tell: Callable[[str], None] = logger.info
 ) -> list[SliceStack]:
-    """The stacks of some studies, from ``cache`` where they were prepared before.
+    """Returns the stacks of some studies, from ``cache`` where they were prepared before.
 
     Raises:
         InputError: A study, mask or box cannot be read, or a mask or box does not fit its images.

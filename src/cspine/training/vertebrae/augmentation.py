@@ -1,4 +1,4 @@
-"""How the crops of a study are changed at random, and how a coarser scan shows them: sampled first, applied then."""
+"""Augments the crops of a study at random, also as a coarser scan shows them: parameters are sampled first, then applied."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -81,7 +81,7 @@ def _averaging(length: int, side: float, phase: float) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyChange:
-    """What is done to one study.
+    """Holds what is done to one study.
 
     Attributes:
         shift: By how many slices, rows and columns each crop is off, ``(7, 3)``; rows and columns in pixels of masks.

@@ -28,7 +28,7 @@ _BROKEN_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VertebraTargets:
-    """What slices of a vertebra show.
+    """Holds what slices of a vertebra show.
 
     Attributes:
         slices: 0, 1 or :data:`cspine.training.core.marks.UNKNOWN`, ``(slices,)``.

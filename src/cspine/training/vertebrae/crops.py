@@ -77,18 +77,18 @@ class StudyCrops:
 
     @property
     def there(self) -> NDArray[np.bool_]:
-        """Which levels are in the scan, ``(7,)``."""
+        """Returns which levels are in the scan, ``(7,)``."""
         return np.asarray(self.heights_mm > 0)
 
     @property
     def broken(self) -> NDArray[np.bool_]:
-        """Which levels are fractured as far as is known, ``(7,)``."""
+        """Returns which levels are fractured as far as is known, ``(7,)``."""
         return np.array(self.case.fractured or (False,) * len(CERVICAL))
 
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How crops are cut.
+    """Says how crops are cut.
 
     Attributes:
         recipe: What the network sees, and how crops are cut for it.
@@ -102,19 +102,19 @@ class Cutting:
 
     @property
     def spec(self) -> VertebraSpec:
-        """What the network sees."""
+        """Returns what the network sees."""
         return self.recipe.input
 
     @property
     def turn_deg(self) -> float:
-        """Standard deviation of the rotation."""
+        """Returns the standard deviation of the rotation."""
         return self.recipe.augmentation.turn_deg if self.turn else 0.0
 
 
 def prepare_crops(
     cases: Iterable[Case], cutting: Cutting, cache: Path, tell: Callable[[str], None] = logger.info
 ) -> list[StudyCrops]:
-    """The crops of some studies, from ``cache`` where they were cut before.
+    """Returns the crops of some studies, from ``cache`` where they were cut before.
 
     Raises:
         InputError: A study, mask or box cannot be read, or a mask that is used or a box does not fit its images.
@@ -165,7 +165,7 @@ def _cut(case: Case, cutting: Cutting, *, by_mask: bool) -> dict[str, NDArray[An
 
 
 def _found(volume: Volume, localiser: Localiser) -> tuple[LabelMap, dict[Level, bool]]:
-    """The labels of a localiser, and whether each level that it names surely is in view."""
+    """Returns the labels of a localiser, and whether each level that it names surely is in view."""
     located = localiser(volume)
     enough = well_in_view(located.labels)
     sure = [vertebra.level for vertebra in located.vertebrae if vertebra.status is not LevelStatus.UNCERTAIN]

@@ -94,7 +94,7 @@ class VertebraFamily:
 
     @property
     def finds_fractures(self) -> bool:
-        """It does."""
+        """Returns true: it classifies."""
         return True
 
     def check(self) -> None:

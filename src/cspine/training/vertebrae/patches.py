@@ -37,7 +37,7 @@ Patches = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchCentres:
-    """Where patches may be cut.
+    """Says where patches may be cut.
 
     Attributes:
         studies: The studies.

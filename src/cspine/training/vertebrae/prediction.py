@@ -1,4 +1,4 @@
-"""What a trained network says about studies, with test-time augmentation, as the service asks; and where it suspects fractures."""
+"""Predicts studies with a trained network and test-time augmentation, as the service does, and localises suspected fractures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def own_cells_of(crops: NDArray[np.float32], spec: VertebraSpec) -> NDArray[np.b
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """Where fractures are, and which cells belong to the vertebrae."""
+    """Says where fractures are, and which cells belong to the vertebrae."""
 
     own: NDArray[np.bool_]
     targets: Targets

@@ -1,4 +1,4 @@
-"""What a recipe of a network that classifies vertebra by vertebra says."""
+"""Defines what a recipe of a network that classifies vertebra by vertebra says."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
@@ -11,7 +11,7 @@ from cspine.training.core.settings import BoxUse, FitSettings, FractureMaskUse, 
 
 @dataclass(frozen=True, slots=True)
 class CropSettings:
-    """How crops are cut for training: once, and kept.
+    """Says how crops are cut for training: once, and kept.
 
     Attributes:
         spare: Slices, rows and columns around a crop that are cut too, so that it can be moved; rows and columns are even.
@@ -33,7 +33,7 @@ class CropSettings:
 
 @dataclass(frozen=True, slots=True)
 class VertebraLabels:
-    """What is learnt of where a fracture is.
+    """Says how training uses where a fracture is.
 
     Attributes:
         boxes: Whether boxes tell in which slices and cells a level is fractured.
@@ -46,7 +46,7 @@ class VertebraLabels:
 
 @dataclass(frozen=True, slots=True)
 class CropAugmentation:
-    """How crops are changed in training; 0 is not at all.
+    """Says how crops are augmented in training; 0 is not at all.
 
     Attributes:
         shift_mm: Standard deviation by which a crop is off along each axis, as a localiser is; never more than what is spare.
