@@ -93,3 +93,11 @@ def test_faults_are_found() -> None:
 
     assert faults_of_links(page) == ["docs/planted.md: there is no nowhere.md", "docs/planted.md: no heading is called #nothing"]
     assert [fault.split(": ")[0] for fault in long_lines(page)] == ["docs/planted.md:5"]
+
+
+def test_every_part_of_the_benchmarks_names_its_command() -> None:
+    (page,) = (page for page in SITE if page.path.name == "benchmarks.md")
+    parts = re.split(r"^## ", page.text, flags=re.MULTILINE)[1:]
+
+    assert len(parts) > 10
+    assert [part.split("\n")[0] for part in parts if not re.search(r"python3? (-m )?benchmarks|cspine [a-z]+ |pytest tests/", part)] == []
