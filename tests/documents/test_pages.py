@@ -100,4 +100,6 @@ def test_every_part_of_the_benchmarks_names_its_command() -> None:
     parts = re.split(r"^## ", page.text, flags=re.MULTILINE)[1:]
 
     assert len(parts) > 10
-    assert [part.split("\n")[0] for part in parts if not re.search(r"python3? (-m )?benchmarks|cspine [a-z]+ |pytest tests/", part)] == []
+    assert [
+        part.split("\n")[0] for part in parts if not re.search(r"python3? (-m )?benchmarks|cspine [a-z]+ |pytest tests/", part)
+    ] == []
