@@ -90,7 +90,7 @@ def slice_targets(
 
 
 def _without_mask(broken: NDArray[np.bool_], boxed: NDArray[np.bool_] | None, count: int) -> NDArray[np.float32]:
-    """Labels slices: an intact level is intact in all; a fractured one is known only where boxes tell and it is the only one."""
+    """Returns labels of slices: intact levels are intact in all; a fractured one is known only where boxes tell, if alone."""
     fracture = np.zeros((count, len(broken)), dtype=np.float32)
     fracture[:, broken] = UNKNOWN
     if boxed is not None:
