@@ -103,3 +103,12 @@ def test_every_part_of_the_benchmarks_names_its_command() -> None:
     assert [
         part.split("\n")[0] for part in parts if not re.search(r"python3? (-m )?benchmarks|cspine [a-z]+ |pytest tests/", part)
     ] == []
+
+
+@every_page
+def test_files_of_the_project_that_a_page_names_are_there(page: Page) -> None:
+    paths = re.findall(r"(?<![\w/])((?:tests|src|benchmarks)/[\w./-]*\w)", page.text)
+    modules = re.findall(r"python3? -m ((?:tests|benchmarks)(?:\.\w+)+)", page.text)
+
+    assert [path for path in paths if not (ROOT / path).exists() and "NOTICE_" not in path] == []
+    assert [name for name in modules if not list(ROOT.glob(name.replace(".", "/") + "*"))] == []
