@@ -1,1 +1,1 @@
-"""How CT shows a neck: rendering of bones, soft tissue and hardware, and the physics of a scanner."""
+"""Shows a neck as CT does: rendering of bones, soft tissue and hardware, and the physics of a scanner."""

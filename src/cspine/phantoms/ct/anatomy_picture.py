@@ -38,7 +38,7 @@ def anatomy_figure(anatomy: Anatomy) -> Figure:
 
 
 def _section(bone: BoneShape, plane: str) -> NDArray[np.float32]:
-    """Where the bone is in its middle section or across its canal, ``(rows, columns)``, upper and front rows first."""
+    """Returns where the bone is in its middle section or across its canal, ``(rows, columns)``, upper and front rows first."""
     along = np.arange(-_HALF_MM, _HALF_MM, _STEP_MM) + _STEP_MM / 2
     rows, columns = np.meshgrid(-along, along, indexing="ij")
     zero, middle_y = np.zeros_like(rows), np.float64(bone.body.canal_mm)
@@ -47,7 +47,7 @@ def _section(bone: BoneShape, plane: str) -> NDArray[np.float32]:
 
 
 def _show_neck(figure: SubFigure, anatomy: Anatomy) -> None:
-    """A neck of the anatomy, through its middle, its facets and its bodies."""
+    """Shows a neck of the anatomy, through its middle, its facets and its bodies."""
     neck = sample_neck(np.random.default_rng(0), anatomy)
     centres = np.array([neck.centres_mm[level.name] for level in CERVICAL])
     x, y, z = (float(value) for value in centres.mean(axis=0))

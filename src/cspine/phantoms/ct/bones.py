@@ -65,7 +65,7 @@ class _Near:
 
 
 def render_bones(neck: Neck, grid: Grid) -> BoneImage:
-    """All bones of a neck on a grid that is small enough to be worked on at once."""
+    """Renders all bones of a neck on a grid that is small enough to be worked on at once."""
     shape = grid.shape
     image = BoneImage(
         np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
@@ -105,7 +105,7 @@ def _near(bone: PlacedBone, grid: Grid, joint_mm: float) -> _Near | None:
 
 
 def _borders(neck: Neck, near: Sequence[_Near], shape: Shape) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """For each voxel the nearest bone, and how far outside that bone a joint space makes it at least."""
+    """Returns for each voxel the nearest bone, and how far outside that bone a joint space makes it at least."""
     size = int(np.prod(shape))
     first, second = np.full(size, np.inf, np.float32), np.full(size, np.inf, np.float32)
     owner, other = np.full(size, -1, np.int16), np.full(size, -1, np.int16)
@@ -129,7 +129,7 @@ def _borders(neck: Neck, near: Sequence[_Near], shape: Shape) -> tuple[NDArray[n
 
 
 def _render(found: _Near, mine: NDArray[np.intp], room: Field, grid: Grid, image: BoneImage) -> None:
-    """One bone, in the voxels that are nearest to it."""
+    """Renders one bone, in the voxels that are nearest to it."""
     bone = found.bone
     edges = (bone.pose.own_matrix @ grid.affine[:3, :3]).astype(np.float32)
     size = np.float32(bone.pose.size.mean())
@@ -154,7 +154,7 @@ def _render(found: _Near, mine: NDArray[np.intp], room: Field, grid: Grid, image
 
 
 def _density(bone: PlacedBone, points: Points, distance: Field, width: Field, share: Field) -> Field:
-    """HU of the bony part of voxels at ``(3, n)`` points: a compact shell of uneven thickness around spongy bone."""
+    """Returns HU of the bony part of voxels at ``(3, n)`` points: a compact shell of uneven thickness around spongy bone."""
     shell = _shell_mm(bone.material, points)
     spongy = np.clip(0.5 - (distance + shell) / width, 0, 1) / np.maximum(share, np.float32(1e-3))
     hu = np.full(len(spongy), bone.material.cortex_hu, np.float32)
@@ -177,14 +177,14 @@ def _shell_mm(made: Material, points: Points) -> Field:
 
 
 def _spongy_hu(made: Material, points: Points, under: Field) -> Field:
-    """Trabeculae: coarse and fine grain, denser towards the shell; ``under`` is the distance to it, negative below."""
+    """Returns HU of trabeculae: coarse and fine, denser towards the shell; ``under`` is the distance to it, negative below."""
     texture = 0.65 * value_noise(points, 1.1, made.seed + 1) + 0.75 * value_noise(points, 3.5, made.seed + 2)
     rim = np.exp(np.clip(under, -9, 0) / np.float32(1.2))
     return np.asarray(made.cancellous_hu * (1 + 0.45 * rim) + made.roughness_hu * texture, dtype=np.float32)
 
 
 def _own_points(bone: PlacedBone, grid: Grid, axes: Sequence[NDArray[np.floating]]) -> Points:
-    """The lattice of some indices along each axis in the bone's frame, ``(3, z, y, x)``."""
+    """Returns the lattice of some indices along each axis in the bone's frame, ``(3, z, y, x)``."""
     matrix = bone.pose.own_matrix @ grid.affine[:3, :3]
     first = bone.pose.own_matrix @ (grid.affine[:3, 3] - bone.pose.centre)
     z, y, x = axes
@@ -198,7 +198,7 @@ def _own_points(bone: PlacedBone, grid: Grid, axes: Sequence[NDArray[np.floating
 def _listed(
     bone: PlacedBone, grid: Grid, starts: NDArray[np.intp], blocks: NDArray[np.intp], stop: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], Points]:
-    """The voxels of some blocks, before ``stop``: flat indices ``(n,)`` and middles in the bone's frame ``(3, n)``."""
+    """Returns the voxels of some blocks, before ``stop``: flat indices ``(n,)`` and middles in the bone's frame ``(3, n)``."""
     matrix = bone.pose.own_matrix @ grid.affine[:3, :3]
     first = bone.pose.own_matrix @ (grid.affine[:3, 3] - bone.pose.centre)
     within = np.indices(tuple(blocks)).reshape(3, -1)
@@ -216,7 +216,7 @@ def _listed(
 
 
 def index_box(corners_mm: NDArray[np.float64], grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First and last-but-one index of the voxels near some world points, within the grid."""
+    """Returns the first and last-but-one index of the voxels near some world points, within the grid."""
     index = grid.index(corners_mm)
     low = np.maximum(np.floor(index.min(axis=0)).astype(np.intp) - 1, 0)
     high = np.minimum(np.ceil(index.max(axis=0)).astype(np.intp) + 2, grid.shape)

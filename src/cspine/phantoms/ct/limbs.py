@@ -43,7 +43,7 @@ def render_limb(limb: Limb, grid: Grid, hu: NDArray[np.float32]) -> None:
 
 
 def _outside(part: LimbPart, points: Points) -> Field:
-    """Signed distance to a tapering rod with round ends, about."""
+    """Approximates the signed distance to a tapering rod with round ends."""
     start, end = (np.asarray(place, dtype=np.float32).reshape(3, 1, 1, 1) for place in (part.start_mm, part.end_mm))
     axis = end - start
     share = np.clip(np.sum((points - start) * axis, axis=0) / np.sum(axis * axis), 0, 1)

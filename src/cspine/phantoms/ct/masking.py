@@ -1,4 +1,4 @@
-"""Which voxels of a scan lie beyond its mask."""
+"""Finds which voxels of a scan lie beyond its mask."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What X-rays meet on their way through a slice, and what goes wrong where they meet too much.
+"""Computes what X-rays meet on their way through a slice, and what goes wrong where they meet too much.
 
 Parallel rays, a few angles, coarse pixels: enough for the direction and size of noise between the shoulders, for dark bands and for
 streaks. Projection and backprojection are one sparse matrix (pixel driven, linear).
@@ -38,13 +38,13 @@ class Rays:
     pixel_mm: float
 
     def project(self, attenuation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Line integrals ``(slices, angles, detectors)`` of ``(slices, rows, columns)`` per millimetre."""
+        """Returns line integrals ``(slices, angles, detectors)`` of ``(slices, rows, columns)`` per millimetre."""
         slices = len(attenuation)
         lines = self.matrix @ attenuation.reshape(slices, -1).T
         return np.ascontiguousarray(lines.T, dtype=np.float32).reshape(slices, len(self.angles), self.detectors)
 
     def reconstruct(self, lines: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-        """Filtered backprojection: ``(slices, rows, columns)`` per millimetre of ``(slices, angles, detectors)``."""
+        """Returns the filtered backprojection: ``(slices, rows, columns)`` per millimetre of ``(slices, angles, detectors)``."""
         length = fft.next_fast_len(2 * self.detectors, real=True)
         ramp = fft.rfftfreq(length, self.pixel_mm).astype(np.float32)
         filtered = fft.irfft(fft.rfft(lines, length, axis=-1) * ramp, length, axis=-1)[..., : self.detectors]
@@ -72,7 +72,7 @@ def rays(shape: tuple[int, int], pixel_mm: float, count: int) -> Rays:
 
 
 def attenuation(hu: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Attenuation per millimetre."""
+    """Returns the attenuation per millimetre."""
     return np.clip((hu + 1000) * np.float32(WATER_PER_MM / 1000), 0, None)
 
 
@@ -97,7 +97,7 @@ def scatter_and_hardening_hu(
 
 
 def metal_streaks_hu(hu: NDArray[np.float32], pixel_mm: float, rng: np.random.Generator, angles: int = 120) -> NDArray[np.float32]:
-    """Bright and dark streaks of slices with metal, ``(slices, rows, columns)``; the metal itself is left alone.
+    """Returns bright and dark streaks of slices with metal, ``(slices, rows, columns)``; the metal itself is left alone.
 
     Rays through metal are starved: the detector sees no less than a floor of scattered photons, and what it sees is noisy.
     """

@@ -1,4 +1,4 @@
-"""From a neck to an image: HU, labels and fractures on any grid.
+"""Renders a neck as an image: HU, labels and fractures on any grid.
 
 Every voxel's value follows from where it lies; a part of a rendering equals the rendering of that part. Borders of bones, and
 fracture lines far thinner than a voxel, are weighed by how much of the voxel they take. Voxels longer than small bones are thick
@@ -61,7 +61,7 @@ def render(neck: Neck, grid: Grid) -> Rendering:
 
 
 def _render(neck: Neck, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
-    """HU, labels and fracture mask on a grid in the millimetres of the neck's own size."""
+    """Returns HU, labels and fracture mask on a grid in the millimetres of the neck's own size."""
     hu = np.empty(grid.shape, np.float32)
     labels, fractures = np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.uint8)
     z, y, x = (max(1, int(np.ceil(side / _LONGEST_MM - 1e-6))) for side in grid.spacing_mm)
@@ -83,7 +83,7 @@ def _render(neck: Neck, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.uin
 
 
 def _divided(grid: Grid, factors: Factors) -> Grid:
-    """The same box in smaller voxels."""
+    """Returns the same box in smaller voxels."""
     if factors == (1, 1, 1):
         return grid
     shape = (grid.shape[0] * factors[0], grid.shape[1] * factors[1], grid.shape[2] * factors[2])
@@ -94,7 +94,7 @@ def _divided(grid: Grid, factors: Factors) -> Grid:
 
 
 def _gathered(image: BoneImage, factors: Factors) -> BoneImage:
-    """What the parts of each voxel amount to."""
+    """Returns what the parts of each voxel amount to."""
     if factors == (1, 1, 1):
         return image
     share, density = (_mean(array, factors) for array in (image.share, image.density))
@@ -110,7 +110,7 @@ def _gathered(image: BoneImage, factors: Factors) -> BoneImage:
 
 
 def _parts(array: NDArray[_Number], factors: Factors) -> Iterator[NDArray[_Number]]:
-    """One after the other, the same part of each voxel."""
+    """Yields, one after the other, the same part of each voxel."""
     for offset in np.ndindex(factors):
         yield array[tuple(slice(first, None, step) for first, step in zip(offset, factors, strict=True))]
 
@@ -121,7 +121,7 @@ def _mean(array: NDArray[np.float32], factors: Factors) -> NDArray[np.float32]:
 
 
 def _render_disc(disc: Disc, grid: Grid, hu: NDArray[np.float32]) -> None:
-    """A short elliptic cylinder between two bodies; bone is painted over it."""
+    """Renders a short elliptic cylinder between two bodies; bone is painted over it."""
     axis = disc.high_mm - disc.low_mm
     length = float(np.linalg.norm(axis))
     spare = max(disc.radii_mm) + 3

@@ -33,17 +33,17 @@ class Rendered(Protocol):
 
     @property
     def volume(self) -> Volume:
-        """Hounsfield units without noise or blur."""
+        """Returns Hounsfield units without noise or blur."""
         ...
 
     @property
     def labels(self) -> LabelMap:
-        """Which bone each voxel belongs to."""
+        """Returns which bone each voxel belongs to."""
         ...
 
     @property
     def fracture_mask(self) -> LabelMap:
-        """The level of each voxel at a fracture."""
+        """Returns the level of each voxel at a fracture."""
         ...
 
 
@@ -65,7 +65,7 @@ _NECK_LINE = 0.02 * 130
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """How one study is acquired and reconstructed.
+    """Describes how one study is acquired and reconstructed.
 
     Attributes:
         cutoff_per_mm: Where the kernel's Gaussian falls to 1/e, cycles per millimetre.
@@ -135,7 +135,7 @@ class ScannedSlices:
 
 
 def scan(scene: Scene, grid: Grid, scanner: Scanner, rng: np.random.Generator) -> Iterator[ScannedSlices]:
-    """The slices of ``grid``, chunk by chunk along its first axis.
+    """Yields the slices of ``grid``, chunk by chunk along its first axis.
 
     Args:
         scene: Gives the ideal image on any grid.
@@ -194,7 +194,7 @@ def _streaks(hu: NDArray[np.float32], pixel_mm: float, rng: np.random.Generator)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Beam:
-    """What the rays of every few millimetres of the scan meet.
+    """Holds what the rays of every few millimetres of the scan meet.
 
     Attributes:
         bands: Error of scatter and hardening, HU.
@@ -261,11 +261,11 @@ class _Kernel:
         self._share = (place - np.floor(place)).astype(np.float32)
 
     def blurred(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One slice, as sharp as the kernel makes it."""
+        """Returns one slice, as sharp as the kernel makes it."""
         return np.asarray(fft.irfft2(fft.rfft2(hu) * self._transfer, self._shape), dtype=np.float32)
 
     def noise(self, beam: _Beam, profile: NDArray[np.float32], rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
-        """The noise of one slice after the other, correlated from slice to slice as the slice profile says."""
+        """Yields the noise of one slice after the other, correlated from slice to slice as the slice profile says."""
         weights = profile / np.sqrt(np.sum(profile**2))
         white = deque((self._white(rng) for _ in range(len(profile) - 1)), maxlen=len(profile))
         for k in range(self._grid.shape[0]):
@@ -280,7 +280,7 @@ class _Kernel:
 
 
 def _mean_power(amplitude: NDArray[np.float64], columns: int) -> float:
-    """Mean of the squared amplitude over all frequencies, of which a real transform stores half."""
+    """Returns the mean of the squared amplitude over all frequencies, of which a real transform stores half."""
     twice = np.full(amplitude.shape[1], 2.0)
     twice[0] = 1
     if columns % 2 == 0:

@@ -62,7 +62,7 @@ class Fields:
 
 
 def render_soft_tissue(tissue: Tissue, grid: Grid) -> NDArray[np.float32]:
-    """HU of everything but bone on a grid, ``(z, y, x)``."""
+    """Returns HU of everything but bone on a grid, ``(z, y, x)``."""
     lattice = _lattice(grid)
     found = fields(tissue, _points(lattice))
     hu = sample(Volume(found.hu, lattice), grid).hu
@@ -82,7 +82,7 @@ def skin_mm(tissue: Tissue, grid: Grid) -> Field:
 
 
 def _lattice(grid: Grid) -> Grid:
-    """The part of the world's lattice that covers a grid; every second point where the grid is coarser than that."""
+    """Returns the part of the world's lattice that covers a grid; every second point where the grid is coarser than that."""
     step = LATTICE_MM * (2 if min(grid.spacing_mm) >= 2 * LATTICE_MM else 1)
     corners = grid.corners_mm()
     low = np.floor(corners.min(axis=0) / step) - 1
@@ -97,7 +97,7 @@ def _points(grid: Grid) -> Points:
 
 
 def fields(tissue: Tissue, world: Points) -> Fields:
-    """Skin, airways and densities at the points ``(3, z, y, x)`` of an upright lattice."""
+    """Returns skin, airways and densities at the points ``(3, z, y, x)`` of an upright lattice."""
     at = _places(tissue, world)
     wobble = value_noise(world, 45.0, tissue.seed)
     head = _head_points(tissue, world)
@@ -138,14 +138,14 @@ def _places(tissue: Tissue, world: Points) -> _Places:
 
 
 def _head_points(tissue: Tissue, world: Points) -> Points:
-    """The points in the frame of the skull, where they are near it; far away below."""
+    """Returns the points in the frame of the skull, where they are near it; far away below."""
     matrix = tissue.head.own_matrix.astype(np.float32)
     away = world - tissue.head.centre.astype(np.float32).reshape(3, 1, 1, 1)
     return np.tensordot(matrix, away, axes=1).astype(np.float32)
 
 
 def _skin(tissue: Tissue, at: _Places, head: Points) -> Field:
-    """Signed distance to the skin, about: a neck, a cranium, a face and shoulders, melted into each other."""
+    """Approximates the signed distance to the skin: a neck, a cranium, a face and shoulders, melted into each other."""
     fall = np.clip(tissue.shoulder_mm - at.z, 0, 60) / 60
     half_width = tissue.width_mm + 4 + 10 * fall
     front = -at.air[1] + 21 + 8 * fall  # the throat lies under the skin
@@ -163,7 +163,7 @@ def _skin(tissue: Tissue, at: _Places, head: Points) -> Field:
 
 
 def _melt(a: Field, b: Field, reach_mm: float) -> Field:
-    """The union of two solids with a rounded seam (Quilez, 2013)."""
+    """Returns the union of two solids with a rounded seam (Quilez, 2013)."""
     share = np.clip(0.5 + 0.5 * (b - a) / reach_mm, 0, 1)
     return np.asarray(b + (a - b) * share - reach_mm * share * (1 - share), dtype=np.float32)
 
@@ -186,7 +186,7 @@ def _muscles(tissue: Tissue, at: _Places, wobble: Field) -> Field:
 
 
 def _throat(tissue: Tissue, at: _Places, hu: Field) -> Field:
-    """Pharyngeal wall, cartilage of the trachea, thyroid gland, gullet; fat in front of the spine."""
+    """Adds pharyngeal wall, cartilage of the trachea, thyroid gland, gullet; fat in front of the spine."""
     low = np.clip((tissue.throat_mm + 6 - at.z) / 12, 0, 1)
     airway = _airway(at)
     space = np.clip(0.5 - (airway - 9) / 6, 0, 1) * (1 - low) * (at.v < -at.front)
@@ -205,7 +205,7 @@ def _throat(tissue: Tissue, at: _Places, hu: Field) -> Field:
 
 
 def _vessels(tissue: Tissue, at: _Places, hu: Field) -> Field:
-    """Carotid and vertebral arteries, jugular veins, in fat."""
+    """Adds carotid and vertebral arteries, jugular veins, in fat."""
     for side in (-1, 1):
         for middle, depth, radius, density in (
             (23.0, -5.0, 3.4, tissue.vessel_hu),
@@ -220,20 +220,20 @@ def _vessels(tissue: Tissue, at: _Places, hu: Field) -> Field:
 
 
 def _canal(at: _Places, hu: Field) -> Field:
-    """Fat, fluid and cord in the spinal canal."""
+    """Adds fat, fluid and cord in the spinal canal."""
     for radii, density in (((12.5, 9.0), -20.0), ((11.0, 7.5), 12.0), ((6.3, 3.9), 40.0)):
         hu = hu + np.clip(0.5 - _strand(at.u, at.v, radii) / 1.5, 0, 1) * (np.float32(density) - hu)
     return np.asarray(hu, dtype=np.float32)
 
 
 def _airway(at: _Places) -> Field:
-    """Signed distance to pharynx, larynx and trachea, about."""
+    """Approximates the signed distance to pharynx, larynx and trachea."""
     x, y, wide, deep = at.air
     return np.asarray(np.maximum(_strand(at.u - x, at.v - y, (wide, deep)), at.z - at.roof), dtype=np.float32)
 
 
 def _nose(head: Points) -> Field:
-    """Nasal cavity and maxillary sinuses, in the frame of the skull."""
+    """Approximates the signed distance to nasal cavity and maxillary sinuses, in the frame of the skull."""
     out = _ellipsoid(head, (0.0, -66.0, 30.0), (13.0, 40.0, 16.0))
     for side in (-1, 1):
         out = np.minimum(out, _ellipsoid(head, (side * 28.0, -64.0, 26.0), (10.0, 14.0, 13.0)))
@@ -241,7 +241,7 @@ def _nose(head: Points) -> Field:
 
 
 def _lungs(tissue: Tissue, at: _Places) -> tuple[Field, Field]:
-    """Signed distance to the tips of the lungs, and a texture for them."""
+    """Returns the signed distance to the tips of the lungs, and a texture for them."""
     top = tissue.shoulder_mm - 40
     out = np.full(at.u.shape, _FAR_MM, np.float32)
     if float(at.z.min()) > top + 20:
@@ -253,13 +253,13 @@ def _lungs(tissue: Tissue, at: _Places) -> tuple[Field, Field]:
 
 
 def _strand(u: Field, v: Field, radii: tuple[Field | float, Field | float]) -> Field:
-    """Signed distance to an elliptic strand along the neck, about."""
+    """Approximates the signed distance to an elliptic strand along the neck."""
     radius = np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2)
     return np.asarray((radius - 1) * np.minimum(radii[0], radii[1]), dtype=np.float32)
 
 
 def _ellipsoid(points: Points, middle: tuple[float, float, float], radii: tuple[float, float, float]) -> Field:
-    """Signed distance to an ellipsoid, about."""
+    """Approximates the signed distance to an ellipsoid."""
     away = [(points[axis] - np.float32(middle[axis])) / np.float32(radii[axis]) for axis in range(3)]
     radius = np.sqrt(away[0] ** 2 + away[1] ** 2 + away[2] ** 2)
     return np.asarray((radius - 1) * np.float32(min(radii)), dtype=np.float32)

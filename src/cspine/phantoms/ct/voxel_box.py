@@ -34,12 +34,12 @@ class VoxelBox:
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """Where they are in an array of the whole grid."""
+        """Returns where they are in an array of the whole grid."""
         z, y, x = (slice(int(a), int(b)) for a, b in zip(self.start, self.stop, strict=True))
         return z, y, x
 
     def points(self) -> Points:
-        """Their world coordinates, ``(3, z, y, x)``."""
+        """Returns their world coordinates, ``(3, z, y, x)``."""
         index = [np.arange(a, b) for a, b in zip(self.start, self.stop, strict=True)]
         matrix, first = self.grid.affine[:3, :3], self.grid.affine[:3, 3]
         out = np.empty((3, *(len(one) for one in index)), np.float32)

@@ -39,7 +39,7 @@ _LOCK = ".phantoms.lock"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a data set of phantoms consists of.
+    """Says what a data set of phantoms consists of.
 
     Attributes:
         root: Its folder.
@@ -66,7 +66,7 @@ class Plan:
         return facts | {name: _fingerprint(value) for name, value in sampled.items()}
 
     def places(self) -> list[StudyPaths]:
-        """Every study, labelled ones first."""
+        """Returns every study, labelled ones first."""
         labelled = [StudyPaths(self.root, study_uid(self.seed, 2 * n)) for n in range(self.studies)]
         return labelled + [StudyPaths(self.root, study_uid(self.seed, 2 * n + 1), "test_images") for n in range(self.test_studies)]
 
@@ -77,7 +77,7 @@ class Plan:
 
 
 def _fingerprint(value: object) -> str:
-    """A file is told by its content, as it may lie elsewhere tomorrow."""
+    """Returns a digest of the content of a file, as it may lie elsewhere tomorrow."""
     return sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else str(value)
 
 
@@ -161,7 +161,7 @@ def _claimed(plan: Plan) -> Iterator[None]:
 
 
 def _check_folder(plan: Plan) -> None:
-    """Names the settings in an empty folder, or makes sure that it holds phantoms of the same kind."""
+    """Records the settings in an empty folder, or makes sure that it holds phantoms of the same kind."""
     path = plan.root / _SETTINGS
     wanted = plan.settings()
     try:
@@ -193,7 +193,7 @@ def _refuse_fewer(plan: Plan) -> None:
 
 
 def _write_tables(plan: Plan, places: list[StudyPaths]) -> None:
-    """The four tables, of the studies that are whole."""
+    """Writes the four tables, of the studies that are complete."""
     train, test = (
         [read_truth(p.truth) for p in places if p.images == kind and p.is_complete()] for kind in ("train_images", "test_images")
     )

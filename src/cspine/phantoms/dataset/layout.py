@@ -1,4 +1,4 @@
-"""How a study is stored: the quirks of the RSNA 2022 files, sampled as often as they occur there."""
+"""Samples how a study is stored: the quirks of the RSNA 2022 files, as often as they occur there."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -41,7 +41,7 @@ _MASK_TYPES = ("uint8", "int16", "uint16", "float32")
 
 
 class Size(StrEnum):
-    """How finely a study is scanned."""
+    """Says how finely a study is scanned."""
 
     FULL = "full"
     SMALL = "small"
@@ -49,7 +49,7 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many studies come with more than labels, or with more fractures than in life.
+    """Says how many studies come with more than labels, or with more fractures than in life.
 
     Attributes:
         masks: Share of studies with a vertebra mask.
@@ -64,7 +64,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How pixels become bytes.
+    """Says how pixels become bytes.
 
     Attributes:
         transfer_syntax: One of the three.
@@ -82,18 +82,18 @@ class Encoding:
 
     @property
     def signed(self) -> bool:
-        """Whether stored values may be negative."""
+        """Says whether stored values may be negative."""
         return self.bits_stored == 16
 
     @property
     def stored_range(self) -> tuple[int, int]:
-        """Smallest and largest stored value."""
+        """Returns the smallest and the largest stored value."""
         return (-32768, 32767) if self.signed else (0, 4095)
 
 
 @dataclass(frozen=True, slots=True)
 class StudyLayout:
-    """How one study is sliced and stored.
+    """Says how one study is sliced and stored.
 
     Attributes:
         pixel_mm: Distance of rows and of columns.
@@ -205,7 +205,7 @@ def varied_layout(rng: np.random.Generator, layout: StudyLayout, ranges: ScanRan
 
 
 def _full(rng: np.random.Generator) -> tuple[float, float, float, int, tuple[float, float]]:
-    """Pixels, slices and reach as in the RSNA data: median pixel 0.31 mm, about 310 slices."""
+    """Samples pixels, slices and reach as in the RSNA data: median pixel 0.31 mm, about 310 slices."""
     thickness = float(rng.choice((0.5, 0.625, 0.75, 0.8, 1.0), p=(0.07, 0.48, 0.08, 0.07, 0.3)))
     overlap = float(rng.choice((1.0, 0.8), p=(0.65, 0.35)))
     spacing = round(max(0.45, thickness * overlap), 4)
@@ -215,7 +215,7 @@ def _full(rng: np.random.Generator) -> tuple[float, float, float, int, tuple[flo
 
 
 def _small(rng: np.random.Generator) -> tuple[float, float, float, int, tuple[float, float]]:
-    """A narrow field with fewer and thicker slices: quick to make and to train on, fine enough to show most fracture lines."""
+    """Samples a narrow field with fewer and thicker slices: quick to make and train on, fine enough to show most fracture lines."""
     spacing = round(float(rng.uniform(1.0, 1.3)), 3)
     thickness = round(spacing * float(rng.choice((1.0, 1.25))), 3)
     return round(float(rng.uniform(0.42, 0.5)), 6), thickness, spacing, 288, (float(rng.uniform(6, 18)), float(rng.uniform(8, 22)))

@@ -1,4 +1,4 @@
-"""Which vertebrae of a neck are fractured, sampled as often as in the RSNA 2022 data.
+"""Samples which vertebrae of a neck are fractured, as often as in the RSNA 2022 data.
 
 A maximum entropy model of seven levels: ``log p(s) = const + sum h_i s_i + sum J_ij s_i s_j + g(number of levels)``, at most six
 levels at once. Its 32 parameters were fitted once, by maximum likelihood, to the published aggregate counts of 2019 studies: 7 of

@@ -33,7 +33,7 @@ _FEWEST_VOXELS = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """What is scanned.
+    """Holds what is scanned.
 
     Attributes:
         scene: The ideal image on any grid.
@@ -64,7 +64,7 @@ SubjectSampler = Callable[[np.random.Generator, tuple[bool, ...]], Subject]
 
 @dataclass(frozen=True, slots=True)
 class StudyPaths:
-    """Where the parts of one study go.
+    """Says where the parts of one study go.
 
     Attributes:
         root: The data set.
@@ -88,7 +88,7 @@ class StudyPaths:
 
     @property
     def truth(self) -> Path:
-        """What it was made of."""
+        """Returns the path of what it was made of."""
         return self.root / "truth" / self.uid
 
     def is_complete(self) -> bool:
@@ -101,7 +101,7 @@ class StudyPaths:
 
 
 def make_study(places: StudyPaths, seed: np.random.SeedSequence, sampler: SubjectSampler, size: Size, shares: Shares) -> StudyTruth:
-    """Samples, scans and stores one study; all chance comes from ``seed``.
+    """Makes one study: samples, scans and stores it; all randomness comes from ``seed``.
 
     Raises:
         OutputError: A file cannot be written.
@@ -129,7 +129,7 @@ def outline(seed: np.random.SeedSequence, size: Size, shares: Shares) -> tuple[t
 
 
 def _stream(seed: np.random.SeedSequence, number: int) -> np.random.Generator:
-    """Chance of its own for each part of a study, so that one part does not change with another."""
+    """Returns a generator of its own for each part of a study, so that one part does not change with another."""
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number)))
 
 
@@ -186,14 +186,14 @@ def _moved(grid: Grid, shift_mm: tuple[float, float, float]) -> Grid:
 
 
 def _as_told(grid: Grid) -> Grid:
-    """Right-angled to the last digit that a file keeps."""
+    """Returns a grid that is right-angled to the last digit that a file keeps."""
     affine = grid.affine.copy()
     affine[:3] = np.round(affine[:3], 8)
     return replace(grid, affine=affine)
 
 
 def _mask(labels: NDArray[np.uint8], layout: StudyLayout, rng: np.random.Generator) -> NDArray[np.generic]:
-    """The labels as a person's mask has them: vertebrae only, with specks of noise."""
+    """Returns the labels as a person's mask has them: vertebrae only, with specks of noise."""
     mask = np.where(labels < OTHER_BONE, labels, 0).astype(np.uint8)
     inside = np.argwhere(mask > 0)
     if len(inside):
@@ -206,7 +206,7 @@ def _mask(labels: NDArray[np.uint8], layout: StudyLayout, rng: np.random.Generat
 
 
 def sample_boxes(fracture_mask: NDArray[np.uint8], layout: StudyLayout, rng: np.random.Generator) -> tuple[BoxedSlice, ...]:
-    """One box around all that is fractured in a slice, sampled as a hand does: with a margin, not quite steadily.
+    """Samples one box around all that is fractured in a slice, as by hand: with a margin, not quite steadily.
 
     Args:
         fracture_mask: Slices from feet to head, ``(z, y, x)``.

@@ -61,7 +61,7 @@ def sample_subject(
 
 
 def _sample_shown(rng: np.random.Generator, shares: ViewShares) -> tuple[Level, ...]:
-    """Which levels a scan shows; ``rng`` itself is not used up."""
+    """Samples which levels a scan shows; ``rng`` itself is not used up."""
     below, above = rng.spawn(1)[0].random(2)
     if below < shares.begins_below_c2:
         return CERVICAL[2:]
@@ -69,7 +69,7 @@ def _sample_shown(rng: np.random.Generator, shares: ViewShares) -> tuple[Level, 
 
 
 def _limits_mm(neck: Neck, shown: tuple[Level, ...]) -> tuple[float, float]:
-    """World z of the end plates where a scan begins and ends that does not show all levels."""
+    """Returns world z of the end plates where a scan begins and ends that does not show all levels."""
     centres = neck.centres_mm
 
     def between(above: Level) -> float:
@@ -85,7 +85,7 @@ def _anatomy(path: Path) -> Anatomy:
 
 
 def _facts(neck: Neck, way_mm: NDArray[np.float64]) -> dict[str, Any]:
-    """What ``truth.json`` tells about a neck."""
+    """Returns what ``truth.json`` tells about a neck."""
     vertebrae = {bone.name: bone for bone in neck.bones if bone.name in LABELS}
     varied = {} if neck.proportions is None else {"size": neck.scale, **asdict(neck.proportions), "mask": neck.mask}
     return {

@@ -1,4 +1,4 @@
-"""What a phantom was made of, kept beside its files.
+"""Keeps what a phantom was made of beside its files.
 
 ::
 
@@ -40,7 +40,7 @@ class BoxedSlice:
 
 @dataclass(frozen=True, slots=True)
 class StudyTruth:
-    """What the tables say about one study.
+    """Holds what the tables say about one study.
 
     Attributes:
         study_uid: The study.
@@ -54,7 +54,7 @@ class StudyTruth:
 
 
 def truth_text(truth: StudyTruth, facts: dict[str, Any]) -> str:
-    """``truth.json``; numbers are rounded, so that it reads well and does not depend on the last bit."""
+    """Returns the text of ``truth.json``; numbers are rounded, so that it reads well and does not depend on the last bit."""
     everything = {
         "format": FORMAT,
         "study_uid": truth.study_uid,
@@ -83,7 +83,7 @@ def read_truth(folder: Path) -> StudyTruth:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, arrays and enums as what JSON knows."""
+    """Returns dataclasses, arrays and enums as what JSON knows."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
@@ -100,14 +100,14 @@ def plain(value: Any) -> Any:
 
 
 def label_rows(truths: Sequence[StudyTruth]) -> Iterator[list[object]]:
-    """``train.csv``."""
+    """Yields the rows of ``train.csv``."""
     yield ["StudyInstanceUID", "patient_overall", *(level.name for level in CERVICAL)]
     for truth in truths:
         yield [truth.study_uid, int(any(truth.fractured)), *map(int, truth.fractured)]
 
 
 def box_rows(truths: Sequence[StudyTruth]) -> Iterator[list[object]]:
-    """``train_bounding_boxes.csv``."""
+    """Yields the rows of ``train_bounding_boxes.csv``."""
     yield ["StudyInstanceUID", "x", "y", "width", "height", "slice_number"]
     for truth in truths:
         for box in truth.boxes:
@@ -115,7 +115,7 @@ def box_rows(truths: Sequence[StudyTruth]) -> Iterator[list[object]]:
 
 
 def task_rows(truths: Sequence[StudyTruth]) -> Iterator[list[object]]:
-    """``test.csv``."""
+    """Yields the rows of ``test.csv``."""
     yield ["row_id", "StudyInstanceUID", "prediction_type"]
     for truth in truths:
         for kind in (*(level.name for level in CERVICAL), "patient_overall"):
@@ -123,7 +123,7 @@ def task_rows(truths: Sequence[StudyTruth]) -> Iterator[list[object]]:
 
 
 def submission_rows(truths: Sequence[StudyTruth]) -> Iterator[list[object]]:
-    """``sample_submission.csv``."""
+    """Yields the rows of ``sample_submission.csv``."""
     yield ["row_id", "fractured"]
     for row in list(task_rows(truths))[1:]:
         yield [row[0], 0.5]

@@ -14,7 +14,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @contextmanager
 def workers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of so many processes; what waits when it is left is not done any more."""
+    """Opens a pool of so many processes; what waits when it is left is not done any more."""
     with _one_thread_each(), ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         try:
             yield pool
@@ -23,7 +23,7 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _end_with_parent() -> None:
-    """A worker neither outlives the command nor complains about an interrupt that is meant for it."""
+    """Makes sure that a worker neither outlives the command nor complains about an interrupt that is meant for it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
     if parent is not None:

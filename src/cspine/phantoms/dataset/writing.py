@@ -82,7 +82,7 @@ def jpeg_lossless(stored: NDArray[np.int16] | NDArray[np.uint16]) -> bytes:
 
 
 def write_labels(path: Path, labels: NDArray[np.generic], grid: Grid) -> None:
-    """Labels ``(z, y, x)`` as a NIfTI file whose axes run to the right, the front and the head (RAS); compressed if ``.gz``."""
+    """Writes labels ``(z, y, x)`` as a NIfTI file with axes to the right, the front and the head (RAS); compressed if ``.gz``."""
     affine = _LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]]
     image = nibabel.as_closest_canonical(nibabel.Nifti1Image(np.asarray(labels).T, affine))
     image.header.set_xyzt_units("mm")
@@ -90,7 +90,7 @@ def write_labels(path: Path, labels: NDArray[np.generic], grid: Grid) -> None:
 
 
 def _padded(hu: NDArray[np.float32], padding_hu: int | None) -> NDArray[np.float32]:
-    """What lies outside the circle that the image just holds is no measurement."""
+    """Pads a slice outside the largest circle that it holds, where nothing is measured."""
     if padding_hu is None:
         return hu
     rows, columns = hu.shape
@@ -106,5 +106,5 @@ def _stored(hu: NDArray[np.float32], encoding: Encoding) -> NDArray[np.int16] | 
 
 
 def _decimal(value: float) -> DSdecimal:
-    """A number as DICOM writes it: 16 characters at most."""
+    """Returns a number as DICOM writes it: 16 characters at most."""
     return DSdecimal(f"{value + 0.0:.8f}"[:16].rstrip("0").rstrip(".") or "0")

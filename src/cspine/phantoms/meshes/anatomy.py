@@ -69,7 +69,7 @@ class BoneShape:
 
     @property
     def limit_mm(self) -> float:
-        """Where the distance is cut off."""
+        """Returns where the distance is cut off."""
         return 127 * self.step_mm
 
     def distance(self, points: ArrayLike) -> NDArray[np.float32]:
@@ -77,7 +77,7 @@ class BoneShape:
         return self.distance_at(self.voxels(np.asarray(points, dtype=np.float32)))
 
     def voxels(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points ``(3, ...)`` as fractional indices ``(z, y, x)`` of ``steps``."""
+        """Returns points ``(3, ...)`` as fractional indices ``(z, y, x)`` of ``steps``."""
         first = np.asarray(self.first_mm, dtype=np.float32).reshape(3, *[1] * (points.ndim - 1))
         return ((points - first) * np.float32(1 / self.spacing_mm))[::-1]
 

@@ -1,4 +1,4 @@
-"""From surfaces to an anatomy: signed distances, a frame and landmarks for each bone.
+"""Builds an anatomy of surfaces: signed distances, a frame and landmarks for each bone.
 
 A folder of surfaces may hold a table ``anatomy.toml``, or one is named; see :mod:`cspine.phantoms.meshes.table`.
 """
@@ -69,7 +69,7 @@ def _bone_shape(surface: Surface, name: str) -> BoneShape:
 
 
 def _axes_hint(folder: Path, told: SurfaceTable) -> str:
-    """A sentence that names other axes with which all levels would do, if there are any."""
+    """Returns a sentence that names other axes with which all levels would do, if there are any."""
     named = {source.axes.upper() for source in told.levels.values()}
     if len(named) != 1:
         return ""
@@ -108,7 +108,7 @@ def vertebra_shape(surface: Surface, level: Level) -> BoneShape:
 
 
 def context_shape(surface: Surface, spacing_mm: float) -> BoneShape:
-    """Any other bone's surface, in mm and LPS, as signed distance around its own middle."""
+    """Returns any other bone's surface, in mm and LPS, as signed distance around its own middle."""
     size = np.ptp(surface.points, axis=0).max()
     if not 10 < size < 400:
         raise AnatomyError(
@@ -134,7 +134,7 @@ def skull_shape(surface: Surface) -> BoneShape:
 
 
 def _shape(surface: Surface, frame: NDArray[np.float64], spacing_mm: float) -> BoneShape:
-    """A surface sampled in ``frame``; its landmarks say the size of the whole bone."""
+    """Returns a surface sampled in ``frame``; its landmarks say the size of the whole bone."""
     inverse = np.linalg.inv(frame)
     local = Surface(surface.points @ inverse[:3, :3].T + inverse[:3, 3], surface.triangles)
     used = local.points[local.triangles.ravel()]

@@ -157,7 +157,7 @@ def check_apart(vertebrae: dict[Level, BoneShape]) -> None:
 
 
 def _overlap(upper: BoneShape, lower: BoneShape) -> tuple[float, float]:
-    """How deep two bones lie in each other, mm, and the volume that they share, cubic mm."""
+    """Returns how deep two bones lie in each other, mm, and the volume that they share, cubic mm."""
     boxes = [bone.corners_mm() @ bone.frame[:3, :3].T + bone.frame[:3, 3] for bone in (upper, lower)]
     low, high = np.max([box.min(axis=0) for box in boxes], axis=0), np.min([box.max(axis=0) for box in boxes], axis=0)
     if np.any(high <= low):
@@ -173,7 +173,7 @@ def _overlap(upper: BoneShape, lower: BoneShape) -> tuple[float, float]:
 
 
 def _tip_mm(solid: Solid) -> float:
-    """Height of the hindmost bone near the middle."""
+    """Returns the height of the hindmost bone near the middle."""
     k, j, i = np.nonzero(solid.inside)
     z, y, x = solid.axis_mm(0)[k], solid.axis_mm(1)[j], solid.axis_mm(2)[i]
     middle = np.abs(x) < 6

@@ -1,4 +1,4 @@
-"""How far a point lies from a surface, and on which side.
+"""Computes how far a point lies from a surface, and on which side.
 
 Surfaces from modelling tools have gaps and overlapping shells. So the side is a vote: along each of the three axes, in both
 directions, a ray counts how often it goes in and out; most of the six decide.
@@ -25,7 +25,7 @@ Axes = Sequence[NDArray[np.float64]]
 
 
 def unsigned_distance(surface: Surface, axes: Axes, limit_mm: float) -> NDArray[np.float32]:
-    """Distance in mm from each point of a lattice to the surface, cut off at ``limit_mm``, ``(z, y, x)``.
+    """Returns the distance in mm from each point of a lattice to the surface, cut off at ``limit_mm``, ``(z, y, x)``.
 
     Args:
         surface: In mm.
@@ -52,7 +52,7 @@ def unsigned_distance(surface: Surface, axes: Axes, limit_mm: float) -> NDArray[
 
 
 def inside(surface: Surface, axes: Axes) -> NDArray[np.bool_]:
-    """Whether each point of a lattice lies inside the surface, ``(z, y, x)``; see :func:`unsigned_distance` for the lattice.
+    """Returns whether each point of a lattice lies inside the surface, ``(z, y, x)``; see :func:`unsigned_distance`.
 
     Cavities that no way leads out of are filled: bones have none of a size that matters.
     """
@@ -73,7 +73,7 @@ def windings(surface: Surface, axes: Axes) -> NDArray[np.int16]:
 
 
 def open_share(surface: Surface, step_mm: float) -> float:
-    """Share of the lines through a surface that enter it and do not leave it, or the other way round; along the worst axis.
+    """Returns the share of lines that enter a surface and do not leave it, or the other way round; along the worst axis.
 
     0 for a closed surface whose faces all look outwards.
     """
@@ -88,7 +88,7 @@ def open_share(surface: Surface, step_mm: float) -> float:
 
 
 def _samples(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Points on the surface, no farther than about ``_SAMPLE_MM`` apart, and the triangle of each."""
+    """Returns points on the surface, no farther than about ``_SAMPLE_MM`` apart, and the triangle of each."""
     pieces, owners = [], []
     corners = surface.corners
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
@@ -103,7 +103,7 @@ def _samples(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
 
 
 def _near(samples: NDArray[np.float64], axes: Axes, limit_mm: float) -> NDArray[np.bool_]:
-    """Lattice points within about ``limit_mm`` of a sample: cheap, and never too few."""
+    """Returns lattice points within about ``limit_mm`` of a sample: cheap, and never too few."""
     step = float(axes[0][1] - axes[0][0])
     index = np.stack([np.round((samples[:, a] - axes[a][0]) / step) for a in (2, 1, 0)]).astype(np.intp)
     empty = np.ones(tuple(len(axes[a]) for a in (2, 1, 0)), dtype=np.bool_)
@@ -113,7 +113,7 @@ def _near(samples: NDArray[np.float64], axes: Axes, limit_mm: float) -> NDArray[
 
 
 def _to_triangles(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of points ``(n, 3)`` to their triangles ``(n, 3, 3)``: to the plane over it, to the edges beside it, ``(n,)``."""
+    """Returns distances ``(n,)`` of points ``(n, 3)`` to their triangles ``(n, 3, 3)``: to the plane over it, else to the edges."""
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     size = np.linalg.norm(normal, axis=1)
     normal /= np.maximum(size, 1e-12)[:, None]
@@ -134,7 +134,7 @@ def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _crossings(surface: Surface, axes: Axes, ray: int) -> NDArray[np.int16]:
-    """For each ray, between which lattice points it enters (+1) and leaves (-1), ``(across, across, along + 1)``."""
+    """Returns for each ray between which lattice points it enters (+1) and leaves (-1), ``(across, across, along + 1)``."""
     first, second = (a for a in range(3) if a != ray)
     u_axis, v_axis, w_axis = axes[first], axes[second], axes[ray]
     u = surface.corners[:, :, first] - _NUDGE_MM[0]
@@ -160,7 +160,7 @@ def _crossings(surface: Surface, axes: Axes, ray: int) -> NDArray[np.int16]:
 def _columns(
     u: NDArray[np.float64], v: NDArray[np.float64], u_axis: NDArray[np.float64], v_axis: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Every ray that passes through the box of a triangle: its two indices, and the triangle."""
+    """Returns every ray that passes through the box of a triangle: its two indices, and the triangle."""
     low_i, low_j = np.searchsorted(u_axis, u.min(axis=1)), np.searchsorted(v_axis, v.min(axis=1))
     wide = np.searchsorted(u_axis, u.max(axis=1)) - low_i
     deep = np.searchsorted(v_axis, v.max(axis=1)) - low_j

@@ -1,4 +1,4 @@
-"""Where a vertebra's own axes, body and canal lie, found in its middle section."""
+"""Finds where a vertebra's own axes, body and canal lie, in its middle section."""
 
 from dataclasses import dataclass
 
@@ -112,7 +112,7 @@ def _middle_section(solid: Solid, level: Level) -> _Section:
 
 
 def _end_plates(section: _Section) -> tuple[tuple[float, float], float]:
-    """Centre of the body ``(y, z)`` and the mean slope of its end plates."""
+    """Returns the centre of the body ``(y, z)`` and the mean slope of its end plates."""
     z, y = np.nonzero(section.front)
     points = np.stack([section.y_mm[y], section.z_mm[z]])
     centre = points.mean(axis=1)
@@ -128,7 +128,7 @@ def _end_plates(section: _Section) -> tuple[tuple[float, float], float]:
 
 
 def _dens_and_body(section: _Section) -> tuple[tuple[float, float], float]:
-    """Centre of the axis body, the lower half of its front part, and the slope at right angles to its length."""
+    """Returns the centre of the axis body, the lower half of its front part, and the slope at right angles to its length."""
     z, y = np.nonzero(section.front)
     points = np.stack([section.y_mm[y], section.z_mm[z]])
     _, vectors = np.linalg.eigh(np.cov(points))
@@ -140,7 +140,7 @@ def _dens_and_body(section: _Section) -> tuple[tuple[float, float], float]:
 
 
 def _ring(section: _Section) -> tuple[tuple[float, float], float]:
-    """Where the dens stands in the ring, and the slope of the ring."""
+    """Returns where the dens stands in the ring, and the slope of the ring."""
     (front_y, front_z), (back_y, back_z) = _centroid(section.front, section), _centroid(section.back, section)
     slope = (back_z - front_z) / (back_y - front_y)
     behind_arch = float(section.y_mm[section.front.any(axis=0)].max()) + 6.0
@@ -153,7 +153,7 @@ def _centroid(part: NDArray[np.bool_], section: _Section) -> tuple[float, float]
 
 
 def _free_width(blocked: NDArray[np.bool_], solid: Solid, y_mm: float) -> float:
-    """How far one can go left and right from the middle at depth ``y_mm``, near height 0, before meeting ``blocked``."""
+    """Returns how far one can go left and right from the middle at depth ``y_mm``, near height 0, before meeting ``blocked``."""
     row = int(np.argmin(np.abs(solid.axis_mm(1) - y_mm)))
     level = np.abs(solid.axis_mm(0)) < 2.0
     x = solid.axis_mm(2)

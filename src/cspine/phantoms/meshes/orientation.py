@@ -1,4 +1,4 @@
-"""Which axes would make vertebrae of surfaces that are none with the axes that they are said to have."""
+"""Finds axes that would make vertebrae of surfaces that are not vertebrae with the axes that were given."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -47,7 +47,7 @@ def _all_fit(solids: Mapping[Level, Solid], turn: NDArray[np.float64]) -> bool:
 
 
 def _bone(solid: Solid, level: Level) -> BoneShape:
-    """A bone, coarse, whose size, canal and directions were checked."""
+    """Returns a bone, coarse, whose size, canal and directions were checked."""
     frame = find_frame(solid, level)
     own = _in_frame(solid, frame)
     empty = Body((0.0, 0.0, 0.0), 0.0, (0.0, 0.0), (0.0, 0.0, 0.0))
@@ -58,7 +58,7 @@ def _bone(solid: Solid, level: Level) -> BoneShape:
 
 
 def _turned(solid: Solid, turn: NDArray[np.float64]) -> Solid:
-    """A solid whose world was turned by right angles; voxels stay voxels."""
+    """Returns a solid whose world was turned by right angles; voxels stay voxels."""
     sources = [int(np.argmax(np.abs(turn[axis]))) for axis in range(3)]
     signs = [float(np.sign(turn[axis, source])) for axis, source in enumerate(sources)]
     inside, first = np.transpose(solid.inside, [2 - source for source in reversed(sources)]), []
@@ -72,7 +72,7 @@ def _turned(solid: Solid, turn: NDArray[np.float64]) -> Solid:
 
 
 def _in_frame(solid: Solid, frame: NDArray[np.float64]) -> Solid:
-    """The solid sampled in another frame."""
+    """Returns the solid sampled in another frame."""
     places = np.argwhere(solid.inside)[:, ::-1] * solid.spacing_mm + np.asarray(solid.first_mm)
     inverse = np.linalg.inv(frame)
     own = places @ inverse[:3, :3].T + inverse[:3, 3]

@@ -30,7 +30,7 @@ _NOT_SMALL = 0.04
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sides:
-    """How often each triangle's two sides are enclosed, ``(m,)`` each, and where that was looked up."""
+    """Says how often each triangle's two sides are enclosed, ``(m,)`` each, and where that was looked up."""
 
     under: NDArray[np.int16]
     over: NDArray[np.int16]
@@ -65,7 +65,7 @@ def largest_solid(surface: Surface) -> Surface:
 
 
 def _sides(surface: Surface, pieces: Surface, step_mm: float) -> _Sides:
-    """The sides of ``pieces``, which lie on ``surface``."""
+    """Returns the sides of ``pieces``, which lie on ``surface``."""
     used, margin = surface.points[surface.triangles.ravel()], 4 * step_mm
     axes = [np.arange(used[:, a].min() - margin, used[:, a].max() + margin, step_mm) for a in range(3)]
     enclosed = windings(surface, axes)
@@ -75,7 +75,7 @@ def _sides(surface: Surface, pieces: Surface, step_mm: float) -> _Sides:
 
 
 def _beside(surface: Surface, away_mm: float) -> NDArray[np.float64]:
-    """Points over the middles of the triangles, ``(m, 3)``."""
+    """Returns points over the middles of the triangles, ``(m, 3)``."""
     corners = surface.corners
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -84,7 +84,7 @@ def _beside(surface: Surface, away_mm: float) -> NDArray[np.float64]:
 
 
 def _index(points: NDArray[np.float64], axes: list[NDArray[np.float64]]) -> NDArray[np.intp]:
-    """Nearest lattice points, ``(3, m)`` ordered ``(z, y, x)``."""
+    """Returns the nearest lattice points, ``(3, m)`` ordered ``(z, y, x)``."""
     step = axes[0][1] - axes[0][0]
     index = [np.clip(np.round((points[:, a] - axes[a][0]) / step), 0, len(axes[a]) - 1) for a in (2, 1, 0)]
     return np.stack(index).astype(np.intp)

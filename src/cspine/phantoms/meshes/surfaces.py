@@ -44,23 +44,23 @@ class Surface:
 
     @property
     def corners(self) -> NDArray[np.float64]:
-        """The corners of each triangle, ``(m, 3, 3)``."""
+        """Returns the corners of each triangle, ``(m, 3, 3)``."""
         corners: NDArray[np.float64] = self.points[self.triangles]
         return corners
 
     @property
     def volume(self) -> float:
-        """What the surface encloses, in cubic units; negative where it is turned inside out."""
+        """Returns what the surface encloses, in cubic units; negative where it is turned inside out."""
         a, b, c = np.moveaxis(self.corners, 1, 0)
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
     def moved(self, matrix: NDArray[np.float64]) -> "Surface":
-        """Every point multiplied by ``matrix`` ``(3, 3)``, and turned so that it encloses a positive volume."""
+        """Returns the surface with points multiplied by ``matrix`` ``(3, 3)``, turned so that it encloses a positive volume."""
         moved = Surface(self.points @ matrix.T, self.triangles)
         return moved if moved.volume >= 0 else Surface(moved.points, self.triangles[:, ::-1])
 
     def refined(self, longest: float) -> "Surface":
-        """The same surface in triangles whose edges are no longer than ``longest``, by halving edges; neighbours may not match."""
+        """Returns the same surface in triangles with edges up to ``longest``, by halving edges; neighbours may not match."""
         corners = self.corners
         done = []
         while len(corners):

@@ -1,4 +1,4 @@
-"""Which surface is which bone, in which units and axes: ``anatomy.toml``.
+"""Reads which surface is which bone, in which units and axes: ``anatomy.toml``.
 
 ::
 
@@ -62,13 +62,13 @@ class SurfaceSource:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """From the surface's own axes and units to LPS millimetres, ``(3, 3)``."""
+        """Returns the map from the surface's own axes and units to LPS millimetres, ``(3, 3)``."""
         return self.scale_mm * np.array([_DIRECTIONS[letter] for letter in self.axes.upper()], dtype=np.float64).T
 
 
 @dataclass(frozen=True, slots=True)
 class SurfaceTable:
-    """What ``anatomy.toml`` says."""
+    """Holds what ``anatomy.toml`` says."""
 
     name: str
     notice: str

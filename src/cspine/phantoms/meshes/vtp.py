@@ -35,7 +35,7 @@ Polygon = list[int]
 
 
 def read_vtp(path: Path) -> tuple[NDArray[np.float64], list[Polygon]]:
-    """Points ``(n, 3)`` and polygons of all pieces of a file; strips are told as triangles.
+    """Returns points ``(n, 3)`` and polygons of all pieces of a file; strips come as triangles.
 
     Raises:
         ValueError: The file is damaged, or no surface; also ``KeyError``, ``zlib.error``, ``lzma.LZMAError`` and ``ParseError``.
@@ -63,7 +63,7 @@ class _Stored(Protocol):
     """Bytes as they stand in the file."""
 
     def read(self, start: int, count: int) -> bytes:
-        """``count`` bytes that were written at once, from place ``start``."""
+        """Returns ``count`` bytes that were written at once, from place ``start``."""
         ...
 
     def after(self, start: int, count: int) -> int:
@@ -95,7 +95,7 @@ class _Base64:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Arrays:
-    """What is needed to read the arrays of a file.
+    """Holds what is needed to read the arrays of a file.
 
     Attributes:
         root: Its elements.
@@ -124,7 +124,7 @@ class _Arrays:
         return cls(root, appended, header, None if not compressor else _UNPACK[compressor])
 
     def cells(self, element: ElementTree.Element | None) -> Iterator[Polygon]:
-        """The indices of each cell."""
+        """Yields the indices of each cell."""
         arrays = {} if element is None else {array.get("Name"): array for array in element.findall("DataArray")}
         if {"connectivity", "offsets"} <= arrays.keys():
             indices = self.read(arrays["connectivity"]).astype(np.int64)
