@@ -195,14 +195,19 @@ class Figure:
     Attributes:
         name: What was measured, on what, for instance ``AUROC of any fracture, 200 unseen synthetic necks``.
         value: The number.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
+        low: Lower end of its 95 % interval; ``None`` where there were too few patients for one.
+        high: Upper end, or ``None`` as above.
     """
 
     name: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    @property
+    def interval(self) -> str:
+        """Returns the interval as people read it."""
+        return "too few for an interval" if self.low is None or self.high is None else f"{self.low:.3f} to {self.high:.3f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 import numpy as np
 
 from cspine.evaluation import StudyScores
+from cspine.evaluation.bootstrap import Estimate
 from cspine.evaluation.fractures import GroupMetrics
 from cspine.evaluation.leaky import entry_accuracy
 from cspine.evaluation.localisation import StudyLocalisation, localisation_metrics
-from cspine.evaluation.metrics import Estimate, evaluate
+from cspine.evaluation.metrics import evaluate
 from cspine.evaluation.report import Report
 from cspine.evaluation.shortcuts import shortcuts
 from cspine.modelpack import OperatingPoint

@@ -5,7 +5,15 @@ import pytest
 
 from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
-from cspine.evaluation.calibrating import choose_points, cross_calibrated, fit_calibration
+from cspine.evaluation.calibrating import (
+    apply_overall,
+    choose_points,
+    cross_calibrated,
+    cross_fitted_overall,
+    fit_calibration,
+    fit_overall,
+    parted,
+)
 from cspine.evaluation.metrics import expected_calibration_error
 
 
@@ -23,6 +31,16 @@ def necks(studies: int = 600, seed: int = 0, mean: float = -1.0) -> StudyScores:
     truth = given.truth.copy()
     truth[:, 0] = truth[:, 1:].any(axis=1)
     return replace(given, truth=truth)
+
+
+def with_fractured(studies: int, fractured: int, signal: float = 1.0, seed: int = 0) -> StudyScores:
+    """The first ``fractured`` studies have one fracture; scores are noise, and as much higher there."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((studies, 8), dtype=bool)
+    truth[:fractured, 0] = True
+    truth[np.arange(fractured), 1 + np.arange(fractured) % 7] = True
+    scores = 1 / (1 + np.exp(-(signal * truth + rng.normal(size=truth.shape))))
+    return StudyScores(tuple(f"1.{i}" for i in range(studies)), truth, scores)
 
 
 def test_calibration_finds_the_line_that_was_bent() -> None:
@@ -50,24 +68,90 @@ def test_scores_that_say_the_reverse_keep_their_order() -> None:
     assert all(0 < slope < 0.1 for slope in fitted.slopes[1:])
 
 
-def test_calibration_needs_patients_of_both_kinds() -> None:
-    given = overconfident(20)
+@pytest.mark.parametrize("fractured", [0, 9, 31, 40])
+def test_calibration_needs_ten_patients_of_either_kind(fractured: int) -> None:
+    given = with_fractured(40, fractured)
 
-    with pytest.raises(TrainingError, match=r"with and without fractures. Received 0 of 20"):
-        fit_calibration(replace(given, truth=np.zeros_like(given.truth)))
+    with pytest.raises(TrainingError, match=rf"needs 10 studies .* Received {fractured} and {40 - fractured}\. Run `cspine calib"):
+        fit_calibration(given)
+    with pytest.raises(TrainingError, match=rf"needs 10 studies .* Received {fractured} and {40 - fractured}\. Run `cspine calib"):
+        cross_calibrated(given)
+    assert fit_calibration(with_fractured(20, 10)).slopes[0] > 0
+    assert len(cross_calibrated(with_fractured(20, 10))) == 20
+
+
+@pytest.mark.parametrize("fractured", [0, 18, 22, 40])
+def test_thresholds_need_nineteen_patients_of_either_kind(fractured: int) -> None:
+    few, enough = with_fractured(40, fractured), with_fractured(38, 19)
+
+    with pytest.raises(TrainingError, match=rf"Thresholds need 19 studies .* Received {fractured} and {40 - fractured}\."):
+        choose_points(few.truth, few.scores)
+    assert [point.name for point in choose_points(enough.truth, enough.scores)] == ["balanced", "rule_out", "rule_in"]
+
+
+@pytest.mark.parametrize(("studies", "wrong"), [(19, 0), (38, 0), (39, 1), (58, 1), (59, 2)])
+def test_so_many_studies_may_be_on_the_wrong_side_that_one_in_twenty_new_ones_is(studies: int, wrong: int) -> None:
+    given = with_fractured(2 * studies, studies, signal=0.0)
+
+    points = {point.name: point.thresholds[1] for point in choose_points(given.truth, given.scores)}
+
+    fractured, highest = given.truth[:, 0], given.scores[:, 1:].max(axis=1)
+    assert np.count_nonzero(highest[fractured] < points["rule_out"]) <= wrong
+    assert np.count_nonzero(highest[~fractured] >= points["rule_in"]) <= wrong
+    low, high = np.sort(highest[fractured])[wrong], np.sort(highest[~fractured])[-1 - wrong]
+    assert points["rule_out"] == points["balanced"] or not ((highest > points["rule_out"]) & (highest < low)).any()
+    assert points["rule_in"] == points["balanced"] or not ((highest < points["rule_in"]) & (highest > high)).any()
+
+
+def test_where_all_score_alike_ruling_in_flags_nobody() -> None:
+    given = with_fractured(60, 30)
+    alike = np.full_like(given.scores, 0.3)
+
+    points = {point.name: point.thresholds for point in choose_points(given.truth, alike)}
+
+    assert points["rule_out"][1] <= 0.3 < points["rule_in"][1]
 
 
 def test_nobody_is_scored_by_a_calibration_that_saw_him() -> None:
-    given = overconfident(60)
-    flipped = given.truth.copy()
-    flipped[0] = ~flipped[0]
+    """Whoever's label or score changes, his own probability stays what it was: his part was calibrated on the others."""
+    given = necks(60, mean=-4.0)
+    before = cross_calibrated(given)
+    fractured = given.truth[:, 0]
 
-    before, after = cross_calibrated(given), cross_calibrated(replace(given, truth=flipped))
+    for patient in (int(np.flatnonzero(fractured)[0]), int(np.flatnonzero(~fractured)[0])):
+        levels = given.truth.copy()
+        levels[patient, 1:] = ~levels[patient, 1:]  # what he has overall stays, so the parts do
+        after = cross_calibrated(replace(given, truth=levels))
+        np.testing.assert_array_equal(after.scores[patient], before.scores[patient])
+        assert not np.array_equal(after.scores, before.scores)
 
-    assert before.study_uids == given.study_uids
-    assert not np.array_equal(before.scores, after.scores)
-    alone = replace(given, truth=np.vstack([given.truth[:1], given.truth[1:]]))
-    np.testing.assert_array_equal(cross_calibrated(alone).scores, before.scores)
+
+def test_every_patient_is_set_aside_once_with_his_share_of_fractures() -> None:
+    given = with_fractured(50, 20)
+
+    pairs = parted(given, 5, 0)
+
+    assert sorted(np.concatenate([part for _, part in pairs])) == list(range(50))
+    for rest, part in pairs:
+        assert set(rest) | set(part) == set(range(50))
+        assert not set(rest) & set(part)
+        assert (len(part), given.truth[part, 0].sum()) == (10, 4)
+
+
+def test_the_head_for_any_fracture_has_not_seen_whom_it_scores() -> None:
+    given = necks(60, mean=-4.0)
+    moved = given.scores.copy()
+    patient = 7
+    moved[patient, 1:] = 1 - moved[patient, 1:]
+    (rest, part) = next((rest, part) for rest, part in parted(given, 5, 0) if patient in part)
+
+    before, after = cross_fitted_overall(given), cross_fitted_overall(replace(given, scores=moved))
+
+    own = apply_overall(fit_overall(given.some(rest)), given.scores[part])
+    np.testing.assert_array_equal(before[part], own)
+    others = np.setdiff1d(part, [patient])
+    np.testing.assert_array_equal(after[others], before[others])
+    assert not np.array_equal(after[rest], before[rest])
 
 
 def test_operating_points_do_on_held_out_patients_what_their_names_say() -> None:
@@ -114,7 +198,7 @@ def test_new_studies_are_missed_no_more_often_than_ruling_out_allows() -> None:
 
 
 def test_without_a_calibration_as_many_studies_are_flagged_as_have_a_flagged_level() -> None:
-    given = necks(300)
+    given = necks(300, mean=-3.0)
 
     for point in choose_points(given.truth, given.scores):
         flagged = (given.scores[:, 1:] >= point.thresholds[1]).any(axis=1)

@@ -57,7 +57,9 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
     assert [found[f"gap {gap} mm"].levels for gap in ("0.2 to 0.3", "0.3 to 0.5", "0.5 to 1", "1 to 3.5")] == [5, 0, 15, 0]
     assert (found["intact, with a look-alike"].levels, found["intact, with a look-alike"].flagged.value) == (10, 1.0)
     assert (found["intact, without"].levels, found["intact, without"].flagged.value) == (7 * STUDIES - 20 - 10, 0.0)
-    assert found["body"].flagged.low <= found["body"].flagged.value <= found["body"].flagged.high
+    assert (found["body"].flagged.value, found["body"].flagged.has_interval) == (1.0, False)  # no sample has one that is missed
+    assert found["body"].auroc.low < found["body"].auroc.value < found["body"].auroc.high
+    assert [found[name].flagged.has_interval for name in ("severity 0.4 to 0.6", "severity 0.8 to 1")] == [False, False]  # four
     whole = [scores().scores[t.patient, t.level] for t in truths if t.severity is None]
     body = [scores().scores[t.patient, t.level] for t in truths if t.kind == "body"]
     known = np.array([False] * len(whole) + [True] * len(body))

@@ -15,8 +15,6 @@ from cspine.evaluation.metrics import (
     evaluate,
     expected_calibration_error,
     mean_level_auroc,
-    negative_predictive_value,
-    positive_predictive_value,
 )
 from cspine.modelpack import OperatingPoint
 
@@ -122,12 +120,21 @@ def test_a_fitted_overall_is_scored_beside_the_other() -> None:
     assert evaluate(given, HALF, resamples=5).fitted_overall is None
 
 
+def one_output(truth: np.ndarray, p: np.ndarray) -> StudyScores:
+    """Studies of which only the overall output matters."""
+    return StudyScores(tuple(map(str, range(len(truth)))), np.tile(truth[:, None], 8), np.tile(p[:, None], 8))
+
+
+def predictive(truth: np.ndarray, p: np.ndarray, prevalence: float) -> tuple[float, float]:
+    found = evaluate(one_output(truth, p), HALF, prevalence=prevalence, resamples=5).outputs[0].estimates
+    return found["ppv_half"].value, found["npv_half"].value
+
+
 def test_predictive_values_follow_bayes_for_the_prevalence_that_is_given() -> None:
     truth = np.array([True] * 4 + [False] * 6)
     p = np.array([0.9, 0.8, 0.7, 0.1, 0.6, 0.1, 0.1, 0.2, 0.3, 0.1])
 
-    ppv = positive_predictive_value(truth, p, threshold=0.5, prevalence=0.1)
-    npv = negative_predictive_value(truth, p, threshold=0.5, prevalence=0.1)
+    ppv, npv = predictive(truth, p, prevalence=0.1)
 
     sensitivity, specificity = 3 / 4, 5 / 6
     assert ppv == pytest.approx(0.1 * sensitivity / (0.1 * sensitivity + 0.9 * (1 - specificity)))
@@ -139,7 +146,7 @@ def test_predictive_values_of_the_own_prevalence_are_its_shares() -> None:
     truth = rng.random(400) < 0.3
     p = np.clip(truth * 0.2 + rng.random(400) * 0.8, 0, 1)
 
-    share = float(truth.mean())
+    ppv, npv = predictive(truth, p, float(truth.mean()))
 
-    assert positive_predictive_value(truth, p, 0.5, share) == pytest.approx(truth[p >= 0.5].mean())
-    assert negative_predictive_value(truth, p, 0.5, share) == pytest.approx((~truth[p < 0.5]).mean())
+    assert ppv == pytest.approx(truth[p >= 0.5].mean())
+    assert npv == pytest.approx((~truth[p < 0.5]).mean())

@@ -1,8 +1,8 @@
 import math
 
 from cspine.evaluation import plots
+from cspine.evaluation.bootstrap import Estimate
 from cspine.evaluation.fractures import GroupMetrics
-from cspine.evaluation.metrics import Estimate
 
 
 def _group(name: str) -> GroupMetrics:

@@ -201,9 +201,11 @@ def _figures(path: Path) -> "tuple[Figure, ...]":
         overall, levels = data["outputs"][0]["estimates"]["auroc"], data["mean_level_auroc"]
         how = data["about"]["patients"].split(",")[0].removesuffix("studies").strip()
         whom = " ".join(filter(None, (str(data["outputs"][0]["patients"]), how, WHOM[data["about"]["subjects"]])))
+        fractured, level_count = f"{data['outputs'][0]['fractured']} of them fractured", data["fractured_levels"]
+        of_levels = f"AUROC of a level, mean of C1..C7, {whom}, {level_count} levels fractured"
         return (
-            decode(Figure, {"name": f"AUROC of any fracture, {whom}", **overall}, "auroc"),
-            decode(Figure, {"name": f"AUROC of a level, mean of C1..C7, {whom}", **levels}, "mean_level_auroc"),
+            decode(Figure, {"name": f"AUROC of any fracture, {whom}, {fractured}", **overall}, "auroc"),
+            decode(Figure, {"name": of_levels, **levels}, "mean_level_auroc"),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UsageError(

@@ -43,7 +43,7 @@ def _facts(package: Package[PackageManifest]) -> str:
         ("trained on", manifest.trained_on),
         ("for", manifest.intended_use),
         ("recipe", f"{manifest.training.recipe}, {manifest.training.patients} patients: {manifest.training.data}"),
-        *(("measured", f"{f.name}: {f.value:.3f} ({f.low:.3f} to {f.high:.3f})") for f in manifest.training.figures),
+        *(("measured", f"{f.name}: {f.value:.3f} ({f.interval})") for f in manifest.training.figures),
         *([("points", _points(manifest))] if isinstance(manifest, Manifest) else []),
         ("size", f"{_megabytes(package.folder):.1f} MB in {package.folder}"),
     ]

@@ -17,8 +17,16 @@ _LEAST_SLOPE = 0.05
 
 _LEVELS = len(OUTPUTS) - 1
 
+LEAST_CALIBRATED = 10
+"""Studies of either kind, fractured and intact, that a calibration is fitted to at least: fewer do not tell a line from chance."""
+
+LEAST_AT_POINTS = 19
+"""The same for thresholds: with fewer none has an expected share of 0.05 on its wrong side, as 1 / (n + 1) is more."""
+
 _WRONG = 0.05
 """Share of fractured studies that ``rule_out`` may miss, and of others that ``rule_in`` may flag."""
+
+_ROUNDING = 1e-9
 
 
 def fit_calibration(held_out: StudyScores) -> Calibration:
@@ -28,14 +36,33 @@ def fit_calibration(held_out: StudyScores) -> Calibration:
     intercept, drawn towards the common one: fractures of single levels are too rare for more.
 
     Raises:
-        TrainingError: No patient, or every patient, has a fracture.
+        TrainingError: Fewer than :data:`LEAST_CALIBRATED` patients have a fracture, or have none.
     """
-    overall = held_out.truth[:, 0]
-    if overall.all() or not overall.any():
+    refuse_too_few(held_out.truth[:, 0], "Calibration needs", LEAST_CALIBRATED)
+    return _fitted(held_out)
+
+
+def refuse_too_few(fractured: NDArray[np.bool_], needs: str, least: int) -> None:
+    """Refuses patients from whom nothing can be fitted.
+
+    Args:
+        fractured: Whether each has a fracture, ``(n,)``.
+        needs: What needs more, in words.
+        least: How many of either kind are needed.
+
+    Raises:
+        TrainingError: There are fewer.
+    """
+    broken, intact = int(fractured.sum()), int((~fractured).sum())
+    if min(broken, intact) < least:
         raise TrainingError(
-            "Calibration needs held-out patients with and without fractures. "
-            f"Received {np.count_nonzero(overall)} of {len(overall)} with one. Train on more studies."
+            f"{needs} {least} studies with a fracture and {least} without that the networks have not learnt from. "
+            f"Received {broken} and {intact}. Run `cspine calibrate` with a data set of more."
         )
+
+
+def _fitted(held_out: StudyScores) -> Calibration:
+    overall = held_out.truth[:, 0]
     level_slope, level_intercepts = _shared_line(logits(held_out.scores[:, 1:]), held_out.truth[:, 1:])
     calibration = Calibration((1.0, *([level_slope] * _LEVELS)), (0.0, *level_intercepts))
     highest = calibration.apply(held_out.scores)[:, 1:].max(axis=1, keepdims=True)
@@ -58,7 +85,11 @@ def choose_points(
         probabilities: In the same order, ``(n, 8)``.
         calibration: From which they come. Without one, the threshold of the study is chosen to flag as many studies as have a
             flagged level.
+
+    Raises:
+        TrainingError: Fewer than :data:`LEAST_AT_POINTS` patients have a fracture, or have none.
     """
+    refuse_too_few(truth[:, 0], "Thresholds need", LEAST_AT_POINTS)
     highest = probabilities[:, 1:].max(axis=1)
     return tuple(
         OperatingPoint(name, (_study_threshold(level, probabilities, calibration), *([level] * _LEVELS)))
@@ -79,7 +110,7 @@ def _study_threshold(level: float, probabilities: NDArray[np.float64], calibrati
 def _thresholds(fractured: NDArray[np.bool_], highest: NDArray[np.float64]) -> dict[str, float]:
     """Returns the threshold of a level by operating point, of studies' highest probabilities, ``(n,)``."""
     steps = np.unique(highest)
-    between = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2])
+    between = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2, [(steps[-1] + 1) / 2]])
     missed = np.array([np.count_nonzero(highest[fractured] < t) for t in between])
     alarms = np.array([np.count_nonzero(highest[~fractured] >= t) for t in between])
     balanced = int(np.argmin(missed / np.count_nonzero(fractured) + alarms / np.count_nonzero(~fractured)))
@@ -88,14 +119,14 @@ def _thresholds(fractured: NDArray[np.bool_], highest: NDArray[np.float64]) -> d
     chosen = {
         "balanced": balanced,
         "rule_out": min(balanced, int(few_missed[-1])),
-        "rule_in": max(balanced, int(few_alarms[0]) if len(few_alarms) else len(between) - 1),
+        "rule_in": max(balanced, int(few_alarms[0])),
     }
     return {name: float(between[index]) for name, index in chosen.items()}
 
 
 def _allowed(studies: int) -> int:
-    """Returns how many of so many studies may be on the wrong side for an expected share of 0.05 of new ones, at most."""
-    return max(int(_WRONG * (studies + 1)) - 1, 0)
+    """Returns how many of so many studies, 19 or more, may be on the wrong side for an expected share of 0.05 of new ones."""
+    return int(_WRONG * (studies + 1) + _ROUNDING) - 1
 
 
 def _line(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
@@ -114,14 +145,12 @@ def cross_calibrated(held_out: StudyScores, *, parts: int = 5, seed: int = 0) ->
     """Returns probabilities of held-out patients, each from a calibration that has not seen the patient.
 
     Raises:
-        TrainingError: As :func:`fit_calibration`, for the patients of all parts but one.
+        TrainingError: As :func:`fit_calibration`.
     """
-    split = parted(held_out, parts, seed)
-    if not split:
-        return replace(held_out, scores=fit_calibration(held_out).apply(held_out.scores))
+    refuse_too_few(held_out.truth[:, 0], "Calibration needs", LEAST_CALIBRATED)
     probabilities = np.empty_like(held_out.scores)
-    for rest, part in split:
-        probabilities[part] = fit_calibration(held_out.some(rest)).apply(held_out.scores[part])
+    for rest, part in parted(held_out, parts, seed):
+        probabilities[part] = _fitted(held_out.some(rest)).apply(held_out.scores[part])
     return replace(held_out, scores=probabilities)
 
 
@@ -140,18 +169,19 @@ def apply_overall(head: LogisticRegression, probabilities: NDArray[np.float64]) 
 
 
 def cross_fitted_overall(probabilities: StudyScores, parts: int = 5, seed: int = 0) -> NDArray[np.float64]:
-    """Returns probabilities of any fracture, ``(n,)``, each from a head of :func:`fit_overall` that has not seen the patient."""
+    """Returns probabilities of any fracture, ``(n,)``, each from a head of :func:`fit_overall` that has not seen the patient.
+
+    Args:
+        probabilities: Of as many patients as a calibration needs.
+        parts: Into which they are parted.
+        seed: Of the parts.
+    """
     found = np.empty(len(probabilities))
-    every = np.arange(len(probabilities))
-    for rest, part in parted(probabilities, parts, seed) or [(every, every)]:
+    for rest, part in parted(probabilities, parts, seed):
         found[part] = apply_overall(fit_overall(probabilities.some(rest)), probabilities.scores[part])
     return found
 
 
 def parted(held_out: StudyScores, parts: int, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Returns pairs of the rest and a part of the patients, each set aside once; none where a part would lack a fracture."""
-    overall = held_out.truth[:, 0]
-    parts = min(parts, int(overall.sum()), int((~overall).sum()))
-    if parts < 2:
-        return []
-    return list(StratifiedKFold(parts, shuffle=True, random_state=seed).split(held_out.scores, overall))
+    """Returns pairs of the rest and a part of the patients, each set aside once; every part has its share of fractures."""
+    return list(StratifiedKFold(parts, shuffle=True, random_state=seed).split(held_out.scores, held_out.truth[:, 0]))

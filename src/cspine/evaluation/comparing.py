@@ -4,37 +4,39 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from cspine.errors import DatasetError
 from cspine.evaluation import plots
-from cspine.evaluation.competition import competition_loss
-from cspine.evaluation.metrics import (
-    RESAMPLES,
-    Bootstrap,
-    Estimate,
-    Metric,
-    auroc,
-    average_precision,
-    expected_calibration_error,
-    interval,
-    mean_level_auroc,
-)
+from cspine.evaluation.bootstrap import LEAST, RESAMPLES, Bootstrap, Estimate, Statistic, interval, with_interval
+from cspine.evaluation.metrics import rarer, rarer_of_levels
 from cspine.evaluation.page import template
 from cspine.evaluation.scores import StudyScores
+from cspine.evaluation.weighted import (
+    resampled_auroc,
+    resampled_calibration_error,
+    resampled_level_auroc,
+    resampled_loss_overall,
+    resampled_loss_per_study,
+    resampled_precision,
+)
 from cspine.results import DISCLAIMER
 
+Metric = Callable[[NDArray[np.bool_], NDArray[np.float64]], Statistic]
+
 METRICS: Mapping[str, Metric] = {
-    "auroc_overall": lambda t, p: auroc(t[:, 0], p[:, 0]),
-    "average_precision_overall": lambda t, p: average_precision(t[:, 0], p[:, 0]),
-    "mean_level_auroc": mean_level_auroc,
-    "competition_loss_a": lambda t, p: competition_loss(t, p).per_study,
-    "competition_loss_b": lambda t, p: competition_loss(t, p).overall,
-    "ece_overall": lambda t, p: expected_calibration_error(t[:, 0], p[:, 0]),
+    "auroc_overall": lambda t, p: partial(resampled_auroc, t[:, 0], p[:, 0]),
+    "average_precision_overall": lambda t, p: partial(resampled_precision, t[:, 0], p[:, 0]),
+    "mean_level_auroc": lambda t, p: partial(resampled_level_auroc, t, p),
+    "competition_loss_a": lambda t, p: partial(resampled_loss_per_study, t, p),
+    "competition_loss_b": lambda t, p: partial(resampled_loss_overall, t, p),
+    "ece_overall": lambda t, p: partial(resampled_calibration_error, t[:, 0], p[:, 0]),
 }
 """What is compared, of truth and probabilities ``(n, 8)``."""
 
@@ -85,12 +87,13 @@ def compare(models: Mapping[str, StudyScores], *, resamples: int = RESAMPLES, se
     (first, *_), aligned = models, _aligned(models)
     truth = aligned[first].truth
     draw = Bootstrap(len(truth), resamples, seed)
-    drawn = {name: {m: draw.drawn(truth, s.scores, how) for m, how in METRICS.items()} for name, s in aligned.items()}
-    values = {name: {m: how(truth, s.scores) for m, how in METRICS.items()} for name, s in aligned.items()}
+    drawn = {name: {m: draw.drawn(how(truth, s.scores)) for m, how in METRICS.items()} for name, s in aligned.items()}
+    values = {name: {m: draw.value(how(truth, s.scores)) for m, how in METRICS.items()} for name, s in aligned.items()}
+    cases = {m: rarer_of_levels(truth) if m == "mean_level_auroc" else rarer(truth[:, 0]) for m in METRICS}
     found = []
     for name in models:
-        own = {m: interval(values[name][m], drawn[name][m]) for m in METRICS}
-        apart = {m: interval(values[name][m] - values[first][m], drawn[name][m] - drawn[first][m]) for m in METRICS}
+        own = {m: with_interval(values[name][m], drawn[name][m], cases[m]) for m in METRICS}
+        apart = {m: _difference(values[name][m] - values[first][m], drawn[name][m] - drawn[first][m], cases[m]) for m in METRICS}
         found.append(Compared(name, own, {} if name == first else apart))
     return Comparison(len(truth), int(truth[:, 0].sum()), tuple(found))
 
@@ -151,6 +154,11 @@ def comparison_context(comparison: Comparison) -> dict[str, object]:
         "pictures": pictures,
         "disclaimer": DISCLAIMER,
     }
+
+
+def _difference(value: float, drawn: NDArray[np.float64], cases: int) -> Estimate:
+    """Returns a difference; that of two models that say the same is 0 for all samples, however many patients there are."""
+    return interval(value, drawn) if cases >= LEAST else Estimate(value, math.nan, math.nan)
 
 
 def _numbers(estimate: Estimate) -> tuple[float, float, float]:

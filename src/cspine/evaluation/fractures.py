@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.errors import DatasetError, one_line
-from cspine.evaluation.metrics import RESAMPLES, Estimate, auroc
+from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate
 from cspine.evaluation.scores import StudyScores
+from cspine.evaluation.weighted import resampled_auroc, resampled_share
 from cspine.strict_json import read_json
 
 _STEPS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
@@ -91,9 +92,7 @@ def by_fracture(
         resamples: Bootstrap samples of patients.
         seed: Of the bootstrap.
     """
-    bootstrap = _GroupBootstrap(
-        scores, list(truths), thresholds, np.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
-    )
+    bootstrap = _GroupBootstrap(scores, list(truths), thresholds, Bootstrap(len(scores), resamples, seed))
     kinds = sorted({truth.kind for truth in truths if truth.kind})
     alike = sorted({one for truth in truths for one in truth.lookalikes})
     groups: list[tuple[str, Callable[[LevelTruth], bool]]] = [
@@ -110,38 +109,28 @@ def by_fracture(
 class _GroupBootstrap:
     """Bootstraps groups of levels over patients."""
 
-    def __init__(
-        self, scores: StudyScores, truths: list[LevelTruth], thresholds: Sequence[float], samples: NDArray[np.intp]
-    ) -> None:
+    def __init__(self, scores: StudyScores, truths: list[LevelTruth], thresholds: Sequence[float], draw: Bootstrap) -> None:
         self._scores = np.array([scores.scores[truth.patient, truth.level] for truth in truths])
         self._patients = np.array([truth.patient for truth in truths])
         self._intact = np.array([truth.severity is None for truth in truths])
-        self._thresholds = np.array([thresholds[truth.level] for truth in truths])
-        self._counts = np.stack([np.bincount(sample, minlength=len(scores)) for sample in samples])
+        self._flagged = self._scores >= np.array([thresholds[truth.level] for truth in truths])
+        self._draw = draw
 
     def group(self, name: str, chosen: NDArray[np.bool_]) -> GroupMetrics:
-        flagged = self._estimate(lambda times: self._flagged(chosen, times))
+        patients = len(np.unique(self._patients[chosen]))
+        flagged = self._draw.estimate(lambda times: self._share(chosen, times), patients)
         against = chosen | self._intact
+        others = len(np.unique(self._patients[against & ~chosen]))
         only_intact = not np.any(chosen & ~self._intact)
         nothing = Estimate(math.nan, math.nan, math.nan)
-        area = nothing if only_intact else self._estimate(lambda times: self._area(chosen[against], against, times))
-        return GroupMetrics(name, int(chosen.sum()), len(np.unique(self._patients[chosen])), flagged, area)
+        area = nothing if only_intact else self._draw.estimate(lambda t: self._area(chosen, against, t), min(patients, others))
+        return GroupMetrics(name, int(chosen.sum()), patients, flagged, area)
 
-    def _flagged(self, chosen: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
-        weight = times[self._patients[chosen]]
-        return float(np.average(self._scores[chosen] >= self._thresholds[chosen], weights=weight)) if weight.sum() else math.nan
+    def _share(self, chosen: NDArray[np.bool_], times: NDArray[np.float64]) -> NDArray[np.float64]:
+        return resampled_share(np.ones(int(chosen.sum()), dtype=bool), self._flagged[chosen], times[:, self._patients[chosen]])
 
-    def _area(self, broken: NDArray[np.bool_], against: NDArray[np.bool_], times: NDArray[np.intp]) -> float:
-        repeats = times[self._patients[against]]
-        return auroc(np.repeat(broken, repeats), np.repeat(self._scores[against], repeats))
-
-    def _estimate(self, metric: Callable[[NDArray[np.intp]], float]) -> Estimate:
-        value = metric(np.ones(self._counts.shape[1], dtype=np.intp))
-        if math.isnan(value):
-            return Estimate(value, value, value)
-        drawn = np.array([metric(times) for times in self._counts])
-        low, high = np.nanpercentile(drawn, [2.5, 97.5])
-        return Estimate(value, float(low), float(high))
+    def _area(self, chosen: NDArray[np.bool_], against: NDArray[np.bool_], times: NDArray[np.float64]) -> NDArray[np.float64]:
+        return resampled_auroc(chosen[against], self._scores[against], times[:, self._patients[against]])
 
 
 def _levels_of(patient: int, path: Path) -> list[LevelTruth]:

@@ -1,14 +1,16 @@
 """Measures localisation: whether a model points at the fracture (hit rate, FROC), and the overlap of levels (Dice)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
-from cspine.evaluation.metrics import RESAMPLES, Bootstrap, Estimate, interval
+from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate, Statistic
+from cspine.evaluation.weighted import resampled_mean
 
 FALSE_POSITIVES = (0.5, 1.0, 2.0, 4.0)
 """False positives per study at which FROC is told."""
@@ -81,14 +83,17 @@ def localisation_metrics(places: Sequence[StudyLocalisation], *, resamples: int 
     pooled = _Marked(marked)
     masked = [place for place in places if np.any(np.isfinite(place.dice))]
     dice = np.array([place.dice for place in masked]).reshape(-1, len(CERVICAL))
+    fractured = sum(bool(place.lesions) for place in marked)
+    draw = Bootstrap(len(marked), resamples, seed) if marked else None
+    of_masks = Bootstrap(len(masked), resamples, seed) if masked else None
     return LocalisationMetrics(
         studies=len(marked),
         lesions=sum(place.lesions or 0 for place in marked),
         masked=len(masked),
-        hit_rate=_over(len(marked), pooled.hit_rate, resamples, seed),
-        found=tuple(_over(len(marked), _at(pooled, rate), resamples, seed) for rate in FALSE_POSITIVES),
+        hit_rate=_over(draw, pooled.hit_rate, fractured),
+        found=tuple(_over(draw, partial(pooled.found_at, rate), fractured) for rate in FALSE_POSITIVES),
         froc=pooled.curve(),
-        dice=tuple(_over(len(masked), _mean_of(dice[:, i]), resamples, seed) for i in range(len(CERVICAL))),
+        dice=tuple(_over(of_masks, partial(resampled_mean, values), int(np.isfinite(values).sum())) for values in dice.T),
     )
 
 
@@ -106,27 +111,27 @@ class _Marked:
         self._best = np.concatenate([*best, []])
         self._pointed = np.array([_points_at_a_lesion(place) if place.lesions else math.nan for place in places])
 
-    def hit_rate(self, times: NDArray[np.intp]) -> float:
-        fractured = np.isfinite(self._pointed) & (times > 0)
-        return float(np.average(self._pointed[fractured], weights=times[fractured])) if fractured.any() else math.nan
+    def hit_rate(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        return resampled_mean(self._pointed, times)
 
-    def found_at(self, rate: float, times: NDArray[np.intp]) -> float:
-        """Returns the share of fractures whose score is above that of the first false positive too many."""
-        weight = times[self._best_study]
-        if not weight.sum():
-            return math.nan
-        alarms = np.cumsum(times[self._wrong_study])
-        beyond = np.flatnonzero(alarms > rate * times.sum())
-        limit = self._wrong[beyond[0]] if len(beyond) else 0.0
-        return float(np.average(self._best > limit, weights=weight))
+    def found_at(self, rate: float, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the share of fractures whose score is above that of the first false positive too many, of each sample."""
+        alarms = np.cumsum(times[:, self._wrong_study], axis=1)
+        within = np.count_nonzero(alarms <= rate * times.sum(axis=1, keepdims=True), axis=1)
+        limit = np.append(self._wrong, 0.0)[within]
+        weight = times[:, self._best_study]
+        total = weight.sum(axis=1)
+        found = (weight * (self._best > limit[:, None])).sum(axis=1)
+        shares: NDArray[np.float64] = np.divide(found, total, out=np.full(len(times), np.nan), where=total > 0)
+        return shares
 
     def curve(self) -> Froc:
-        once = np.ones(len(self._pointed), dtype=np.intp)
-        most = len(self._wrong) / max(len(once), 1)
+        once = np.ones((1, len(self._pointed)))
+        most = len(self._wrong) / max(len(self._pointed), 1)
         rates = np.unique(np.concatenate([np.linspace(0, most, 60), [rate for rate in FALSE_POSITIVES if rate <= most]]))
         if not len(self._best):
             return Froc((), ())
-        return Froc(tuple(rates.tolist()), tuple(self.found_at(rate, once) for rate in rates))
+        return Froc(tuple(rates.tolist()), tuple(float(self.found_at(rate, once)[0]) for rate in rates))
 
 
 def _best_of_each(place: StudyLocalisation) -> NDArray[np.float64]:
@@ -138,21 +143,5 @@ def _points_at_a_lesion(place: StudyLocalisation) -> float:
     return float(len(place.scores) > 0 and place.hits[np.argmax(place.scores)] != NOT_A_LESION)
 
 
-def _at(marked: _Marked, rate: float) -> Callable[[NDArray[np.intp]], float]:
-    return lambda times: marked.found_at(rate, times)
-
-
-def _mean_of(values: NDArray[np.float64]) -> Callable[[NDArray[np.intp]], float]:
-    def mean(times: NDArray[np.intp]) -> float:
-        known = np.isfinite(values) & (times > 0)
-        return float(np.average(values[known], weights=times[known])) if known.any() else math.nan
-
-    return mean
-
-
-def _over(studies: int, metric: Callable[[NDArray[np.intp]], float], resamples: int, seed: int) -> Estimate:
-    if not studies:
-        return interval(math.nan, np.empty(0))
-    samples = Bootstrap(studies, resamples, seed).samples
-    drawn = np.array([metric(np.bincount(sample, minlength=studies)) for sample in samples])
-    return interval(metric(np.ones(studies, dtype=np.intp)), drawn)
+def _over(draw: Bootstrap | None, statistic: Statistic, cases: int) -> Estimate:
+    return draw.estimate(statistic, cases) if draw is not None else Estimate(math.nan, math.nan, math.nan)

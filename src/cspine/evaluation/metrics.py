@@ -1,40 +1,27 @@
 """Measures how good scores are, with intervals over patients."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cspine.evaluation.competition import competition_loss, metric_adjusted
+from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate, Statistic
+from cspine.evaluation.competition import metric_adjusted
 from cspine.evaluation.scores import StudyScores
+from cspine.evaluation.weighted import (
+    resampled_auroc,
+    resampled_calibration_error,
+    resampled_level_auroc,
+    resampled_loss_overall,
+    resampled_loss_per_study,
+    resampled_precision,
+    resampled_share,
+)
 from cspine.modelpack import OUTPUTS, OperatingPoint
 
-Metric = Callable[[NDArray[Any], NDArray[np.float64]], float]
-
-RESAMPLES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its 95 % interval.
-
-    Attributes:
-        value: On all patients; NaN where it is not defined, as AUROC is without a fracture.
-        low: 2.5th percentile over bootstrap samples of patients.
-        high: 97.5th percentile.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return "-" if math.isnan(self.value) else f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
+_Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +31,8 @@ class OutputMetrics:
     Attributes:
         output: ``overall`` or a level.
         patients: How many were predicted.
-        fractured: How many of them have the fracture.
+        fractured: How many of them have the fracture. An interval needs :data:`cspine.evaluation.bootstrap.LEAST` such, and as many
+            intact.
         estimates: By name: ``auroc``, ``average_precision``, ``ece``, and for each operating point ``sensitivity_NAME`` and
             ``specificity_NAME``; for a prevalence that the user gives also ``ppv_NAME`` and ``npv_NAME``, of the overall output.
     """
@@ -61,6 +49,7 @@ class Evaluation:
 
     Attributes:
         outputs: Overall and C1..C7.
+        fractured_levels: How many levels of all patients are fractured.
         mean_level_auroc: Over the levels that can be scored.
         competition_a: RSNA 2022 loss, normalised within each study.
         competition_b: The same, normalised over all studies.
@@ -71,6 +60,7 @@ class Evaluation:
     """
 
     outputs: tuple[OutputMetrics, ...]
+    fractured_levels: int
     mean_level_auroc: Estimate
     competition_a: Estimate
     competition_b: Estimate
@@ -91,27 +81,32 @@ class Evaluation:
 
 def auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """Returns the area under the receiver operating characteristic; NaN where all are alike."""
-    if truth.all() or not truth.any():
-        return math.nan
-    return float(roc_auc_score(truth, scores))
+    return float(resampled_auroc(truth, scores, _once(truth))[0])
 
 
 def average_precision(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """Returns the average precision; NaN without a fracture."""
-    return float(average_precision_score(truth, scores)) if truth.any() else math.nan
+    return float(resampled_precision(truth, scores, _once(truth))[0])
 
 
-def expected_calibration_error(truth: NDArray[np.bool_], probabilities: NDArray[np.float64], bins: int = 10) -> float:
-    """Returns the mean distance of probability and frequency over bins of equal width (Naeini, Cooper and Hauskrecht, 2015)."""
-    which = np.minimum((probabilities * bins).astype(int), bins - 1)
-    gaps = [abs(probabilities[which == b].sum() - truth[which == b].sum()) for b in range(bins)]
-    return float(np.sum(gaps) / len(truth))
+def expected_calibration_error(truth: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> float:
+    """Returns the mean distance of probability and frequency over ten bins of equal width."""
+    return float(resampled_calibration_error(truth, probabilities, _once(truth))[0])
 
 
 def mean_level_auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """Returns the mean of the AUROC of C1..C7, ``(n, 8)`` each, over those that have both fractured and intact ones."""
-    known = [v for v in (auroc(truth[:, i], scores[:, i]) for i in range(1, truth.shape[1])) if not math.isnan(v)]
-    return float(np.mean(known)) if known else math.nan
+    return float(resampled_level_auroc(truth, scores, _once(truth))[0])
+
+
+def rarer(truth: NDArray[np.bool_]) -> int:
+    """Returns how many there are of the rarer kind, fractured or intact, ``(n,)``."""
+    return int(min(truth.sum(), (~truth).sum()))
+
+
+def rarer_of_levels(truth: NDArray[np.bool_]) -> int:
+    """Returns the same of the level that has fewest, of those of C1..C7, ``(n, 8)``, that have both kinds; 0 without such."""
+    return min((found for level in range(1, truth.shape[1]) if (found := rarer(truth[:, level]))), default=0)
 
 
 def evaluate(
@@ -135,89 +130,79 @@ def evaluate(
     """
     draw = Bootstrap(len(scores), resamples, seed)
     truth, p = scores.truth, scores.scores
-    wanted = [_metrics(points, i) for i in range(len(OUTPUTS))]
+    wanted = [_ranking(truth[:, i], p[:, i]) | _at_points(truth[:, i], p[:, i], points, i) for i in range(len(OUTPUTS))]
     if prevalence is not None:
-        wanted[0] |= _predictive(points, prevalence)
+        wanted[0] |= _predictive(truth[:, 0], p[:, 0], points, prevalence)
+    any_fracture = rarer(truth[:, 0])
     return Evaluation(
-        tuple(_output(name, truth[:, i], p[:, i], wanted[i], draw) for i, name in enumerate(OUTPUTS)),
-        draw.estimate(truth, p, mean_level_auroc),
-        draw.estimate(truth, p, lambda t, q: competition_loss(t, q).per_study),
-        draw.estimate(truth, p, lambda t, q: competition_loss(t, q).overall),
-        draw.estimate(truth, p, lambda t, q: competition_loss(t, metric_adjusted(q)).overall),
+        tuple(_output(name, truth[:, i], wanted[i], draw) for i, name in enumerate(OUTPUTS)),
+        int(truth[:, 1:].sum()),
+        draw.estimate(partial(resampled_level_auroc, truth, p), rarer_of_levels(truth)),
+        draw.estimate(partial(resampled_loss_per_study, truth, p), any_fracture),
+        draw.estimate(partial(resampled_loss_overall, truth, p), any_fracture),
+        draw.estimate(partial(resampled_loss_overall, truth, metric_adjusted(p)), any_fracture),
         tuple(points),
-        _output("overall, fitted", truth[:, 0], fitted_overall, _RANKING, draw) if fitted_overall is not None else None,
+        _output("overall, fitted", truth[:, 0], _ranking(truth[:, 0], fitted_overall), draw)
+        if fitted_overall is not None
+        else None,
     )
 
 
-class Bootstrap:
-    """Samples of patients, with replacement; one set for all metrics, so that differences can be paired."""
+def predictive_values(sensitivity: _Numbers, specificity: _Numbers, prevalence: float) -> tuple[_Numbers, _Numbers]:
+    """Returns the positive and the negative predictive value for a prevalence of fractures (Bayes); NaN where nobody is such.
 
-    def __init__(self, patients: int, resamples: int = RESAMPLES, seed: int = 0) -> None:
-        self.samples = np.random.default_rng(seed).integers(patients, size=(resamples, patients))
-
-    def estimate(self, truth: NDArray[Any], p: NDArray[np.float64], metric: Metric) -> Estimate:
-        """Returns a metric of all patients, and its interval."""
-        return interval(metric(truth, p), self.drawn(truth, p, metric))
-
-    def drawn(self, truth: NDArray[Any], p: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
-        """Returns the metric of every sample, ``(resamples,)``."""
-        return np.array([metric(truth[sample], p[sample]) for sample in self.samples])
-
-
-def interval(value: float, drawn: NDArray[np.float64]) -> Estimate:
-    """Returns a number with its 95 % interval, from what samples of patients gave; NaN among those is left out."""
-    if math.isnan(value):
-        return Estimate(value, value, value)
-    known = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (value, value)
-    return Estimate(value, float(low), float(high))
+    Args:
+        sensitivity: Share of the fractured that are flagged, ``(k,)``.
+        specificity: Share of the intact that are not, ``(k,)``.
+        prevalence: Share of the fractured.
+    """
+    found, missed = prevalence * sensitivity, prevalence * (1 - sensitivity)
+    passed, alarms = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
+    with np.errstate(invalid="ignore"):
+        return found / (found + alarms), passed / (passed + missed)
 
 
-def sensitivity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float) -> float:
-    """Returns the share of the fractured that reach a threshold; NaN without a fracture."""
-    return float(np.mean(p[truth] >= threshold)) if truth.any() else math.nan
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is measured, and how many cases of the rarer kind it rests on."""
+
+    statistic: Statistic
+    cases: int
 
 
-def specificity(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float) -> float:
-    """Returns the share of the intact that stay below a threshold; NaN where nothing is intact."""
-    return float(np.mean(p[~truth] < threshold)) if not truth.all() else math.nan
+def _ranking(truth: NDArray[np.bool_], p: _Numbers) -> dict[str, _Wanted]:
+    named = {"auroc": resampled_auroc, "average_precision": resampled_precision, "ece": resampled_calibration_error}
+    return {name: _Wanted(partial(statistic, truth, p), rarer(truth)) for name, statistic in named.items()}
 
 
-def positive_predictive_value(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float, prevalence: float) -> float:
-    """Returns the share of the fractured among those at a threshold or above, for a ``prevalence`` of fractures (Bayes)."""
-    found = prevalence * sensitivity(truth, p, threshold)
-    alarms = (1 - prevalence) * (1 - specificity(truth, p, threshold))
-    return found / (found + alarms) if found + alarms > 0 else math.nan
-
-
-def negative_predictive_value(truth: NDArray[np.bool_], p: NDArray[np.float64], threshold: float, prevalence: float) -> float:
-    """Returns the share of the intact among those below a threshold, for a ``prevalence`` of fractures (Bayes)."""
-    passed = (1 - prevalence) * specificity(truth, p, threshold)
-    missed = prevalence * (1 - sensitivity(truth, p, threshold))
-    return passed / (passed + missed) if passed + missed > 0 else math.nan
-
-
-def _predictive(points: Sequence[OperatingPoint], prevalence: float) -> dict[str, Metric]:
-    found: dict[str, Metric] = {}
+def _at_points(truth: NDArray[np.bool_], p: _Numbers, points: Sequence[OperatingPoint], output: int) -> dict[str, _Wanted]:
+    """Returns sensitivity, which rests on the fractured alone, and specificity, which rests on the intact."""
+    found: dict[str, _Wanted] = {}
     for point in points:
-        for name, value in (("ppv", positive_predictive_value), ("npv", negative_predictive_value)):
-            found[f"{name}_{point.name}"] = partial(value, threshold=point.thresholds[0], prevalence=prevalence)
+        flagged = p >= point.thresholds[output]
+        found[f"sensitivity_{point.name}"] = _Wanted(partial(resampled_share, truth, flagged), int(truth.sum()))
+        found[f"specificity_{point.name}"] = _Wanted(partial(resampled_share, ~truth, ~flagged), int((~truth).sum()))
     return found
 
 
-_RANKING: dict[str, Metric] = {"auroc": auroc, "average_precision": average_precision, "ece": expected_calibration_error}
+def _predictive(truth: NDArray[np.bool_], p: _Numbers, points: Sequence[OperatingPoint], prevalence: float) -> dict[str, _Wanted]:
+    def value(which: int, threshold: float, times: _Numbers) -> _Numbers:
+        flagged = p >= threshold
+        shares = resampled_share(truth, flagged, times), resampled_share(~truth, ~flagged, times)
+        return predictive_values(*shares, prevalence)[which]
+
+    return {
+        f"{name}_{point.name}": _Wanted(partial(value, which, point.thresholds[0]), rarer(truth))
+        for point in points
+        for which, name in enumerate(("ppv", "npv"))
+    }
 
 
-def _metrics(points: Sequence[OperatingPoint], output: int) -> dict[str, Metric]:
-    found = dict(_RANKING)
-    for point in points:
-        found[f"sensitivity_{point.name}"] = partial(sensitivity, threshold=point.thresholds[output])
-        found[f"specificity_{point.name}"] = partial(specificity, threshold=point.thresholds[output])
-    return found
-
-
-def _output(
-    name: str, truth: NDArray[np.bool_], p: NDArray[np.float64], metrics: dict[str, Metric], draw: Bootstrap
-) -> OutputMetrics:
-    estimates = {metric: draw.estimate(truth, p, how) for metric, how in metrics.items()}
+def _output(name: str, truth: NDArray[np.bool_], wanted: dict[str, _Wanted], draw: Bootstrap) -> OutputMetrics:
+    estimates = {metric: draw.estimate(one.statistic, one.cases) for metric, one in wanted.items()}
     return OutputMetrics(name, len(truth), int(truth.sum()), estimates)
+
+
+def _once(truth: NDArray[np.bool_]) -> _Numbers:
+    """Returns one sample in which each counts once, ``(1, n)``."""
+    return np.ones((1, len(truth)))

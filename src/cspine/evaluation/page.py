@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from cspine.anatomy import CERVICAL
 from cspine.evaluation import plots
+from cspine.evaluation.bootstrap import Estimate
 from cspine.evaluation.localisation import FALSE_POSITIVES
-from cspine.evaluation.metrics import Estimate
 from cspine.evaluation.report import Report
 from cspine.evaluation.subjects import SUBJECTS
 from cspine.results import DISCLAIMER
@@ -25,6 +25,7 @@ def context(report: Report) -> dict[str, Any]:
 
     ``about``: what was evaluated, by name. ``warning``: what to mind. ``disclaimer``. ``outputs``: overall and C1..C7, and the
     fitted overall where there is one. ``points``: operating points. ``of_all``: numbers of all outputs together, by name.
+    ``fractured_levels``: how many there are.
     ``plots``: SVG by name. ``fractures``, ``shortcuts``, ``localisation``, ``leaky``: as in :class:`.Report`. ``found``: pairs of
     false positives per study and the share of fractures found. ``dice``: pairs of level and overlap.
     """
@@ -38,6 +39,7 @@ def context(report: Report) -> dict[str, Any]:
         "outputs": [*evaluation.outputs, *fitted],
         "points": evaluation.points,
         "of_all": evaluation.of_all,
+        "fractured_levels": evaluation.fractured_levels,
         "plots": _plots(report),
         "fractures": report.fractures,
         "localisation": localisation,
@@ -62,8 +64,8 @@ def _estimate(estimate: Estimate) -> Markup:
     """Returns a number with its interval."""
     if math.isnan(estimate.value):
         return Markup('<span class="none">-</span>')
-    if math.isnan(estimate.low):
-        return Markup("{:.3f}").format(estimate.value)
+    if not estimate.has_interval:
+        return Markup('{:.3f} <span class="interval">too few</span>').format(estimate.value)
     return Markup('{:.3f} <span class="interval">{:.3f}-{:.3f}</span>').format(estimate.value, estimate.low, estimate.high)
 
 

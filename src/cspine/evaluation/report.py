@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cspine.anatomy import CERVICAL
+from cspine.evaluation.bootstrap import LEAST, Estimate
 from cspine.evaluation.fractures import GroupMetrics
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.localisation import FALSE_POSITIVES, LocalisationMetrics
-from cspine.evaluation.metrics import Estimate, Evaluation, OutputMetrics
+from cspine.evaluation.metrics import Evaluation, OutputMetrics
 from cspine.evaluation.scores import StudyScores
 from cspine.evaluation.shortcuts import Shortcut
 
@@ -93,7 +94,8 @@ def rows(report: Report) -> Iterator[Row]:
             yield Row("output", output.output, name, estimate, output.patients, output.fractured)
     overall = evaluation.outputs[0]
     for name, estimate in evaluation.of_all.items():
-        yield Row("all", "all", name, estimate, overall.patients, overall.fractured)
+        count = evaluation.fractured_levels if name == "mean_level_auroc" else overall.fractured
+        yield Row("all", "all", name, estimate, overall.patients, count)
     for group in report.fractures:
         yield Row("fractures", group.group, "flagged", group.flagged, group.patients, group.levels)
         yield Row("fractures", group.group, "auroc", group.auroc, group.patients, group.levels)
@@ -127,6 +129,7 @@ def to_table(report: Report) -> str:
     widths = [max(len(row[i]) for row in [titles, *table]) for i in range(len(titles))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [titles, *table]]
     more = [f"{name.replace('_', ' ')}: {estimate}" for name, estimate in evaluation.of_all.items()]
+    more.append(_whom(evaluation))
     overall = evaluation.outputs[0].estimates
     for point in evaluation.points:
         if f"ppv_{point.name}" in overall:
@@ -140,6 +143,16 @@ def to_table(report: Report) -> str:
             f"set (saying that nothing is there: {report.leaky.all_negative:.3f})"
         )
     return "\n".join([*lines, "", *more])
+
+
+def _whom(evaluation: Evaluation) -> str:
+    """Returns from how many fractures the numbers come, and what it means where there are too few."""
+    overall = evaluation.outputs[0]
+    whom = f"from {overall.patients} patients, {overall.fractured} of them with {evaluation.fractured_levels} fractured levels"
+    estimates = [*evaluation.of_all.values(), *(one for output in evaluation.outputs for one in output.estimates.values())]
+    if all(one.has_interval or math.isnan(one.value) for one in estimates):
+        return whom
+    return f"{whom}; too few: no interval from fewer than {LEAST} fractured or intact ones, nor where all bootstrap samples agree"
 
 
 def _row(output: OutputMetrics, columns: Sequence[str]) -> tuple[str, ...]:

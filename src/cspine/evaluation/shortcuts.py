@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from cspine.evaluation.metrics import RESAMPLES, Bootstrap, Estimate, auroc
+from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate
+from cspine.evaluation.metrics import rarer
 from cspine.evaluation.scores import StudyScores
+from cspine.evaluation.weighted import resampled_auroc, resampled_rank_correlation
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,12 @@ def shortcuts(
         seed: Of the bootstrap.
     """
     overall, said = scores.truth[:, 0], scores.scores[:, 0]
-    every, whole = Bootstrap(len(scores), resamples, seed), Bootstrap(max(int((~overall).sum()), 1), resamples, seed)
+    intact = ~overall
+    everyone, others = Bootstrap(len(scores), resamples, seed), Bootstrap(max(int(intact.sum()), 1), resamples, seed)
     found = []
     for name, values in traits.items():
         followed = Estimate(math.nan, math.nan, math.nan)
-        if not overall.all():
-            followed = whole.estimate(values[~overall], said[~overall], _rank_correlation)
-        found.append(Shortcut(name, every.estimate(overall, values, auroc), followed))
+        if intact.any():
+            followed = others.estimate(partial(resampled_rank_correlation, values[intact], said[intact]), int(intact.sum()))
+        found.append(Shortcut(name, everyone.estimate(partial(resampled_auroc, overall, values), rarer(overall)), followed))
     return found
-
-
-def _rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
-        return math.nan
-    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])

@@ -127,6 +127,4 @@ def _model(result: StudyResult) -> tuple[Fact, ...]:
 
 
 def _figures(result: StudyResult) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(figure.name, f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})") for figure in result.model.figures
-    )
+    return tuple(Fact(figure.name, f"{figure.value:.3f} ({figure.interval})") for figure in result.model.figures)

@@ -12,12 +12,14 @@ from cspine.datasets import Case
 from cspine.errors import TrainingError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.calibrating import (
+    LEAST_AT_POINTS,
     apply_overall,
     choose_points,
     cross_calibrated,
     cross_fitted_overall,
     fit_calibration,
     fit_overall,
+    refuse_too_few,
 )
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.localisation import StudyLocalisation
@@ -26,6 +28,8 @@ from cspine.modelpack import OperatingPoint
 from cspine.training.core.family import Classifying
 from cspine.training.core.log import Reporter
 from cspine.training.core.runs import CALIBRATION, Run, cases_as_started, checked_cases, data_digest
+
+_ON_OTHERS = "chosen on the patients that calibrated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,9 @@ def out_of_fold_probabilities(run: Run) -> StudyScores:
     """Returns each patient of the trained folds by the network that held him out, with a calibration that has not seen him either.
 
     Raises:
-        TrainingError: No fold is trained.
+        TrainingError: No fold is trained, or there are too few patients to calibrate it.
     """
-    return StudyScores.joined(_parts(run))
+    return StudyScores.joined([_calibrated_part(run, fold).probabilities for fold in _trained(run)])
 
 
 def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
@@ -118,12 +122,13 @@ def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, repor
         The number of studies.
 
     Raises:
-        TrainingError: No fold is trained, or a study had a part in the run.
+        TrainingError: No fold is trained, a study had a part in the run, or there are too few for calibration and thresholds.
         DatasetError: The data set cannot be read.
     """
     trained = _trained(run, "calibrated")
     cases = checked_cases(data, skip_broken, reporter).cases
     refuse_seen(cases, run.facts.folds, data)
+    refuse_too_few(np.array([any(case.fractured or ()) for case in cases], dtype=bool), "Thresholds need", LEAST_AT_POINTS)
     for fold in trained:
         predicted = family.predict(run.network(fold), cases, cache, reporter, localise=False)
         write_text(run.fold(fold) / CALIBRATION, predicted.scores.to_csv())
@@ -149,10 +154,6 @@ def refuse_seen(cases: Sequence[Case], seen: Collection[str], data: Path) -> Non
         )
 
 
-def _parts(run: Run) -> list[StudyScores]:
-    return [cross_calibrated(run.held_out_scores(fold)) for fold in _trained(run)]
-
-
 def _trained(run: Run, act: str = "evaluated") -> tuple[int, ...]:
     trained = run.trained_folds()
     if not trained:
@@ -162,15 +163,53 @@ def _trained(run: Run, act: str = "evaluated") -> tuple[int, ...]:
     return trained
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """The patients of a fold, by a calibration and a head that have not seen them.
+
+    Attributes:
+        probabilities: Calibrated.
+        fitted_overall: Of any fracture, from the head, ``(n,)``.
+        chosen_on: Calibrated probabilities of the patients that thresholds are chosen on.
+    """
+
+    probabilities: StudyScores
+    fitted_overall: NDArray[np.float64]
+    chosen_on: StudyScores
+
+
+def _calibrated_part(run: Run, fold: int) -> _Part:
+    """Returns the held-out patients of a fold, calibrated on those that the run was calibrated on, else on one another.
+
+    Raises:
+        TrainingError: There are too few patients for that.
+    """
+    held_out = run.held_out_scores(fold)
+    if not run.is_calibrated(fold):
+        probabilities = cross_calibrated(held_out)
+        return _Part(probabilities, cross_fitted_overall(probabilities), probabilities)
+    fitted = run.calibration_scores(fold)
+    calibration = fit_calibration(fitted)
+    known = replace(fitted, scores=calibration.apply(fitted.scores))
+    probabilities = replace(held_out, scores=calibration.apply(held_out.scores))
+    return _Part(probabilities, apply_overall(fit_overall(known), probabilities.scores), known)
+
+
 def _out_of_fold(run: Run, cases: Sequence[Case]) -> RunEvaluation:
-    parts = _parts(run)
-    probabilities = StudyScores.joined(parts)
-    points = choose_points(probabilities.truth, probabilities.scores)
-    fitted = np.concatenate([cross_fitted_overall(part) for part in parts])
+    trained = _trained(run)
+    parts = [_calibrated_part(run, fold) for fold in trained]
+    probabilities = StudyScores.joined([part.probabilities for part in parts])
+    apart = all(run.is_calibrated(fold) for fold in trained)
+    chosen_on = parts[0].chosen_on if apart else StudyScores.joined([part.chosen_on for part in parts])
     by_uid = {case.study_uid: case for case in cases}
-    evaluated = tuple(by_uid[uid] for uid in probabilities.study_uids)
-    how = f"out of fold, fold {', '.join(map(str, _trained(run)))}"
-    return RunEvaluation(probabilities, fitted, points, "chosen on these very patients, which flatters them", how, evaluated)
+    return RunEvaluation(
+        probabilities,
+        np.concatenate([part.fitted_overall for part in parts]),
+        choose_points(chosen_on.truth, chosen_on.scores),
+        _ON_OTHERS if apart else "chosen on these very patients, which flatters them",
+        f"out of fold, fold {', '.join(map(str, trained))}",
+        tuple(by_uid[uid] for uid in probabilities.study_uids),
+    )
 
 
 def _unseen(
@@ -181,13 +220,14 @@ def _unseen(
     fitted = run.calibration_scores(fold)
     calibration = fit_calibration(fitted)
     known = replace(fitted, scores=calibration.apply(fitted.scores))
+    points = choose_points(known.truth, known.scores, calibration)
     predicted = family.predict(run.network(fold), cases, options.cache, reporter, localise=options.localise)
-    probabilities = replace(predicted.scores, scores=np.asarray(calibration.apply(predicted.scores.scores)))
+    probabilities = replace(predicted.scores, scores=calibration.apply(predicted.scores.scores))
     return RunEvaluation(
         probabilities,
         apply_overall(fit_overall(known), probabilities.scores),
-        choose_points(known.truth, known.scores, calibration),
-        "chosen on the patients that calibrated",
+        points,
+        _ON_OTHERS,
         f"unseen studies, network of fold {fold}",
         cases,
         predicted.localisations,

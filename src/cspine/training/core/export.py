@@ -1,5 +1,6 @@
 """Exports a trained run as a model package: its networks as OpenVINO IR, checked against the trained ones, and calibrated."""
 
+import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cspine.errors import TrainingError
+from cspine.evaluation.bootstrap import Estimate
 from cspine.evaluation.calibrating import choose_points, fit_calibration
 from cspine.evaluation.metrics import Evaluation, evaluate
 from cspine.evaluation.subjects import WHOM
@@ -159,7 +161,7 @@ def _calibrated(run: Run, request: PackageRequest) -> tuple[PackageRequest, dict
     """Returns probabilities and thresholds of a network; the request gets figures on the same patients where it has none.
 
     Raises:
-        TrainingError: The patients are all alike.
+        TrainingError: They are too few, of one kind or the other.
     """
     scores = run.calibration_scores(request.fold)
     calibration = fit_calibration(scores)
@@ -177,8 +179,15 @@ def _calibrated(run: Run, request: PackageRequest) -> tuple[PackageRequest, dict
 
 
 def _figures(evaluation: Evaluation, whom: str) -> tuple[Figure, ...]:
-    overall, levels = evaluation.outputs[0].estimates["auroc"], evaluation.mean_level_auroc
-    return (
-        Figure(f"AUROC of any fracture, {whom}", overall.value, overall.low, overall.high),
-        Figure(f"AUROC of a level, mean of C1..C7, {whom}", levels.value, levels.low, levels.high),
+    """Returns what was measured, and on how many fractures; nothing of what could not be."""
+    overall, levels = evaluation.outputs[0], evaluation.fractured_levels
+    measured = (
+        (f"AUROC of any fracture, {whom}, {overall.fractured} of them fractured", overall.estimates["auroc"]),
+        (f"AUROC of a level, mean of C1..C7, {whom}, {levels} levels fractured", evaluation.mean_level_auroc),
     )
+    return tuple(_figure(name, estimate) for name, estimate in measured if not math.isnan(estimate.value))
+
+
+def _figure(name: str, estimate: Estimate) -> Figure:
+    low, high = (estimate.low, estimate.high) if estimate.has_interval else (None, None)
+    return Figure(name, estimate.value, low, high)

@@ -151,7 +151,7 @@ def _warning(seen: TrainingData, risk: str) -> str:
 
 
 def _figures(manifest: PackageManifest) -> str:
-    rows = [f"| {f.name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |" for f in manifest.training.figures]
+    rows = [f"| {f.name} | {f.value:.3f} | {f.interval} |" for f in manifest.training.figures]
     return "\n".join(["| measured | value | 95 % interval |", "|---|---|---|", *rows]) if rows else "Nothing was measured yet."
 
 

@@ -105,14 +105,18 @@ class Run:
         self.network(fold)
         return StudyScores.from_csv(self.fold(fold) / HELD_OUT)
 
+    def is_calibrated(self, fold: int) -> bool:
+        """Returns whether a network was calibrated on patients that had no part in the run."""
+        return (self.fold(fold) / CALIBRATION).is_file()
+
     def calibration_scores(self, fold: int) -> StudyScores:
         """Returns the scores that calibration and thresholds are fitted to: of another data set, or of the held-out patients.
 
         Raises:
             TrainingError: The network's training has not ended.
         """
-        held_out, path = self.held_out_scores(fold), self.fold(fold) / CALIBRATION
-        return StudyScores.from_csv(path) if path.is_file() else held_out
+        held_out = self.held_out_scores(fold)
+        return StudyScores.from_csv(self.fold(fold) / CALIBRATION) if self.is_calibrated(fold) else held_out
 
 
 def _has_ended(home: Path) -> bool:
