@@ -126,7 +126,8 @@ def make_evaluation(folder: Path) -> None:
     estimate = {"value": 0.95, "low": 0.9, "high": 0.98}
     told = {
         "about": {"patients": "phantoms, unseen"},
-        "outputs": [{"patients": 200, "estimates": {"auroc": estimate}}],
+        "outputs": [{"patients": 200, "fractured": 90, "estimates": {"auroc": estimate}}],
+        "fractured_levels": 100,
         "mean_level_auroc": estimate,
     }
     (folder / "truth.json").write_text(json.dumps(told))

@@ -9,7 +9,7 @@ from benchmarks.packages import evaluated
 from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import read_dataset
 from cspine.detection import Detector
-from tests.cli.test_train_vertebrae import neck
+from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
 
 

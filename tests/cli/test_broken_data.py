@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cspine.cli import main
-from tests.cli.conftest import TinyRun, train
+from tests.cli.conftest import TinyRun, calibrate_made_up, train
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
 
@@ -119,6 +119,7 @@ def test_training_stops_at_a_fault_and_goes_on_without_it_if_asked(
     assert set(used) == {row[0] for row in rows(sound)[1:] if row[0]} - lost
     assert all(f"{code}: " in told and study in told for study, code in expected.items())
 
+    calibrate_made_up(tmp_path / "run")
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(sound), "-o", str(tmp_path / "out"), "--resamples", "10"]) == 0
     assert "out of fold" in capsys.readouterr().out
     assert train(sound, tmp_path / "run", "--resume") == 2  # settings are given again
@@ -142,11 +143,11 @@ def test_training_does_not_learn_from_a_mask_beside_the_bones(
 
 
 def test_unseen_studies_are_evaluated_without_the_broken_ones(
-    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    calibrated_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_data_set(tmp_path / "data", [stack(i, i % 7 if i % 2 else None) for i in range(300, 308)])
     cut(data / "train_images" / uid(data, 2) / "2.dcm")
-    command = ["evaluate", str(tiny_run.run), "--data", str(data), "-o", str(tmp_path / "out"), "--resamples", "10"]
+    command = ["evaluate", str(calibrated_run.run), "--data", str(data), "-o", str(tmp_path / "out"), "--resamples", "10"]
 
     assert main(command) == 2
     assert main([*command, "--skip-broken"]) == 0

@@ -12,14 +12,14 @@ def compare(out: Path, *sources: Path) -> int:
 
 
 def test_a_run_is_compared_with_an_evaluation_of_it_and_does_not_differ(
-    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    calibrated_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluated = tmp_path / "evaluated"
     arguments = [
         "evaluate",
-        str(tiny_run.run),
+        str(calibrated_run.run),
         "--data",
-        str(tiny_run.data),
+        str(calibrated_run.data),
         "-o",
         str(evaluated),
         "--resamples",
@@ -28,7 +28,7 @@ def test_a_run_is_compared_with_an_evaluation_of_it_and_does_not_differ(
     ]
     assert main(arguments) == 0
 
-    assert compare(tmp_path / "out", tiny_run.run, evaluated) == 0
+    assert compare(tmp_path / "out", calibrated_run.run, evaluated) == 0
 
     data = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [model["name"] for model in data["models"]] == ["run", "evaluated"]

@@ -8,29 +8,31 @@ import pytest
 from cspine.cli import main
 from cspine.detection import Detector
 from cspine.errors import TrainingError
+from cspine.evaluation import StudyScores
 from cspine.modelpack import TrainingData, load_package
 from cspine.modelpack.store import Samples
 from cspine.reading import read_study
 from cspine.runtime import Engine, open_session
 from cspine.training.core.export import check_parity
+from cspine.training.core.runs import HELD_OUT
 from tests.cli.conftest import TinyRun
 
 
-def export(tiny_run: TinyRun, out: Path, *more: str) -> int:
-    return main(["export", str(tiny_run.run), "--data", str(tiny_run.data), "-o", str(out), *more])
+def export(calibrated_run: TinyRun, out: Path, *more: str) -> int:
+    return main(["export", str(calibrated_run.run), "--data", str(calibrated_run.data), "-o", str(out), *more])
 
 
 @pytest.fixture(scope="module")
-def package(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(calibrated_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages") / "tiny"
-    assert export(tiny_run, folder, "--describe", "twenty bright squares", "--trained-on", "phantoms") == 0
+    assert export(calibrated_run, folder, "--describe", "twenty bright squares", "--trained-on", "phantoms") == 0
     return folder
 
 
 @pytest.mark.parametrize("size", [1, 8])
-def test_the_exported_network_says_what_the_trained_one_says(tiny_run: TinyRun, package: Path, size: int) -> None:
-    slices = np.random.default_rng(0).random((size, 32, 32, 3), dtype=np.float32)
-    trained = keras.saving.load_model(tiny_run.run / "fold-0" / "best.keras", compile=False).predict_on_batch(slices)
+def test_the_exported_network_says_what_the_trained_one_says(calibrated_run: TinyRun, package: Path, size: int) -> None:
+    slices = np.random.default_rng(0).random((size, 48, 48, 3), dtype=np.float32)
+    trained = keras.saving.load_model(calibrated_run.run / "fold-0" / "best.keras", compile=False).predict_on_batch(slices)
 
     served = open_session(load_package(package).network_path("slices"), Engine()).run(slices)
 
@@ -51,13 +53,32 @@ def test_a_package_repeats_its_samples_and_says_whom_it_has_seen(package: Path) 
     assert "twenty bright squares" in loaded.card
 
 
-def test_a_package_predicts_a_study(tiny_run: TinyRun, package: Path, coded_localiser: Path) -> None:
-    study = read_study(next(path for path in (tiny_run.unseen / "train_images").iterdir()))
+def test_a_package_predicts_a_study(calibrated_run: TinyRun, package: Path) -> None:
+    study = read_study(next(path for path in (calibrated_run.unseen / "train_images").iterdir()))
 
-    result = Detector(package, localiser=coded_localiser)(study)
+    result = Detector(package, localiser=calibrated_run.localiser)(study)
 
-    assert len(result.levels) == 7
+    assert sum(level.assessment is not None for level in result.levels) == 7
     assert result.model.name == "tiny"
+
+
+def test_the_scores_of_held_out_and_of_unseen_studies_are_those_of_the_package_as_served(
+    calibrated_run: TinyRun, package: Path, tmp_path: Path
+) -> None:
+    command = ["evaluate", str(calibrated_run.run), "--data", str(calibrated_run.unseen), "-o", str(tmp_path), "--resamples", "5"]
+    assert main(command) == 0
+    detector = Detector(package, localiser=calibrated_run.localiser)
+    held_out = StudyScores.from_csv(calibrated_run.run / "fold-0" / HELD_OUT)
+    unseen = StudyScores.from_csv(tmp_path / "scores.csv")
+
+    for data, told in ((calibrated_run.data, held_out), (calibrated_run.unseen, unseen)):
+        for uid, scores in zip(told.study_uids[:3], told.scores, strict=False):
+            served = detector.scores(read_study(data / "train_images" / uid))
+            assert served is not None
+            assert np.ptp(served[1:]) > 1e-3
+            if told is unseen:
+                served = detector.package.manifest.calibration.apply(served)
+            np.testing.assert_allclose(scores, served, atol=1e-6)
 
 
 def test_a_network_that_says_something_else_than_the_trained_one_is_refused(package: Path) -> None:
@@ -70,35 +91,54 @@ def test_a_network_that_says_something_else_than_the_trained_one_is_refused(pack
 
 
 def test_a_second_export_is_the_same_to_the_byte_but_for_the_numbers_it_is_given(
-    tiny_run: TinyRun, package: Path, tmp_path: Path
+    calibrated_run: TinyRun, package: Path, tmp_path: Path
 ) -> None:
     estimate = {"value": 0.8, "low": 0.7, "high": 0.9}
     numbers = {
         "about": {"patients": "unseen studies, network of fold 0", "subjects": "phantoms"},
-        "outputs": [{"patients": 10, "estimates": {"auroc": estimate}}],
+        "outputs": [{"patients": 10, "fractured": 5, "estimates": {"auroc": estimate}}],
+        "fractured_levels": 6,
         "mean_level_auroc": estimate,
     }
     (tmp_path / "evaluation.json").write_text(json.dumps(numbers))
     again = tmp_path / "tiny"
 
-    assert export(tiny_run, again, "--evaluation", str(tmp_path / "evaluation.json"), "--coarse-mm", "2.5", "1") == 0
+    assert export(calibrated_run, again, "--evaluation", str(tmp_path / "evaluation.json"), "--coarse-mm", "2.5", "1") == 0
 
     assert load_package(again).manifest.quality.coarse_mm == (2.5, 1.0)
     assert load_package(package).manifest.quality.coarse_mm == (1.5, 0.8)
     figure = load_package(again).manifest.training.figures[0]
-    assert (figure.name, figure.value) == ("AUROC of any fracture, 10 unseen synthetic necks", 0.8)
-    assert load_package(package).manifest.training.figures[0].name == "AUROC of any fracture, 10 held-out synthetic necks"
+    assert (figure.name, figure.value) == ("AUROC of any fracture, 10 unseen synthetic necks, 5 of them fractured", 0.8)
+    assert [figure.name for figure in load_package(package).manifest.training.figures] == [
+        "AUROC of any fracture, 40 held-out synthetic necks, 20 of them fractured",
+        "AUROC of a level, mean of C1..C7, 40 held-out synthetic necks, 20 levels fractured",
+    ]
+    assert "| AUROC of a level, mean of C1..C7, 40 held-out synthetic necks, 20 levels fractured |" in load_package(package).card
+    assert load_package(package).manifest.training.figures[0].low is not None
+    assert load_package(package).manifest.training.figures[1].interval == "too few for an interval"  # of three fractures a level
     for name in ("slices.xml", "slices.bin", "samples-slices.npz"):
         assert (again / name).read_bytes() == (package / name).read_bytes(), name
 
 
 def test_a_fold_that_was_not_trained_and_numbers_that_are_none_are_told(
+    calibrated_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(calibrated_run, tmp_path / "package", "--fold", "1") == 2
+    assert "Fold 1 of" in capsys.readouterr().err
+    assert export(calibrated_run, tmp_path / "package", "--evaluation", str(tmp_path / "none.json")) == 2
+    assert "needs an evaluation.json" in capsys.readouterr().err
+    assert export(calibrated_run, tmp_path / "package", "--coarse-mm", "2", "-1") == 2
+    assert "needs two distances above 0" in capsys.readouterr().err
+    assert not (tmp_path / "package").exists()
+
+
+def test_a_run_of_few_held_out_patients_is_not_exported(
     tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export(tiny_run, tmp_path / "package", "--fold", "1") == 2
-    assert "Fold 1 of" in capsys.readouterr().err
-    assert export(tiny_run, tmp_path / "package", "--evaluation", str(tmp_path / "none.json")) == 2
-    assert "needs an evaluation.json" in capsys.readouterr().err
-    assert export(tiny_run, tmp_path / "package", "--coarse-mm", "2", "-1") == 2
-    assert "needs two distances above 0" in capsys.readouterr().err
+    """Ten patients, five of them fractured, gave thresholds of less than 1 % once."""
+    assert export(tiny_run, tmp_path / "package") == 2
+
+    told = capsys.readouterr().err
+    assert "needs 10 studies with a fracture and 10 without" in told
+    assert "Received 5 and 5. Run `cspine calibrate`" in told
     assert not (tmp_path / "package").exists()

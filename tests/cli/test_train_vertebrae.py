@@ -6,20 +6,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.cli import Exit, main
 from cspine.cli.doctor import check_package
-from cspine.datasets import Case, SliceBox
 from cspine.evaluation import StudyScores
 from cspine.modelpack import TrainingData, VertebraManifest, load_package
 from cspine.training.core import export
-from cspine.training.core.marks import BOX_BIT
-from cspine.training.slices.stacks import SliceStack
 from cspine.training.vertebrae.family import TOLERANCES
-from tests.coded import coded_volume, shade_hu
+from tests.cli.conftest import calibrate_made_up
+from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
 
 SETTINGS = {
@@ -40,25 +37,6 @@ SETTINGS = {
     "fit.threads": "1",
     "split.folds": "2",
 }
-
-
-def neck(number: int, broken: Level | None, *, mask: bool) -> SliceStack:
-    """A coded neck; a box is on one slice of what is broken."""
-    volume = coded_volume(fractured=[broken] if broken else [], spacing_mm=(3.0, 2.5, 2.5))
-    marks = np.zeros(volume.hu.shape, np.uint8)
-    for level in CERVICAL:
-        marks[volume.hu == shade_hu(level)] = level
-    if broken:
-        middle = int(np.median(np.nonzero(marks == broken)[0]))
-        marks[middle][marks[middle] == broken] |= BOX_BIT
-    case = Case(
-        study_uid=f"1.2.{number}",
-        images=Path(),
-        fractured=tuple(level is broken for level in CERVICAL),
-        boxes=(SliceBox(1, 0, 0, 1, 1),) * bool(broken),
-        mask=Path() if mask else None,
-    )
-    return SliceStack(case, np.rint(volume.hu).astype(np.int16), marks, volume.grid)
 
 
 @dataclass(frozen=True)
@@ -82,6 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, coded_localiser: Path) -> 
     given = SETTINGS | {"crops.localiser": str(coded_localiser)}
     settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     assert main(["train", "vertebra_mil", "--data", str(data), "-o", str(place / "run"), *settings]) == Exit.DONE
+    calibrate_made_up(place / "run")
     return Trained(place / "run", data, unseen, coded_localiser)
 
 
@@ -124,17 +103,19 @@ def test_a_run_is_evaluated_on_whom_it_held_out_where_the_localiser_finds_them(
     assert found["localisation"] is not None
 
 
-def test_others_calibrate_it_and_then_evaluate_it_no_more(
+def test_too_few_do_not_calibrate_it_and_those_who_did_evaluate_it_no_more(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Path(shutil.copytree(trained.run, tmp_path / "run"))
+    calibrate_made_up(run, [path.name for path in (trained.unseen / "train_images").iterdir()])
 
-    assert main(["calibrate", str(run), "--data", str(trained.unseen)]) == Exit.DONE
+    assert main(["calibrate", str(run), "--data", str(trained.unseen)]) == Exit.WRONG_INPUT
     assert main(["evaluate", str(run), "--data", str(trained.unseen), "-o", str(tmp_path / "out")]) == Exit.WRONG_INPUT
 
-    told = capsys.readouterr()
-    assert "calibrated on 4 studies" in told.out
-    assert "shares 4 of 4" in told.err
+    told = capsys.readouterr().err
+    assert "Thresholds need 19 studies with a fracture and 19 without" in told
+    assert "Received 2 and 2" in told
+    assert "shares 4 of 4" in told
 
 
 def test_a_package_says_what_it_is_and_repeats_its_samples(package: Path, capsys: pytest.CaptureFixture[str]) -> None:

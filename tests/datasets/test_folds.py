@@ -32,6 +32,59 @@ def test_every_fold_has_its_share_of_every_level_and_of_the_boxes() -> None:
         assert abs((fold == k).sum() - 200) <= 3
 
 
+def traited(levels: np.ndarray, boxes: np.ndarray, masks: np.ndarray) -> list[Case]:
+    """Studies with these fractures, ``(n, 7)``, boxes and masks, ``(n,)`` each."""
+    box, mask = (SliceBox(1, 0, 0, 1, 1),), Path("mask.nii")
+    return [
+        Case(str(i), Path(str(i)), tuple(map(bool, levels[i])), boxes=box if boxes[i] else (), mask=mask if masks[i] else None)
+        for i in range(len(levels))
+    ]
+
+
+def counts(fold: np.ndarray, trait: np.ndarray) -> list[int]:
+    return [int(np.count_nonzero(trait & (fold == number))) for number in range(fold.max() + 1)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_level_is_in_every_fold_as_often(seed: int) -> None:
+    """Five fractures of C3 among 40 patients, most of whom have others: left to chance one fold in three had none."""
+    rng = np.random.default_rng(seed)
+    levels = rng.random((40, 7)) < 0.3
+    levels[:, 2] = False
+    levels[rng.permutation(40)[:5], 2] = True
+    none, everyone = np.zeros(40, dtype=bool), np.ones(40, dtype=bool)
+
+    fold = np.array(folds(traited(levels, none, none), 5, seed))
+
+    assert counts(fold, levels[:, 2]) == [1] * 5
+    assert max(counts(fold, everyone)) - min(counts(fold, everyone)) <= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_masks_boxes_and_any_fracture_are_shared_out_where_levels_do_not_tell(seed: int) -> None:
+    """Nobody has a fracture, or all have the same: then only the other traits are to be shared out."""
+    rng = np.random.default_rng(seed)
+    masks, boxes = rng.permutation(np.arange(50) < 10), rng.permutation(np.arange(50) < 15)
+    intact, none = np.zeros((50, 7), dtype=bool), np.zeros(50, dtype=bool)
+    alike = intact.copy()
+    alike[:, 1] = True
+    one_each = intact.copy()
+    one_each[np.arange(20), np.arange(20) % 7] = True
+
+    assert counts(np.array(folds(traited(intact, none, masks), 5, seed)), masks) == [2] * 5
+    assert counts(np.array(folds(traited(alike, boxes, none), 5, seed)), boxes) == [3] * 5
+    spread = counts(np.array(folds(traited(one_each, none, none), 5, seed)), one_each.any(axis=1))
+    assert max(spread) - min(spread) <= 1
+
+
+def test_folds_are_as_large_as_one_another_where_nothing_is_to_be_shared_out() -> None:
+    nothing = np.zeros(23, dtype=bool)
+
+    fold = np.array(folds(traited(np.zeros((23, 7), dtype=bool), nothing, nothing), 5))
+
+    assert sorted(np.bincount(fold).tolist()) == [4, 4, 5, 5, 5]
+
+
 def test_the_folds_depend_on_the_seed_and_not_on_the_order_of_the_cases() -> None:
     patients = cases(60)
     shuffled = [patients[i] for i in np.random.default_rng(1).permutation(60)]

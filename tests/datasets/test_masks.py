@@ -143,14 +143,30 @@ def test_a_case_without_a_mask_says_so(folder: Path) -> None:
         read_mask(case, stored_grid(case.images))
 
 
-@pytest.mark.parametrize(("voxels", "kept"), [(80, False), (120, True)])
+@pytest.mark.parametrize(("voxels", "kept"), [(1, False), (80, False), (99, False), (100, True), (101, True), (120, True)])
 def test_a_part_of_a_tenth_of_the_largest_stays_and_a_smaller_one_is_removed(voxels: int, kept: bool) -> None:
     """Arches that a fracture or a slice gap parts from their body are larger, specks smaller."""
     labels = np.zeros((20, 30, 20), np.uint8)
     labels[:10, :10, :10] = 4
-    labels[:10, 15:19, : voxels // 40] = 4
+    labels[:10, 15:17] = np.where(np.arange(10 * 2 * 20).reshape(10, 2, 20) < voxels, 4, 0)
 
     cleaned = without_small_components(LabelMap(labels, Grid.upright((0, 0, 0), labels.shape, (1, 1, 1)))).labels
 
     assert bool(cleaned[:, 15:].any()) is kept
     assert np.count_nonzero(cleaned[:, :10]) == 1000
+
+
+def test_each_label_is_cleaned_against_its_own_largest_part_and_touches_no_other() -> None:
+    """A vertebra of 1000 voxels does not remove the only part, or the halves, of one of 40."""
+    labels = np.zeros((20, 30, 20), np.uint8)
+    labels[:10, :10, :10] = 4
+    labels[0, 12, :2] = 4  # a speck of it
+    labels[15, 20, :] = 5  # 20 voxels
+    labels[18, 20, :] = 5  # and 20 apart
+    labels[12, 12, 12] = 6  # one voxel is its largest part
+
+    cleaned = without_small_components(LabelMap(labels, Grid.upright((0, 0, 0), labels.shape, (1, 1, 1)))).labels
+
+    assert not cleaned[0, 12].any()
+    assert [int(np.count_nonzero(cleaned == value)) for value in (4, 5, 6)] == [1000, 40, 1]
+    assert labels[0, 12, 0] == 4  # what was given stays as it is

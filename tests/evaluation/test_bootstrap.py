@@ -28,9 +28,8 @@ from tests.evaluation.reports import POINTS, report, scores
 
 STUDIES = 40
 TRUTH = np.random.default_rng(1).random((STUDIES, 8)) < 0.3
-P: NDArray[np.float64] = np.round(
-    np.clip(0.3 * TRUTH + 0.7 * np.random.default_rng(2).random((STUDIES, 8)), 0, 1), 1
-)  # many are equal
+NOISE: NDArray[np.float64] = np.random.default_rng(2).random((STUDIES, 8))
+P: NDArray[np.float64] = np.round(0.3 * TRUTH.astype(np.float64) + 0.7 * NOISE, 1)  # many are equal
 OTHER: NDArray[np.float64] = np.round(np.random.default_rng(3).random(STUDIES), 1)
 
 Slow = Callable[[NDArray[np.intp]], float]

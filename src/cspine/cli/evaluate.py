@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--masks",
         action="store_true",
-        help="of a network that classifies vertebra by vertebra: trust masks, not the localiser alone",
+        help="trust the masks of studies that have one, not the localiser alone",
     )
     parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
     from cspine.evaluation.report import to_csv, to_json, to_table
     from cspine.training.core.backend import prepare_backend
     from cspine.training.core.evaluation import EvaluationOptions, evaluate_run
+    from cspine.training.core.finding import Finder
     from cspine.training.core.runs import open_run
-    from cspine.training.vertebrae.crops import Finder
 
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise UsageError(f"--prevalence needs a share between 0 and 1. Received: {options.prevalence:g}")

@@ -6,10 +6,9 @@ from typing import Any
 from cspine.errors import UsageError
 from cspine.recipes import family_of, load_recipe, recipe_names
 from cspine.training.core.family import Classifying, Family, classifies
+from cspine.training.core.finding import Finder
 from cspine.training.core.runs import Run
 from cspine.training.core.settings import as_started
-from cspine.training.vertebrae.crops import Finder
-from cspine.training.vertebrae.family import VertebraFamily
 
 
 def family_of_run(run: Run) -> Family[Any]:
@@ -27,7 +26,7 @@ def classifying_family_of_run(run: Run, finder: Finder = Finder.LOCALISER) -> Cl
 
     Args:
         run: The run.
-        finder: Who finds the vertebrae, for networks that classify them one by one.
+        finder: Who finds the vertebrae.
 
     Raises:
         UsageError: The run is of another kind.
@@ -36,5 +35,5 @@ def classifying_family_of_run(run: Run, finder: Finder = Finder.LOCALISER) -> Cl
         known = ", ".join(name for name in recipe_names() if classifies(family_of(load_recipe(name))))
         raise UsageError(f"A classifier is needed: {known}. Received {run.facts.recipe}, which finds vertebrae.")
     family: Any = family_of_run(run)
-    found: Classifying[Any] = replace(family, finder=finder) if isinstance(family, VertebraFamily) else family
+    found: Classifying[Any] = replace(family, finder=finder)
     return found

@@ -7,13 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import BACKGROUND, CERVICAL, Level
-from cspine.geometry import Grid
+from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
 from cspine.imaging.vertebrae import Pose, frame
+from cspine.locating.located import Located, Vertebra
+from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap
 
 _STEP_MM = 2.0
 """Vertebrae are measured in voxels of this size."""
+
+_MASK_STEP_MM = 1.0
+"""A mask that is trusted is laid on upright voxels of this size."""
 
 _TAILS = (1.0, 99.0)
 """Percentiles between which a vertebra lies: a few stray voxels do not move it."""
@@ -67,16 +72,32 @@ def jittered(poses: Mapping[Level, Pose], rng: np.random.Generator, tilt_deg: fl
     return found
 
 
-def _coarse(labels: LabelMap) -> LabelMap:
+def located_by(labels: LabelMap) -> Located:
+    """Returns the vertebrae of a mask that is trusted, as a localiser would tell them.
+
+    Args:
+        labels: C1..C7 by their values; on any grid.
+    """
+    upright, found = _coarse(labels, _MASK_STEP_MM), []
+    for level, pose in find_poses(labels).items():
+        index = np.argwhere(upright.labels == level)
+        low, high = upright.grid.world(index.min(axis=0) - 0.5), upright.grid.world(index.max(axis=0) + 0.5)
+        box = Box(_vector(np.minimum(low, high)), _vector(np.maximum(low, high)))
+        centre = _vector(upright.grid.world(index.mean(axis=0)))
+        found.append(Vertebra(level, LevelStatus.ASSESSED, 1.0, centre, box, pose.axis))
+    return Located(tuple(found), upright, np.empty((0, 3)))
+
+
+def _coarse(labels: LabelMap, step_mm: float = _STEP_MM) -> LabelMap:
     """Returns the box of its vertebrae on upright voxels."""
     index = np.argwhere((labels.labels > BACKGROUND) & (labels.labels <= Level.T1))
     if not len(index):
-        return LabelMap(np.zeros((1, 1, 1), np.uint8), Grid.upright((0, 0, 0), (1, 1, 1), (_STEP_MM,) * 3))
+        return LabelMap(np.zeros((1, 1, 1), np.uint8), Grid.upright((0, 0, 0), (1, 1, 1), (step_mm,) * 3))
     low, high = index.min(axis=0) - 1, index.max(axis=0) + 1
     corners = labels.grid.world(np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(8, 3))
     first, last = corners.min(axis=0), corners.max(axis=0)
-    x, y, z = (int(np.ceil(side / _STEP_MM)) + 1 for side in last - first)
-    return sample(labels, Grid.upright((first + last) / 2, (z, y, x), (_STEP_MM,) * 3))
+    x, y, z = (int(np.ceil(side / step_mm)) + 1 for side in last - first)
+    return sample(labels, Grid.upright((first + last) / 2, (z, y, x), (step_mm,) * 3))
 
 
 def _axis(level: Level, centres: Mapping[Level, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -99,5 +120,9 @@ def _pose(places_mm: NDArray[np.float64], axis: NDArray[np.float64]) -> Pose:
     up = (float(axis[0]), float(axis[1]), float(axis[2]))
     axes = frame(up)
     low, high = np.percentile(places_mm @ axes, _TAILS, axis=0)
-    x, y, z = (float(part) for part in axes @ ((low + high) / 2))
-    return Pose((x, y, z), up, float(high[0] - low[0]))
+    return Pose(_vector(axes @ ((low + high) / 2)), up, float(high[0] - low[0]))
+
+
+def _vector(values: NDArray[np.float64]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

@@ -19,10 +19,11 @@ from cspine.reading import read_study
 from cspine.results import Box, LevelStatus
 from cspine.study import Study
 from cspine.training.core.family import TrainingPlace, start_run, train
+from cspine.training.core.finding import Finder
 from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT
 from cspine.training.core.settings import SplitSettings
 from cspine.training.vertebrae import crops, family
-from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
+from cspine.training.vertebrae.crops import Cutting, StudyCrops, prepare_crops
 from cspine.training.vertebrae.family import VertebraFamily, VertebraFold
 from cspine.volume import LabelMap, Volume
 from tests.training.folders import write_data_set
@@ -64,7 +65,7 @@ class Knowing:
 @pytest.fixture
 def localiser(monkeypatch: pytest.MonkeyPatch) -> Knowing:
     knowing = Knowing()
-    monkeypatch.setattr(crops, "_localiser", lambda _: knowing)
+    monkeypatch.setattr(crops, "localiser_of", lambda _: knowing)
     return knowing
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,23 +15,27 @@ from cspine.errors import UsageError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
 from cspine.evaluation.metrics import auroc, mean_level_auroc
+from cspine.files import write_text
 from cspine.modelpack import NetworkFile, Samples, SliceManifest
 from cspine.networks.freezing import let_learn
 from cspine.networks.loading import load_network
 from cspine.specs import SliceSpec
 from cspine.training.core.backend import buildable, calculating_in
 from cspine.training.core.family import Fold, Predictions, TrainingPlace
+from cspine.training.core.finding import Finder, localiser_of
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import Keep, Stage, TrainingTask, Validation, train_network
 from cspine.training.core.losses import KnownBinaryCrossentropy, KnownCellCrossentropy, KnownDiceCrossentropy
 from cspine.training.core.packages import CardText, PackageContents, PackagedNetwork, PackageRequest
-from cspine.training.core.runs import Run, begin_on_data, checked_cases, same_cases
+from cspine.training.core.runs import BEST, HELD_OUT, Run, begin_on_data, checked_cases, same_cases
 from cspine.training.slices.batches import SliceBatches, TrainingStudy
+from cspine.training.slices.located import located_scores, prepare_located
 from cspine.training.slices.prediction import (
     all_outputs,
     all_slice_outputs,
     fracture_outputs,
     localise_fractures,
+    padded_outputs,
     slice_auroc,
     study_scores,
 )
@@ -87,10 +91,12 @@ class SliceFamily:
     Attributes:
         recipe: What is trained.
         masks: Gives masks to studies that have none.
+        finder: Who finds the vertebrae of studies that are predicted; by default as in service.
     """
 
     recipe: SliceRecipe
     masks: MaskSource
+    finder: Finder = Finder.LOCALISER
 
     @property
     def finds_fractures(self) -> bool:
@@ -102,6 +108,7 @@ class SliceFamily:
         recipe = self.recipe
         recipe.network.check(recipe.input)
         self.masks.check()
+        localiser_of(recipe.localiser)
         with buildable(recipe.name):
             recipe.network.check(recipe.training_input)
             recipe.network.build(recipe.training_input, seed=0)
@@ -124,21 +131,27 @@ class SliceFamily:
         rest = [stack for stack in prepared if stack.case.study_uid not in held_out]
         training_set = self.masks.with_masks(rest, fold, place, reporter)
         data = SliceFold(fold.number, training_set, [stack for stack in prepared if stack.case.study_uid in held_out])
-        train_network(slice_task(self.recipe, data, reporter), self.recipe.fit, self.recipe.seed, fold.home, reporter)
+        task = slice_task(self.recipe, data, reporter)
+        train_network(replace(task, validate=_without_scores), self.recipe.fit, self.recipe.seed, fold.home, reporter)
+        if not (fold.home / HELD_OUT).is_file():  # last of all: it says that training has ended
+            served = replace(self, finder=Finder.LOCALISER)
+            predicted = served.predict(fold.home / BEST, fold.held_out, place.cache, reporter, localise=False)
+            write_text(fold.home / HELD_OUT, predicted.scores.to_csv())
 
     def predict(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, localise: bool) -> Predictions:
         """See :class:`cspine.training.core.family.Classifying`."""
         model, spec = load_network(network), self.recipe.input
-        stacks = prepare_stacks(cases, spec, cache, reporter.say)
-        if not localise:
-            return Predictions(study_scores(stacks, all_slice_outputs(model, stacks, spec, reporter.say)))
-        predicted, found = [], []
-        for number, stack in enumerate(stacks, 1):
+        stacks = prepare_located(cases, self.recipe, self.finder, cache, reporter.say)
+        fractures, found = [], []
+        for number, one in enumerate(stacks, 1):
             reporter.say(f"predicting study {number} of {len(stacks)}")
-            outputs = all_outputs(model, stack, spec)
-            predicted.append((outputs["fracture"], outputs["visible"]))
-            found.append(localise_fractures(stack, outputs))
-        return Predictions(study_scores(stacks, predicted), tuple(found))
+            if localise:
+                outputs = {**all_outputs(model, one.stack, spec), "visible": one.visible.astype(np.float32)}
+                found.append(localise_fractures(one.stack, outputs))
+            else:
+                outputs = padded_outputs(model, one.stack, spec, ["fracture"])
+            fractures.append(outputs["fracture"])
+        return Predictions(located_scores(stacks, fractures), tuple(found))
 
     def leaky_accuracy(self, network: Path, training_set: Sequence[Case], cache: Path, reporter: Reporter) -> LeakyAccuracy | None:
         """Returns the accuracy on slices that were held back from training, as a protocol that is known to be wrong reports it.
@@ -160,7 +173,8 @@ class SliceFamily:
                 "A slice classifier is exported with --data DIR, the data set of its run, in f32, without --precision."
             )
         cases = [case for case in same_cases(run, place.data) if run.facts.folds[case.study_uid] == request.fold]
-        stacks = prepare_stacks(cases[:_SAMPLES], self.recipe.input, place.cache, reporter.say)
+        located = prepare_located(cases[:_SAMPLES], self.recipe, Finder.LOCALISER, place.cache, reporter.say)
+        stacks = [one.stack for one in located]
         trained = load_network(run.network(request.fold))
         network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED if name in trained.output})
         samples = _samples(network, stacks, self.recipe.input)
@@ -262,6 +276,11 @@ def _validate(model: keras.Model, held_out: HeldOutSlices) -> Validation:
     }
     known = [value for value in metrics.values() if math.isfinite(value)]
     return Validation(metrics, float(np.mean(known)) if known else math.nan, scores.to_csv())
+
+
+def _without_scores(model: keras.Model, held_out: HeldOutSlices) -> Validation:
+    """Returns a validation that leaves no scores: held-out patients are predicted as in service when training has ended."""
+    return replace(_validate(model, held_out), scores_csv=None)
 
 
 def _losses(recipe: SliceRecipe) -> dict[str, tuple[keras.losses.Loss, float]]:

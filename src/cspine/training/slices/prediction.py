@@ -137,7 +137,8 @@ def localise_fractures(stack: SliceStack, outputs: Mapping[str, NDArray[np.float
     marked = _marked(stack)
     if marked is None or "fracture_map" not in outputs:
         return StudyLocalisation(None, np.empty(0), np.empty(0, dtype=np.intp), dice)
-    lesions, count = ndimage.label(marked, structure=_EVERY_SIDE)
+    lesions, in_slices = ndimage.label(marked, structure=_EVERY_SIDE)
+    count = max(in_slices, int(any(stack.case.fractured or ())))  # a fracture outside all slices is one that is not found
     suspicion = outputs["fracture_map"][..., 0].astype(np.float64)
     found = suspected_cells(suspicion, stack.grid.spacing_mm)
     reached = _reached(lesions)

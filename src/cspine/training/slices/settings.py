@@ -139,6 +139,7 @@ class SliceRecipe:
         augmentation: How slices are changed.
         losses: How much each output counts.
         fit: How the weights are found.
+        localiser: Who finds the vertebrae of studies that are predicted: a package of kind localiser, by folder or name.
         split: How patients are parted.
         seed: Of weights, batches and augmentation.
     """
@@ -151,6 +152,7 @@ class SliceRecipe:
     augmentation: SliceAugmentation = field(default_factory=SliceAugmentation)
     losses: SliceLossWeights = field(default_factory=SliceLossWeights)
     fit: FitSettings = field(default_factory=FitSettings)
+    localiser: str = "localiser_phantoms"
     split: SplitSettings = field(default_factory=SplitSettings)
     seed: int = 0
 

@@ -43,14 +43,14 @@ class SliceStack:
 
     Attributes:
         case: The study.
-        hu: Hounsfield units, rounded, ``(n, rows, columns)``; read from disk as they are needed.
+        hu: Hounsfield units, rounded where they are learnt from, ``(n, rows, columns)``; read from disk as they are needed.
         marks: Level of each pixel, plus :data:`cspine.training.core.marks.BOX_BIT` in a box and
             :data:`cspine.training.core.marks.FRACTURE_BIT` on a known fracture, ``(n, rows, columns)``.
         grid: Where the voxels lie.
     """
 
     case: Case
-    hu: NDArray[np.int16] = field(repr=False)
+    hu: NDArray[np.int16 | np.float32] = field(repr=False)
     marks: NDArray[np.uint8] = field(repr=False)
     grid: Grid = field(repr=False)
 
@@ -85,11 +85,15 @@ def prepare_stacks(
     return stacks
 
 
-def _stack(case: Case, spec: SliceSpec, cache: Cache) -> SliceStack:
+def source_of(case: Case, cache: Cache) -> str:
+    """Returns a digest of all files that the slices of a study and their marks follow from."""
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
-    source = cache.content([*images, *(path for path in (case.mask, fracture_mask(case)) if path is not None)])
+    return cache.content([*images, *(path for path in (case.mask, fracture_mask(case)) if path is not None)])
+
+
+def _stack(case: Case, spec: SliceSpec, cache: Cache) -> SliceStack:
     made = {"format": _FORMAT, "slices": asdict(spec), "boxes": [asdict(box) for box in case.boxes]}
-    found = cache.arrays(source, made, lambda: _prepared(case, spec))
+    found = cache.arrays(source_of(case, cache), made, lambda: _prepared(case, spec))
     return SliceStack(case, found["hu"], found["marks"], Grid(found["hu"].shape, np.array(found["affine"])))
 
 
@@ -98,6 +102,20 @@ def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     refuse_wrong_marks(case, study)
     grid = slice_grid(study.volume, spec)
     hu = np.clip(np.rint(sample(study.volume, grid).hu), -32768, 32767).astype(np.int16)
+    return {"hu": hu, "marks": marks_on(grid, case, study), "affine": grid.affine}
+
+
+def marks_on(grid: Grid, case: Case, study: Study) -> NDArray[np.uint8]:
+    """Returns what is known of each pixel of some slices: its level, whether it is in a box or on a known fracture.
+
+    Args:
+        grid: The slices, ``(n, rows, columns)``.
+        case: The study.
+        study: Its images.
+
+    Raises:
+        DatasetError: A mask cannot be read.
+    """
     marks = np.zeros(grid.shape, dtype=np.uint8)
     if case.mask is not None:
         marks[:] = level_marks(read_mask(case, grid))
@@ -106,7 +124,7 @@ def _prepared(case: Case, spec: SliceSpec) -> dict[str, NDArray[Any]]:
     known = fracture_mask(case)
     if known is not None:
         marks[sample(load_mask(known), grid).labels > 0] |= FRACTURE_BIT
-    return {"hu": hu, "marks": marks, "affine": grid.affine}
+    return marks
 
 
 def _mark(marks: NDArray[np.uint8], corners_mm: NDArray[np.float64], study: Study, grid: Grid) -> None:

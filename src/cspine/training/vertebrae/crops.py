@@ -4,8 +4,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from functools import cache as remembered
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from cspine.reading import read_study
 from cspine.results import LevelStatus
 from cspine.specs import VertebraSpec
 from cspine.study import Study
+from cspine.training.core.finding import Finder, localiser_of
 from cspine.training.core.marks import (
     BOX_BIT,
     FRACTURE_BIT,
@@ -41,16 +40,6 @@ _FILES = 2
 """Arrays of a study that stay open: its pictures and its marks."""
 
 logger = logging.getLogger(__name__)
-
-
-class Finder(StrEnum):
-    """Who says where the vertebrae of a study are."""
-
-    MASK = "mask"
-    """Its mask, where it has one; else the localiser."""
-
-    LOCALISER = "localiser"
-    """The localiser, always: as in service."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +118,7 @@ def prepare_crops(
 
 
 def _study(case: Case, cutting: Cutting, cache: Cache) -> StudyCrops:
-    by_mask = cutting.finder is Finder.MASK and case.mask is not None
+    by_mask = cutting.finder.trusts_mask(case)
     images = sorted(case.images.iterdir()) if case.images.is_dir() else [case.images]
     others = (case.mask if by_mask else None, fracture_mask(case))
     source = cache.content([*images, *(path for path in others if path is not None)])
@@ -138,16 +127,11 @@ def _study(case: Case, cutting: Cutting, cache: Cache) -> StudyCrops:
         "format": _FORMAT,
         "vertebrae": [spec.spacing_mm, spec.depth, spec.size, spec.window_hu, settings.spare],
         "tilt": [cutting.turn, cutting.turn_deg],
-        "levels": "mask" if by_mask else _localiser(settings.localiser).package.sha256,
+        "levels": "mask" if by_mask else localiser_of(settings.localiser).package.sha256,
         "boxes": [asdict(box) for box in case.boxes],
     }
     found = cache.arrays(source, made, lambda: _cut(case, cutting, by_mask=by_mask))
     return StudyCrops(case, **{name: found[name] for name in ("grey", "marks", "heights_mm", "learnable", "affines")})
-
-
-@remembered
-def _localiser(name: str) -> Localiser:
-    return Localiser(name)
 
 
 def _cut(case: Case, cutting: Cutting, *, by_mask: bool) -> dict[str, NDArray[Any]]:
@@ -157,7 +141,7 @@ def _cut(case: Case, cutting: Cutting, *, by_mask: bool) -> dict[str, NDArray[An
         labels = without_small_components(load_mask(case.mask))
         seen = well_in_view(labels)
     else:
-        labels, seen = _found(study.volume, _localiser(cutting.recipe.crops.localiser))
+        labels, seen = _found(study.volume, localiser_of(cutting.recipe.crops.localiser))
     poses = {level: pose for level, pose in find_poses(labels).items() if level in seen}
     if cutting.turn:
         poses = jittered(poses, _rng(case, cutting.turn), cutting.turn_deg)

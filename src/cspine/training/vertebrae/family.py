@@ -20,6 +20,7 @@ from cspine.modelpack import AppearanceLimits, NetworkFile, Samples, VertebraMan
 from cspine.networks.loading import load_network
 from cspine.training.core.backend import buildable
 from cspine.training.core.family import Fold, Predictions, TrainingPlace
+from cspine.training.core.finding import Finder
 from cspine.training.core.initial_weights import set_weights_of_file
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import TrainingTask, Validation, train_network
@@ -28,7 +29,7 @@ from cspine.training.core.packages import CardText, PackageContents, PackagedNet
 from cspine.training.core.runs import LAST, Run, begin_on_data, checked_cases, same_cases
 from cspine.training.vertebrae.augmentation import StudyChange, sample_voxels, unchanged
 from cspine.training.vertebrae.batches import VertebraBatches, study_input
-from cspine.training.vertebrae.crops import Cutting, Finder, StudyCrops, prepare_crops
+from cspine.training.vertebrae.crops import Cutting, StudyCrops, prepare_crops
 from cspine.training.vertebrae.patches import find_patch_centres, patch_task
 from cspine.training.vertebrae.prediction import TTA_PASSES, localise_fractures, predict_studies, predict_study, scores_of
 from cspine.training.vertebrae.settings import VertebraRecipe
