@@ -16,8 +16,10 @@ FOLD_SEED = 0
 def folds(cases: Sequence[Case], count: int = FOLDS, seed: int = FOLD_SEED) -> tuple[int, ...]:
     """Returns the fold ``0..count - 1`` of every case, so that each fold has its share of every fractured level.
 
-    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) on C1..C7, on whether anything is fractured, and on whether the
-    study has boxes and a mask. It depends on the set of cases and the seed, not on their order. A case is a patient.
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) on C1..C7, and on whether the study has boxes and a mask. How
+    many patients have any fracture is not a label of its own: it is never rarer than a level, so that all such patients have their
+    fold before it would be looked at; folds differ in it by some patients. It depends on the set of cases and the seed, not on
+    their order. A case is a patient.
 
     Raises:
         DatasetError: A case has no label, appears twice, or there are fewer cases than folds.
@@ -37,7 +39,7 @@ def folds(cases: Sequence[Case], count: int = FOLDS, seed: int = FOLD_SEED) -> t
 def _traits(case: Case) -> tuple[bool, ...]:
     if case.fractured is None:
         raise DatasetError(f"Folds need labelled studies. Received: study {case.study_uid} without labels.")
-    return (*case.fractured, any(case.fractured), bool(case.boxes), case.mask is not None)
+    return (*case.fractured, bool(case.boxes), case.mask is not None)
 
 
 def _stratify(traits: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.intp]:
