@@ -42,8 +42,8 @@ def test_what_is_neither_run_nor_evaluation_is_told(tmp_path: Path, capsys: pyte
     assert "neither run.json nor scores.csv" in capsys.readouterr().err
 
 
-def test_a_source_is_not_compared_with_itself(tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert compare(tmp_path / "out", tiny_run.run, tiny_run.run) == 2
+def test_a_source_is_not_compared_with_itself(calibrated_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare(tmp_path / "out", calibrated_run.run, calibrated_run.run) == 2
     assert "Received twice" in capsys.readouterr().err
 
 
