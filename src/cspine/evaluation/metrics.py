@@ -164,7 +164,7 @@ def predictive_values(sensitivity: _Numbers, specificity: _Numbers, prevalence: 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is measured, and how many cases of the rarer kind it rests on."""
+    """Holds what is measured, and how many cases of the rarer kind it rests on."""
 
     statistic: Statistic
     cases: int
