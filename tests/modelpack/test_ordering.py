@@ -71,3 +71,23 @@ def test_found_levels_follow_each_other_whatever_the_network_says(visible: np.nd
     assert np.all((order.first >= 0) & (order.first <= order.last) & (order.last < len(visible)))
     for upper, lower in pairwise(np.flatnonzero(order.found)):
         assert order.first[lower] < order.last[upper]
+
+
+@pytest.mark.parametrize(("peak", "found"), [(0.05, False), (0.15, True), (0.25, True)])
+def test_a_level_has_slices_of_its_own_from_a_tenth_of_full_visibility_on(peak: float, found: bool) -> None:
+    visible = np.zeros((28, 7))
+    for level in range(7):
+        visible[4 * (6 - level) : 4 * (7 - level), level] = peak if level == 3 else 1.0
+
+    assert bool(order_of(visible).found[3]) is found
+
+
+@pytest.mark.parametrize(("faint", "grows"), [(0.4, False), (0.6, True)])
+def test_a_stretch_grows_while_a_level_stays_half_as_visible_as_at_its_best(faint: float, grows: bool) -> None:
+    """The topmost slices of C2 show C1 more; they are in C2's stretch where C2 is half as visible as at its best."""
+    visible = np.zeros((28, 7))
+    for level in range(7):
+        visible[4 * (6 - level) : 4 * (7 - level), level] = 1.0
+    visible[24:26, 1] = faint
+
+    assert (int(order_of(visible).last[1]) == 25) is grows

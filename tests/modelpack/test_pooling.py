@@ -93,3 +93,30 @@ def test_outputs_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 def test_outputs_that_are_not_finite_are_refused() -> None:
     with pytest.raises(PackageError, match="must be finite"):
         pool_slices(np.full((2, 7), np.nan), np.ones((2, 7)))
+
+
+def test_slices_of_half_the_peak_count_and_fainter_ones_do_not() -> None:
+    fracture, visible = _neck()
+    visible[17:21, 2] = (0.45, 1.0, 0.5, 0.55)
+    fracture[17:21, 2] = (1.0, 0.0, 0.0, 0.0)  # broken only where it is too faint to count
+
+    pooled = pool_slices(fracture, visible)
+
+    assert pooled.scores[2] == 0
+    assert (pooled.first_slice[2], pooled.last_slice[2]) == (18, 20)
+
+
+def test_the_score_is_the_generalised_mean_with_exponent_four_weighted_by_visibility() -> None:
+    fracture, visible = _neck()
+
+    weights, said = visible[17:21, 2], fracture[17:21, 2]
+
+    assert pool_slices(fracture, visible).scores[2] == pytest.approx((np.sum(weights * said**4) / np.sum(weights)) ** 0.25)
+
+
+@pytest.mark.parametrize(("peak", "shown"), [(0.49, False), (0.5, True)])
+def test_a_level_is_in_view_from_half_of_full_visibility_on(peak: float, shown: bool) -> None:
+    fracture, visible = _neck()
+    visible[:, 2] *= peak
+
+    assert bool(pool_slices(fracture, visible).in_view[2]) is shown
