@@ -110,7 +110,7 @@ def _gathered(image: BoneImage, factors: Factors) -> BoneImage:
 
 
 def _parts(array: NDArray[_Number], factors: Factors) -> Iterator[NDArray[_Number]]:
-    """Yields, one after the other, the same part of each voxel."""
+    """Yields the same part of each voxel, one part after the other."""
     for offset in np.ndindex(factors):
         yield array[tuple(slice(first, None, step) for first, step in zip(offset, factors, strict=True))]
 

@@ -1,1 +1,1 @@
-"""What a neck is made of: shapes, posture, injuries, look-alikes, degeneration, hardware, soft tissue; parameters only."""
+"""Models what a neck is made of: shapes, posture, injuries, look-alikes, degeneration, hardware, soft tissue; parameters only."""

@@ -51,12 +51,12 @@ class Slit:
         return smooth_most(distance, self._within(points), self.round_mm)
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """Old borders are dense."""
+        """Makes old borders dense."""
         near = np.exp(-((np.minimum(self._within(points), 0) / 1.5) ** 2))
         return denser(hu, self.rim * near)
 
     def _within(self, points: Points) -> Field:
-        """How deep in the gap, negative outside."""
+        """Returns how deep in the gap points lie, negative outside."""
         away = points - column(self.site_mm, points)
         across = along(self.normal, away)
         across = across + np.float32(0.35) * value_noise(points, 9.0, self.seed)
@@ -84,7 +84,7 @@ class Pit:
         return smooth_most(distance, -self.shape.distance(points), self.round_mm)
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """Dense around the hollow."""
+        """Makes bone dense around the hollow."""
         away = np.maximum(self.shape.distance(points), 0)
         return denser(hu, self.rim * np.exp(-((away / 1.5) ** 2)))
 
@@ -115,7 +115,7 @@ class Growth:
         return out
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """New bone is often compact."""
+        """Makes new bone compact, as it often is."""
         within = np.full(hu.shape, -np.inf, np.float32)
         for part in self.parts:
             near = near_box(part, points, 0.0)
@@ -157,7 +157,7 @@ class Thickening:
         return np.asarray(distance - self._thicker(points), dtype=np.float32)
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """New bone is often compact."""
+        """Makes new bone compact, as it often is."""
         added = np.clip(1 + (distance + self._thicker(points)), 0, 1)  # 1 outside of what was there before
         return denser(hu, self.solid * added)
 
@@ -203,7 +203,7 @@ class Shaved:
         return smooth_most(distance, np.minimum(beyond, 1.5 * self.wide_mm - np.hypot(away[1], away[2])).astype(np.float32), 1.0)
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """Density is another change's."""
+        """Leaves the density to other changes."""
         return hu
 
 
@@ -223,11 +223,11 @@ class Cloud:
     spare_mm: float = 0.0
 
     def reshape(self, points: Points, distance: Field) -> Field:
-        """No change."""
+        """Changes nothing."""
         return distance
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """Denser or less dense."""
+        """Makes bone denser or less dense."""
         away = (points - column(self.centre_mm, points)) / column(self.radii_mm, points)
         here = np.exp(-np.sum(away**2, axis=0))
         if self.gain >= 0:
@@ -253,11 +253,11 @@ class Canal:
     spare_mm: float = 0.0
 
     def reshape(self, points: Points, distance: Field) -> Field:
-        """The surface stays: a voxel at a canal is still a voxel of this bone."""
+        """Leaves the surface: a voxel at a canal is still a voxel of this bone."""
         return distance
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """Low density within, a faint wall around."""
+        """Gives low density within, and a faint wall around."""
         axis = np.subtract(self.end_mm, self.start_mm).astype(np.float32)
         away = points - column(self.start_mm, points)
         deep = np.clip(along(axis, away) / np.dot(axis, axis), 0, 1)
@@ -275,12 +275,12 @@ def smooth_most(one: Field, other: Field, round_mm: float) -> Field:
 
 
 def denser(hu: Field, share: NDArray[np.floating]) -> Field:
-    """Bone whose spaces are filled by a share with compact bone."""
+    """Returns HU of bone whose spaces are filled by a share with compact bone."""
     return np.asarray(hu + np.clip(_DENSEST_HU - hu, 0, None) * np.clip(share, 0, 1), dtype=np.float32)
 
 
 def along(vector: Sequence[float] | NDArray[np.floating], points: Points) -> Field:
-    """Scalar product with ``(3, ...)`` points, to the last bit the same however many are asked at once."""
+    """Returns the scalar product with ``(3, ...)`` points, to the last bit the same however many are asked at once."""
     x, y, z = (np.float32(n) for n in vector)
     return np.asarray(x * points[0] + y * points[1] + z * points[2], dtype=np.float32)
 
@@ -298,17 +298,17 @@ class Several:
 
     @property
     def spare_mm(self) -> float:
-        """What the one that sticks out most needs."""
+        """Returns what the one that sticks out most needs."""
         return max((change.spare_mm for change in self.changes), default=0.0)
 
     def reshape(self, points: Points, distance: Field) -> Field:
-        """All of them."""
+        """Applies all of them."""
         for change in self.changes:
             distance = change.reshape(points, distance)
         return distance
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """All of them."""
+        """Applies all of them."""
         for change in self.changes:
             hu = change.recolour(points, distance, hu)
         return hu

@@ -1,4 +1,4 @@
-"""What makes a bone differ from its anatomy without breaking it: the seam for spurs, fusions, channels, old healed fractures.
+"""Defines what changes a bone without breaking it: the seam for spurs, fusions, channels, old healed fractures.
 
 A change is a function in the bone's own frame, in millimetres, before injuries. It sees points and what is there, and says what is
 there instead; changes of one bone apply one after the other.
@@ -14,7 +14,7 @@ class BoneChange(Protocol):
 
     @property
     def spare_mm(self) -> float:
-        """How far it makes the bone reach beyond its box; 0 if it only takes away or alters density."""
+        """Returns how far it makes the bone reach beyond its box; 0 if it only takes away or alters density."""
         ...
 
     def reshape(self, points: Points, distance: Field) -> Field:

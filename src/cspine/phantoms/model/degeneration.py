@@ -27,7 +27,7 @@ _NARROWED = 0.17
 
 @dataclass(frozen=True, slots=True)
 class Wear:
-    """How worn a neck is.
+    """Says how worn a neck is.
 
     Attributes:
         share: The whole neck, 0..1.
@@ -49,7 +49,7 @@ class Wear:
 
 
 def sample_wear(rng: np.random.Generator, ranges: DegenerationRanges = _AS_USUAL) -> Wear:
-    """Most necks are little worn, a few much; ``ranges`` say otherwise."""
+    """Samples how worn a neck is: most are little worn, a few much, unless ``ranges`` say otherwise."""
     share = float(rng.beta(*ranges.severity))
     discs = {name: float(np.clip(share * prone * np.exp(rng.normal(0, 0.35)), 0, 1)) for name, prone in _PRONE.items()}
     facets = {name: float(np.clip(share * np.exp(rng.normal(-0.3, 0.5)), 0, 1)) for name in _PRONE}
@@ -97,7 +97,7 @@ def _end_plate(rng: np.random.Generator, sites: Sites, way: int, worn: float) ->
 
 
 def _lip(rng: np.random.Generator, sites: Sites, way: int, side: int, size_mm: float) -> BoneChange:
-    """A lip along a stretch of the front (-1) or back (1) rim of an end plate."""
+    """Returns a lip along a stretch of the front (-1) or back (1) rim of an end plate."""
     wide, deep, tall = (float(n) for n in sites.half_mm)
     middle, half = float(rng.normal(0, 0.25)), float(rng.uniform(0.4, 0.9))
     bumps = []
@@ -120,7 +120,7 @@ def _uncovertebral(rng: np.random.Generator, sites: Sites, worn: float) -> list[
 
 
 def _facets(rng: np.random.Generator, sites: Sites, way: int, worn: float) -> list[BoneChange]:
-    """Thick, dense articular processes."""
+    """Returns thick, dense articular processes."""
     out: list[BoneChange] = []
     for side in (LEFT, RIGHT):
         own = float(np.clip(worn * rng.uniform(0.4, 1.4), 0, 1))
@@ -136,7 +136,7 @@ def _facets(rng: np.random.Generator, sites: Sites, way: int, worn: float) -> li
 
 
 def _bridge(sites: Sites, way: int) -> BoneChange:
-    """Half of the bone that fills the space of a disc, and of the facet joints beside it."""
+    """Returns half of the bone that fills the space of a disc, and of the facet joints beside it."""
     wide, deep, tall = sites.half_mm
     parts: list[Shape] = [Ellipsoid((0.0, 0.0, float(way * (tall + 0.5))), (0.85 * wide, 0.85 * deep, 3.4))]
     for side in (LEFT, RIGHT):

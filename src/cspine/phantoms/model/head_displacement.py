@@ -1,4 +1,4 @@
-"""What a broken dens carries along: the atlas and the head sit on it, and go where it goes."""
+"""Moves what a broken dens carries along: the atlas and the head sit on it, and go where it goes."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,7 +29,7 @@ def displace_head(bones: Iterable[PlacedBone]) -> list[PlacedBone]:
 
 
 def _moved(pose: BonePose, axis: BonePose, motion: Motion) -> BonePose:
-    """A pose after a motion that is told in the frame of the axis."""
+    """Returns a pose after a motion that is given in the frame of the axis."""
     own = Rotation.from_rotvec(motion.turn_deg, degrees=True).as_matrix()
     turn: NDArray[np.float64] = axis.turn @ own @ axis.turn.T
     pivot = axis.to_world(np.asarray(motion.pivot_mm))

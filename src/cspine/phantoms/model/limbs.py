@@ -106,7 +106,7 @@ def _arm(joints: tuple[NDArray[np.float64], ...], thick: float, tissue: tuple[fl
 
 
 def _hand(wrist: NDArray[np.float64], along: NDArray[np.float64], side: NDArray[np.float64]) -> tuple[list[Shape], list[LimbPart]]:
-    """Eight carpals in two rows, and five rays of four bones each."""
+    """Returns eight carpals in two rows, and five rays of four bones each."""
     bones: list[Shape] = []
     for row in range(2):
         for k in range(4):
@@ -124,7 +124,7 @@ def _hand(wrist: NDArray[np.float64], along: NDArray[np.float64], side: NDArray[
 
 
 def _across(way: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A unit vector at right angles to another, as level as may be."""
+    """Returns a unit vector at right angles to another, as level as may be."""
     return _unit(np.cross(way, np.array([0.13, 1.0, 0.07])))
 
 

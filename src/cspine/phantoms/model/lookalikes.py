@@ -1,4 +1,4 @@
-"""What looks like a fracture and is none: vessels, bones that never fused, scars of old age and old injuries.
+"""Samples what looks like a fracture and is not: vessels, bones that never fused, scars of old age and old injuries.
 
 Shares are our choice, about twice those of life where those are known (clefts of the posterior arch of C1: 4 %, Currarino et al.
 1994), since these are what must not be called a fracture. A broken bone gets vessels only.
@@ -22,7 +22,7 @@ _VESSELS = ("basivertebral_vein", "nutrient_canal")
 
 @dataclass(frozen=True, slots=True)
 class LookalikeFacts:
-    """What a truth table says about a look-alike.
+    """Holds what a truth table says about a look-alike.
 
     Attributes:
         level: The vertebra.
@@ -51,7 +51,7 @@ class Lookalike:
 
     @property
     def spare_mm(self) -> float:
-        """How far it sticks out."""
+        """Returns how far it sticks out."""
         return self.change.spare_mm
 
     def reshape(self, points: Points, distance: Field) -> Field:
@@ -65,7 +65,7 @@ class Lookalike:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trait:
-    """What a kind is made of."""
+    """Holds what a kind is made of."""
 
     site: Place
     size_mm: float
@@ -95,7 +95,7 @@ def sample_lookalike(rng: np.random.Generator, level: Level, sites: Sites, kind:
 
 
 def _basivertebral_vein(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """A Y in the middle of the body, open to the canal."""
+    """Samples a Y in the middle of the body, open to the canal."""
     wide, deep, tall = sites.half_mm
     z = rng.normal(0, 0.1) * tall
     back, fork = np.array([rng.normal(0, 0.5), deep + 1.5, z]), np.array([0.0, rng.uniform(0.0, 0.35) * deep, z])
@@ -108,7 +108,7 @@ def _basivertebral_vein(rng: np.random.Generator, sites: Sites) -> _Trait:
 
 
 def _nutrient_canal(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """One thin straight canal into the front of the body, a pillar or a lamina."""
+    """Samples one thin straight canal into the front of the body, a pillar or a lamina."""
     side = LEFT if rng.random() < 0.5 else RIGHT
     wide, deep, tall = sites.half_mm
     entries = (
@@ -142,7 +142,7 @@ def _anterior_cleft(rng: np.random.Generator, sites: Sites) -> _Trait:
 
 
 def _os_odontoideum(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """The dens never joined the body: a round ossicle above a rounded stump."""
+    """Samples a dens that never joined the body: a round ossicle above a rounded stump."""
     site = beside(sites.dens_base, z=float(rng.uniform(0.5, 3.0)))
     return _slit(rng, site, np.array([0.0, rng.normal(0, 0.2), 1.0]), float(rng.uniform(2.0, 4.5)), 12.0, 3.5)
 
@@ -153,7 +153,7 @@ def _dens_tip_ossicle(rng: np.random.Generator, sites: Sites) -> _Trait:
 
 
 def _synchondrosis(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """The scar of the growth plate below the dens: a lucent disc between dense ones, away from the cortex."""
+    """Samples the scar of the growth plate below the dens: a lucent disc between dense ones, away from the cortex."""
     site = beside(sites.dens_base, z=-float(rng.uniform(2.0, 4.0)))
     reach = float(rng.uniform(3.5, 5.5))
     thin = float(rng.uniform(0.5, 0.9))
@@ -162,7 +162,7 @@ def _synchondrosis(rng: np.random.Generator, sites: Sites) -> _Trait:
 
 
 def _limbus(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """A corner of the body that disc tissue cut off in youth."""
+    """Samples a corner of the body that disc tissue cut off in youth."""
     wide, deep, tall = sites.half_mm
     up = 1 if rng.random() < 0.6 else -1
     site = np.array([rng.normal(0, 0.15) * wide, -0.68 * deep, 0.66 * up * tall])
@@ -179,7 +179,7 @@ def _schmorl_node(rng: np.random.Generator, sites: Sites) -> _Trait:
 
 
 def _healed_wedge(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """A body that lost height in front long ago: whole end plates, dense below, a blunt spur."""
+    """Samples a body that lost height in front long ago: intact end plates, dense below, a blunt spur."""
     wide, deep, tall = sites.half_mm
     lost = float(rng.uniform(0.12, 0.35)) * 2 * tall
     site = np.array([0.0, 0.0, tall - 0.45 * lost])
@@ -191,7 +191,7 @@ def _healed_wedge(rng: np.random.Generator, sites: Sites) -> _Trait:
 
 
 def _healed_spinous(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """A knot of old callus on the spinous process."""
+    """Samples a knot of old callus on the spinous process."""
     site = sites.arch + (sites.spinous - sites.arch) * rng.uniform(0.5, 0.75) * np.array([0.0, 1.0, 1.0])
     radii = vector(rng.uniform((3.3, 3.3, 3.8), (4.7, 4.7, 5.2)))
     return _Trait(site, 2 * radii[2], (Growth((Ellipsoid(vector(site), radii),), 2.5, 2.0), Cloud(vector(site), radii, 0.35)))
@@ -219,20 +219,20 @@ def _facet_ossicle(rng: np.random.Generator, sites: Sites) -> _Trait:
 
 
 def _bifid_spinous(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """A notch between the two ends of the spinous process."""
+    """Samples a notch between the two ends of the spinous process."""
     site = sites.spinous * np.array([0.0, 1.0, 1.0])
     return _slit(rng, site, np.array([1.0, 0.0, 0.0]), float(rng.uniform(1.5, 4.0)), float(rng.uniform(5.0, 9.0)), 2.0)
 
 
 def _nuchal_ossicle(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """Bone in the ligament of the nape, behind a spinous process."""
+    """Samples bone in the ligament of the nape, behind a spinous process."""
     radii = (float(rng.uniform(1.0, 2.0)), float(rng.uniform(1.5, 3.0)), float(rng.uniform(3.0, 6.5)))
     site = beside(sites.spinous * np.array([0.0, 1.0, 1.0]), y=radii[1] + float(rng.uniform(2.5, 6.0)), z=float(rng.uniform(-5, 0)))
     return _Trait(site, 2 * radii[2], (Growth((Ellipsoid(vector(site), radii),), 14.0, 0.2, 0.5),))
 
 
 def _ligament_flake(rng: np.random.Generator, sites: Sites) -> _Trait:
-    """A flake of lime in the ligament in front of a disc."""
+    """Samples a flake of lime in the ligament in front of a disc."""
     _, deep, tall = sites.half_mm
     radii = (float(rng.uniform(2.0, 4.0)), float(rng.uniform(0.7, 1.2)), float(rng.uniform(1.5, 3.0)))
     site = np.array([rng.normal(0, 2), -deep - rng.uniform(1.0, 2.0), -tall - 2.5])

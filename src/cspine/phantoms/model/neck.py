@@ -31,7 +31,7 @@ CARTILAGES = frozenset({"larynx"})
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a bone is made of.
+    """Says what a bone is made of.
 
     Attributes:
         cortex_mm: Thickness of compact bone.
@@ -76,12 +76,12 @@ class Warp:
 
     @classmethod
     def none(cls) -> "Warp":
-        """Nothing moves."""
+        """Returns a warp that moves nothing."""
         return cls(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
 
     @property
     def reach_mm(self) -> float:
-        """The farthest that anything can move."""
+        """Returns the farthest that anything can move."""
         waves = float(np.linalg.norm(self.size_mm, axis=1).sum())
         return waves + _LONGEST_TAIL_MM * (max(self.longer - 1, 0.0) + abs(self.lower)) * np.isfinite(self.tail_mm)
 
@@ -176,7 +176,7 @@ class PlacedBone:
 
     @property
     def steepness(self) -> float:
-        """By what factor the deformation may make distances seem too large."""
+        """Returns by what factor the deformation may make distances seem too large."""
         return 1.0 if self.deformation is None else self.deformation.steepness(*self.shape.box_mm())
 
     def box_mm(self) -> NDArray[np.float64]:
@@ -240,19 +240,19 @@ class Neck:
 
     @property
     def injuries(self) -> tuple[InjuryFacts, ...]:
-        """What is broken, head to chest."""
+        """Returns what is broken, head to chest."""
         facts = [injury.facts for bone in self.bones for injury in bone.injuries]
         return tuple(sorted(facts, key=lambda fact: fact.level))
 
     @property
     def lookalikes(self) -> tuple[LookalikeFacts, ...]:
-        """What may be taken for a fracture and is none, head to chest."""
+        """Returns what may be taken for a fracture and is not, head to chest."""
         facts = [change.facts for bone in self.bones for change in bone.changes if isinstance(change, Lookalike)]
         return tuple(sorted(facts, key=lambda fact: fact.level))
 
     @property
     def centres_mm(self) -> dict[str, Vector]:
-        """World position of each vertebra's origin, by name."""
+        """Returns the world position of each vertebra's origin, by name."""
         out = {}
         for bone in self.bones:
             if bone.name in LABELS:
@@ -269,7 +269,7 @@ class Neck:
         return replace(self, bones=tuple(changed if bone.name == changed.name else bone for bone in self.bones))
 
     def scan_grid(self, spacing_mm: Vector, width_mm: float, above_mm: float = 25.0, below_mm: float = 25.0) -> Grid:
-        """Upright slices from below C7 to above C1, ``width_mm`` wide, around the neck.
+        """Returns upright slices from below C7 to above C1, ``width_mm`` wide, around the neck.
 
         Args:
             spacing_mm: Voxel distances, ``(z, y, x)``.

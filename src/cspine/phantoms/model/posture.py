@@ -1,4 +1,4 @@
-"""How vertebrae stand on each other.
+"""Poses vertebrae on each other.
 
 A neck is a chain from T3 up to the skull: every joint bends, turns and tilts a little about the middle between two bones, and
 every bone has a size of its own. What follows is where each bone lies in the world.
@@ -18,7 +18,7 @@ CHAIN = ("T3", "T2", "T1", "C7", "C6", "C5", "C4", "C3", "C2", "C1", "skull")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BonePose:
-    """Where a bone lies: ``world = turn @ (size * own) + centre``.
+    """Says where a bone lies: ``world = turn @ (size * own) + centre``.
 
     Attributes:
         turn: Rotation, ``(3, 3)``.
@@ -37,14 +37,14 @@ class BonePose:
 
     @property
     def own_matrix(self) -> NDArray[np.float64]:
-        """``own = own_matrix @ (world - centre)``, ``(3, 3)``."""
+        """Returns the matrix of ``own = own_matrix @ (world - centre)``, ``(3, 3)``."""
         matrix: NDArray[np.float64] = self.turn.T / self.size[:, None]
         return matrix
 
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """How a bone sits on the one below.
+    """Says how a bone sits on the one below.
 
     Attributes:
         angles_deg: Rotation about x (positive bends the head forwards), y (to its left) and z (turns the face to its left).

@@ -49,7 +49,7 @@ class Proportions:
 
 @dataclass(frozen=True, slots=True)
 class Hinges:
-    """Where the parts of a bone pass into one another, in its own frame at rest.
+    """Says where the parts of a bone pass into one another, in its own frame at rest.
 
     Attributes:
         level: The vertebra.
@@ -141,7 +141,7 @@ class Deformation:
         return float(np.linalg.norm(self.now(lattice) - lattice, axis=0).max())
 
     def steepness(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
-        """By what factor distances in a deformed box may be told too large, at most."""
+        """Returns by what factor distances in a deformed box may seem too large, at most."""
         lattice = self._lattice(low, high)
         slopes = []
         for axis in range(3):
@@ -156,7 +156,7 @@ class Deformation:
         return np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1).astype(np.float32)
 
     def _first_mm(self, x: Field) -> Field:
-        """Where pedicles begin, along y."""
+        """Returns where pedicles begin, along y."""
         if self.hinges.level is Level.C1:  # a ring: it is longer or shorter behind its lateral masses
             return np.full_like(x, self.hinges.back_mm)
         return np.asarray(self.hinges.back_mm - _FACETS_BEFORE_MM * _rise(np.abs(x), *_LATERAL_MM), dtype=np.float32)
@@ -170,7 +170,7 @@ class Deformation:
         return np.asarray(y + np.interp(y - first, self._pedicle[1], self._pedicle[0] - self._pedicle[1]), dtype=np.float32)
 
     def _along_tail(self, y: Field, before: NDArray[np.float64], after: NDArray[np.float64]) -> Field:
-        """``y`` with the spinous process of another length; its beginning moved with the pedicles."""
+        """Returns ``y`` with the spinous process of another length; its beginning moved with the pedicles."""
         if self.hinges.level is Level.C1 or self.proportions.spinous_length == 1.0:
             return y
         begins = np.float32(self.hinges.lamina_mm + 1 + self.proportions.pedicle_mm)
@@ -182,7 +182,7 @@ class Deformation:
         return 1 + np.float32(self.proportions.arch_width - 1) * _rise(y, self.hinges.back_mm - 5, self.hinges.back_mm + 1)
 
     def _height(self, x: Field, y: Field) -> tuple[Field, Field, Field]:
-        """By how much body and arch grow taller, and how much of that is about another height than 0."""
+        """Returns by how much body and arch grow taller, and how much of that is about another height than 0."""
         made, hinge = self.proportions, self.hinges
         loss = (made.disc_height - 1) * _DISC_SHARE
         front = np.float32(0.0 if hinge.level is Level.C1 else -loss) * (1 - _rise(y, hinge.back_mm - 4, hinge.back_mm + 2))
@@ -199,20 +199,20 @@ class Deformation:
         return np.asarray(front), np.asarray(arch, dtype=np.float32), np.asarray(about, dtype=np.float32)
 
     def _of_front(self, front: Field, z: Field) -> Field:
-        """The dens and the body around it keep their height; C2 changes below its middle only."""
+        """Returns how much of the front changes height: of C2 only what lies below its middle, not the dens and around it."""
         return front * (z < 0) if self.hinges.level is Level.C2 else front
 
     def _behind(self, x: Field, y: Field) -> Field:
-        """0 in the body, 1 from the facets on."""
+        """Returns 0 in the body, 1 from the facets on."""
         first = self._first_mm(x)
         return _rise(y - first, 0.0, _PEDICLE_MM)
 
     def _facets(self, x: Field, y: Field) -> Field:
-        """The slope that is added to the facets, where they are."""
+        """Returns the slope that is added to the facets, where they are."""
         return _slope(self.proportions.facet_deg) * _rise(np.abs(x), 7.0, 13.0) * self._behind(x, y)
 
     def _shift(self, x: Field, y: Field) -> Field:
-        """How far points rise, whatever their own height."""
+        """Returns how far points rise, whatever their own height."""
         made, hinge = self.proportions, self.hinges
         if hinge.level is Level.C1:
             return np.zeros_like(x)
@@ -227,7 +227,7 @@ class Deformation:
 
 
 def _rise(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.floating]:
-    """0 below, 1 above, smooth between (Hermite)."""
+    """Returns 0 below, 1 above, smooth between (Hermite)."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), dtype=values.dtype)
 

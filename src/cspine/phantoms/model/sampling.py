@@ -78,7 +78,7 @@ def sample_neck(
 
 
 def _sample_history(rng: np.random.Generator, bone: PlacedBone, shape: BoneShape, wear: Wear, *, broken: bool) -> PlacedBone:
-    """What life has done to a vertebra."""
+    """Samples what life has done to a vertebra."""
     level = Level[bone.name]
     sites = bone.moved_sites(find_sites(level, shape))
     lookalikes = sample_lookalikes(rng, level, sites, broken=broken)
@@ -88,13 +88,13 @@ def _sample_history(rng: np.random.Generator, bone: PlacedBone, shape: BoneShape
 
 
 def sample_anatomy(rng: np.random.Generator) -> Anatomy:
-    """One of the shipped anatomies."""
+    """Samples one of the shipped anatomies."""
     main, *others = shipped_anatomies()
     return main if not others or rng.random() < _MAIN_SHARE else others[int(rng.integers(len(others)))]
 
 
 def _sample_posture(rng: np.random.Generator, skeleton: Skeleton, wear: Wear, spread: Spread) -> dict[str, BonePose]:
-    """Lordosis, lean and turn of the whole, shared among the joints, and a little of each joint's own."""
+    """Samples lordosis, lean and turn of the whole, shared among the joints, and a little of each joint's own."""
     size, slim, tall = rng.normal(1.0, spread.person)
     flexion, lean, turn = rng.normal((-9, 0, 0), (spread.flexion_deg, spread.lean_deg, spread.turn_deg))
     sizes, joints = {}, {}
@@ -124,7 +124,7 @@ def _on_top() -> NDArray[np.float64]:
 
 
 def _sample_warp(rng: np.random.Generator, bone: BoneShape, spine: NDArray[np.float64], spread: Spread) -> Warp:
-    """A shape of its own; ``spine`` is the length and slope of this person's spinous processes."""
+    """Samples a shape of its own; ``spine`` is the length and slope of this person's spinous processes."""
     count = 4
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -137,7 +137,7 @@ def _sample_warp(rng: np.random.Generator, bone: BoneShape, spine: NDArray[np.fl
 
 
 def _sample_material(rng: np.random.Generator, wear: Wear) -> Material:
-    """Bone of one person: density falls with age, and compact bone thins with it."""
+    """Samples the bone of one person: density falls with age, and compact bone thins with it."""
     density = float(np.clip(rng.normal(1.07 - 0.2 * wear.share, 0.14), 0.55, 1.35))
     return Material(
         cortex_mm=float(np.clip(rng.normal(0.8, 0.14) * density**0.6, 0.35, 1.3)),
@@ -149,7 +149,7 @@ def _sample_material(rng: np.random.Generator, wear: Wear) -> Material:
 
 
 def _vary(rng: np.random.Generator, material: Material, bone: BoneShape) -> Material:
-    """A vertebra's own share of that bone."""
+    """Samples a vertebra's own share of that bone."""
     body = bone.body
     return replace(
         material,

@@ -1,4 +1,4 @@
-"""What of a scan is kept where the rest was set to -1024 HU, as planning CT is often shared.
+"""Samples what of a scan is kept where the rest was set to -1024 HU, as planning CT is often shared.
 
 Kept are the body up to its skin, between two heights and within planes, and a tube around cord and brainstem, which contours of
 the clinic keep everywhere. Borders are sharp; they follow voxels.
@@ -16,7 +16,7 @@ _CUT_ABOVE, _CUT_BELOW, _CUT_FRONT, _CUT_SIDES, _GAP = 0.7, 0.6, 0.35, 0.25, 0.1
 
 @dataclass(frozen=True, slots=True)
 class ScanMask:
-    """What is kept.
+    """Says what is kept.
 
     Attributes:
         skin_mm: How far beyond the skin the mask goes.

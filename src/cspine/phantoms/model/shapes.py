@@ -26,7 +26,7 @@ class Shape(Protocol):
         ...
 
     def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lowest and highest corner of what is not far outside, ``(3,)`` each."""
+        """Returns the lowest and the highest corner of what is not far outside, ``(3,)`` each."""
         ...
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
@@ -88,7 +88,7 @@ class Moved:
         return moved.min(axis=0), moved.max(axis=0)
 
     def width(self, points: Points, edges: NDArray[np.float32]) -> Field:
-        """As the shape says."""
+        """Returns the width that the shape gives."""
         return self.shape.width(self._own(points), np.ascontiguousarray(self.frame[:3, :3].T @ edges, dtype=np.float32))
 
     def _own(self, points: Points) -> Points:
@@ -194,7 +194,7 @@ def near_box(shape: Shape, points: Points, margin_mm: float) -> NDArray[np.intp]
 
 @lru_cache(maxsize=32)
 def _widths(bone: BoneShape, edges: bytes) -> Field:
-    """The voxel's extent at a bone's lattice points, ``(z, y, x)``; ``edges`` are the bytes of its edges."""
+    """Returns the voxel's extent at a bone's lattice points, ``(z, y, x)``; ``edges`` are the bytes of its edges."""
     normals = _normals(bone)
     out = np.zeros(bone.steps.shape, np.float32)
     for edge in np.frombuffer(edges, np.float32).reshape(3, 3).T / np.float32(127):
@@ -216,7 +216,7 @@ def _normals(bone: BoneShape) -> NDArray[np.int8]:
 
 
 def _mean_width(points: Points, edges: NDArray[np.float32]) -> Field:
-    """The width of a voxel, averaged over all directions."""
+    """Returns the width of a voxel, averaged over all directions."""
     return np.full(points.shape[1:], 0.5 * float(np.linalg.norm(edges, axis=0).sum()), dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Which bones a neck has and how they rest on one another, whatever levels its anatomy lacks.
+"""Assembles the bones of a neck as they rest on one another, whatever levels its anatomy lacks.
 
 What is missing is borrowed from the first shipped anatomy; T1..T3 are made of C7. Distances between neighbours are brought to
 those of life.
@@ -73,7 +73,7 @@ def assemble(anatomy: Anatomy) -> Skeleton:
 
 
 def _context(anatomy: Anatomy, lender: Anatomy) -> tuple[dict[str, BoneShape], dict[str, NDArray[np.float64]]]:
-    """Every other bone, with its place in the frame of its host; borrowed where it, or its host, is absent."""
+    """Returns every other bone, with its place in the frame of its host; borrowed where it, or its host, is absent."""
     bones, frames = {}, {}
     for name, bone in lender.context.items():
         own = name in anatomy.context and HOSTS[name] in anatomy.vertebrae
@@ -100,7 +100,7 @@ def _step(anatomy: Anatomy, lender: Anatomy, own: dict[Level, BoneShape], upper:
 
 
 def _inside(lower: BoneShape, upper: BoneShape) -> NDArray[np.float64]:
-    """The frame of one bone in that of another of the same anatomy."""
+    """Returns the frame of one bone in that of another of the same anatomy."""
     step: NDArray[np.float64] = np.linalg.inv(lower.frame) @ upper.frame
     return step
 
@@ -117,7 +117,7 @@ def _chest_steps() -> dict[str, NDArray[np.float64]]:
 
 
 def _heights(steps: dict[str, NDArray[np.float64]]) -> dict[str, float]:
-    """A body is made as tall as the distances around it ask for, within reason; discs take the rest."""
+    """Returns how much taller each body is made for the distances around it, within reason; discs take the rest."""
     names = [*(level.name for level in CERVICAL), *_CHEST]
     asked = {upper: DISTANCES_MM.get(upper, _CHEST_STEP_MM) / _length(steps[upper]) for upper in names[:-1]}
     heights = {}

@@ -1,4 +1,4 @@
-"""How far necks may differ: as in life, or far beyond it, for who shall know a vertebra whatever its neighbours do."""
+"""Sets how far necks may differ: as in life, or far beyond it, to train networks that know a vertebra by itself."""
 
 from dataclasses import dataclass
 

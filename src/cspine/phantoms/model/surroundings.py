@@ -38,11 +38,11 @@ class Teeth:
 
     @property
     def spare_mm(self) -> float:
-        """Nothing grows."""
+        """Returns 0: nothing grows."""
         return 0.0
 
     def reshape(self, points: Points, distance: Field) -> Field:
-        """Gaps between the crowns."""
+        """Cuts gaps between the crowns."""
         inside = np.nonzero(self._inside(points))
         out = distance.copy()
         around = np.arctan2(points[0][inside], -(points[1][inside] - np.float32(self.high_mm[1])))
@@ -51,7 +51,7 @@ class Teeth:
         return out
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:
-        """Enamel outside, dentine within."""
+        """Gives enamel outside, dentine within."""
         tooth = np.float32(self.hu) * np.clip(1 + distance / 6, 0.6, 1)
         return np.where(self._inside(points), np.maximum(hu, tooth), hu).astype(np.float32)
 
@@ -64,7 +64,7 @@ class Teeth:
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """How near skull and jaw are to C1 and the dens.
+    """Says how near skull and jaw are to C1 and the dens.
 
     Attributes:
         settling_mm: How far the skull sank onto C1.
@@ -101,7 +101,7 @@ def sample_surroundings(
     lift_mm: float,
     junction: Junction = _AS_USUAL,
 ) -> list[PlacedBone]:
-    """Skull, jaw, hyoid, larynx, ribs and shoulder girdle.
+    """Samples skull, jaw, hyoid, larynx, ribs and shoulder girdle.
 
     Args:
         rng: Samples their sizes.
@@ -152,7 +152,7 @@ def _head(
 
 
 def _tooth_row(frame: NDArray[np.float64], skeleton: Skeleton, name: str, hu: float) -> Teeth:
-    """The lowest centimetre of the upper jaw, the highest of the front of the lower one."""
+    """Returns the lowest centimetre of the upper jaw, or the highest of the front of the lower one, as teeth."""
     shape = skeleton.context[name]
     low = shape.corners_mm().min(axis=0)
     if name == "skull":
@@ -179,6 +179,6 @@ def _shoulders(lift_mm: float) -> list[Shape]:
 
 
 def _rod(course: tuple[Vector, ...], side: int, radius_mm: float, lift_mm: float) -> Shape:
-    """A bent rod on one side."""
+    """Returns a bent rod on one side."""
     places = [(side * x, y, z + lift_mm) for x, y, z in course]
     return Combined(tuple(Capsule(a, b, radius_mm) for a, b in pairwise(places)))

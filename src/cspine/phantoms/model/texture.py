@@ -14,7 +14,7 @@ _SEEDS = 16
 
 
 def value_noise(points: Points, scale_mm: float, seed: int) -> Field:
-    """Smooth noise with standard deviation about 1 and features of ``scale_mm``, at ``(3, ...)`` points."""
+    """Returns smooth noise with standard deviation about 1 and features of ``scale_mm``, at ``(3, ...)`` points."""
     shift = (np.array([0.618, 0.414, 0.732]) * (seed % 1009) * 7.3) % _PERIOD
     lattice = _lattice(seed % _SEEDS)
     axes = _axes(points)
@@ -26,7 +26,7 @@ def value_noise(points: Points, scale_mm: float, seed: int) -> Field:
 
 
 def _axes(points: Points) -> tuple[Field, Field, Field] | None:
-    """World x, y and z along the axes of an upright lattice ``(3, z, y, x)``; ``None`` for other points."""
+    """Returns world x, y and z along the axes of an upright lattice ``(3, z, y, x)``; ``None`` for other points."""
     if points.ndim != 4 or not points.size:
         return None
     x, y, z = points[0, :1, :1, :], points[1, :1, :, :1], points[2, :, :1, :1]
@@ -37,7 +37,7 @@ def _axes(points: Points) -> tuple[Field, Field, Field] | None:
 
 
 def _between(values: Field, index: Field, axis: int) -> Field:
-    """Values between those of a lattice along one axis, which comes again after its end."""
+    """Returns values between those of a lattice along one axis, which repeats after its end."""
     low = np.floor(index)
     part = (index - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
     first = low.astype(np.intp) % _PERIOD

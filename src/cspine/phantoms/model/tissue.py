@@ -1,4 +1,4 @@
-"""What is around the bones of one neck: sampled numbers.
+"""Samples what is around the bones of one neck.
 
 Everything hangs on the spine and the head: at each height the middle of the canal and of the airway are known, and the rest is
 placed from there; :mod:`cspine.phantoms.ct.soft_tissue` makes HU of it.
@@ -33,7 +33,7 @@ _AIRWAY: dict[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Course:
-    """What is known at each height of the neck.
+    """Holds what is known at each height of the neck.
 
     Attributes:
         heights_mm: World z, rising, ``(n,)``.

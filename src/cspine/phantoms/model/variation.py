@@ -1,4 +1,4 @@
-"""How far the necks and scans of a data set may differ from one another: every range in one typed object, with presets.
+"""Sets how far the necks and scans of a data set may differ from one another: every range in one typed object, with presets.
 
 Ranges are uniform unless a field says otherwise; a range whose ends are equal fixes its value. Each value is sampled apart from the
 rest, from a stream of its own, so that fixing one leaves all others as they were. Sources or reasons stand beside each range.
@@ -66,7 +66,7 @@ class ProportionRanges(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class JunctionRanges(_Checked):
-    """How near skull and jaw come to C1 and the dens.
+    """Says how near skull and jaw come to C1 and the dens.
 
     Attributes:
         settling_mm: How far the skull sinks onto C1.
@@ -89,7 +89,7 @@ class JunctionRanges(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class DegenerationRanges:
-    """How worn necks are.
+    """Says how worn necks are.
 
     Attributes:
         severity: Parameters of the beta distribution of the whole neck's wear.
@@ -106,7 +106,7 @@ class DegenerationRanges:
 
 @dataclass(frozen=True, slots=True)
 class SurroundingShares(_Checked):
-    """What lies beside a neck in how many scans.
+    """Says what lies beside a neck in how many scans.
 
     Attributes:
         arms_up: Both arms raised beside the head, elbows in view.
@@ -125,7 +125,7 @@ class SurroundingShares(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class ViewShares(_Checked):
-    """What of a neck a scan shows.
+    """Says what of a neck a scan shows.
 
     Attributes:
         masked: Scans that are -1024 HU beyond a mask around the body, as in planning CT whose outside was masked.
@@ -140,7 +140,7 @@ class ViewShares(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class ScanRanges(_Checked):
-    """How scans are acquired, where they differ from those of the RSNA data.
+    """Says how scans are acquired, where they differ from those of the RSNA data.
 
     Attributes:
         coarse_share: Scans with large voxels; the others are as in the RSNA data.
@@ -163,7 +163,7 @@ class ScanRanges(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """How far necks and scans differ.
+    """Says how far necks and scans differ.
 
     Attributes:
         name: The preset that it is, or was made from.

@@ -1,4 +1,4 @@
-"""What sets a neck apart from a typical one: values sampled from the ranges of a :class:`Variation`, and their effect."""
+"""Samples what sets a neck apart from a typical one, from the ranges of a :class:`Variation`, and applies it."""
 
 from dataclasses import dataclass, field, replace
 
@@ -28,7 +28,7 @@ _WORLD = BonePose(np.eye(3), np.ones(3), np.zeros(3))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Varied:
-    """What was sampled from a variation for one neck.
+    """Holds what was sampled from a variation for one neck.
 
     Attributes:
         variation: Its ranges.
@@ -137,7 +137,7 @@ def _sample_junction(rng: np.random.Generator, variation: Variation) -> Junction
 
 
 def _of_level(rng: np.random.Generator, common: Proportions, ranges: ProportionRanges) -> Proportions:
-    """A vertebra's own: what it does not share with its neighbours differs a little from level to level."""
+    """Returns a vertebra's own proportions: what it does not share with its neighbours differs a little from level to level."""
     disc, length, height = rng.normal(0, 1, 3)
     return replace(
         common,
@@ -148,7 +148,7 @@ def _of_level(rng: np.random.Generator, common: Proportions, ranges: ProportionR
 
 
 def _own(chance: float, ranges: Range) -> float:
-    """A level's own factor; none where the value is fixed."""
+    """Returns a level's own factor; 1 where the value is fixed."""
     return 1.0 if ranges[0] == ranges[1] else float(np.clip(1 + _LEVEL_SHARE * chance, 0.85, 1.15))
 
 
@@ -157,7 +157,7 @@ def _uniform(rng: np.random.Generator, ranges: Range) -> float:
 
 
 def _long_bone(made: Material) -> Material:
-    """Thick compact bone around marrow."""
+    """Returns thick compact bone around marrow."""
     return replace(made, cortex_mm=3.5, cancellous_hu=min(made.cancellous_hu, 60.0), arch_mm=np.inf, plate_mm=np.inf)
 
 

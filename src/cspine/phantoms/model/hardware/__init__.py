@@ -1,1 +1,1 @@
-"""What is not the patient: tubes, metal, collar, table; functions of world coordinates that are painted over the neck."""
+"""Models what is not the patient: tubes, metal, collar, table; functions of world coordinates painted over the neck."""

@@ -140,11 +140,11 @@ class Crowns:
     spare_mm: float = 0.0
 
     def reshape(self, points: Points, distance: Field) -> Field:  # noqa: ARG002
-        """The tooth keeps its shape."""
+        """Leaves the tooth in its shape."""
         return distance
 
     def recolour(self, points: Points, distance: Field, hu: Field) -> Field:  # noqa: ARG002
-        """Metal instead of enamel."""
+        """Puts metal instead of enamel."""
         low, high = self.heights_mm
         inside = (points[2] >= low) & (points[2] <= high)
         for axis in range(2):
@@ -156,7 +156,7 @@ class Crowns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Support:
-    """What a patient lies on, soft or hard: it is where the body is not.
+    """Describes what a patient lies on, soft or hard: it is where the body is not.
 
     Attributes:
         kind: For instance ``headrest``.

@@ -1,4 +1,4 @@
-"""Which foreign objects a patient brings to the scanner, and where they lie. Their shares are our choice."""
+"""Samples which foreign objects a patient brings to the scanner, and where they lie. Their shares are our choice."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,7 +47,7 @@ def add_hardware(rng: np.random.Generator, neck: Neck) -> Neck:
 
 
 def endotracheal_tube(rng: np.random.Generator, neck: Neck) -> Tube:
-    """From the trachea through the throat, over the tongue and between the teeth."""
+    """Returns a tube from the trachea through the throat, over the tongue and between the teeth."""
     tissue, mouth = neck.tissue, _mouth(neck)
     path = _down_the_airway(tissue, mouth[2] - 12, tissue.throat_mm - rng.uniform(60, 85), rng.normal(0, 1.0, 2))
     bend = beside((path[0] * 3 + mouth) / 4, z=6.0)
@@ -58,7 +58,7 @@ def endotracheal_tube(rng: np.random.Generator, neck: Neck) -> Tube:
 
 
 def gastric_tube(rng: np.random.Generator, tissue: Tissue) -> Tube:
-    """From the nose behind the windpipe into the gullet."""
+    """Returns a tube from the nose behind the windpipe into the gullet."""
     path = _down_the_airway(tissue, tissue.head.centre[2] + 8, tissue.throat_mm - 150, np.array([0.0, 0.0]))
     depth = np.interp(path[:, 2], tissue.course.airway_heights_mm, tissue.course.airway_mm[:, 3])
     low = np.clip((tissue.throat_mm + 15 - path[:, 2]) / 20, 0, 1)
@@ -69,7 +69,7 @@ def gastric_tube(rng: np.random.Generator, tissue: Tissue) -> Tube:
 
 
 def collar(rng: np.random.Generator, neck: Neck) -> Collar:
-    """From the chest to the chin."""
+    """Returns a collar from the chest to the chin."""
     centres = neck.centres_mm
     low, high = centres["C7"][2] + rng.uniform(-15, 5), centres["C2"][2] + rng.uniform(-12, 6)
     return Collar(
@@ -146,7 +146,7 @@ def dental_metal(rng: np.random.Generator, neck: Neck) -> Neck:
 
 
 def _couch_top(rng: np.random.Generator, tissue: Tissue) -> CouchTop:
-    """Behind the head and the chest."""
+    """Returns a couch top behind the head and the chest."""
     course = tissue.course
     back = max(float(tissue.head.centre[1]) + 84, float(course.canal_mm[:, 1].max()) + 88) + rng.uniform(3, 30)
     middle = (float(course.canal_mm[:, 0].mean() + rng.normal(0, 8)), float(back))
@@ -154,7 +154,7 @@ def _couch_top(rng: np.random.Generator, tissue: Tissue) -> CouchTop:
 
 
 def _down_the_airway(tissue: Tissue, top_mm: float, bottom_mm: float, aside_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """World points along the middle of the airway, from the head to the chest."""
+    """Returns world points along the middle of the airway, from the head to the chest."""
     course = tissue.course
     heights = np.arange(top_mm, bottom_mm, -6.0)
     x, y = (np.interp(heights, course.airway_heights_mm, course.airway_mm[:, k]) for k in range(2))
@@ -162,7 +162,7 @@ def _down_the_airway(tissue: Tissue, top_mm: float, bottom_mm: float, aside_mm: 
 
 
 def _mouth(neck: Neck) -> NDArray[np.float64]:
-    """World place of the lower edge of the upper front teeth."""
+    """Returns the world place of the lower edge of the upper front teeth."""
     skull = neck.bone("skull")
     row = next(change for change in skull.changes if isinstance(change, Teeth))
     return skull.pose.to_world(np.array([(row.low_mm[0] + row.high_mm[0]) / 2, row.low_mm[1] + 4, row.low_mm[2] - 4]))
@@ -180,7 +180,7 @@ def _stretch(rng: np.random.Generator, uppermost: Sequence[Level], most: int) ->
 
 
 def _heights(count: int) -> list[float]:
-    """Where along the height of each body a plate passes: it ends within the outer two."""
+    """Returns where along the height of each body a plate passes: it ends within the outer two."""
     return [0.25, *[0.0] * (count - 2), -0.25]
 
 
@@ -197,7 +197,7 @@ def _front(bone: PlacedBone, sites: Sites, height: float) -> NDArray[np.float64]
 
 
 def _along(start: NDArray[np.float64], end: NDArray[np.float64], bone: PlacedBone) -> NDArray[np.float64]:
-    """A frame between two places whose z runs along them and whose x runs across the bone."""
+    """Returns a frame between two places whose z runs along them and whose x runs across the bone."""
     z = (start - end) / np.linalg.norm(start - end)
     y = np.cross(z, bone.pose.turn[:, 0])
     y /= np.linalg.norm(y)

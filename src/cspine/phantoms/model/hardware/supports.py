@@ -1,4 +1,4 @@
-"""What a patient lies on and is held with: boards, foam, masks with their frames; tubes and cables beside the body."""
+"""Samples what a patient lies on and is held with: boards, foam, masks with their frames; tubes and cables beside the body."""
 
 from itertools import pairwise
 
@@ -79,7 +79,7 @@ def external_tube(rng: np.random.Generator, neck: Neck) -> Tube:
 
 
 def _back(tissue: Tissue) -> tuple[float, float]:
-    """World x of the neck's middle, and world y of the back of head and neck."""
+    """Returns world x of the neck's middle, and world y of the back of head and neck."""
     course = tissue.course
     back = max(float(tissue.head.centre[1]) + 84, float(course.canal_mm[:, 1].max()) + tissue.depth_mm)
     return float(course.canal_mm[:, 0].mean()), back

@@ -31,11 +31,11 @@ class Crush:
 
     @property
     def most_mm(self) -> float:
-        """The farthest that any bone moved."""
+        """Returns the farthest that any bone moved."""
         return 1.5 * max(self.front_mm, self.back_mm)
 
     def undo(self, points: Points) -> Points:
-        """The end plate rises again, and the bone below it with it; the lower end plate stays."""
+        """Raises the end plate again, and the bone below it with it; the lower end plate stays."""
         out = points.copy()
         loss, half = self._loss(points), np.float32(self.half_mm[2])
         share = (points[2] + half) / np.maximum(2 * half - loss, 0.5)  # 0 at the lower end plate, 1 at the upper one now
@@ -43,7 +43,7 @@ class Crush:
         return out
 
     def density(self, points: Points, hu: Field) -> Field:
-        """As much bone in less room; most of it in a band under the end plate."""
+        """Returns HU of as much bone in less room; most of it in a band under the end plate."""
         loss, half = self._loss(points), np.float32(self.half_mm[2])
         top = half - loss
         band = np.exp(-(((points[2] - top + 0.3 * half) / (0.22 * half)) ** 2))

@@ -16,7 +16,7 @@ from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, SIDE_NAMES, Place,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """What every kind of fracture is sampled from.
+    """Holds what every kind of fracture is sampled from.
 
     Attributes:
         rng: The only source of chance.
@@ -31,11 +31,11 @@ class Draft:
     severity: Severity
 
     def side(self) -> int:
-        """Left or right."""
+        """Samples left or right."""
         return LEFT if self.rng.random() < 0.5 else RIGHT
 
     def near(self, place: ArrayLike, spread_mm: float = 1.0) -> Place:
-        """Somewhere near a place."""
+        """Samples a place near another."""
         return np.asarray(place, dtype=np.float64) + self.rng.normal(0, spread_mm, 3)
 
     def towards(self, direction: ArrayLike, spread: float = 0.2) -> Place:
@@ -49,7 +49,7 @@ class Draft:
         return Cut(vector(site), vector(normal), behind, ahead, half_mm)
 
     def moved(self, pivot: Place, direction: ArrayLike, share: float = 1.0) -> Motion:
-        """A fragment that goes about where ``direction`` points, ``share`` as far as the severity says, and turns a little."""
+        """Samples how a fragment moves: about along ``direction``, ``share`` as far as the severity says, and turned a little."""
         way = self.towards(direction, 0.25) * self.severity.displacement_mm * share
         axis = self.rng.normal(0, 1, 3)
         turn = axis / np.linalg.norm(axis) * self.severity.angle_deg * share
@@ -87,6 +87,6 @@ class Draft:
 
 
 def vector(numbers: ArrayLike) -> Vector:
-    """Three numbers."""
+    """Returns three numbers."""
     x, y, z = (float(n) for n in np.asarray(numbers, dtype=np.float64))
     return x, y, z

@@ -1,4 +1,4 @@
-"""What an injury is to a truth table and to a renderer."""
+"""Defines what an injury is to a truth table and to a renderer."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ from cspine.phantoms.model.shapes import Field, Points
 
 @dataclass(frozen=True, slots=True)
 class InjuryFacts:
-    """What a truth table says about an injury.
+    """Holds what a truth table says about an injury.
 
     Attributes:
         level: The broken vertebra.
@@ -54,12 +54,12 @@ class Injury(Protocol):
 
     @property
     def facts(self) -> InjuryFacts:
-        """What a truth table says about it."""
+        """Returns what a truth table says about it."""
         ...
 
     @property
     def spread_mm(self) -> float:
-        """The farthest that any bone moved."""
+        """Returns the farthest that any bone moved."""
         ...
 
     def undo(self, points: Points) -> Points:
@@ -71,5 +71,5 @@ class Injury(Protocol):
         ...
 
     def density(self, points: Points, hu: Field) -> Field:
-        """HU of the bone now at ``(3, n)`` points, which would be ``hu`` had it not been crushed."""
+        """Returns HU of the bone now at ``(3, n)`` points, which would be ``hu`` had it not been crushed."""
         ...

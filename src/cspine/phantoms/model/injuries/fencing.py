@@ -49,7 +49,7 @@ def _loose_components(fracture: Fracture, lattice: Lattice, margin_mm: float) ->
 
 
 def _roots(fracture: Fracture, fragment: int, places: Points, mine: NDArray[np.bool_]) -> list[int]:
-    """Which voxels of a fragment lie nearest to its side of its cuts."""
+    """Returns which voxels of a fragment lie nearest to its side of its cuts."""
     own = np.flatnonzero(mine)
     roots = []
     for cut in fracture.cuts:
@@ -61,7 +61,7 @@ def _roots(fracture: Fracture, fragment: int, places: Points, mine: NDArray[np.b
 
 
 def _fence(component: Points, fragment: int) -> Fence:
-    """A fence in the middle of a component."""
+    """Returns a fence in the middle of a component."""
     middle = component.mean(axis=1, keepdims=True)
     x, y, z = (float(n) for n in component[:, np.argmin(np.sum((component - middle) ** 2, axis=0))])
     return Fence((x, y, z), fragment)

@@ -1,4 +1,4 @@
-"""Which parts of a vertebra break, and how often.
+"""Lists which parts of a vertebra break, and how often.
 
 Only the order of the shares is known; the numbers are our choice. C1: posterior arch and burst (Jefferson) fractures are the most
 frequent, lateral masses break least (Landells and Van Peteghem 1988). C2: of 340 fractures 59 % were of the dens, nearly all of

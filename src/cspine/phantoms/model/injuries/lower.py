@@ -12,7 +12,7 @@ from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Place, beside
 
 
 def compression(draft: Draft) -> Fracture:
-    """The front of the body lost height; its upper front corner is broken and pushed out a little."""
+    """Samples a body whose front lost height; its upper front corner is broken and pushed out a little."""
     half, severity = draft.sites.half_mm, draft.severity
     lost = 2 * half[2] * (0.04 + 0.36 * severity.share) * float(draft.rng.uniform(0.8, 1.1))
     site = draft.near((draft.rng.normal(0, 1.5), -0.5 * half[1], 0.45 * half[2]), 0.6)
@@ -23,7 +23,7 @@ def compression(draft: Draft) -> Fracture:
 
 
 def burst(draft: Draft) -> Fracture:
-    """The whole body is crushed and split; a piece of its back wall goes into the canal (Denis 1983)."""
+    """Samples a body that is crushed and split all over; a piece of its back wall goes into the canal (Denis 1983)."""
     wide, deep, tall = draft.sites.half_mm
     lost = 2 * tall * (0.05 + 0.3 * draft.severity.share) * float(draft.rng.uniform(0.8, 1.1))
     middle = draft.near((0.0, 0.0, 0.1 * tall), 0.8)
@@ -52,7 +52,7 @@ def burst(draft: Draft) -> Fracture:
 
 
 def teardrop(draft: Draft) -> Fracture:
-    """A triangular piece of the lower front corner of the body (Schneider and Kahn 1956)."""
+    """Samples a triangular piece of the lower front corner of the body (Schneider and Kahn 1956)."""
     wide, deep, tall = draft.sites.half_mm
     site = draft.near((draft.rng.normal(0, 1.0), -0.45 * deep, -0.4 * tall), 0.6)
     cut = draft.cut(site, draft.towards((0.0, -0.85, -0.5), 0.12), 3.5)
@@ -63,7 +63,7 @@ def teardrop(draft: Draft) -> Fracture:
 
 
 def facet(draft: Draft) -> Fracture:
-    """The tip of an articular process, upper more often than lower."""
+    """Samples a broken tip of an articular process, upper more often than lower."""
     side = draft.side()
     up = draft.rng.random() < 0.7
     tip = (draft.sites.facet_up if up else draft.sites.facet_down)[side]
@@ -77,7 +77,7 @@ def facet(draft: Draft) -> Fracture:
 
 
 def lateral_mass(draft: Draft) -> Fracture:
-    """A fracture line through an articular pillar, steep or across, or one on either side of it that leaves it floating."""
+    """Samples a fracture line through an articular pillar, steep or across, or one on either side of it that leaves it floating."""
     side = draft.side()
     pillar = draft.sites.pillar[side]
     if draft.rng.random() < 0.25:
@@ -96,7 +96,7 @@ def lateral_mass(draft: Draft) -> Fracture:
 
 
 def pedicle(draft: Draft) -> Fracture:
-    """A fracture line through a pedicle, between body and pillar."""
+    """Samples a fracture line through a pedicle, between body and pillar."""
     side = draft.side()
     site = draft.near(draft.sites.pedicle[side], 0.7)
     cut = draft.cut(site, draft.towards(draft.sites.pillar[side] - site), 4.0)
@@ -104,7 +104,7 @@ def pedicle(draft: Draft) -> Fracture:
 
 
 def lamina(draft: Draft) -> Fracture:
-    """A lamina on one side, or both with the spinous process free between them."""
+    """Samples a broken lamina on one side, or both with the spinous process free between them."""
     if draft.rng.random() < 0.25:
         cuts = [_lamina_cut(draft, side) for side in (LEFT, RIGHT)]
         return draft.fracture("lamina", "both", cuts, [draft.moved(draft.sites.arch, (0.0, 0.9, 0.2), 0.8)])
@@ -115,7 +115,7 @@ def lamina(draft: Draft) -> Fracture:
 
 
 def spinous_process(draft: Draft) -> Fracture:
-    """The spinous process; its tip sinks (clay-shoveler's fracture, most at C6 and C7)."""
+    """Samples a broken spinous process; its tip sinks (clay-shoveler's fracture, most at C6 and C7)."""
     along = draft.sites.spinous - draft.sites.arch
     along[0] = 0.0
     site = draft.near(draft.sites.arch + along * float(draft.rng.uniform(0.3, 0.75)), 0.8)
@@ -125,7 +125,7 @@ def spinous_process(draft: Draft) -> Fracture:
 
 
 def transverse_process(draft: Draft) -> Fracture:
-    """A transverse process, at its root or near its tip."""
+    """Samples a broken transverse process, at its root or near its tip."""
     side = draft.side()
     tip, pillar = draft.sites.transverse[side], draft.sites.pillar[side]
     root = 0.5 * pillar + 0.5 * draft.sites.half_mm * (side, 0, 0)
@@ -150,7 +150,7 @@ def _crush(draft: Draft, front_mm: float, back_mm: float) -> Crush:
 
 
 def _behind_the_body(draft: Draft) -> list[Place]:
-    """What does not belong to the body: pedicles, transverse processes, and the arch."""
+    """Returns what does not belong to the body: pedicles, transverse processes, and the arch."""
     sites = draft.sites
     beside = [part[side] for part in (sites.pedicle, sites.transverse, sites.lamina) for side in (LEFT, RIGHT)]
     return [*beside, sites.arch]

@@ -23,7 +23,7 @@ _SAME_PART = (
 
 
 def sample_injuries(rng: np.random.Generator, level: Level, sites: Sites) -> tuple[Injury, ...]:
-    """One to three fractures of different kinds; no fracture hides another."""
+    """Samples one to three fractures of different kinds; no fracture hides another."""
     shares = FREQUENCIES[level]
     count = int(rng.choice(len(_COUNTS), p=_COUNTS)) + 1
     chosen = rng.choice(list(shares), size=count, replace=False, p=list(shares.values()))

@@ -60,7 +60,7 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where a fragment went.
+    """Says where a fragment went.
 
     Attributes:
         pivot_mm: What it turned about.
@@ -74,7 +74,7 @@ class Motion:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing moved."""
+        """Says whether nothing moved."""
         return not any(self.turn_deg) and not any(self.shift_mm)
 
     def undo(self, points: Points) -> Points:
@@ -95,7 +95,7 @@ class Fracture:
         facts: What it is.
         cuts: Where the bone parted.
         motions: Where fragments 1, 2, ... went.
-        fences: StudyPaths whose fragment is known, so that no cut goes on where its part has ended.
+        fences: Places whose fragment is known, so that no cut goes on where its part has ended.
         reach_mm: How far from the site the fracture lines go and the bone bends; farther away all is as it was.
         roughness_mm: Standard deviation of the fracture lines' surfaces.
         seed: Which roughness.
@@ -113,12 +113,12 @@ class Fracture:
 
     @property
     def spread_mm(self) -> float:
-        """The farthest that any bone moved."""
+        """Returns the farthest that any bone moved."""
         away = [np.linalg.norm(m.shift_mm) + np.deg2rad(np.linalg.norm(m.turn_deg)) * min(self.reach_mm, 30) for m in self.motions]
         return float(max(away, default=0.0)) + (self.crush.most_mm if self.crush else 0.0)
 
     def undo(self, points: Points) -> Points:
-        """Every fragment goes back to where it came from."""
+        """Moves every fragment back to where it came from."""
         flat = points.reshape(3, -1)
         out = flat if self.crush is None else self.crush.undo(flat)
         if not all(motion.at_rest for motion in self.motions):
@@ -155,7 +155,7 @@ class Fracture:
         return FractureLine(share, away)
 
     def parts(self, points: Points, margin_mm: float) -> dict[int, NDArray[np.bool_]]:
-        """For each fragment, which of ``(3, n)`` points belonged to it before anything moved, or lay nearer than a margin."""
+        """Returns by fragment which of ``(3, n)`` points belonged to it before anything moved, or lay nearer than a margin."""
         within = self._closeness(points) > 0
         out = {}
         for fragment in self._fragments():
@@ -164,16 +164,16 @@ class Fracture:
         return out
 
     def density(self, points: Points, hu: Field) -> Field:
-        """Crushed spongy bone is denser."""
+        """Makes crushed spongy bone denser."""
         return hu if self.crush is None else self.crush.density(points, hu)
 
     def _closeness(self, points: Points) -> Field:
-        """How far within reach, in rims: 1 and more where the fracture line is fully open, 0 and less where there is none."""
+        """Returns how far within reach points lie, in rims: from 1 on the fracture line is fully open, up to 0 there is none."""
         site = np.asarray(self.facts.site_mm, dtype=np.float32)[:, None]
         return np.asarray((self.reach_mm - np.sqrt(np.sum((points - site) ** 2, axis=0))) / _RIM_MM, dtype=np.float32)
 
     def _back(self, fragment: int, points: Points) -> Points:
-        """Where ``(3, n)`` points were, if they belong to a fragment. Bone that is not cut through all around bends."""
+        """Returns where ``(3, n)`` points were, if they belong to a fragment. Bone that is not cut through all around bends."""
         if fragment == 0 or self.motions[fragment - 1].at_rest:
             return points
         back = self.motions[fragment - 1].undo(points)
@@ -182,7 +182,7 @@ class Fracture:
 
     @property
     def _most_mm(self) -> float:
-        """Farther than this from its border a fragment is sure to be whole."""
+        """Returns how far from its border a fragment is sure to be whole."""
         return self.spread_mm + _MOST_ROUGH * self.roughness_mm
 
     def _sorted_out(self, points: Points) -> Points:
@@ -195,7 +195,7 @@ class Fracture:
         return out
 
     def _outside(self, fragment: int, points: Points) -> "_Outside":
-        """How far ``(3, n)`` points are from a fragment's cell."""
+        """Returns how far ``(3, n)`` points are from a fragment's cell."""
         seeds, owner = self._seeds()
         scores = _scores(seeds, points)
         own, own_seed = _least(scores, np.flatnonzero(owner == fragment))
@@ -206,14 +206,14 @@ class Fracture:
         return _Outside((own - other) / (2 * length[pair]), steps.reshape(-1, 3) / length[:, None], pair, own_seed < other_seed)
 
     def _roughened(self, outside: "_Outside", points: Points) -> Field:
-        """The distance to a rough border; far from it roughness does not matter."""
+        """Returns the distance to a rough border; far from it roughness does not matter."""
         out = outside.away
         near = np.flatnonzero(np.abs(out) < _MOST_ROUGH * self.roughness_mm + _SEEN_MM)
         out[near] += self._roughness(points[:, near]) * np.where(outside.first[near], 1, -1)
         return out
 
     def _border_mm(self, points: Points) -> Field:
-        """Distance to the nearest smooth border between any two fragments."""
+        """Returns the distance to the nearest smooth border between any two fragments."""
         seeds, owner = self._seeds()
         scores = _scores(seeds, points)
         least, nearest = _least(scores, np.arange(len(seeds)))
@@ -230,7 +230,7 @@ class Fracture:
         return sorted({whose for cut in self.cuts for whose in (cut.behind, cut.ahead)})
 
     def _seeds(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """StudyPaths ``(k, 3)`` and the fragment that each belongs to."""
+        """Returns places ``(k, 3)`` and the fragment that each belongs to."""
         places, owner = [], []
         for cut in self.cuts:
             for side, whose in ((-1, cut.behind), (1, cut.ahead)):
@@ -247,7 +247,7 @@ class Fracture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outside:
-    """How far some points are from a cell, and across which border.
+    """Says how far some points are from a cell, and across which border.
 
     Attributes:
         away: Signed distance to the smooth border, negative within, ``(n,)``.
@@ -268,7 +268,7 @@ class _Outside:
 
 
 def _scores(seeds: NDArray[np.float32], points: Points) -> Field:
-    """Squared distances of ``(3, n)`` points to every seed, less what is common to all, ``(k, n)``."""
+    """Returns squared distances of ``(3, n)`` points to every seed, less what is common to all, ``(k, n)``."""
     x, y, z = points
     out = np.empty((len(seeds), points.shape[1]), np.float32)
     for row, seed in zip(out, seeds, strict=True):
@@ -277,7 +277,7 @@ def _scores(seeds: NDArray[np.float32], points: Points) -> Field:
 
 
 def _least(scores: Field, among: NDArray[np.intp]) -> tuple[Field, NDArray[np.intp]]:
-    """The least of some rows, and which it is."""
+    """Returns the least of some rows, and which it is."""
     least, which = scores[among[0]], np.full(scores.shape[1], among[0])
     for k in among[1:]:
         less = scores[k] < least

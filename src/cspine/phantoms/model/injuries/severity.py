@@ -1,4 +1,4 @@
-"""How bad a fracture is: one number, and what follows from it.
+"""Samples how bad a fracture is: one number, and what follows from it.
 
 Severity is sampled from Beta(1.3, 1.8): most fractures are slight, a few are gross; mean 0.42. At 0 the gap is 0.2 mm and nothing
 moved, less than half a voxel of a fine scan; from 0.3 on fragments move, at 1 by 3 mm in the middle of the spread, with a
@@ -20,7 +20,7 @@ _TURN_DEG = 9.0
 
 @dataclass(frozen=True, slots=True)
 class Severity:
-    """What a severity means for one fracture.
+    """Says what a severity means for one fracture.
 
     Attributes:
         share: 0..1.

@@ -1,4 +1,4 @@
-"""Where the parts of a vertebra lie, found in its shape: pillars, laminae, processes, arches, the dens."""
+"""Finds where the parts of a vertebra lie, in its shape: pillars, laminae, processes, arches, the dens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -33,7 +33,7 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sites:
-    """StudyPaths in a bone's own frame, mm; those of a side by :data:`LEFT` and :data:`RIGHT`.
+    """Holds places in a bone's own frame, mm; those of a side by :data:`LEFT` and :data:`RIGHT`.
 
     Attributes:
         half_mm: Half width, half depth and half height of the body (without the dens).
@@ -66,7 +66,7 @@ class Sites:
     lattice: Lattice = field(repr=False)
 
     def moved(self, move: Callable[[Points], Points]) -> "Sites":
-        """All places where ``move`` takes them."""
+        """Returns all places where ``move`` takes them."""
         out: dict[str, Place | Lattice | dict[int, Place]] = {}
         for part in fields(self):
             value = getattr(self, part.name)
@@ -154,7 +154,7 @@ class _Finder:
         return self._far(region, self._depth, np.array([side * 19.0, (back + far) / 2, 0.0]))
 
     def _facet(self, pillar: Place, way: int) -> Place:
-        """The highest or lowest bone of the column around a pillar."""
+        """Returns the highest or lowest bone of the column around a pillar."""
         x, y = pillar[0], pillar[1]
         if self._level is Level.C2 and way < 0:
             y = self._bone.body.canal_mm  # the lower facets of C2 lie far behind the upper ones
@@ -192,17 +192,17 @@ class _Finder:
         return self._centroid(around, (0.0, 0.0, z)), tip
 
     def _width(self, z: float) -> float:
-        """Width of the front part at a height, at the depth of the dens."""
+        """Returns the width of the front part at a height, at the depth of the dens."""
         row = (np.abs(self._z - z) < 0.5) & (self._y < self._bone.body.canal_mm - 4)
         return float(np.ptp(self._x[row])) if row.any() else np.inf
 
     def _near(self, place: Place, among: NDArray[np.bool_], within_mm: float) -> Place:
-        """Middle of the bone around a place."""
+        """Returns the middle of the bone around a place."""
         away = np.linalg.norm(self._places - place, axis=1)
         return self._centroid(among & (away < within_mm), (float(place[0]), float(place[1]), float(place[2])))
 
     def _far(self, among: NDArray[np.bool_], along: Place, otherwise: Place) -> Place:
-        """Middle of the few percent of some bone that lie farthest along something."""
+        """Returns the middle of the few percent of some bone that lie farthest along something."""
         if np.count_nonzero(among) < 20:
             return np.asarray(otherwise, dtype=np.float64)
         limit = np.quantile(along[among], 0.99)

@@ -8,7 +8,7 @@ from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Place, beside
 
 
 def anterior_arch(draft: Draft) -> Fracture:
-    """One break of the anterior arch of C1, in the middle or beside it."""
+    """Samples one break of the anterior arch of C1, in the middle or beside it."""
     side = int(draft.rng.choice([LEFT, 0, RIGHT]))
     site = draft.near(draft.sites.pedicle[side] if side else draft.sites.front, 0.7)
     cut = draft.cut(site, draft.towards((1.0, 0.3 * side, 0.0)), 4.0)
@@ -28,7 +28,7 @@ def posterior_arch(draft: Draft) -> Fracture:
 
 
 def jefferson(draft: Draft) -> Fracture:
-    """Two to four breaks of the ring of C1, one in front and one behind at least; the lateral masses spread (Jefferson 1920)."""
+    """Samples two to four breaks of the ring of C1, one in front, one behind at least; lateral masses spread (Jefferson 1920)."""
     front_two, back_two = draft.rng.random() < 0.35, draft.rng.random() < 0.5
     masses = {LEFT: 1, RIGHT: 2}
     cuts: list[Cut] = []
@@ -48,7 +48,7 @@ def jefferson(draft: Draft) -> Fracture:
 
 
 def lateral_mass(draft: Draft) -> Fracture:
-    """A split of a lateral mass of C1 or C2, from front to back or across."""
+    """Samples a split of a lateral mass of C1 or C2, from front to back or across."""
     side = draft.side()
     site = draft.near(draft.sites.pillar[side], 1.5)
     steep = draft.rng.random() < 0.5
@@ -58,7 +58,7 @@ def lateral_mass(draft: Draft) -> Fracture:
 
 
 def odontoid_tip(draft: Draft) -> Fracture:
-    """Type I of Anderson and D'Alonzo (1974): an oblique break of the tip, where the alar ligament pulls."""
+    """Samples type I of Anderson and D'Alonzo (1974): an oblique break of the tip, where the alar ligament pulls."""
     side = draft.side()
     site = draft.near(beside(draft.sites.dens_tip, z=-4.5), 0.6)
     cut = draft.cut(site, draft.towards((side * 0.5, 0.0, 0.85), 0.15), 4.0)
@@ -66,7 +66,7 @@ def odontoid_tip(draft: Draft) -> Fracture:
 
 
 def odontoid_neck(draft: Draft) -> Fracture:
-    """Type II: across the base of the dens, which moves backwards more often than forwards in the old."""
+    """Samples type II: across the base of the dens, which moves backwards more often than forwards in the old."""
     site = draft.near(beside(draft.sites.dens_base, z=0.8), 0.9)
     cut = draft.cut(site, draft.towards((0.0, draft.rng.normal(0, 0.3), 1.0), 0.1), 6.0)
     way = 1 if draft.rng.random() < 0.65 else -1
@@ -74,7 +74,7 @@ def odontoid_neck(draft: Draft) -> Fracture:
 
 
 def odontoid_body(draft: Draft) -> Fracture:
-    """Type III: through the body of C2 below the dens, often into an upper facet."""
+    """Samples type III: through the body of C2 below the dens, often into an upper facet."""
     base, half = draft.sites.dens_base, draft.sites.half_mm
     site = draft.near(beside(base, z=-0.45 * (base[2] + half[2] * 0.2)), 1.0)
     slope = draft.rng.normal(0, 0.35)
@@ -85,7 +85,7 @@ def odontoid_body(draft: Draft) -> Fracture:
 
 
 def pars(draft: Draft) -> Fracture:
-    """Both pars of C2: the hangman's fracture (Effendi 1981); the arch stays behind, sides are never alike."""
+    """Samples breaks of both pars of C2: the hangman's fracture (Effendi 1981); the arch stays behind, sides are never alike."""
     cuts = []
     for side in (LEFT, RIGHT):
         site = draft.near(beside(draft.sites.pedicle[side], y=draft.rng.normal(0, 1.8)), 0.8)
@@ -98,7 +98,7 @@ def pars(draft: Draft) -> Fracture:
 
 
 def axis_body(draft: Draft) -> Fracture:
-    """The body of C2, parted from side to side or from front to back (Benzel 1994)."""
+    """Samples a body of C2 that is split from side to side or from front to back (Benzel 1994)."""
     middle = np.array([0.0, 0.0, 0.0])
     if draft.rng.random() < 0.5:
         cut = draft.cut(draft.near(middle, 1.5), draft.towards((0.1, 1.0, 0.1)), 5.0, behind=1, ahead=0)
@@ -110,7 +110,7 @@ def axis_body(draft: Draft) -> Fracture:
 
 
 def axis_teardrop(draft: Draft) -> Fracture:
-    """The lower front corner of C2, pulled off when the neck is thrown back."""
+    """Samples a lower front corner of C2 that was pulled off when the neck was thrown back."""
     half = draft.sites.half_mm
     site = draft.near((0.0, -0.45 * half[1], -0.72 * half[2]), 0.7)
     cut = draft.cut(site, draft.towards((0.0, -0.75, -0.6), 0.12), 4.0)
@@ -118,14 +118,14 @@ def axis_teardrop(draft: Draft) -> Fracture:
 
 
 def _tilted(draft: Draft, pivot: Place, way: int) -> Motion:
-    """The dens slides along y and leans to where it slid."""
+    """Samples the motion of the dens: it slides along y and leans to where it slid."""
     shift = draft.towards((0.0, way, 0.25), 0.15) * draft.severity.displacement_mm
     turn = np.array([-way * draft.severity.angle_deg, draft.rng.normal(0, 0.3) * draft.severity.angle_deg, 0.0])
     return Motion(vector(pivot), vector(turn), vector(shift))
 
 
 def _masses_below(draft: Draft) -> list[Place]:
-    """StudyPaths beside the foot of the dens that stay."""
+    """Returns the places beside the foot of the dens that stay."""
     return [draft.sites.pillar[side] for side in (LEFT, RIGHT)]
 
 
@@ -134,13 +134,13 @@ def _groove(draft: Draft, side: int) -> Place:
 
 
 def _along_groove(draft: Draft, side: int) -> Place:
-    """From the lateral mass into the posterior arch."""
+    """Returns the direction from the lateral mass into the posterior arch."""
     way = draft.sites.arch - draft.sites.pillar[side]
     return np.array([way[0] * 0.6, way[1], 0.0])
 
 
 def _front_cut(draft: Draft, place: float, side: int, behind: int, ahead: int) -> Cut:
-    """A cut of the anterior arch at -1 (its right end) to 1 (its left end)."""
+    """Returns a cut of the anterior arch at -1 (its right end) to 1 (its left end)."""
     end = draft.sites.pedicle[LEFT if place > 0 else RIGHT]
     site = draft.sites.front + abs(place) * (end - draft.sites.front)
     normal = draft.towards((side, 0.4 * abs(place), 0.0))
