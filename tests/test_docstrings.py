@@ -9,9 +9,13 @@ import pytest
 from tests.vocabulary import ROOT, Place
 
 _NOUNS = {
-    *("Axes", "Bytes", "Corners", "Facts", "Labels", "Levels", "Lines", "Logits", "Masks", "Names", "Outputs", "Pixels"),
-    *("Points", "Probabilities", "Reasons", "Rows", "Scores", "Seconds", "Slices", "Studies", "This", "Units"),
-    *("Values", "Vertebrae", "Voxels", "Windows", "Words"),
+    *("Across", "Arrays", "Axes", "Boxes", "Bundles", "Bytes", "Cases", "Channels", "Characters", "Clivus"),
+    *("Coordinates", "Corners", "Crowns", "Directions", "Distances", "Facts", "Files", "Folders", "Formats", "Frames"),
+    *("Gaps", "Images", "Labels", "Lanes", "Layers", "Levels", "Lines", "Logits", "Masks", "Middles"),
+    *("Names", "Networks", "Numbers", "Outputs", "Patients", "Pixels", "Places", "Planes", "Points", "Positions"),
+    *("Probabilities", "Processors", "Rays", "Reasons", "Rows", "Scores", "Screws", "Seconds", "Sites", "Slices"),
+    *("Spurs", "Streaks", "Studies", "Surfaces", "Thickness", "This", "Units", "Values", "Vertebrae", "Voxels"),
+    *("Warnings", "Weights", "Windows", "Words", "Workers"),
 }
 _OPENS_A_FRAGMENT = re.compile(r"(What|How|Which|Where|Whether|Why|Whom|Of|From|By|With|Within|Seconds)\b")
 
@@ -42,7 +46,9 @@ def test_docstrings_begin_with_a_sentence() -> None:
     assert "\n".join(_all_fragments()) == ""
 
 
-@pytest.mark.parametrize("docstring", ["Of a usual volume.", "The volume of a level.", "What a level has.", "Slices of a stack."])
+@pytest.mark.parametrize(
+    "docstring", ["Of a usual volume.", "The volume of a level.", "What a level has.", "Slices of a stack.", "Frames of a file."]
+)
 def test_a_fragment_is_told_with_its_line(docstring: str) -> None:
     (told,) = fragments(f'\n\ndef f():\n    """{docstring}"""\n', "src/cspine/planted.py")
 

@@ -28,13 +28,13 @@ def limited_processors() -> int | None:
 
 @cache
 def _quota(root: Path, own: Path) -> float | None:
-    """Processors that control groups allow, the least of this one and all around it; ``None`` where nothing is limited."""
+    """Returns how many processors control groups allow, the least of this one and all around it; ``None`` for no limit."""
     found = [quota for folder in _folders(root, own) if (quota := _quota_of(folder)) is not None]
     return min(found, default=None)
 
 
 def _folders(root: Path, own: Path) -> Iterator[Path]:
-    """Returns where the groups of this process may state a quota: each group, and those around it up to the root."""
+    """Yields where the groups of this process may state a quota: each group, and those around it up to the root."""
     yield from (root, root / "cpu", root / "cpu,cpuacct")
     for line in _text(own).splitlines():
         _, _, rest = line.partition(":")

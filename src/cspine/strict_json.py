@@ -82,7 +82,7 @@ def parse_json(text: str | bytes, *, with_nan: bool = False) -> Any:
 
 
 def _all_in(data: Any) -> Iterator[tuple[Any, int]]:
-    """Returns every value and key, with the number of objects and lists that it lies in."""
+    """Yields every value and key, with the number of objects and lists that it lies in."""
     left = [(data, 0)]
     while left:
         value, depth = left.pop()

@@ -147,7 +147,7 @@ def _close_stdout() -> None:
 
 
 def _print_whatever_comes() -> None:
-    """Characters that the terminal or the pipe does not have, as in names of files, are escaped instead of being an error."""
+    """Escapes characters that the terminal or the pipe does not have, as in names of files, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -96,7 +96,7 @@ class Cache:
     def arrays(
         self, source: str, preparation: Mapping[str, Any], make: Callable[[], Mapping[str, NDArray[Any]]]
     ) -> dict[str, NDArray[Any]]:
-        """Arrays by name, mapped from disk, read-only; made and kept if they are not there or damaged.
+        """Returns arrays by name, mapped from disk, read-only; made and kept if they are not there or damaged.
 
         Args:
             source: The content that they are made of, from :meth:`content`.

@@ -68,7 +68,7 @@ def check_case(case: Case) -> tuple[Problem, ...]:
 
 
 def _left_out(case: Case, study: Study) -> Iterator[Problem]:
-    """Images of a study that reading does not use, for whatever reason it warns of."""
+    """Yields the images of a study that reading does not use, for whatever reason it warns of."""
     for warning in study.warnings:
         if warning.code in _LEFT_OUT:
             yield Problem("images_left_out", f"Study {case.study_uid} is used in part. {warning.text}", case.study_uid)

@@ -101,13 +101,13 @@ def _check_images(root: Path, labels: LabelTable, excluded: Mapping[str, str]) -
 
 
 def _unlisted(images: Path, known: Collection[str]) -> list[str]:
-    """Folders of studies that no table knows."""
+    """Returns the folders of studies that no table knows."""
     there = images.iterdir() if images.is_dir() else ()
     return sorted(path.name for path in there if path.is_dir() and not path.name.startswith(".") and path.name not in known)
 
 
 def _usable_boxes(root: Path, labels: LabelTable, excluded: Mapping[str, str]) -> dict[str, list[SliceBox]]:
-    """Boxes of sound studies. One broken box takes all boxes of its study away: a slice without a box would look healthy."""
+    """Returns boxes of sound studies. A broken box takes all boxes of its study away: a slice without a box would look healthy."""
     path = root / "train_bounding_boxes.csv"
     table = read_boxes(path) if path.is_file() else BoxTable()
     labels.problems.extend(table.problems)

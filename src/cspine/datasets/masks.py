@@ -98,7 +98,7 @@ def _inner(error: StudyError) -> str:
 
 
 def _clear_small_components(labels: NDArray[np.uint8], value: int) -> None:
-    """Works in place."""
+    """Removes small components in place."""
     parts, count = ndimage.label(labels == value)
     if count > 1:
         sizes = np.bincount(parts.ravel())

@@ -82,7 +82,7 @@ def as_json(summary: DatasetSummary) -> dict[str, Any]:
 
 
 def as_table(summary: DatasetSummary) -> Iterator[str]:
-    """Returns the counts, line by line, for people."""
+    """Yields the counts, line by line, for people."""
     kind = " of phantoms" if summary.phantoms and summary.phantoms == summary.studies else ""
     yield f"{summary.root}: data set{kind} in the RSNA 2022 layout"
     yield ""

@@ -177,7 +177,7 @@ def read_test_studies(path: Path) -> TaskTable:
 
 
 def _rows(path: Path, columns: Sequence[str], problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Returns the same as :func:`read_rows`, and notes once where there is a column of an index, which says nothing."""
+    """Yields the same as :func:`read_rows`, and notes once where there is a column of an index, which says nothing."""
     for place, (number, row) in enumerate(read_rows(path, columns)):
         found = [one_line(name, 40) or "without a name" for name in row if _INDEX.fullmatch(name.strip())] if place == 0 else []
         if found:
@@ -187,7 +187,7 @@ def _rows(path: Path, columns: Sequence[str], problems: list[Problem]) -> Iterat
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Returns the line numbers and rows of a table; missing cells are empty, and cells too many stand under a name of their own.
+    """Yields the line numbers and rows of a table; missing cells are empty, and cells too many stand under a name of their own.
 
     Raises:
         DatasetError: The file cannot be read or lacks a column.

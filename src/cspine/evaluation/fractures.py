@@ -83,7 +83,7 @@ def read_level_truths(folders: Sequence[Path | None]) -> list[LevelTruth] | None
 def by_fracture(
     scores: StudyScores, truths: Sequence[LevelTruth], thresholds: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[GroupMetrics]:
-    """Groups of levels by severity, by kind, and intact ones with and without look-alikes.
+    """Returns groups of levels by severity, by kind, and intact ones with and without look-alikes.
 
     Args:
         scores: Truth and probabilities.

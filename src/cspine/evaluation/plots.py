@@ -108,7 +108,7 @@ def by_severity(groups: Sequence[GroupMetrics]) -> str:
 
 
 def forest(title: str, names: Sequence[str], estimates: Sequence[tuple[float, float, float]], neutral: float | None = None) -> str:
-    """Numbers with their intervals, one under the other.
+    """Draws numbers with their intervals, one under the other.
 
     Args:
         title: What they are.

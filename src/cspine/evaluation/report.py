@@ -86,7 +86,7 @@ def to_csv(report: Report) -> str:
 
 
 def rows(report: Report) -> Iterator[Row]:
-    """Returns every number of an evaluation, one by one."""
+    """Yields every number of an evaluation, one by one."""
     evaluation = report.evaluation
     fitted = (evaluation.fitted_overall,) if evaluation.fitted_overall else ()
     for output in (*evaluation.outputs, *fitted):

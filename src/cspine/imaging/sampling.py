@@ -270,7 +270,7 @@ class _Way:
 def _weights(
     centres: NDArray[np.float64], low: int, high: int, length: int, width: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights of source voxels ``low..high`` for each centre, and the weight that falls outside the source."""
+    """Returns weights of source voxels ``low..high`` for each centre, and the weight that falls outside the source."""
     reach = 1 + width / 2
     first, last = int(np.floor(centres.min() - reach)), int(np.ceil(centres.max() + reach)) + 1
     voxels = np.arange(first, last)

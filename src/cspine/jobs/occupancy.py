@@ -48,7 +48,7 @@ def occupied(out: Path, shard: Shard | None = None) -> Iterator[None]:
 
 
 def _refuse_other_divisions(out: Path, count: int) -> None:
-    """Shares of a half and of a third would do some studies twice."""
+    """Refuses shares that would do some studies twice, as a half and a third."""
     own = _DIVISION.format(count=count)
     for path in out.glob(_DIVISION.format(count="*")):
         if path.name != own:

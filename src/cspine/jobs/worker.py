@@ -69,7 +69,7 @@ class Worker:
         prediction = _timed(self._detector.predict(study), {"read": round(scan.seconds, 4)})
 
         def write(folder: Path) -> Job:
-            """Pictures first, so that result.json can say how long they took."""
+            """Writes a result: pictures first, so that result.json can say how long they took."""
             begin = time.perf_counter()
             others = write_result(prediction, study, folder, [name for name in formats if name != "json"])
             whole = _timed(prediction, {"write": round(time.perf_counter() - begin, 4)})

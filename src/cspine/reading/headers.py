@@ -199,7 +199,7 @@ def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
 
 
 def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
-    """Frames of an enhanced multi-frame object, each with its own place, rescale and acquisition."""
+    """Returns the frames of an enhanced multi-frame object, each with its own place, rescale and acquisition."""
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     groups = dataset.PerFrameFunctionalGroupsSequence
     count = first.place.frames if first.place else len(groups)

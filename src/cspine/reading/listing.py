@@ -191,7 +191,7 @@ class _Search:
         return None
 
     def _single(self, files: list[Path], suspects: Suspects) -> list[tuple[Path, str]]:
-        """Files that are a study each; ``suspects`` grows by broken zips and by other formats, one of each."""
+        """Returns files that are a study each; adds broken zips and other formats, one of each, to ``suspects``."""
         known, below = {path for path, _ in suspects}, []
         others: dict[Format, list[Path]] = {}
         for file in files:
@@ -221,7 +221,7 @@ class _Search:
 
 
 def _children(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files and folders of a folder, sorted, without links and what begins with a dot."""
+    """Returns files and folders of a folder, sorted, without links and what begins with a dot."""
     with os.scandir(folder) as children:
         seen = [child for child in children if not child.name.startswith(".") and not is_passed_over(child.name)]
     seen.sort(key=lambda child: child.name)

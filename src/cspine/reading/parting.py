@@ -245,7 +245,7 @@ def _goes_on(lane: Indices, piece: Indices, row: Row, usual: float, limit: float
 
 
 def _mended(lanes: list[Indices], row: Row) -> list[Indices]:
-    """Lanes of which one fills the gaps of another as one: an attribute that some slices lack, or that means nothing."""
+    """Joins lanes of which one fills the gaps of another: an attribute that some slices lack, or that means nothing."""
     if len(lanes) > _MOST_LANES:
         return lanes
     lanes = list(lanes)

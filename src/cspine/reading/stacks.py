@@ -88,7 +88,7 @@ def stacks_of(frames: Sequence[Frame]) -> tuple[Stack, ...]:
 
 
 def _groups(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Frames of one kind, size and direction together."""
+    """Returns frames of one kind, size and direction together."""
     kinds: dict[tuple[object, ...], list[list[Frame]]] = {}
     for frame in frames:
         groups = kinds.setdefault(_kind(frame), [])

@@ -66,7 +66,7 @@ def chosen(text: str) -> tuple[str, ...]:
 
 
 def united(formats: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
-    """Formats and those of an earlier result that can still be written here, in the order of :data:`FORMATS`."""
+    """Returns the formats and those of an earlier result that can still be written, in the order of :data:`FORMATS`."""
     there = set(formats) | {name for name in more if name in FORMATS and _is_installed(name)}
     return tuple(name for name in FORMATS if name in there)
 

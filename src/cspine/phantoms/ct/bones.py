@@ -168,7 +168,7 @@ def _density(bone: PlacedBone, points: Points, distance: Field, width: Field, sh
 
 
 def _shell_mm(made: Material, points: Points) -> Field:
-    """Thickness of compact bone: thin around the body, thicker at its end plates and in the arch."""
+    """Returns the thickness of compact bone: thin around the body, thicker at its end plates and in the arch."""
     arch = np.clip((points[1] - made.arch_mm) / 4, 0, 1)
     plate = np.clip(np.abs(points[2]) - made.plate_mm, 0, 1) * (1 - arch)
     region = 1 + (made.arch_gain - 1) * arch + 0.35 * plate

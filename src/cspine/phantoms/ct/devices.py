@@ -133,7 +133,7 @@ def _render_couch(couch: CouchTop, grid: Grid, hu: NDArray[np.float32]) -> None:
 
 
 def _render_path(path: NDArray[np.float64], grid: Grid, hu: NDArray[np.float32], layers: Sequence[tuple[float, float]]) -> None:
-    """Layers of decreasing radius along a path."""
+    """Renders layers of decreasing radius along a path."""
     reach = max(radius for radius, _ in layers) + _SEAM_MM + max(grid.spacing_mm)
     box = VoxelBox.around(grid, path.min(axis=0) - reach, path.max(axis=0) + reach)
     if box is None:

@@ -55,7 +55,7 @@ class Rays:
 
 @lru_cache(maxsize=4)
 def rays(shape: tuple[int, int], pixel_mm: float, count: int) -> Rays:
-    """Rays through slices of ``(rows, columns)`` at ``count`` angles."""
+    """Returns rays through slices of ``(rows, columns)`` at ``count`` angles."""
     rows, columns = shape
     angles = np.arange(count) * np.pi / count
     detectors = int(np.ceil(np.hypot(rows, columns))) + 3

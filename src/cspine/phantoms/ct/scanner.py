@@ -162,7 +162,7 @@ def scan(scene: Scene, grid: Grid, scanner: Scanner, rng: np.random.Generator) -
 
 
 def _slice_profile(thickness_mm: float, spacing_mm: float) -> NDArray[np.float32]:
-    """Weights of neighbouring slices; a rendered slice is already as thick as its spacing."""
+    """Returns weights of neighbouring slices; a rendered slice is already as thick as its spacing."""
     width = max((thickness_mm / 2.355) ** 2 - (spacing_mm / 2.355) ** 2, 0.0) ** 0.5 / spacing_mm
     reach = int(np.ceil(2.5 * width))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(width, 1e-6)) ** 2)
@@ -178,7 +178,7 @@ def _along_slices(hu: NDArray[np.float32], profile: NDArray[np.float32]) -> NDAr
 
 
 def _streaks(hu: NDArray[np.float32], pixel_mm: float, rng: np.random.Generator) -> NDArray[np.float32] | float:
-    """Streaks of the slices that hold metal."""
+    """Returns the streaks of the slices that hold metal."""
     metal = np.flatnonzero((hu > METAL_HU).any(axis=(1, 2)))
     if not len(metal):
         return 0.0
@@ -229,7 +229,7 @@ class _Beam:
 
 
 def _wide_grid(grid: Grid) -> Grid:
-    """Planes across the scan, wide enough for shoulders."""
+    """Returns planes across the scan, wide enough for shoulders."""
     height = grid.extent_mm[0]
     count = max(2, round(height / _WIDE_STEP_MM) + 1)
     rows, columns = (round(extent / _WIDE_MM) for extent in _WIDE_EXTENT_MM)

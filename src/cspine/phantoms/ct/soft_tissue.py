@@ -169,7 +169,7 @@ def _melt(a: Field, b: Field, reach_mm: float) -> Field:
 
 
 def _muscles(tissue: Tissue, at: _Places, wobble: Field) -> Field:
-    """Bundles with thin fat between them: where the two nearest middles are equally near."""
+    """Returns HU of bundles with thin fat between them: where the two nearest middles are equally near."""
     across = np.abs(at.u) / tissue.width_mm + 0.05 * value_noise(at.world, 18.0, tissue.seed + 3)
     along = at.v / tissue.depth_mm + 0.04 * wobble
     nearest = np.full(across.shape, np.inf, dtype=np.float32)

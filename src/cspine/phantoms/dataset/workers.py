@@ -37,7 +37,7 @@ def _exit_after(parent: BaseProcess) -> None:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Workers share the cores as processes, and sums come out the same whatever their number."""
+    """Keeps each worker to one thread: they share the cores as processes, and sums come out the same whatever their number."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:

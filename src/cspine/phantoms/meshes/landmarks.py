@@ -30,7 +30,7 @@ class Solid:
     spacing_mm: float
 
     def axis_mm(self, axis: int) -> NDArray[np.float64]:
-        """Coordinates along ``axis`` of the array."""
+        """Returns coordinates along ``axis`` of the array."""
         return self.first_mm[2 - axis] + self.spacing_mm * np.arange(self.inside.shape[axis], dtype=np.float64)
 
 

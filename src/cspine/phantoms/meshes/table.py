@@ -105,7 +105,7 @@ def read_table(folder: Path, path: Path | None = None) -> SurfaceTable:
 
 
 def unused_surfaces(folder: Path, table: SurfaceTable) -> tuple[str, ...]:
-    """Surfaces in a folder that are no bone of its table."""
+    """Returns the surfaces in a folder that are no bone of its table."""
     used = {source.file for sources in (table.levels, table.context) for source in sources.values()}
     return tuple(name for name in _surfaces(folder) if name not in used)
 

@@ -78,7 +78,7 @@ def sample_degeneration(rng: np.random.Generator, wear: Wear, level: Level, site
 
 
 def _end_plate(rng: np.random.Generator, sites: Sites, way: int, worn: float) -> list[BoneChange]:
-    """Spurs along the front and back rim, and a dense band under the end plate."""
+    """Samples spurs along the front and back rim, and a dense band under the end plate."""
     changes: list[BoneChange] = []
     wide, deep, tall = sites.half_mm
     if worn > 0.3 and rng.random() < 0.85:
@@ -108,7 +108,7 @@ def _lip(rng: np.random.Generator, sites: Sites, way: int, side: int, size_mm: f
 
 
 def _uncovertebral(rng: np.random.Generator, sites: Sites, worn: float) -> list[BoneChange]:
-    """Spurs of the uncinate processes, that narrow the foramina."""
+    """Samples spurs of the uncinate processes that narrow the foramina."""
     wide, deep, tall = (float(n) for n in sites.half_mm)
     out: list[BoneChange] = []
     for side in (LEFT, RIGHT):

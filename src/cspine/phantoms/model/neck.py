@@ -170,7 +170,7 @@ class PlacedBone:
         return own if self.deformation is None else self.deformation.rest(own)
 
     def moved_sites(self, sites: Sites) -> Sites:
-        """Sites of the anatomy's bone, where they lie in this one."""
+        """Returns sites of the anatomy's bone, where they lie in this one."""
         moved = sites.moved(self.warp.back)
         return moved if self.deformation is None else self.deformation.moved_sites(moved)
 

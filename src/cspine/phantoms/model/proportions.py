@@ -129,7 +129,7 @@ class Deformation:
         return np.stack([x * self._width(back), back, deformed]).astype(np.float32)
 
     def moved_sites(self, sites: Sites) -> Sites:
-        """Sites of the bone at rest, where they lie after the deformation."""
+        """Returns sites of the bone at rest, where they lie after the deformation."""
         top = self.now(np.array([[0.0], [0.0], [float(sites.half_mm[2])]], dtype=np.float32))
         wide, deep, _ = sites.half_mm
         tall = float(sites.half_mm[2]) if self.hinges.level <= Level.C2 else float(top[2, 0])

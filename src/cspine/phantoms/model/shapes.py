@@ -207,7 +207,7 @@ def _widths(bone: BoneShape, edges: bytes) -> Field:
 
 @lru_cache(maxsize=64)
 def _normals(bone: BoneShape) -> NDArray[np.int8]:
-    """Directions away from a bone at its lattice points, ``(3, z, y, x)`` in units of 1/127, x first."""
+    """Returns directions away from a bone at its lattice points, ``(3, z, y, x)`` in units of 1/127, x first."""
     slopes = np.gradient(bone.steps.astype(np.float32))
     length = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2 + slopes[2] ** 2)
     flat = length < 1e-3  # far away and on ridges: no direction, so all of them

@@ -79,7 +79,7 @@ class Junction:
     jaw_back_mm: float = 0.0
 
     def rims(self) -> tuple[Shape, ...]:
-        """Clivus and hind rim, in the frame of the skull's joint; they go where the skull goes."""
+        """Returns clivus and hind rim, in the frame of the skull's joint; they go where the skull goes."""
         if self.basion_mm is None:
             return ()
         low = self.basion_mm - NECK_JOINT_MM[2] + self.settling_mm

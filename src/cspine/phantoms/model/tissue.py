@@ -130,7 +130,7 @@ def _sample_course(rng: np.random.Generator, poses: dict[str, BonePose], skeleto
 
 
 def _sample_bundles(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Middles of the muscle bundles of one side: three rings behind the spine, two bundles in front, one beside."""
+    """Samples middles of the muscle bundles of one side: three rings behind the spine, two bundles in front, one beside."""
     behind = [
         (r * np.sin(a), r * np.cos(a))
         for r, angles in ((0.3, (0.3, 1.1)), (0.55, (0.2, 0.7, 1.25)), (0.85, (0.1, 0.45, 0.85, 1.3)))

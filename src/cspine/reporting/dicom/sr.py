@@ -78,7 +78,7 @@ class _Groups:
         self._segments, self._identity = segments, identity
 
     def all(self) -> Iterator[Any]:
-        """Returns the whole neck, then every level, each followed by where to look if it is positive."""
+        """Yields the whole neck, then every level, each followed by where to look if it is positive."""
         yield self._overall()
         for finding in self._result.levels:
             yield self._level(finding)

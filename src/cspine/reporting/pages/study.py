@@ -101,7 +101,7 @@ def _assessed(cell: Cell, assessment: Assessment) -> Cell:
 
 
 def _notes(result: StudyResult) -> tuple[str, ...]:
-    """Warnings of reading, and what else to mind; why a study was rejected stands in its verdict."""
+    """Returns warnings of reading, and what else to mind; why a study was rejected stands in its verdict."""
     reasons = result.reasons if result.status is StudyStatus.OK else ()
     return tuple(reason.text for reason in (*reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS)
 

@@ -59,7 +59,7 @@ def buildable(recipe: str) -> Iterator[None]:
 
 @contextmanager
 def calculating_in(precision: str) -> Iterator[None]:
-    """Networks that are built within calculate in ``precision``, a dtype policy of Keras; their weights stay in float32."""
+    """Makes networks that are built within calculate in ``precision``, a dtype policy of Keras; weights stay in float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:

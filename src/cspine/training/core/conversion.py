@@ -94,7 +94,7 @@ class _FuseNormalisation(passes.MatcherPass):  # type: ignore[name-defined]  # i
         return True
 
     def _put(self, root: Any, found: Any, rank: int) -> None:
-        """Channels come first for the operation; OpenVINO drops transpositions that undo one another."""
+        """Puts channels first for the operation; OpenVINO drops transpositions that undo one another."""
         shape = (1, -1, *[1] * (rank - 2))
         gamma, beta = (_values(found[node]).reshape(shape) for node in (self._gamma, self._beta))
         first = op.transpose(found[self._source], np.array([0, rank - 1, *range(1, rank - 1)]))

@@ -110,7 +110,7 @@ def anterior_plate(rng: np.random.Generator, neck: Neck) -> list[Implant]:
 
 
 def posterior_screws(rng: np.random.Generator, neck: Neck) -> Implant:
-    """Screws in the lateral masses of two to four levels, and a rod on each side."""
+    """Samples screws in the lateral masses of two to four levels, and a rod on each side."""
     upper, lower = _stretch(rng, (Level.C3, Level.C4, Level.C5), 3)
     metal: list[Shape] = []
     for side in (LEFT, RIGHT):
@@ -128,7 +128,7 @@ def posterior_screws(rng: np.random.Generator, neck: Neck) -> Implant:
 
 
 def dental_metal(rng: np.random.Generator, neck: Neck) -> Neck:
-    """Crowns and fillings in one or both jaws."""
+    """Adds crowns and fillings in one or both jaws."""
     for name in ("skull", "jaw"):
         bone = neck.bone(name)
         rows = [change for change in bone.changes if isinstance(change, Teeth)]

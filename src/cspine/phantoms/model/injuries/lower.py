@@ -138,7 +138,7 @@ def transverse_process(draft: Draft) -> Fracture:
 
 
 def _lamina_cut(draft: Draft, side: int) -> Cut:
-    """Across a lamina, from the pillar towards the spinous process."""
+    """Samples a cut across a lamina, from the pillar towards the spinous process."""
     way = draft.sites.arch - draft.sites.pillar[side]
     return draft.cut(draft.near(draft.sites.lamina[side], 1.0), draft.towards((way[0], 0.8 * way[1], 0.0)), 4.0)
 

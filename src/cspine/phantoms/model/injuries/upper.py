@@ -16,7 +16,7 @@ def anterior_arch(draft: Draft) -> Fracture:
 
 
 def posterior_arch(draft: Draft) -> Fracture:
-    """Breaks of the posterior arch of C1 where it leaves the lateral masses; on one side, or on both with the arch free."""
+    """Samples breaks of the posterior arch of C1 where it leaves the lateral masses; on one side, or on both with the arch free."""
     if draft.rng.random() < 0.35:
         side = draft.side()
         site = _groove(draft, side)
