@@ -142,7 +142,7 @@ def test_with_masks_it_learns_from_patients_alone_and_others_validate_it(
     assert train(tmp_path / "run", "--resume") == 2
     assert "learns from data; give it with --data" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package")]) == 2
-    assert "was trained on the masks of data. Say who was seen with --trained-on" in capsys.readouterr().err
+    assert "was trained on the masks of data. Say with --trained-on and --describe who" in capsys.readouterr().err
     whose = ["--trained-on", "phantoms", "--describe", "six"]
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), *whose, "--fold", "7"]) == 2
     assert "Fold 7 of" in capsys.readouterr().err

@@ -31,7 +31,7 @@ from cspine.specs import VolumeSpec
 from cspine.volume import LabelMap, Volume
 
 _SMALL = 0.8
-"""A neck of less than this times the usual size is located again, enlarged: a network that learnt adults miscounts a child's."""
+"""A neck of less than this times the usual size is located again, enlarged: a network trained on adults miscounts a child's."""
 
 _CHILD = 0.6
 """The size that is tried where that of a neck cannot be measured."""

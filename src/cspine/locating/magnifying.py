@@ -1,4 +1,4 @@
-"""A scan, and what was found in it, as if the patient were larger: networks that learnt adults locate a child's neck so.
+"""A scan, and what was found in it, as if the patient were larger: networks trained on adults locate a child's neck so.
 
 The world is scaled about its origin, so nothing is resampled, and the way back is the inverse factor.
 """

@@ -256,7 +256,7 @@ HELD_OUT = Variation(
     name="held_out",
     proportions=ProportionRanges(
         disc_height=(0.85, 1.15),
-        # beyond what is learnt from, on its other side, or in no other preset at all
+        # beyond what is trained on, on its other side, or in no other preset at all
         pedicle_mm=(4.6, 6.0),
         facet_deg=(-14.0, -11.0),
         lamina_height=(0.6, 0.72),

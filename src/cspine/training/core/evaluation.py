@@ -115,7 +115,7 @@ def out_of_fold_probabilities(run: Run) -> StudyScores:
 def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, reporter: Reporter, *, skip_broken: bool = False) -> int:
     """Returns the scores of a data set from every trained network of a run, for its calibration.
 
-    A run may have learnt from studies that are not as in life, for instance with more fractures. Probabilities are right only for
+    A run may have been trained on studies that are unlike life, for instance with more fractures. Probabilities are right only for
     patients like those they are fitted to.
 
     Returns:
@@ -141,7 +141,7 @@ def calibrated_on(run: Run) -> set[str]:
 
 
 def refuse_seen(cases: Sequence[Case], seen: Collection[str], data: Path) -> None:
-    """Refuses studies that a run has learnt from, chosen by or been calibrated on: they say nothing about others.
+    """Refuses studies that a run was trained on, chosen by or been calibrated on: they say nothing about others.
 
     Raises:
         TrainingError: There are such.

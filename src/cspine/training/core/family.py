@@ -41,7 +41,7 @@ class Fold:
     Attributes:
         number: Which patients are held out.
         home: Its folder.
-        training_set: The patients that are learnt from.
+        training_set: The patients to train on.
         held_out: The others.
     """
 

@@ -73,7 +73,7 @@ class LocaliserFamily:
         return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
 
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> dict[PoolPart, list[Path]]:
-        """Returns the files of synthetic necks, by what they are for; none where only patients are learnt from."""
+        """Returns the files of synthetic necks, by what they are for; none where training uses patients alone."""
         if cases and self.recipe.masked.share == 1:
             return {}
         name = hashlib.sha256(_made_of(self.recipe).encode()).hexdigest()[:16]

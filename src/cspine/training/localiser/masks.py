@@ -62,7 +62,7 @@ def masked_images(
 
 
 def patient_windows(images: Sequence[LabelledImage], spec: VolumeSpec) -> Windows:
-    """Returns windows along the middle of pictures, as they are: what epochs are judged on."""
+    """Returns windows along the middle of pictures, as they are: what epochs are evaluated on."""
     found = []
     for image in images:
         middle = (slice(None), *(_middle(room, side) for room, side in zip(image.hu.shape[1:], spec.size[1:], strict=True)))

@@ -40,7 +40,7 @@ UNNAMED = (0, OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS)
 
 _HELD_OUT_SEED = 1 << 20
 _BENT = replace(BEYOND_LIFE, warp_mm=1.6)
-"""Shapes that no neck has that is learnt from."""
+"""Shapes that no neck of a training set has."""
 
 _FRACTURED_SHARE = 0.3
 

@@ -25,7 +25,7 @@ class PseudoLabels:
 
     Attributes:
         levels: Level of each pixel, ``(n, rows, columns)``.
-        doubts: Why the levels must not be learnt from; nothing if they may.
+        doubts: Why the levels must not be used in training; nothing if they may.
     """
 
     levels: NDArray[np.uint8] = field(repr=False)

@@ -123,7 +123,7 @@ def teacher_of(recipe: SliceRecipe) -> Source | None:
 
 
 def honest_fold(teacher: Run, held_out: Collection[str]) -> int:
-    """Returns a trained fold of the teacher whose network has learnt from none of some studies.
+    """Returns a trained fold of the teacher whose network was trained on none of some studies.
 
     Raises:
         TrainingError: There is none.
@@ -170,7 +170,7 @@ def levels_by(network: keras.Model, stack: SliceStack, spec: SliceSpec) -> NDArr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocaliserTeacher:
-    """A localiser, which sees the whole scan; its own checks tell whether the levels may be learnt from.
+    """A localiser, which sees the whole scan; its own checks tell whether the levels may be used in training.
 
     Attributes:
         digest: Of its networks.

@@ -29,7 +29,7 @@ class TrainingStudy:
         stack: Its slices, with what is marked on them.
         targets: What its slices show.
         fracture_mask_known: Whether its fractures are marked, as of a phantom.
-        held_back: Slices that are not learnt from, ``(n,)``.
+        held_back: Slices that are left out of training, ``(n,)``.
     """
 
     stack: SliceStack
@@ -69,7 +69,7 @@ class TrainingStudy:
 
 
 def held_back_slices(study_uid: str, count: int, recipe: SliceRecipe) -> NDArray[np.bool_]:
-    """Returns slices of a study that are not learnt from, ``(count,)``: a random share, the same for the same split."""
+    """Returns slices of a study that are left out of training, ``(count,)``: a random share, the same for the same split."""
     rng = np.random.default_rng([recipe.split.seed, *study_uid.encode()])
     held_back = np.asarray(rng.random(count) < recipe.sampling.held_back_share)
     return held_back & ~held_back.all()  # something is left to learn from

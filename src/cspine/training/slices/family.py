@@ -78,7 +78,7 @@ class MaskSource(Protocol):
         """Returns the studies of a training set, more of them with masks.
 
         Raises:
-            TrainingError: It has learnt from patients that are held out.
+            TrainingError: It was trained on patients that are held out.
             OutputError: A folder cannot be written.
         """
         ...
@@ -156,7 +156,7 @@ class SliceFamily:
     def leaky_accuracy(self, network: Path, training_set: Sequence[Case], cache: Path, reporter: Reporter) -> LeakyAccuracy | None:
         """Returns the accuracy on slices that were held back from training, as a protocol that is known to be wrong reports it.
 
-        Their neighbours were learnt from; entries are counted of which five or six of seven are 0 in nearly every slice. See the
+        Their neighbours were trained on; entries are counted of which five or six of seven are 0 in nearly every slice. See the
         recipe ``leaky_protocol``.
         """
         if not self.recipe.sampling.held_back_share:
@@ -303,7 +303,7 @@ def leaky_accuracy(
 
     Args:
         model: The network.
-        training_set: The patients that it has learnt from.
+        training_set: The patients that it was trained on.
         recipe: What it was trained with.
         reporter: Who wants to know.
     """

@@ -43,7 +43,7 @@ class SliceStack:
 
     Attributes:
         case: The study.
-        hu: Hounsfield units, rounded where they are learnt from, ``(n, rows, columns)``; read from disk as they are needed.
+        hu: Hounsfield units, rounded where they are used in training, ``(n, rows, columns)``; read from disk as they are needed.
         marks: Level of each pixel, plus :data:`cspine.training.core.marks.BOX_BIT` in a box and
             :data:`cspine.training.core.marks.FRACTURE_BIT` on a known fracture, ``(n, rows, columns)``.
         grid: Where the voxels lie.

@@ -1,1 +1,1 @@
-"""Training of the network that judges vertebra by vertebra: crops of studies, changed by chance."""
+"""Training of the network that classifies vertebra by vertebra: crops of studies, augmented at random."""

@@ -169,7 +169,7 @@ class VertebraFamily:
         return PackageContents((packed,), manifest, partial(_card_text, counts))
 
     def _training_crops(self, fold: Fold, place: TrainingPlace, reporter: Reporter) -> list[StudyCrops]:
-        """Returns what is learnt from, each study as often as it is cut."""
+        """Returns the training set, each study as often as it is cut."""
         recipe, cases = self.recipe, fold.training_set
         found = [
             study

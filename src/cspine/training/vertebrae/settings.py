@@ -142,7 +142,7 @@ class PatchSettings:
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """The second part of training: whole studies are classified with the backbone as it is, where it has learnt from patches.
+    """The second part of training: whole studies are classified with the backbone as it is, where it was trained on patches.
 
     Attributes:
         epochs: How many, of as many batches as later; with 0 all of the network learns at once.
