@@ -125,7 +125,7 @@ def make_evaluation(folder: Path) -> None:
     """What `cspine evaluate` leaves for `cspine export`."""
     estimate = {"value": 0.95, "low": 0.9, "high": 0.98}
     told = {
-        "about": {"patients": "phantoms, unseen"},
+        "about": {"patients": "phantoms, unseen", "subjects": "phantoms"},
         "outputs": [{"patients": 200, "fractured": 90, "estimates": {"auroc": estimate}}],
         "fractured_levels": 100,
         "mean_level_auroc": estimate,

@@ -73,4 +73,4 @@ def test_a_run_that_is_not_trained_cannot_be_calibrated(
     shutil.rmtree(own_run / "fold-0")
 
     assert calibrate(own_run, tiny_run.unseen) == 2
-    assert "can be calibrated when a fold is trained" in capsys.readouterr().err
+    assert "can be calibrated once a fold has finished training" in capsys.readouterr().err

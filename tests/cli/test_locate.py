@@ -24,7 +24,9 @@ def necks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cut = 6
     part = Volume(whole.hu[cut:], whole.grid.part((cut, 0, 0), (whole.grid.shape[0] - cut, *whole.grid.shape[1:])))
     write_nifti(part, folder / "neck.nii.gz")
-    write_nifti(Volume(np.where(whole.hu > 100, np.float32(200), whole.hu), whole.grid), folder / "leg.nii.gz")
+    leg = np.where(whole.hu > 100, np.float32(40), whole.hu)
+    leg[:, 20:24, 20:24] = 1600.0  # bone that is no vertebra
+    write_nifti(Volume(leg, whole.grid), folder / "leg.nii.gz")
     return folder
 
 
