@@ -1,5 +1,6 @@
 """Ways in which files come damaged, each drawn from a seeded generator."""
 
+import copy
 import csv
 import gzip
 import io
@@ -113,7 +114,7 @@ def _damage_place(container: Any, key: Any, rng: random.Random) -> None:
     elif choice == 5 and isinstance(container[key], int | float):
         container[key] = rng.choice((-container[key], container[key] + 1, container[key] * 10**6, container[key] / 3))
     else:
-        container[key] = rng.choice(_ODD_VALUES)
+        container[key] = copy.deepcopy(rng.choice(_ODD_VALUES))  # one list at two places, or in itself, is no JSON
 
 
 def damaged_csv(data: bytes, rng: random.Random) -> bytes:

@@ -21,6 +21,7 @@ from pydicom.encaps import encapsulate
 from cspine.errors import CspineError, StudyError
 from cspine.reading import choosing, dicom, find_series, limits, read_study, studies_in
 from cspine.study import Study
+from tests.coded import coded_volume, write_dicom
 from tests.reading.scans import JPEG_LOSSLESS, Scan, body, enhanced, lossless, save, setting
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -350,3 +351,17 @@ def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
         read_study(name)
     with pytest.raises(StudyError, match="Nothing can be opened"):
         studies_in(name)
+
+
+@pytest.mark.parametrize("letters", [b"D\x00", b"\x00\x00", b"ZZ"])
+def test_a_representation_that_does_not_exist_is_one_line(letters: bytes, tmp_path: Path) -> None:
+    written = write_dicom(coded_volume(), tmp_path / "scan")
+    for path in written.iterdir():
+        data = path.read_bytes()
+        position = data.index(b"\x20\x00\x32\x00DS") + 4
+        path.write_bytes(data[:position] + letters + data[position + 2 :])
+
+    with pytest.raises(CspineError) as caught:
+        read_study(written)
+
+    assert "\n" not in str(caught.value)

@@ -156,11 +156,11 @@ def _parsed(data: bytes) -> _Header:
 
     try:
         dataset = read_partial(file, at_pixels, force=True)
+        has_commas = with_points(dataset)
     # a damaged file raises nearly anything in pydicom: struct.error, RecursionError, NotImplementedError …
     except Exception as error:
         raise DamagedFileError(type(error).__name__) from error
     offset, length = found
-    has_commas = with_points(dataset)
     return _Header(dataset, offset, None if length == _UNDEFINED else length, offset > 0, deflated, has_commas)
 
 

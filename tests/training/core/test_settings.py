@@ -153,3 +153,16 @@ def test_a_run_of_another_version_is_told() -> None:
             as_started(RECIPE, wrong)
     with pytest.raises(TrainingError, match=r"fit\.epochs of custom_cnn cannot be 'many'"):
         as_started(RECIPE, stored | {"fit.epochs": "many"})
+
+
+@pytest.mark.parametrize("name", ["fit." + "x" * 5000, "fit.th\udcffreads", "fit.\nthreads"])
+def test_a_damaged_setting_of_a_run_is_told_on_a_line_that_can_be_printed(name: str) -> None:
+    stored = settings(RECIPE)
+    with pytest.raises(TrainingError) as unknown:
+        as_started(RECIPE, stored | {name: "1"})
+    with pytest.raises(TrainingError) as wrong:
+        as_started(RECIPE, stored | {"fit.threads": name})
+
+    for caught in (unknown, wrong):
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 400

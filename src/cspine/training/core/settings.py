@@ -9,6 +9,9 @@ from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_t
 
 from cspine.errors import CspineError, TrainingError, UsageError, one_line
 
+_LONGEST_KEY = 80
+"""Letters of a setting's name that a message shows."""
+
 
 class BoxUse(StrEnum):
     """Says what the boxes of a study do to the labels."""
@@ -152,6 +155,11 @@ def with_settings(recipe: R, changes: Mapping[str, str], *, on_data: bool = True
     return changed
 
 
+def _shown(key: str) -> str:
+    """Returns the name of a setting as it fits on a line, whatever a damaged file holds."""
+    return key if key.isascii() and key.isprintable() and len(key) <= _LONGEST_KEY else f"{key!a:.{_LONGEST_KEY}}"
+
+
 def as_started(recipe: R, stored: Mapping[str, str]) -> R:
     """Returns the recipe of a run as the run was started.
 
@@ -166,7 +174,7 @@ def as_started(recipe: R, stored: Mapping[str, str]) -> R:
     needed = f"A run needs the settings of this version of {recipe.name}."
     wrong = next((key for key in (*stored, *known) if (key in stored) != (key in known)), None)
     if wrong is not None:
-        raise TrainingError(f"{needed} {wrong} is {'not known' if wrong in stored else 'missing'}; train it again.")
+        raise TrainingError(f"{needed} {_shown(wrong)} is {'not known' if wrong in stored else 'missing'}; train it again.")
     try:
         restored: R = _changed(recipe, stored, recipe.name)
     except (UsageError, TypeError, AttributeError) as error:
@@ -220,7 +228,7 @@ def _changed(noun: Any, changes: Mapping[str, str], recipe: str, prefix: str = "
         else:
             own[name] = text
     values = {name: _changed(getattr(noun, name), part, recipe, f"{prefix}{name}.") for name, part in inner.items()}
-    told = {name: f"{prefix}{name} of {recipe} cannot be {text!r}" for name, text in own.items()}
+    told = {name: f"{prefix}{name} of {recipe} cannot be {text!r:.80}" for name, text in own.items()}
     hints = get_type_hints(type(noun))
     for name, text in own.items():
         try:
