@@ -214,6 +214,13 @@ class Densest(ByShade):
         return super().run(batch)
 
 
+@pytest.fixture
+def at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Necks are located as they are, never enlarged too; that has tests of its own."""
+    monkeypatch.setattr("cspine.locating.coarse_to_fine._small_size", lambda *_: None)
+
+
+@pytest.mark.usefixtures("at_its_size")
 def test_passes_over_the_neck_have_a_hu_ceiling(scan: Volume) -> None:
     network, once, spec = Densest(), Densest(), VolumeSpec(SPEC.spacing_mm, (64, 48, 48), SPEC.window_hu)
     seen = predict_scan(scan, spec, once)
@@ -229,6 +236,7 @@ def test_passes_over_the_neck_have_a_hu_ceiling(scan: Volume) -> None:
     assert limited == pytest.approx([0.6 * median] * len(limited), rel=1e-3)
 
 
+@pytest.mark.usefixtures("at_its_size")
 def test_there_is_no_second_pass_where_the_first_is_not_sure(scan: Volume) -> None:
     network = ByShade()
     low = [one.centre_mm[2] for one in locate(scan, SPEC, network, np.inf).vertebrae if one.level in (3, 6)]
