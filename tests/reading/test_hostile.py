@@ -366,6 +366,6 @@ def test_a_representation_that_does_not_exist_changes_no_place_or_is_refused_in_
         found = read_study(written).volume.grid
     except CspineError as error:
         told_why = str(error)
-        assert "\n" not in told_why  # noqa: PT017  # either may be
+        assert "\n" not in told_why  # either may be
     else:
         np.testing.assert_array_equal(found.affine, told.affine)
