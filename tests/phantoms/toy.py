@@ -41,7 +41,8 @@ class ToyNeck:
         hu[(x / wide) ** 2 + (y / 60) ** 2 < 1] = 40
         level = np.floor(-z / LEVEL_MM).astype(int) + 1
         bone = (np.hypot(x, y - 5) < 12) & (level >= 1) & (level <= 10) & (np.mod(-z, LEVEL_MM) > 4)
-        hu[bone] = 400 + 20 * level[bone]
+        density = 400 + 20 * level + 1.5 * x + 1.5 * (y - 5)  # varies, as bone does: one density would look cut off
+        hu[bone] = np.broadcast_to(density, grid.shape)[bone]
         labels = np.where(bone, level, 0).astype(np.uint8)
         gap = bone & np.isin(level, self.broken) & (np.abs(x - 3) < 1.0)
         hu[gap] = 50

@@ -156,8 +156,9 @@ def _ceiling(values: Histogram) -> str | None:
     top = values.quantile(0.999, _BONE_ABOVE_HU)
     near = round(limits.NEAR_THE_TOP * top)
     share = values.between(near + 1) / bone
+    rising = values.between(near + 1) > values.between(2 * near - top + 1, near)  # dense bone thins out towards its densest
     spread = values.between(_BONE_ABOVE_HU / 2, 0.8 * top) / bone  # bone of one density with noise on it is not squeezed
-    if top < limits.BONE_REACHES_HU and share > limits.MOST_NEAR_THE_TOP and spread > limits.LEAST_SPREAD:
+    if top < limits.BONE_REACHES_HU and share > limits.MOST_NEAR_THE_TOP and rising and spread > limits.LEAST_SPREAD:
         return f"bone ends abruptly at {top} HU, with {share:.1%} of it right below, as after a lookup table or where values wrap"
     return None
 

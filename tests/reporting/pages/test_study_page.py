@@ -41,7 +41,7 @@ def test_the_page_says_what_the_result_says(prediction: Prediction, broken_neck:
     assert "Checked and passed: Hounsfield units" in words
     assert "Classified by coded, version 3, " in words
     assert "Vertebrae found by " in words
-    assert "AUROC on blocks 1.00 (0.90 to 1.00)" in words
+    assert "AUROC on blocks 1.000 (0.900 to 1.000)" in words
 
 
 def test_every_page_says_what_it_is_not(prediction: Prediction, rejected_result: StudyResult, broken_neck: Study) -> None:
