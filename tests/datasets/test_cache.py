@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import shutil
@@ -130,7 +131,7 @@ def test_the_memo_of_other_files_is_not_taken(tmp_path: Path) -> None:
     assert cache.content([tmp_path / "two"]) == second != first
 
 
-@pytest.mark.parametrize("damage", ["cut", "no facts", "bad facts", "no array"])
+@pytest.mark.parametrize("damage", ["cut", "no facts", "bad facts", "no array", "an array is not named"])
 def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     cache, make = Cache(tmp_path), Maker()
     cache.arrays("a", HOW, make)
@@ -139,6 +140,10 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
         (home / "hu.npy").write_bytes((home / "hu.npy").read_bytes()[:-1])
     elif damage == "bad facts":
         (home / "facts.json").write_text("[]")
+    elif damage == "an array is not named":
+        facts = json.loads((home / "facts.json").read_text())
+        del facts["arrays"]["marks"]
+        (home / "facts.json").write_text(json.dumps(facts))
     else:
         (home / {"no facts": "facts.json", "no array": "marks.npy"}[damage]).unlink()
     found = cache.arrays("a", HOW, make)

@@ -369,3 +369,21 @@ def test_a_representation_that_does_not_exist_changes_no_place_or_is_refused_in_
         assert "\n" not in told_why  # either may be
     else:
         np.testing.assert_array_equal(found.affine, told.affine)
+
+
+def test_a_member_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    written = write_dicom(coded_volume(), tmp_path / "scan")
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        for path in sorted(written.iterdir()):
+            archive.write(path, path.name)
+        archive.writestr("x", b"nothing")
+    data = (tmp_path / "scan.zip").read_bytes()
+    place = data.rindex(b"PK\x01\x02")
+    nameless = data[: place + 28] + b"\x00\x00" + data[place + 30 : place + 46] + data[place + 47 :]
+    end = nameless.rindex(b"PK\x05\x06")
+    size = struct.unpack("<I", nameless[end + 12 : end + 16])[0] - 1
+    (tmp_path / "scan.zip").write_bytes(nameless[: end + 12] + struct.pack("<I", size) + nameless[end + 16 :])
+
+    with zipfile.ZipFile(tmp_path / "scan.zip") as archive:
+        assert "" in archive.namelist()
+    assert read_study(tmp_path / "scan.zip").volume.grid.shape == coded_volume().grid.shape

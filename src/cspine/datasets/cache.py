@@ -172,6 +172,8 @@ class Cache:
             told, whose = facts["arrays"], [facts["format"], facts["source"], facts["preparation"]]
             if whose != entry.whose or not all(isinstance(digest, str) for digest in told.values()):
                 return None
+            if {path.stem for path in entry.home.glob("*.npy")} != set(told):
+                return None
             found = {}
             for name, digest in told.items():
                 if not name.isidentifier():

@@ -190,7 +190,11 @@ class Archive:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self._archive = archive
-        members = [member for member in archive.infolist() if not member.is_dir() and not is_passed_over(member.filename)]
+        members = [
+            member
+            for member in archive.infolist()
+            if member.filename and not member.is_dir() and not is_passed_over(member.filename)
+        ]
         if len(members) > limits.MAX_FILES:
             raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
         size = sum(member.file_size for member in members)

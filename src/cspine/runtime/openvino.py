@@ -42,7 +42,7 @@ class OpenVinoSession:
         try:
             model = core.read_model(content.graph, content.weights)
             self._network = core.compile_model(model, _device(core, engine.device), _properties(engine))
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # the second where a message quotes a damaged graph
             remedy = "Export the package again, or choose --device cpu."
             raise PackageError(f"OpenVINO cannot load {content.name} on {engine.device}: {_last_line(error)} {remedy}") from error
         self._requests = Pool(self._network.create_infer_request)
@@ -105,6 +105,6 @@ def _properties(engine: Engine) -> dict[str, Any]:
     return properties
 
 
-def _last_line(error: RuntimeError) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else "unknown reason").rstrip(".") + "."

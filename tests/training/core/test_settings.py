@@ -165,4 +165,4 @@ def test_a_damaged_setting_of_a_run_is_told_on_a_line_that_can_be_printed(name: 
 
     for caught in (unknown, wrong):
         assert str(caught.value).isprintable()
-        assert len(str(caught.value)) < 600
+        assert len(str(caught.value)) < 500

@@ -234,7 +234,7 @@ def _changed(noun: Any, changes: Mapping[str, str], recipe: str, prefix: str = "
         try:
             values[name] = _parsed(hints[name], text)
         except ValueError as error:
-            raise UsageError(f"{told[name]}: {error}") from error
+            raise UsageError(f"{told[name]}: {error!s:.120}") from error
     try:
         return replace(noun, **values)
     except UsageError:
