@@ -158,3 +158,13 @@ def test_an_overview_follows_no_link_that_somebody_put_in_its_place(batch: Path,
 def test_a_folder_without_a_journal_is_said(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"index\.html is written beside run\.json\. In .*: No such file or directory"):
         write_overview(tmp_path)
+
+
+def test_a_case_without_a_reason_was_not_reached(batch: Path) -> None:
+    run = json.loads((batch / "run.json").read_text(encoding="utf-8"))
+    for case in run["cases"]:
+        if case["status"] == "waiting":
+            del case["reason"]
+    (batch / "run.json").write_text(json.dumps(run), encoding="utf-8")
+
+    assert "It was not reached." in _page(batch)

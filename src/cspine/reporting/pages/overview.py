@@ -230,7 +230,7 @@ def _suspicion(row: Row) -> tuple[int, float, float, str]:
 
 def _unassessed(case: dict[str, Any]) -> Unassessed:
     missing = "Its result.json is not there." if case["status"] == "ok" else "It was not reached."
-    return Unassessed(case["name"], _link(case), case["status"], case["reason"] or missing)
+    return Unassessed(case["name"], _link(case), case["status"], case.get("reason") or missing)
 
 
 def _link(case: dict[str, Any]) -> str:
