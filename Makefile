@@ -52,5 +52,5 @@ clean:
 	@touch $@ .venv/ready
 
 .venv/ready-test: .venv/made pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dicom,onnx,docs,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dicom,onnx,serve,docs,test]'
 	@touch $@ .venv/ready

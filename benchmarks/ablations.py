@@ -1,6 +1,6 @@
-"""What each part of the flagship is worth: the same short training with one thing changed, evaluated on the same unseen studies.
+"""Measures what each part of the flagship is worth: the same short training with one thing changed, on the same unseen studies.
 
-    python -m benchmarks.ablations OUT --learn DIR --unseen DIR [--rows NAME ...]
+    python -m benchmarks.ablations OUT --train DIR --unseen DIR [--rows NAME ...]
 
 DIR are data sets, the first with masks; no study may be in both. Every row is trained by `cspine train vertebra_mil` for the same
 number of steps, evaluated with vertebrae from the localiser, as in service, and compared with the first row over the same bootstrap
@@ -36,7 +36,7 @@ class Row:
         name: Of the run.
         what: What is changed, in words.
         options: The same in settings.
-        first: What is learnt before whole studies are.
+        first: What is trained before whole studies are.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Row:
     first: str = "--set patches.epochs=8 --set heads.epochs=2"
 
     def settings(self) -> list[str]:
-        """Words of its command: what all rows have, and its own."""
+        """Returns the words of its command: what all rows have, and its own."""
         return shlex.split(f"{BUDGET} {self.first} {self.options}")
 
 
@@ -96,7 +96,7 @@ def _run(row: Row, options: argparse.Namespace) -> None:
         resumed = (folder / "run.json").is_file()
         words = ["--resume"] if resumed else row.settings()
         begin = time.process_time()
-        command.run("train", "vertebra_mil", "--data", str(options.learn), "-o", str(folder), *words, *cache)
+        command.run("train", "vertebra_mil", "--data", str(options.train), "-o", str(folder), *words, *cache)
         spent = {"seconds": time.process_time() - begin, "resumed": resumed}
         (options.out / f"{row.name}.json").write_text(json.dumps(spent) + "\n", encoding="utf-8")
     if not (evaluated / "scores.csv").is_file():
@@ -104,7 +104,7 @@ def _run(row: Row, options: argparse.Namespace) -> None:
 
 
 def table(rows: Sequence[Row], out: Path) -> Iterator[str]:
-    """What each row does, and by how much it differs from the first."""
+    """Yields what each row does, and by how much it differs from the first."""
     found = json.loads((out / "comparison" / "comparison.json").read_text(encoding="utf-8"))
     models = {model["name"]: model for model in found["models"]}
     yield f"{found['studies']} unseen studies, {found['fractured']} with a fracture"
@@ -124,7 +124,7 @@ def _told(estimate: dict[str, Any] | None) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of runs and results")
-    parser.add_argument("--learn", type=Path, required=True, metavar="DIR", help="data set to learn from, with masks")
+    parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="data set to train on, with masks")
     parser.add_argument("--unseen", type=Path, required=True, metavar="DIR", help="data set to evaluate on")
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="some of the rows (default: all)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where crops are kept (default: in OUT)")

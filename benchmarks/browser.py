@@ -48,8 +48,14 @@ _MIDDLE = """(() => {
 })()"""
 
 
+_FRAME = """(() => {
+  const frame = document.querySelector(%s).getBoundingClientRect();
+  return [frame.x, frame.y, frame.width, frame.height];
+})()"""
+
+
 def chromium() -> str | None:
-    """The browser of this machine, or ``None``."""
+    """Returns the browser of this machine, or ``None``."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -118,15 +124,20 @@ class Browser:
         os.close(self._in)
         self._profile.cleanup()
 
-    def open(self, page: Path, width: int = 1280, height: int = 900, scale: float = 1.0, *, dark: bool = False) -> None:
-        """Loads a page from a file and waits until it stands."""
+    def open(self, page: Path | str, width: int = 1280, height: int = 900, scale: float = 1.0, *, dark: bool = False) -> None:
+        """Loads a page from a file or an address and waits until it stands."""
+        self._load("about:blank")  # so that no page before says anything more
         self.console.clear()
         self.requests.clear()
         self.resize(width, height, scale, dark=dark)
-        self._address = page.resolve().as_uri()
-        self.call("Page.navigate", url=self._address)
-        self._await_event("Page.loadEventFired")
+        self._load(page if isinstance(page, str) else page.resolve().as_uri())
         self.wait_for(_READY)
+
+    def _load(self, address: str) -> None:
+        self._address = address
+        self._events.clear()  # of a page that went there by itself
+        self.call("Page.navigate", url=address)
+        self._await_event("Page.loadEventFired")
 
     def resize(self, width: int, height: int, scale: float = 1.0, *, dark: bool = False) -> None:
         """Sets the size of the window and which colours the system prefers."""
@@ -139,11 +150,33 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; promises are awaited."""
+        """Returns the value of a JavaScript expression; promises are awaited."""
         answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
             raise BrowserError(f"The page raised: {answer['exceptionDetails']}")
         return answer["result"].get("value")
+
+    def evaluate_in_frame(self, address: str, expression: str) -> Any:
+        """Returns the value of a JavaScript expression in a frame that has a process of its own, as sandboxed ones have.
+
+        Args:
+            address: The end of its address.
+            expression: What is evaluated.
+        """
+        targets = self.call("Target.getTargets")["targetInfos"]
+        frames = [target for target in targets if target["type"] == "iframe" and target["url"].endswith(address)]
+        if not frames:
+            raise BrowserError(f"The page has no frame {address}. It has: {[target['url'] for target in targets]}")
+        page, self._session = self._session, ""
+        try:
+            frame = self.call("Target.attachToTarget", targetId=frames[0]["targetId"], flatten=True)["sessionId"]
+            self._session = frame
+            answer = self.evaluate(expression)
+            self._session = ""
+            self.call("Target.detachFromTarget", sessionId=frame)
+            return answer
+        finally:
+            self._session = page
 
     def wait_for(self, condition: str) -> None:
         """Waits until a JavaScript expression is true and what follows from it is painted."""
@@ -176,6 +209,37 @@ class Browser:
         x, y = self._middle(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self.painted()
+
+    def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float], button: str = "left") -> None:
+        """Drags the mouse within an element.
+
+        Args:
+            selector: The element.
+            start: Where the button goes down, as shares of its width and height.
+            end: Where it comes up.
+            button: ``left``, ``middle`` or ``right``.
+        """
+        frame = self._frame(selector)
+        (x, y), (to_x, to_y) = self._within(frame, start), self._within(frame, end)
+        pressed = {"button": button, "buttons": {"left": 1, "right": 2, "middle": 4}[button]}
+        self.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, clickCount=1, **pressed)
+        for share in (0.25, 0.5, 0.75, 1.0):
+            place = {"x": x + share * (to_x - x), "y": y + share * (to_y - y)}
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", **place, **pressed)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", x=to_x, y=to_y, button=button, clickCount=1)
+        self.painted()
+
+    def pinch(self, selector: str, apart: float, then: float) -> None:
+        """Puts two fingers on the middle of an element, so many pixels apart, and moves them."""
+        x, y = self._middle(selector)
+
+        def fingers(distance: float) -> list[dict[str, float]]:
+            return [{"x": x - distance / 2, "y": y, "id": 1}, {"x": x + distance / 2, "y": y, "id": 2}]
+
+        for kind, distance in (("touchStart", apart), ("touchMove", (apart + then) / 2), ("touchMove", then)):
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers(distance))
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         self.painted()
 
     def swipe(self, selector: str, by: float) -> None:
@@ -223,6 +287,16 @@ class Browser:
     def _middle(self, selector: str) -> tuple[float, float]:
         found = self.evaluate(_MIDDLE % json.dumps(selector))
         return float(found[0]), float(found[1])
+
+    def _frame(self, selector: str) -> tuple[float, float, float, float]:
+        """Returns left, top, width and height of an element, scrolled into view."""
+        self._middle(selector)
+        found = self.evaluate(_FRAME % json.dumps(selector))
+        return float(found[0]), float(found[1]), float(found[2]), float(found[3])
+
+    @staticmethod
+    def _within(frame: tuple[float, float, float, float], share: tuple[float, float]) -> tuple[float, float]:
+        return frame[0] + share[0] * frame[2], frame[1] + share[1] * frame[3]
 
     def _await_event(self, method: str) -> None:
         while not any(event["method"] == method for event in self._events):

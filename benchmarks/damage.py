@@ -55,7 +55,7 @@ def make_batch(sources: Sequence[Path], folder: Path, count: int, damaged: int) 
 
 
 def _images(study: Path) -> list[Path]:
-    """The files, by position along the stack."""
+    """Returns the files, by position along the stack."""
     return sorted(study.iterdir(), key=lambda path: float(pydicom.dcmread(path, stop_before_pixels=True).ImagePositionPatient[2]))
 
 
@@ -87,7 +87,7 @@ def _empty_pixels(study: Path) -> None:
 
 
 def _crash(study: Path) -> None:
-    """One byte turns the marker of a Huffman table into another; the decoder of lossless JPEG ends with SIGSEGV over it."""
+    """Turns the marker of a Huffman table into another by one byte; the decoder of lossless JPEG ends with SIGSEGV over it."""
     path = _images(study)[-3]
     data = pydicom.dcmread(path)
     image = bytearray(imagecodecs.jpeg_encode(np.full((data.Rows, data.Columns), 1000, np.uint16), lossless=True, bitspersample=12))
@@ -120,7 +120,7 @@ def _break_zip(study: Path) -> None:
 
 
 def _bomb(study: Path) -> None:
-    """Every member says that it unpacks to four gigabytes."""
+    """Lets every member say that it unpacks to four gigabytes."""
     path = _zip(study)
     data, place = bytearray(path.read_bytes()), -1
     while (place := data.find(b"PK\x01\x02", place + 1)) >= 0:

@@ -1,4 +1,4 @@
-"""Whether batches come as fast as the network learns from them.
+"""Measures whether batches come as fast as the network is trained on them.
 
 ``python -m benchmarks.loader RECIPE --data DIR`` prepares some studies and times three things on them: batches alone, steps alone
 on one batch that is at hand, and an epoch as training runs it. What an epoch takes longer than its steps is waiting: for batches
@@ -63,19 +63,19 @@ def _report(recipe: SliceRecipe, stacks: list[SliceStack]) -> None:
 
 @dataclass(frozen=True)
 class Moment:
-    """Seconds on the clock, and seconds that processors have worked for this process: others on the machine slow the first only."""
+    """Holds seconds on the clock and of processors for this process; others on the machine slow the first only."""
 
     seconds: float
     busy: float
 
     @classmethod
     def now(cls) -> "Moment":
-        """Now."""
+        """Returns the present moment."""
         return cls(time.perf_counter(), time.process_time())
 
     @classmethod
     def between(cls, moments: Iterable[tuple["Moment", "Moment"]]) -> "Moment":
-        """The median distance."""
+        """Returns the median distance."""
         pairs = list(moments)
         return cls(
             statistics.median(later.seconds - sooner.seconds for sooner, later in pairs),

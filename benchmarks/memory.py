@@ -1,4 +1,4 @@
-"""What memory a process and its children need while they work."""
+"""Measures what memory a process and its children need while they work."""
 
 import statistics
 import threading
@@ -21,7 +21,7 @@ class Memory:
 
     @property
     def growth(self) -> float:
-        """How much more it is in the last fifth of the time than in the second one, in MiB: the first is filling caches."""
+        """Returns how much more it is in the last fifth of the time than in the second one, in MiB: the first is filling caches."""
         fifth = len(self.mib) // 5
         return statistics.median(self.mib[-fifth:]) - statistics.median(self.mib[fifth : 2 * fifth]) if fifth else 0.0
 
@@ -52,7 +52,7 @@ class Watch:
 
     @property
     def memory(self) -> Memory:
-        """What was seen."""
+        """Returns the memory that was measured."""
         return Memory(tuple(self._samples))
 
     def _run(self) -> None:

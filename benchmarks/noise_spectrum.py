@@ -19,7 +19,7 @@ BANDS_PER_MM = np.arange(0.03, 0.5, 0.06)
 
 
 def spectrum(slices: NDArray[np.float32], pixel_mm: float) -> tuple[float, NDArray[np.float64]]:
-    """Median standard deviation of patches of even soft tissue, and their power by frequency relative to its largest value."""
+    """Returns the median standard deviation of patches of even soft tissue, and their relative power by frequency."""
     rng = np.random.default_rng(0)
     deviations, powers = [], []
     y, x = np.mgrid[:PATCH, :PATCH] / PATCH
@@ -40,7 +40,7 @@ def spectrum(slices: NDArray[np.float32], pixel_mm: float) -> tuple[float, NDArr
 
 
 def phantom(spacing_mm: tuple[float, float, float], sharpness: float) -> NDArray[np.float32]:
-    """Forty slices of the middle of a neck."""
+    """Returns forty slices of the middle of a neck."""
     subject = sample_subject(np.random.default_rng(3), (False,) * 7)
     grid = Grid.upright((*subject.centre_mm[:2], subject.top_mm - 40), (40, 200, 200), spacing_mm)
     noise_hu = 13 * 4.5**sharpness * (0.625 / spacing_mm[0]) ** 0.5

@@ -17,9 +17,9 @@ from cspine.datasets import Case, read_dataset
 from cspine.detection import Detector
 from cspine.evaluation import StudyScores
 from cspine.evaluation.comparing import compare, comparison_table
-from cspine.files import write_text
 from cspine.reading import read_study
 from cspine.results import StudyResult
+from cspine.storage.files import write_text
 
 
 def main() -> None:
@@ -37,16 +37,16 @@ def main() -> None:
 
 
 def evaluated(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) -> StudyScores:
-    """What a package says about labelled studies, from ``folder/scores.csv`` where it was asked before."""
+    """Returns what a package says about labelled studies, from ``folder/scores.csv`` where it was asked before."""
     path = folder / "scores.csv"
     if path.is_file():
         return StudyScores.from_csv(path)
-    detector, said = load(), []
+    detector, outcome = load(), []
     for number, case in enumerate(cases, 1):
-        said.append(_probabilities(detector(read_study(case.images))))
+        outcome.append(_probabilities(detector(read_study(case.images))))
         print(f"{folder.name}: {number}/{len(cases)}", end="\r", flush=True)
     truth = np.array([[any(case.fractured or ()), *(case.fractured or ())] for case in cases], dtype=bool)
-    scores = StudyScores(tuple(case.study_uid for case in cases), truth, np.array(said))
+    scores = StudyScores(tuple(case.study_uid for case in cases), truth, np.array(outcome))
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, scores.to_csv())
     return scores

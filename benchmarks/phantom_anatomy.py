@@ -61,7 +61,7 @@ def _phantom(neck: Neck, shape: tuple[int, int, int], spacing: Vector) -> NDArra
 
 
 def _percentiles(hu: NDArray[np.float32], spacing: Vector) -> NDArray[np.float64]:
-    """HU at QUANTILES of TISSUES; bone is found as what is dense, filled slice by slice, and told apart by its depth."""
+    """Returns HU at QUANTILES of TISSUES; bone is found as what is dense, filled slice by slice, and told apart by its depth."""
     parts, _ = ndimage.label(ndimage.binary_closing(hu > 150))
     large = np.isin(parts, 1 + np.flatnonzero(np.bincount(parts.ravel())[1:] > 300))
     filled = np.stack([ndimage.binary_fill_holes(each) for each in large])
@@ -77,7 +77,7 @@ def _tell(name: str, table: NDArray[np.float64]) -> None:
 
 
 def _distances(necks: list[Neck]) -> None:
-    """Distance of neighbouring bodies, and of the centroids of whole bones as masks give them."""
+    """Prints the distance of neighbouring bodies, and of the centroids of bones as masks give them."""
     names = [*(level.name for level in CERVICAL), "T1"]
     centres = np.array([[neck.centres_mm[name] for name in names] for neck in necks])
     bodies = np.linalg.norm(np.diff(centres, axis=1), axis=2)
@@ -95,7 +95,7 @@ def _centroids(neck: Neck) -> list[NDArray[np.float64]]:
 
 
 def _speed() -> None:
-    """Seconds of the processor, over necks of which two in three are fractured at two levels; the first is not counted.
+    """Prints seconds of the processor, over necks of which two in three are fractured at two levels; the first is not counted.
 
     Set OPENBLAS_NUM_THREADS=1: a second thread that spins while it waits counts too.
     """

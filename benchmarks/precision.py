@@ -1,4 +1,4 @@
-"""What narrow numbers do to the flagship: probabilities, AUROC and seconds in f32 and bf16, on the same crops.
+"""Compares the flagship in f32 and bf16 on the same crops: probabilities, AUROC and seconds.
 
 ``python -m benchmarks.precision PACKAGE --run RUN --data DIR`` classifies the studies of a data set twice with the exported
 network of a package that classifies vertebra by vertebra. RUN says how crops are cut; those that an evaluation has cut come from

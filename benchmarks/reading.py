@@ -1,4 +1,4 @@
-"""How fast, how small and how right scans are read, beside SimpleITK and dicom2nifti.
+"""Measures how fast, how small and how right scans are read, beside SimpleITK and dicom2nifti.
 
 ``python benchmarks/reading.py`` writes its scans into a temporary folder and prints two tables: readers, and decoders of JPEG
 Lossless in one thread. Peers that are not installed are
@@ -62,7 +62,7 @@ _TIMED = KINDS[:2]
 
 
 def hounsfield(kind: Kind, index: int) -> Array:
-    """A slice: the lower part is ten times its world z, in whole numbers, the upper part looks like a noisy neck."""
+    """Returns a slice: the lower part is ten times its world z, in whole numbers, the upper part looks like a noisy neck."""
     rows, columns = np.mgrid[: kind.side, : kind.side]
     radius = np.hypot(rows - kind.side / 2, (columns - kind.side / 2) * 0.8) / kind.side
     hu = np.select([radius < 0.05, radius < 0.35], [600, 40], -1000) + np.random.default_rng(index).normal(0, 15, rows.shape)
@@ -102,7 +102,7 @@ def _compressed(stored: Array) -> bytes:
 
 
 def by_cspine(folder: Path) -> tuple[Array, Array]:
-    """Hounsfield units ``(z, y, x)``, and index to LPS."""
+    """Returns Hounsfield units ``(z, y, x)``, and index to LPS."""
     from cspine.reading import read_study
 
     volume = read_study(folder).volume
@@ -140,7 +140,7 @@ READERS: dict[str, Callable[[Path], tuple[Array, Array]]] = {
 
 
 def misplaced_mm(kind: Kind, hu: Array, affine: Array) -> float:
-    """How far voxels of the lower part lie from the world z that their value tells, at most, along z."""
+    """Returns how far voxels of the lower part lie from the world z that their value tells, at most, along z."""
     slices, rows, columns = np.ogrid[: hu.shape[0], : hu.shape[1], : hu.shape[2]]
     z = affine[2, 0] * slices + affine[2, 1] * rows + affine[2, 2] * columns + affine[2, 3]
     y = affine[1, 0] * slices + affine[1, 1] * rows + affine[1, 2] * columns + affine[1, 3]
@@ -180,7 +180,7 @@ def child(reader: str, number: int, folder: Path, rounds: int) -> dict[str, obje
 
 
 def decoders(folder: Path) -> dict[str, float]:
-    """Seconds that each decoder of JPEG Lossless takes for a whole scan, one thread."""
+    """Returns seconds that each decoder of JPEG Lossless takes for a whole scan, one thread."""
     import pydicom
     from pydicom.encaps import generate_frames
 
@@ -203,8 +203,8 @@ def decoders(folder: Path) -> dict[str, float]:
 
 def _run(reader: str, number: int, folder: Path, rounds: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", reader, str(number), str(folder), str(rounds)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().splitlines()
-    result: dict[str, Any] = json.loads(said[-1]) if said else {"trouble": "crashed"}
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().splitlines()
+    result: dict[str, Any] = json.loads(outcome[-1]) if outcome else {"trouble": "crashed"}
     return result
 
 

@@ -18,9 +18,9 @@ from cspine.datasets import Case, read_dataset
 from cspine.detection import Detector
 from cspine.evaluation import StudyScores
 from cspine.evaluation.calibrating import choose_points, fit_calibration
-from cspine.files import replacing_folder, write_text
 from cspine.modelpack import Manifest, Package
 from cspine.reading import read_study
+from cspine.storage.files import replacing_folder, write_text
 from cspine.training.core.packages import threshold_table
 
 _OLD_TABLE = re.compile(r"(?:A study is as suspicious[^|]*)?\| operating point \|.*?\n\n", re.DOTALL)
@@ -28,7 +28,7 @@ _OLD_RULE = re.compile(r"^The score of the study is the noisy-OR .*\n", re.MULTI
 
 
 def main() -> None:
-    """Scores, fits, writes."""
+    """Fits a calibration to scores and writes the package."""
     options = _arguments()
     detector, out = Detector(options.package), options.out
     scores = served_scores(detector, list(read_dataset(options.data).cases), out.with_name(f"{out.name}.scores.csv"))
@@ -42,7 +42,7 @@ def served_scores(detector: Detector, cases: list[Case], kept: Path) -> StudySco
     """Returns what the package says of labelled studies, not calibrated; of rejected ones nothing."""
     if kept.is_file():
         return StudyScores.from_csv(kept)
-    uids, truth, said = [], [], []
+    uids, truth, outcome = [], [], []
     for number, case in enumerate(cases, 1):
         scores = detector.scores(read_study(case.images))
         print(f"{number}/{len(cases)}", end="\r", flush=True)
@@ -50,8 +50,8 @@ def served_scores(detector: Detector, cases: list[Case], kept: Path) -> StudySco
             continue
         uids.append(case.study_uid)
         truth.append([any(case.fractured), *case.fractured])
-        said.append(scores)
-    found = StudyScores(tuple(uids), np.array(truth, dtype=bool), np.array(said))
+        outcome.append(scores)
+    found = StudyScores(tuple(uids), np.array(truth, dtype=bool), np.array(outcome))
     write_text(kept, found.to_csv())
     return found
 

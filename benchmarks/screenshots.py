@@ -56,7 +56,7 @@ SHOTS = (
 
 
 def studies(data: Path) -> Iterator[Study]:
-    """A phantom with a fracture of the dens, a whole one, a real neck and a real pelvis."""
+    """Yields a phantom with a fracture of the dens, an intact one, a real neck and a real pelvis."""
     yield _scan(phantom(1, Level.C2), "phantom-odontoid")
     yield _scan(bare(phantom(12)), "phantom-normal")
     yield replace(read_study(data / "ct_fullhead" / "fullhead_HU.nii.gz"), name="ct-fullhead")
@@ -99,7 +99,7 @@ def _scan(neck: Neck, name: str) -> Study:
 
 
 def main() -> None:
-    """One command: all pictures."""
+    """Takes all pictures in one command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="DIR", help="the real scans")

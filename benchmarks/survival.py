@@ -1,4 +1,4 @@
-"""Whether a batch survives the night: damaged studies among good ones, and a process that is killed.
+"""Runs damaged studies among good ones in a batch whose process is killed.
 
 ``python -m benchmarks.survival --data DIR`` makes a folder of many studies from those of a data set, one in twenty of them damaged,
 and predicts it twice: once in peace, and once killed (SIGKILL) at random moments and resumed. It says whether all good studies were
@@ -28,7 +28,7 @@ _TIMES = re.compile(r'"(created|seconds|read|check|locate|crop|classify|calibrat
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came out.
+    """Holds what came out.
 
     Attributes:
         evaluated: Good studies that have a result.
@@ -91,12 +91,12 @@ def _detect(studies: Path, out: Path, arguments: Sequence[str]) -> subprocess.Po
 
 
 def _cases(out: Path) -> list[Path]:
-    """The folders of cases; what has a temporary name is none."""
+    """Returns the folders of cases; what has a temporary name is none."""
     return [path for path in out.glob("[!.]*") if path.is_dir()]
 
 
 def _half_written(out: Path) -> list[str]:
-    """Cases that are not whole."""
+    """Returns cases that are not complete."""
     faults = []
     for folder in _cases(out):
         try:
@@ -123,7 +123,7 @@ def _wrongly_refused(names: Sequence[str], damaged: dict[str, Damage], cases: di
 
 
 def _different(peace: Path, fire: Path) -> list[str]:
-    """Files of two folders that differ in more than times."""
+    """Returns files of two folders that differ in more than times."""
     here, there = _contents(peace), _contents(fire)
     return [f"{name} differs" for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
 

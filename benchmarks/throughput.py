@@ -1,4 +1,4 @@
-"""How many studies a minute: in one batch, and by one call for each.
+"""Measures how many studies a minute are predicted: in one batch, and by one call for each.
 
 ``python -m benchmarks.throughput --data DIR`` predicts the same studies both ways, in turns, and takes medians over the rounds. A
 batch loads the model once and reads the next study while the network works; the last line says how much of the work of its
@@ -20,7 +20,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What some calls took.
+    """Holds what some calls took.
 
     Attributes:
         seconds: On the clock.
@@ -32,7 +32,7 @@ class Taken:
 
 
 def evaluate(paths: Sequence[Path], out: Path, form: str) -> Taken:
-    """One call of ``cspine detect``."""
+    """Runs one call of ``cspine detect``."""
     before, begin = os.times(), time.perf_counter()
     command = [sys.executable, "-m", "cspine", "detect", *map(str, paths), "-o", str(out), "--format", form]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -42,13 +42,13 @@ def evaluate(paths: Sequence[Path], out: Path, form: str) -> Taken:
 
 
 def one_by_one(paths: Sequence[Path], out: Path, form: str) -> Taken:
-    """A call for each."""
+    """Runs a call for each study."""
     taken = [evaluate([path], out / path.name, form) for path in paths]
     return Taken(sum(one.seconds for one in taken), sum(one.processor_seconds for one in taken))
 
 
 def stages_s(out: Path) -> float:
-    """Seconds of all stages of all cases of a batch, one after the other."""
+    """Returns seconds of all stages of all cases of a batch, one after the other."""
     results = (json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*/result.json"))
     return sum(sum(result["timings_s"].values()) for result in results)
 

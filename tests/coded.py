@@ -44,7 +44,7 @@ FRACTURE_HU = 2500.0
 
 
 def shade_hu(level: Level) -> float:
-    """The bone of a level."""
+    """Returns the HU of the bone of a level."""
     return 300.0 + 150.0 * level
 
 
@@ -55,7 +55,7 @@ def coded_volume(
     margin_mm: float = 12.0,
     half_mm: tuple[float, float] = (22.0, 16.0),
 ) -> Volume:
-    """A neck of tissue with one block of bone per level, as large as a vertebra, C1 on top, and soft tissue above and below.
+    """Returns soft tissue with one block of bone for each level, as large as a vertebra, C1 on top.
 
     Args:
         levels: Which are there, head to feet.
@@ -79,7 +79,7 @@ def coded_volume(
 
 
 def study_of(volume: Volume, name: str = "neck", **more: Any) -> Study:
-    """A study around a volume, as if read from a NIfTI file."""
+    """Returns a study around a volume, as if read from a NIfTI file."""
     return Study(name=name, volume=volume, study_uid=None, series_uid=None, **{"orientation": "axial", **more})
 
 
@@ -134,7 +134,7 @@ def coded_network(folder: Path) -> Path:
 
 
 def coded_manifest(training_data: TrainingData = TrainingData.PHANTOMS) -> Manifest:
-    """The manifest of the package with that network."""
+    """Returns the manifest of the package with that network."""
     return SliceManifest(
         name="coded",
         version="3",
@@ -153,7 +153,7 @@ def coded_manifest(training_data: TrainingData = TrainingData.PHANTOMS) -> Manif
 
 
 def coded_samples(network: Path) -> Samples:
-    """Noise, and what the network says about it."""
+    """Returns noise, and what the network says about it."""
     inputs: NDArray[np.float32] = np.random.default_rng(1).random((2, *SPEC.size, SPEC.channels), dtype=np.float32)
     return Samples(inputs, open_session(network, Engine(threads=1)).run(inputs))
 

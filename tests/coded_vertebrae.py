@@ -23,13 +23,13 @@ HOLE_MM = (8.0, -4.0, 2.0)
 
 
 def hole_mm(volume: Volume, level: Level) -> Vector:
-    """Where the hole of a level of a whole coded neck lies, LPS."""
+    """Returns where the hole of a level of an uncut coded neck lies, LPS."""
     middle = float(volume.grid.corners_mm()[:, 2].max()) - 12.0 - (level - 0.5) * HEIGHT_MM
     return 10.0 + HOLE_MM[0], -6.0 + HOLE_MM[1], middle + HOLE_MM[2]
 
 
 def holed_volume(*broken: Level) -> Volume:
-    """A whole coded neck with a hole of 6 mm in some of its blocks."""
+    """Returns an uncut coded neck with a hole of 6 mm in some of its blocks."""
     volume = coded_volume(CERVICAL, half_mm=(14.0, 12.0))
     world = volume.grid.world(np.moveaxis(np.indices(volume.grid.shape), 0, -1))
     hu = volume.hu.copy()
@@ -49,9 +49,9 @@ def vertebra_network(folder: Path) -> Path:
     parts = np.array([-1, 7, SPEC.slices, rows, FRACTURE_CELL, columns, FRACTURE_CELL])
     share = op.reduce_mean(op.reshape(op.multiply(dark, inside), parts, False), np.array([4, 6]), False)
     cells = op.minimum(op.multiply(share, np.float32(4)), np.float32(1))
-    loud = op.add(op.reduce_max(cells, np.array([3, 4]), False), np.float32(1e-3))
-    attention = op.divide(loud, op.reduce_sum(loud, np.array([2]), True))
-    most = op.reduce_max(loud, np.array([2]), False)
+    evident = op.add(op.reduce_max(cells, np.array([3, 4]), False), np.float32(1e-3))
+    attention = op.divide(evident, op.reduce_sum(evident, np.array([2]), True))
+    most = op.reduce_max(evident, np.array([2]), False)
     fracture = op.sigmoid(op.multiply(op.subtract(most, np.float32(0.2)), np.float32(50)))
     overall = op.reduce_max(fracture, np.array([1]), True)
     outputs = dict(zip(OUTPUTS, (overall, fracture, cells, attention), strict=True))
@@ -63,7 +63,7 @@ def vertebra_network(folder: Path) -> Path:
 
 
 def vertebra_manifest(passes: int = 2, appearance: AppearanceLimits | None = None) -> VertebraManifest:
-    """The manifest of the package with that network."""
+    """Returns the manifest of the package with that network."""
     coded = coded_manifest()
     return VertebraManifest(
         name="coded_vertebrae",

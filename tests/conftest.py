@@ -1,10 +1,12 @@
-"""What tests share."""
+"""Fixtures that all tests share."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from benchmarks.browser import Browser, chromium
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of a test
 settings.load_profile("unhurried")
@@ -14,7 +16,7 @@ _SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What cspine remembers of this processor stays within the tests."""
+    """Keeps what cspine remembers of this processor within the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -22,7 +24,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real public CT beside the repository; see docs/reference/real-data.md."""
+    """Returns real public CT beside the repository; see docs/reference/real-data.md."""
     if not _SHARED_DATA.is_dir():
         pytest.skip("needs the public test scans in ../shared/data")
     return _SHARED_DATA
@@ -30,7 +32,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def coded_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small real model package that reads the necks of :mod:`tests.coded`."""
+    """Returns a small real model package that reads the necks of :mod:`tests.coded`."""
     from tests.coded import write_coded_localiser, write_coded_package
 
     folder, scratch = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("network")
@@ -40,5 +42,15 @@ def coded_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def coded_localiser(coded_package: Path) -> Path:
-    """A small real package that finds the vertebrae of the necks of :mod:`tests.coded`."""
+    """Returns a small real package that finds the vertebrae of the necks of :mod:`tests.coded`."""
     return coded_package.parent / "coded_localiser"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Yields one Chromium for all tests that look at pages."""
+    program = chromium()
+    if program is None:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    with Browser(program) as running:
+        yield running

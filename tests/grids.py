@@ -9,7 +9,7 @@ from cspine.geometry import Grid, Shape
 
 @st.composite
 def grids(draw: st.DrawFn, shape: Shape | None = None, *, shear: bool = True) -> Grid:
-    """Any grid that a scanner could make: flipped, permuted, oblique, anisotropic, tilted."""
+    """Returns any grid that a scanner could make: flipped, permuted, oblique, anisotropic, tilted."""
     size = shape or draw(st.tuples(*[st.integers(1, 9)] * 3))
     spacing = np.array(draw(st.tuples(*[st.floats(0.3, 4)] * 3)))
     flips = np.array(draw(st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3)))

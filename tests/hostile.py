@@ -28,13 +28,13 @@ _IMAGE = (
 
 
 def empty_attributes(count: int) -> bytes:
-    """A DICOM file of empty attributes, eight bytes each."""
+    """Returns a DICOM file of empty attributes, eight bytes each."""
     parts = (struct.pack("<HH2sH", 0x0009 + 2 * (n // 0xF000), 0x1000 + n % 0xF000 & 0xFFFF, b"LO", 0) for n in range(count))
     return _meta() + _MODALITY + b"".join(parts) + _IMAGE
 
 
 def attributes_in_a_sequence(count: int, *, defined: bool) -> bytes:
-    """The same within one item of a sequence, of a length that is stated or not."""
+    """Returns the same attributes within one item of a sequence, of a length that is stated or not."""
     item = b"".join(struct.pack("<HH2sH", 0x0009, n & 0xFFFF, b"LO", 0) for n in range(count))
     item = struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item
     length = len(item) if defined else 0xFFFFFFFF
@@ -43,7 +43,7 @@ def attributes_in_a_sequence(count: int, *, defined: bool) -> bytes:
 
 
 def long_number(size: int) -> bytes:
-    """Implicit VR, with a position of very many numbers."""
+    """Returns a file in implicit VR, with a position of very many numbers."""
     return (
         _meta(b"1.2.840.10008.1.2")
         + struct.pack("<HHI", 8, 0x60, 2)
@@ -56,7 +56,7 @@ def long_number(size: int) -> bytes:
 
 
 def inflating(megabytes: int) -> bytes:
-    """A deflated DICOM file that inflates a thousandfold."""
+    """Returns a deflated DICOM file that inflates a thousandfold."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     pixels = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OW", 0, megabytes << 20)
     parts = [packer.compress(_MODALITY + _IMAGE + pixels)]
@@ -65,7 +65,7 @@ def inflating(megabytes: int) -> bytes:
 
 
 def zip_of(path: Path, member: bytes, count: int) -> Path:
-    """A zip of very many files that are the same."""
+    """Returns a zip of very many files that are the same."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(count):
             archive.writestr(f"{number}.dcm", member)
@@ -73,7 +73,7 @@ def zip_of(path: Path, member: bytes, count: int) -> Path:
 
 
 def sparse(path: Path, size: int = limits.MAX_FILE_BYTES + (1 << 20)) -> Path:
-    """A file that says it is large and takes no room."""
+    """Returns a file that says it is large and takes no room."""
     with path.open("wb") as file:
         file.truncate(size)
     return path

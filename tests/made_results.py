@@ -16,7 +16,7 @@ from cspine.results import (
 
 
 def made_result(**timings_s: float) -> StudyResult:
-    """A study with a broken C4 and no C7."""
+    """Returns a study with a broken C4 and no C7."""
     model = ModelFacts("blocks", "1.0", "ab" * 32, "blocks of bone")
     return StudyResult(
         status=StudyStatus.OK,

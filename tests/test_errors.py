@@ -1,4 +1,4 @@
-"""What messages show of text that somebody else wrote."""
+"""Messages show text that somebody else wrote on one line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where voxels lie."""
+"""Grids say where voxels lie."""
 
 import numpy as np
 import pytest

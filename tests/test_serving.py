@@ -23,7 +23,7 @@ Opened = list[str]
 
 @pytest.fixture
 def package(coded_package: Path, tmp_path: Path) -> Package[Manifest]:
-    """The coded package, which asks for half precision."""
+    """Returns the coded package, which asks for half precision."""
     whole = load_package(coded_package)
     networks = (replace(whole.manifest.networks[0], precision="bf16", tolerance=0.02),)
     files = {name: coded_package / name for name in ("coded.xml", "coded.bin")}
@@ -34,9 +34,9 @@ def package(coded_package: Path, tmp_path: Path) -> Package[Manifest]:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Opened:
-    """The precisions in which networks are opened, on a processor of which nothing is known yet."""
+    """Returns the precisions in which networks are opened, on a processor of which nothing is known yet."""
     told: Opened = []
-    _spoil(monkeypatch, told, lambda _, said: said)
+    _spoil(monkeypatch, told, lambda _, output: output)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return told
 
@@ -44,7 +44,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Opened:
 def _spoil(patch: pytest.MonkeyPatch, told: Opened, spoil: Callable[[str, np.ndarray], np.ndarray]) -> None:
     """Makes this processor one that spoils what networks say in some precisions."""
 
-    def opening(network: NetworkContent, engine: Engine) -> Session:
+    def opening(network: NetworkContent, engine: Engine, _kept: Path | None) -> Session:
         told.append(engine.precision)
         session = open_session(network, replace(engine, precision="f32"))
 
@@ -52,15 +52,15 @@ def _spoil(patch: pytest.MonkeyPatch, told: Opened, spoil: Callable[[str, np.nda
             runs = 0
 
             def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-                return {name: spoil(engine.precision, said) for name, said in session.run(batch).items()}
+                return {name: spoil(engine.precision, output) for name, output in session.run(batch).items()}
 
         return Spoilt()
 
     patch.setattr(serving, "open_session", opening)
 
 
-def _wrong_in_half(precision: str, said: np.ndarray) -> np.ndarray:
-    return said + np.float32(0.3) if precision == "bf16" else said
+def _wrong_in_half(precision: str, output: np.ndarray) -> np.ndarray:
+    return output + np.float32(0.3) if precision == "bf16" else output
 
 
 def test_half_precision_that_is_right_here_is_used_and_the_sample_is_run_once_for_all(
@@ -75,7 +75,7 @@ def test_half_precision_that_is_right_here_is_used_and_the_sample_is_run_once_fo
     assert first.reasons == second.reasons == ()
 
 
-@pytest.mark.parametrize("wrong", [_wrong_in_half, lambda p, said: said * np.float32(np.nan if p == "bf16" else 1)])
+@pytest.mark.parametrize("wrong", [_wrong_in_half, lambda p, output: output * np.float32(np.nan if p == "bf16" else 1)])
 def test_half_precision_that_is_wrong_here_becomes_single_with_a_word_now_and_later(
     wrong: Callable[[str, np.ndarray], np.ndarray], package: Package[Manifest], opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +89,7 @@ def test_half_precision_that_is_wrong_here_becomes_single_with_a_word_now_and_la
         assert one.precision == "f32"
         (reason,) = one.reasons
         assert reason.code == "single_precision"
-        assert "calculates a network of coded wrong in bf16" in reason.text
+        assert "computes a network of coded wrongly in bf16" in reason.text
 
 
 def test_the_word_reaches_the_result(
@@ -107,7 +107,7 @@ def test_the_word_reaches_the_result(
 def test_a_network_that_is_wrong_in_single_precision_too_is_refused_each_time(
     package: Package[Manifest], opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _spoil(monkeypatch, opened, lambda _, said: said + np.float32(0.3))
+    _spoil(monkeypatch, opened, lambda _, output: output + np.float32(0.3))
 
     for _ in range(2):
         with pytest.raises(PackageError, match=r"must repeat its stored samples within 0\.02\. It differs by 0\.3"):

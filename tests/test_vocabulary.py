@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.vocabulary import Kind, Name, Place, documents, names, names_of
+from tests.vocabulary import Kind, Name, Place, documents, messages, messages_of, names, names_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,19 @@ class Term:
     kinds: tuple[Kind, ...] = tuple(Kind)
 
 
+_NOT_THE_NODE = r"^(?!(src/cspine|tests)/node/)"
+"""In whose audit trail a reader is quoted with what he said."""
+
 IN_NAMES = (
     Term(r"\bjudge[sd]?\b|\bjudging\b|\bjudgements?\b|\b(un|mis)judged\b", "evaluate, classify, assess; Classifier, Assessment"),
     Term(r"\bexamin(e|es|ed|ing|er|ers|ation|ations)\b", "predict, Predictor, Prediction"),
     Term(r"\btaught\b|\bteaching\b|\bclassroom\b", "pseudo-labels, teacher"),
     Term(r"\bchances?\b", "augmentation", room="training/"),
-    Term(r"\blessons?\b|\blearnt\b", "training task, training set"),
+    Term(r"\bchances?\b", "probability, random", room="src/cspine/(?!training/|node/)"),
+    Term(r"\blessons?\b|\blearns?\b|\blearnt\b", "training task, training set; train"),
     Term(r"\bcrowded\b", "fracture-enriched; enriched"),
     Term(r"\bcracks? (mask|use|bit|known)\b|\bhas cracks\b|^cracks$", "fracture masks"),
-    Term(r"^brightest$", "HU ceiling; hu_ceiling"),
+    Term(r"^brightest$", "HU ceiling"),
     Term(r"^beside$", "neighbour weight; neighbour_weight", "src/cspine/", (Kind.KEY,)),
     Term(r"\b(study|image|no) places\b|\bplaces? metrics\b|\bplacing\b", "localisation"),
     Term(r"^where$|^where (weight|logits)$", "level map; level_map", "src/cspine/", (Kind.KEY,)),
@@ -46,7 +50,12 @@ IN_NAMES = (
     Term(r"^called$", "flagged", "src/cspine/evaluation/", (Kind.SETTING, Kind.KEY)),
     Term(r"\blooking\b|\blooks?\b", "pass, inference, sliding window", r"/(locating|networks|training|detection|modelpack)/"),
     Term(r"\bdraw(n|s|ing)?\b", "sample, sampling", room="src/cspine/phantoms/"),
-    Term(r"^(rise|fall)$|\b(heard|thought|loud)\b", "expand, project, attended, logits", room="src/cspine/networks/"),
+    Term(r"\bdrawn\b", "resampled", room="src/cspine/evaluation/"),
+    Term(r"^(rise|fall)$", "expand, project", room="src/cspine/networks/"),
+    Term(r"\b(heard|thought|loud(er|est)?)\b", "attended, logits, evidence", room=_NOT_THE_NODE),
+    Term(r"\bsaid\b", "predicted, output, message", room=_NOT_THE_NODE),
+    Term(r"\btold\b(?! apart)", "message, reason, facts; or what it is", room="src/cspine/(?!node/)"),
+    Term(r"\bwhole (level|levels|neck|necks|vertebra|vertebrae)\b", "intact; complete, uncut"),
     Term(r"\bcrumbs?\b|\bislands?\b", "small components"),
 )
 
@@ -58,11 +67,14 @@ IN_DOCUMENTS = (
     Term(r"\blearnt from\b", "training set, trained on"),
     Term(r"\bcrowded\b", "fracture-enriched; --enriched"),
     Term(r"\blabels\.cracks\b|`cracks`", "fracture masks; labels.fracture_masks"),
-    Term(r"`brightest`|`beside`|\binput\.beside\b", "hu_ceiling, neighbour_weight"),
+    Term(r"`brightest`|`beside`|\binput\.beside\b", "HU ceiling, neighbour_weight"),
     Term(r"--no-places\b|\bplacing\b", "localisation; --no-localisation"),
     Term(r"\b(one|two|several|all|both) views\b|\bfrom_views\b", "test-time augmentation (TTA), passes"),
     Term(r"\b(closer|second|another|one|two|three|all|each) looks?\b|\blooks? again\b", "pass, inference, sliding window"),
-    Term(r"\bcalled (fractured|whole|right|wrong)\b", "flagged, intact; named"),
+    Term(r"\bcalled (fractured|whole|right|wrong)\b|\b(necks|levels|studies|vertebrae) called\b", "flagged, intact; named"),
+    Term(r"\bwhole (levels|necks|vertebrae)\b", "intact; complete, uncut"),
+    Term(r"\blearnt\b(?! from)", "trained"),
+    Term(r"\bspeaks? (loud|louder|loudest)\b|\b(heard|thought) of (the|its)\b", "logits, evidence"),
     Term(r"\bdraw_\w+", "sample_*"),
     Term(r"\bcrumbs?\b|\bislands?\b", "small components"),
     Term(r"\bU-Nets? in space\b", "3-D U-Net"),
@@ -77,16 +89,16 @@ def broken(found: Iterable[Name]) -> Iterator[str]:
         if not name.place.path.startswith(_SPELLS_THEM):
             words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_.]+", " ", name.text).strip().lower()
             terms = IN_DOCUMENTS if name.text.startswith("test_") else IN_NAMES  # the name of a test is a sentence
-            yield from _said((term for term in terms if name.kind in term.kinds), name.place, words, f"the name {name.text!r}")
+            yield from _sentences((term for term in terms if name.kind in term.kinds), name.place, words, f"the name {name.text!r}")
 
 
-def broken_lines(found: Iterable[tuple[Place, str]]) -> Iterator[str]:
-    """Returns a sentence for each line of a document that holds such a word."""
+def broken_lines(found: Iterable[tuple[Place, str]], what: str = "the document") -> Iterator[str]:
+    """Returns a sentence for each line of a document, or of other prose, that holds such a word."""
     for place, line in found:
-        yield from _said(IN_DOCUMENTS, place, line, "the document")
+        yield from _sentences(IN_DOCUMENTS, place, line, what)
 
 
-def _said(terms: Iterable[Term], place: Place, text: str, what: str) -> Iterator[str]:
+def _sentences(terms: Iterable[Term], place: Place, text: str, what: str) -> Iterator[str]:
     for term in terms:
         hit = re.search(term.word, text, re.IGNORECASE) if re.search(term.room, place.path) else None
         if hit is not None:
@@ -99,6 +111,24 @@ def test_no_name_brings_back_a_word_that_was_replaced() -> None:
 
 def test_no_document_brings_back_a_word_that_was_replaced() -> None:
     assert "\n".join(broken_lines(documents())) == ""
+
+
+def test_no_message_and_no_docstring_brings_back_a_word_that_was_replaced() -> None:
+    assert "\n".join(broken_lines(messages(), "the text")) == ""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'raise ValueError(f"{name} was judged twice.")',
+        'HELP = "judge every study"',
+        'def f():\n    """Judges a study."""',
+    ],
+)
+def test_a_word_that_comes_back_in_a_message_is_told_with_its_line(code: str) -> None:
+    (sentence,) = broken_lines(messages_of(f"\n{code}", "src/cspine/planted.py"), "the text")
+
+    assert sentence.startswith(f"src/cspine/planted.py:{2 + code.count(chr(10))}: the text says ")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +149,11 @@ def test_no_document_brings_back_a_word_that_was_replaced() -> None:
         ("spec['beside']", "beside", "neighbour weight"),
         ("def look_again(): ...", "look", "sliding window"),
         ("def test_a_scan_is_judged(): ...", "judged", "evaluate"),
+        ("said = network(x)", "said", "predicted"),
+        ("told = {}", "told", "message"),
+        ("def let_learn(): ...", "learn", "training task"),
+        ("whole_levels = 3", "whole levels", "intact"),
+        ("class Loudest: ...", "Loudest", "evidence"),
     ],
 )
 def test_a_word_that_comes_back_in_a_name_is_told_with_its_line_and_the_standard_term(code: str, word: str, standard: str) -> None:
@@ -142,7 +177,11 @@ def test_a_word_that_comes_back_in_a_name_is_told_with_its_line_and_the_standard
         ("`cspine phantom --crowded 0.5`", "enriched"),
         ("A U-Net in space finds vertebrae.", "3-D U-Net"),
         ("Crumbs are removed.", "small components"),
-        ("Whole necks are called fractured.", "flagged"),
+        ("Six necks are called fractured.", "flagged"),
+        ("Of 12 necks called, two were intact.", "flagged"),
+        ("Whole vertebrae look fractured.", "intact"),
+        ("What was learnt is kept.", "trained"),
+        ("The slice that speaks loudest is shown.", "evidence"),
     ],
 )
 def test_a_word_that_comes_back_in_a_document_is_told_with_its_line_and_the_standard_term(line: str, standard: str) -> None:
@@ -180,5 +219,5 @@ def test_names_and_documents_are_found_where_they_are() -> None:
         "README.md",
         "ARCHITECTURE.md",
         "docs/reference/glossary.md",
-        "src/cspine/modelpack/packages/localiser_phantoms/card.md",
+        "src/cspine/modelpack/packages/localiser/card.md",
     } <= pages

@@ -25,7 +25,7 @@ class Place:
 
 
 class Kind(Enum):
-    """What a name is."""
+    """Says what a name is."""
 
     OWN = "a file, a class, a function, a variable"
     SETTING = "a field or a parameter, which callers spell"
@@ -76,6 +76,23 @@ def names_of(text: str, path: str) -> Iterator[Name]:
                 yield Name(place, name, Kind.OWN)
             case ast.Constant(value=str(value)) if re.fullmatch(r"(--)?[a-z][a-z0-9_.-]*", value):
                 yield Name(place, value.removeprefix("--").replace("-", "_"), Kind.KEY)
+            case _:
+                pass
+
+
+def messages() -> Iterator[tuple[Place, str]]:
+    """Returns the lines of all prose in the sources: messages, help texts and docstrings."""
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        yield from messages_of(path.read_text(encoding="utf-8"), _short(path))
+
+
+def messages_of(text: str, path: str) -> Iterator[tuple[Place, str]]:
+    """Returns the lines of every string of a Python file that has several words."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Constant(value=str(value), lineno=first) if " " in value:
+                for number, line in enumerate(value.splitlines()):
+                    yield Place(path, first + number), line
             case _:
                 pass
 

@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def plan(inputs: int, seed: int, kinds: Sequence[str]) -> list[Order]:
-    """So many inputs, by the shares of their kinds, in an order that touches all kinds early."""
+    """Returns so many inputs, by the shares of their kinds, in an order that touches all kinds early."""
     total = sum(SUBJECTS[kind].share for kind in kinds)
     counts = {kind: max(1, round(inputs * SUBJECTS[kind].share / total)) for kind in kinds}
     orders = [Order(seed, kind, number) for kind, count in counts.items() for number in range(count)]
@@ -53,7 +53,7 @@ def plan(inputs: int, seed: int, kinds: Sequence[str]) -> list[Order]:
 
 
 def table(found: Sequence[Outcome]) -> str:
-    """A line for each kind, and every place where something broke."""
+    """Returns a line for each kind, and every place where something broke."""
     by_kind = defaultdict[str, list[Outcome]](list)
     for outcome in found:
         by_kind[outcome.kind].append(outcome)
@@ -70,15 +70,15 @@ def table(found: Sequence[Outcome]) -> str:
 
 
 def _places(found: Sequence[Outcome]) -> Iterator[str]:
-    broken = Counter((outcome.kind, outcome.what, outcome.said) for outcome in found if outcome.what not in GOOD)
-    first = {(o.kind, o.what, o.said): o.number for o in reversed(found)}
+    broken = Counter((outcome.kind, outcome.what, outcome.outcome) for outcome in found if outcome.what not in GOOD)
+    first = {(o.kind, o.what, o.outcome): o.number for o in reversed(found)}
     for key, count in broken.most_common():
-        kind, what, said = key
-        yield f"{count} x {kind}: {what}: {said} (first: number {first[key]})"
+        kind, what, printed = key
+        yield f"{count} x {kind}: {what}: {printed} (first: number {first[key]})"
 
 
 def _done(path: Path | None) -> dict[Order, Outcome]:
-    """What an earlier call found; a line that was cut off is done again."""
+    """Returns what an earlier call found; a line that was cut off is done again."""
     if path is None or not path.is_file():
         return {}
     found = {}

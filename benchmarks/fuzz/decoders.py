@@ -1,4 +1,4 @@
-"""What decoders do with damaged images: refuse them, decode something, crash, or never end.
+"""Counts what decoders do with damaged images: refuse them, decode something, crash, or never end.
 
 ``python -m benchmarks.fuzz.decoders`` changes bytes of small compressed images whose heads stay right, as they must for reading
 to decode them at all, and decodes each in a process that may die. It is why reading has a process of its own
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def damaged(codec: str, seed: int) -> bytes | None:
-    """A compressed image with some bytes changed or its end missing; ``None`` where its head no longer fits."""
+    """Returns a compressed image with some bytes changed or its end missing; ``None`` where its head no longer fits."""
     image = np.random.default_rng(0).normal(1000, 200, (_SIDE, _SIDE)).clip(0, 4095).astype(np.uint16)
     encode, settings, _ = _CODECS[codec]
     data, chance = bytearray(encode(image, **settings)), random.Random(seed)

@@ -30,14 +30,14 @@ GOOD = ("read", "refused", "redone")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one input.
+    """Holds what came of one input.
 
     Attributes:
         seed: Of all chance.
         kind: Of file.
         number: Of the input.
         what: ``read``, ``refused`` or ``redone``; or ``traceback``, ``lines`` (a refusal of several), ``hung``, ``died``.
-        said: The refusal, or where it broke.
+        outcome: The refusal, or where it broke.
         seconds: How long it took.
         peak_mib: What the process held at most meanwhile.
     """
@@ -46,14 +46,14 @@ class Outcome:
     kind: str
     number: int
     what: str
-    said: str = ""
+    outcome: str = ""
     seconds: float = 0.0
     peak_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a process shall do.
+    """Says what a process shall do.
 
     Attributes:
         seed: Of all.
@@ -67,7 +67,7 @@ class Order:
 
 
 def outcomes(orders: Iterable[Order], within_s: float, subjects: str = "benchmarks.fuzz.subjects") -> Iterator[Outcome]:
-    """What comes of inputs; a process that dies or hangs is counted, and another one goes on.
+    """Yields what comes of inputs; a process that dies or hangs is counted, and another one goes on.
 
     Args:
         orders: The inputs.
@@ -98,7 +98,7 @@ class _Guard:
         self._connection = ours
 
     def do(self, order: Order, within_s: float) -> Outcome:
-        """One input; what is slow only because valid files are made, or libraries loaded, is not counted."""
+        """Tries one input; what is slow only because valid files are made, or libraries loaded, is not counted."""
         self._connection.send(order.kind)
         if self._connection.recv() != "ready":
             raise RuntimeError(f"The valid files of {order.kind} cannot be made.")
@@ -108,13 +108,13 @@ class _Guard:
             if self._connection.poll(within_s):
                 found: Outcome = self._connection.recv()
                 return found
-            what, said = "hung", f"more than {within_s:g} s"
+            what, outcome = "hung", f"more than {within_s:g} s"
         except (EOFError, OSError):
             self._process.join(5)
-            what, said = "died", f"exit code {self._process.exitcode}"
+            what, outcome = "died", f"exit code {self._process.exitcode}"
         self.end()
         self._begin()
-        return Outcome(order.seed, order.kind, order.number, what, said, round(time.monotonic() - begin, 2))
+        return Outcome(order.seed, order.kind, order.number, what, outcome, round(time.monotonic() - begin, 2))
 
     def end(self) -> None:
         """Ends the process."""
@@ -143,7 +143,7 @@ def _serve(connection: Connection, folder: Path, module: str) -> None:
 
 
 def _made(subject: Subject, folder: Path) -> Path:
-    """The valid files, which are read once, so that what is imported or compiled is there."""
+    """Returns the valid files, which are read once, so that what is imported or compiled is there."""
     valid = folder / subject.name
     if not valid.exists():
         partial = Path(tempfile.mkdtemp(dir=folder))
@@ -170,8 +170,10 @@ def _tried(order: Order, subject: Subject, valid: Path) -> Outcome:
         _forget_peak()
         begin = time.monotonic()
         with _limited_memory():
-            what, said = _read(subject, copy)
-        return Outcome(order.seed, order.kind, order.number, what, said, round(time.monotonic() - begin, 3), _status("VmHWM") >> 20)
+            what, outcome = _read(subject, copy)
+        return Outcome(
+            order.seed, order.kind, order.number, what, outcome, round(time.monotonic() - begin, 3), _status("VmHWM") >> 20
+        )
 
 
 def _read(subject: Subject, folder: Path) -> tuple[str, str]:
@@ -200,7 +202,7 @@ def _limited_memory() -> Iterator[None]:
 
 
 def _status(name: str) -> int:
-    """A number of bytes that Linux tells of this process."""
+    """Returns a number of bytes that Linux tells of this process."""
     with Path("/proc/self/status").open() as file:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith(f"{name}:"))
 

@@ -1,4 +1,4 @@
-"""What earlier runs left, and later ones read: results, records, journals, shares, caches."""
+"""Damages what earlier runs left and later ones read: results, records, journals, shares, caches."""
 
 import json
 import random
@@ -27,7 +27,7 @@ _PREPARATION = {"version": 1, "spacing_mm": [1.0, 1.0, 1.0]}
 
 
 def make_case(folder: Path) -> None:
-    """A finished case."""
+    """Writes a finished case."""
     (folder / "scan").mkdir()
     (folder / "scan" / "1.dcm").write_bytes(b"one")
     case = folder / "neck"
@@ -37,7 +37,7 @@ def make_case(folder: Path) -> None:
 
 
 def _finished(folder: Path) -> None:
-    """The record holds the time of the scan, which a copy changes."""
+    """Writes the record of a case with the time of its scan, which a copy changes."""
     record = JobRecord(_PROVENANCE, fingerprint_of(folder / "scan"), _FILES, ("a note",))
     (folder / "neck" / "case.json").write_text(record.to_json())
 
@@ -49,7 +49,7 @@ def spoil_case(folder: Path, rng: random.Random) -> None:
 
 
 def read_case(folder: Path) -> str:
-    """As `cspine detect --resume` does: kept with all that is told of it, or done again."""
+    """Reads a case as `cspine detect --resume` does: kept with all that is recorded of it, or done again."""
     if not (folder / "neck" / "case.json").exists():
         _finished(folder)
     found = kept(folder, Job("neck", str(folder / "scan")), _PROVENANCE)
@@ -63,7 +63,7 @@ def read_case(folder: Path) -> str:
 
 
 def make_run(folder: Path) -> None:
-    """A finished batch of two studies."""
+    """Writes a finished batch of two studies."""
     jobs = []
     for name in ("neck1", "neck2"):
         (folder / name).mkdir()
@@ -79,13 +79,13 @@ def spoil_run(folder: Path, rng: random.Random) -> None:
 
 
 def read_run(folder: Path) -> str:
-    """As the overview does."""
+    """Reads a batch as the overview does."""
     write_overview(folder)
     return "read"
 
 
 def make_shares(folder: Path) -> None:
-    """One of two shares of a batch."""
+    """Writes one of two shares of a batch."""
     with Journal(folder, _FACTS, [Job("neck1", "/scans/neck1", JobStatus.OK, 1.0, files=("result.json",))], Shard(1, 2)):
         pass
 
@@ -96,7 +96,7 @@ def spoil_share(folder: Path, rng: random.Random) -> None:
 
 
 def read_shares(folder: Path) -> str:
-    """As the last share to end does."""
+    """Reads shares as the last one to end does."""
     with Journal(folder, _FACTS, [Job("neck2", "/scans/neck2")], Shard(2, 2)):
         pass
     write_overview(folder)
@@ -109,7 +109,7 @@ def _arrays(value: int) -> Mapping[str, NDArray[Any]]:
 
 
 def make_cache(folder: Path) -> None:
-    """Two studies of one preparation."""
+    """Writes two studies of one preparation."""
     for number in range(2):
         Cache(folder).arrays(f"study {number}", _PREPARATION, lambda number=number: _arrays(number))  # type: ignore[misc]
 
@@ -127,7 +127,7 @@ def spoil_cache(folder: Path, rng: random.Random) -> None:
 
 
 def read_cache(folder: Path) -> str:
-    """Whatever happened, each study gets its own arrays."""
+    """Checks that each study gets its own arrays, whatever happened."""
     made = list[int]()
 
     def make(number: int) -> Mapping[str, NDArray[Any]]:
@@ -142,7 +142,7 @@ def read_cache(folder: Path) -> str:
 
 
 def make_memo(folder: Path) -> None:
-    """Two files whose content is known."""
+    """Writes two files whose content is known."""
     for name in ("one", "two"):
         (folder / name).write_text(name)
 
@@ -158,7 +158,7 @@ def spoil_memo(folder: Path, rng: random.Random) -> None:
 
 
 def read_memo(folder: Path) -> str:
-    """Two files are never taken for one another."""
+    """Checks that two files are never taken for one another."""
     if len(set(_contents(folder))) < 2:
         raise AssertionError("two files have one content")
     return "read"
@@ -169,7 +169,7 @@ def _contents(folder: Path) -> list[str]:
 
 
 def make_predicted(folder: Path) -> None:
-    """What a submission that was stopped left."""
+    """Writes what a submission that was stopped left."""
     lines = [
         {"study": f"1.2.{number}", "model": "ab" * 32, "localiser": "cd" * 32, "probabilities": [0.5, None, *[0.1] * 6]}
         for number in range(3)
@@ -187,7 +187,7 @@ def spoil_predicted(folder: Path, rng: random.Random) -> None:
 
 
 def read_predicted(folder: Path) -> str:
-    """As `cspine submit --resume` does."""
+    """Reads predictions as `cspine submit --resume` does."""
     found = _Kept(folder / "submission.csv", ("ab" * 32, "cd" * 32), resume=True).predicted
     for predicted in found.values():
         np.array([0.5 if p is None else min(max(p, 0.1), 0.9) for p in predicted])

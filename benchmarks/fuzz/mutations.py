@@ -42,7 +42,7 @@ _MARK = "\u00a7odd\u00a7"
 
 
 def damaged_bytes(data: bytes, rng: random.Random) -> bytes:
-    """Bytes that were changed, lost, added, doubled or cut off."""
+    """Returns bytes that were changed, lost, added, doubled or cut off."""
     found = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
         if not found:
@@ -71,7 +71,7 @@ def damaged_bytes(data: bytes, rng: random.Random) -> bytes:
 
 
 def damaged_json(data: bytes, rng: random.Random) -> bytes:
-    """JSON whose shape, types or numbers are not what they should be; one in three is damaged byte by byte."""
+    """Returns JSON whose shape, types or numbers are not what they should be; one in three is damaged byte by byte."""
     if rng.random() < 0.33:
         return damaged_bytes(data, rng)
     try:
@@ -87,7 +87,7 @@ def damaged_json(data: bytes, rng: random.Random) -> bytes:
 
 
 def _places(root: Any) -> list[tuple[Any, Any]]:
-    """Every container with every key in it."""
+    """Returns every container with every key in it."""
     found, left = [], [root]
     while left:
         one = left.pop()
@@ -118,7 +118,7 @@ def _damage_place(container: Any, key: Any, rng: random.Random) -> None:
 
 
 def damaged_csv(data: bytes, rng: random.Random) -> bytes:
-    """A table with odd cells, rows and columns; one in three is damaged byte by byte."""
+    """Returns a table with odd cells, rows and columns; one in three is damaged byte by byte."""
     if rng.random() < 0.33:
         return damaged_bytes(data, rng)
     rows = list(csv.reader(io.StringIO(data.decode())))
@@ -139,7 +139,7 @@ def damaged_csv(data: bytes, rng: random.Random) -> bytes:
 
 
 def damaged_zip(data: bytes, rng: random.Random, inside: Callable[[str], Mutation] = lambda _: damaged_bytes) -> bytes:
-    """A zip with damage outside of its members, or members whose damage its checksums do not tell.
+    """Returns a zip with damage outside of its members, or members whose damage its checksums do not tell.
 
     Args:
         data: The zip.
@@ -168,19 +168,19 @@ def damaged_zip(data: bytes, rng: random.Random, inside: Callable[[str], Mutatio
 
 
 def damaged_gzip(data: bytes, rng: random.Random) -> bytes:
-    """A gzip with damage outside, or content whose damage its checksum does not tell."""
+    """Returns a gzip with damage outside, or content whose damage its checksum does not tell."""
     if rng.random() < 0.4:
         return damaged_bytes(data, rng)
     return gzip.compress(damaged_bytes(gzip.decompress(data), rng), 1)
 
 
 def damaged_npz(data: bytes, rng: random.Random) -> bytes:
-    """A file of arrays; JSON that one of them holds is damaged as JSON."""
+    """Returns a file of arrays; JSON that one of them holds is damaged as JSON."""
     return damaged_zip(data, rng, lambda _: damaged_npy)
 
 
 def damaged_npy(data: bytes, rng: random.Random) -> bytes:
-    """An array whose head, or content, is damaged."""
+    """Returns an array whose head, or content, is damaged."""
     if rng.random() < 0.5 or len(data) < 129:
         return damaged_bytes(data, rng)
     return damaged_bytes(data[:128], rng) + data[128:]

@@ -27,33 +27,33 @@ _VRS = ("DS", "IS", "US", "SS", "UI", "LO", "CS", "OB", "OW", "OL", "SQ", "UN", 
 
 
 def small_volume() -> Volume:
-    """A block of bone in tissue, of few voxels."""
+    """Returns a block of bone in tissue, of few voxels."""
     return coded_volume([Level.C3], spacing_mm=(5.0, 5.0, 5.0), margin_mm=20.0)
 
 
 def make_dicom(folder: Path) -> None:
-    """A small series."""
+    """Writes a small series."""
     write_dicom(small_volume(), folder / "scan")
 
 
 def make_nifti(folder: Path) -> None:
-    """A small volume."""
+    """Writes a small volume."""
     write_nifti(small_volume(), folder / "scan.nii")
 
 
 def make_nifti_gz(folder: Path) -> None:
-    """The same, compressed."""
+    """Writes a small volume, compressed."""
     write_nifti(small_volume(), folder / "scan.nii.gz")
 
 
 def make_mask(folder: Path) -> None:
-    """Labels of a small volume."""
+    """Writes labels of a small volume."""
     volume = small_volume()
     write_nifti(Volume((volume.hu > 500).astype(np.float32) * 3, volume.grid), folder / "scan.nii.gz")
 
 
 def make_zip(folder: Path) -> None:
-    """A small series in a zip."""
+    """Writes a small series in a zip."""
     write_dicom(small_volume(), folder / "scan")
     with zipfile.ZipFile(folder / "scan.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted((folder / "scan").iterdir()):
@@ -124,7 +124,7 @@ def spoil_nifti(folder: Path, rng: random.Random) -> None:
 
 
 def spoilt_head(data: bytes, rng: random.Random) -> bytes:
-    """A NIfTI file that is damaged in its head, mostly."""
+    """Returns a NIfTI file that is damaged in its head, mostly."""
     return damaged_bytes(data[:352], rng) + data[352:] if rng.random() < 0.6 else damaged_bytes(data, rng)
 
 

@@ -1,4 +1,4 @@
-"""What is damaged, and who reads it: one subject for each kind of file that cspine reads."""
+"""Lists what is damaged and who reads it: one subject for each kind of file that cspine reads."""
 
 from benchmarks.fuzz import kept, scans, tables, trained
 from benchmarks.fuzz.subject import Subject
@@ -24,6 +24,7 @@ SUBJECTS = {
         Subject("memo", kept.make_memo, kept.spoil_memo, kept.read_memo),
         Subject("submission", kept.make_predicted, kept.spoil_predicted, kept.read_predicted),
         Subject("truth", tables.make_truth, tables.spoil_truth, tables.read_truth),
+        Subject("graft truth", tables.make_graft_truth, tables.spoil_truth, tables.read_graft_truth),
         Subject("anatomy", trained.make_anatomy, trained.spoil_npz, trained.read_anatomy, 0.5),
         Subject("surfaces", trained.make_surfaces, trained.spoil_surfaces, trained.read_surfaces, 0.5),
         Subject("evaluation", tables.make_evaluation, tables.spoil_truth, tables.read_evaluation),

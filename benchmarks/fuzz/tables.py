@@ -18,6 +18,7 @@ from cspine.evaluation.fractures import _levels_of
 from cspine.evaluation.scores import StudyScores
 from cspine.phantoms.dataset.truth import BoxedSlice, StudyTruth, truth_text
 from cspine.phantoms.dataset.truth import read_truth as read_study_truth
+from cspine.phantoms.graft.collection import read_notes
 from cspine.reading import read_study
 from cspine.volume import Volume
 from tests.coded import write_dicom, write_nifti
@@ -26,9 +27,9 @@ _KINDS = ("patient_overall", *(level.name for level in CERVICAL))
 
 
 def make_data(folder: Path) -> None:
-    """The four tables of a data set."""
+    """Writes the four tables of a data set."""
     studies = [f"1.2.826.0.1.{number}" for number in range(4)]
-    labels = [",".join(["StudyInstanceUID", *_KINDS]), *(f"{uid},1,0,1,0,0,0,0,0" for uid in studies)]
+    labels = [",".join(["StudyInstanceUID", *_KINDS, "patient"]), *(f"{uid},1,0,1,0,0,0,0,0,scan-1" for uid in studies)]
     boxes = ["StudyInstanceUID,x,y,width,height,slice_number", *(f"{uid},10.5,20,30,40,7" for uid in studies)]
     task = ["row_id,StudyInstanceUID,prediction_type", *(f"{uid}_{kind},{uid},{kind}" for uid in studies for kind in _KINDS)]
     sample = ["row_id,fractured", *(f"{uid}_{kind},0.5" for uid in studies for kind in _KINDS)]
@@ -46,7 +47,7 @@ def read_data(folder: Path) -> str:
 
 
 def make_data_set(folder: Path) -> None:
-    """A study with its images, its mask, its labels and a box."""
+    """Writes a study with its images, its mask, its labels and a box."""
     volume = scans.small_volume()
     write_dicom(volume, folder / "train_images" / "1.2.3")
     for path in sorted((folder / "train_images" / "1.2.3").iterdir()):
@@ -86,7 +87,7 @@ def read_data_set(folder: Path) -> str:
 
 
 def make_scores(folder: Path) -> None:
-    """What a network says of held-out studies."""
+    """Writes what a network predicts of held-out studies."""
     rng = np.random.default_rng(0)
     scores = StudyScores(tuple(f"1.2.{number}" for number in range(6)), rng.random((6, 8)) < 0.3, rng.random((6, 8)))
     (folder / "held_out.csv").write_text(scores.to_csv())
@@ -105,13 +106,28 @@ def spoil(folder: Path, rng: random.Random) -> None:
 
 
 def make_truth(folder: Path) -> None:
-    """What a phantom's folder tells."""
+    """Writes the truth that a phantom's folder holds."""
     truth = StudyTruth("1.2.3", (True, *[False] * 6), (BoxedSlice(3, 1.5, 2.0, 30.0, 40.0),))
     facts = {
         "injuries": [{"level": "C1", "severity": 0.5, "kind": "ring", "gap_mm": 1.5}],
         "lookalikes": [{"level": "C4", "kind": "canal"}],
     }
     (folder / "truth.json").write_text(truth_text(truth, facts))
+
+
+def make_graft_truth(folder: Path) -> None:
+    """Writes what a copy of a scan was made of."""
+    truth = StudyTruth("1.2.3", (True, *[False] * 6), (BoxedSlice(3, 1.5, 2.0, 30.0, 40.0),))
+    injury = {"level": "C1", "kind": "jefferson", "side": "both", "gap_mm": 0.4, "displacement_mm": 1.0, "severity": 0.5}
+    control = {"level": "C2", "kind": "control_bend", "size_mm": 1.0}
+    facts = {"kind": "graft", "synthetic": "fractures", "patient": "scan-1", "source": "neck", "copy": 3}
+    (folder / "truth.json").write_text(truth_text(truth, {**facts, "injuries": [injury], "lookalikes": [control]}))
+
+
+def read_graft_truth(folder: Path) -> str:
+    """Reads what the tables of a data set of grafts say of it."""
+    read_notes(folder)
+    return "read"
 
 
 def read_truth(folder: Path) -> str:
@@ -122,7 +138,7 @@ def read_truth(folder: Path) -> str:
 
 
 def make_evaluation(folder: Path) -> None:
-    """What `cspine evaluate` leaves for `cspine export`."""
+    """Writes what `cspine evaluate` leaves for `cspine export`."""
     estimate = {"value": 0.95, "low": 0.9, "high": 0.98}
     told = {
         "about": {"patients": "phantoms, unseen", "subjects": "phantoms"},

@@ -1,4 +1,4 @@
-"""What training leaves and service reads: packages, networks, checkpoints, runs, anatomies."""
+"""Damages what training leaves and service reads: packages, networks, checkpoints, runs, anatomies."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ _MEMORY = Path("cspine") / "checked"
 
 
 def make_package(folder: Path) -> None:
-    """A small real package."""
+    """Writes a small real package."""
     scratch = folder / "scratch"
     scratch.mkdir()
     write_coded_package(folder / "package", scratch)
@@ -60,7 +60,7 @@ def read_package(folder: Path) -> str:
 
 
 def make_memory(folder: Path) -> None:
-    """A package, and what is remembered of its precision on this processor."""
+    """Writes a package, and what is remembered of its precision on this processor."""
     make_package(folder)
     with _remembering(folder):
         read_package(folder)
@@ -80,7 +80,7 @@ def read_memory(folder: Path) -> str:
 
 @contextmanager
 def _remembering(folder: Path) -> Iterator[None]:
-    """Within it cspine remembers in a folder."""
+    """Lets cspine remember in a folder while the context is open."""
     before = os.environ.get("XDG_CACHE_HOME", "")
     os.environ["XDG_CACHE_HOME"] = str(folder)
     try:
@@ -90,7 +90,7 @@ def _remembering(folder: Path) -> Iterator[None]:
 
 
 def make_anatomy(folder: Path) -> None:
-    """The smallest anatomy that ships."""
+    """Writes the smallest anatomy that ships."""
     shipped = sorted(
         Path(load_anatomy.__code__.co_filename).parents[1].glob("**/*.anatomy.npz"), key=lambda path: path.stat().st_size
     )
@@ -104,7 +104,7 @@ def read_anatomy(folder: Path) -> str:
 
 
 def make_surfaces(folder: Path) -> None:
-    """A brick in every form."""
+    """Writes a brick in every form."""
     brick = box((0, 0, 0), (2, 3, 5))
     write_obj(brick, folder / "brick.obj")
     write_stl(brick, folder / "brick.stl")
@@ -138,7 +138,7 @@ def spoil_npz(folder: Path, rng: random.Random) -> None:
 
 
 def make_run(folder: Path) -> None:
-    """The facts of a training run."""
+    """Writes the facts of a training run."""
     from cspine.recipes import load_recipe
     from cspine.training.core.runs import RunFacts, create_run
     from cspine.training.core.settings import settings
@@ -179,7 +179,7 @@ def _network() -> Any:
 
 
 def make_checkpoint(folder: Path) -> None:
-    """A checkpoint of a small network."""
+    """Writes a checkpoint of a small network."""
     from cspine.training.core.checkpoint import Progress, save_checkpoint
 
     save_checkpoint(folder / "file.npz", _network(), Progress(1, 2))
@@ -194,7 +194,7 @@ def read_checkpoint(folder: Path) -> str:
 
 
 def make_keras(folder: Path) -> None:
-    """A small network."""
+    """Writes a small network."""
     _network().save(folder / "best.keras")
 
 

@@ -7,7 +7,7 @@ from benchmarks.gallery import numbers, plates
 
 
 def main() -> None:
-    """One command: pictures as PNG, numbers as numbers.md."""
+    """Makes all in one command: pictures as PNG, numbers as numbers.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gallery", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="DIR", help="real scans to compare with")

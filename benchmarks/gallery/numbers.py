@@ -31,7 +31,7 @@ _CORES = ("C3", "C4", "C5")
 
 
 def tables(data: Path, necks: int) -> str:
-    """All tables."""
+    """Returns all tables."""
     sampled = [sample_neck(np.random.default_rng(seed)) for seed in range(necks)]
     real = subjects.full_head_volume(data)
     scans = [(neck, subjects.scanned(replace(neck, hardware=()), _grid(neck.centres_mm))) for neck in sampled[: max(4, necks // 3)]]
@@ -39,7 +39,7 @@ def tables(data: Path, necks: int) -> str:
 
 
 def _grid(centres_mm: dict[str, Vector]) -> Grid:
-    """Voxels like those of the real scan, around C4."""
+    """Returns voxels like those of the real scan, around C4."""
     middle = beside(np.array(centres_mm["C4"]), y=12.0)
     return Grid.upright(middle, _SHAPE, _VOXEL_MM)
 
@@ -58,7 +58,7 @@ def _densities(real: Volume, scans: list[tuple[Neck, Volume]]) -> str:
 
 
 def _percentiles(scan: Volume, centres_mm: dict[str, Vector]) -> NDArray[np.float64]:
-    """HU at QUANTILES of TISSUES: the outermost millimetres of what is dense around the canal, and the cores of bodies."""
+    """Returns HU at QUANTILES of TISSUES: the outermost millimetres of what is dense around the canal, and the cores of bodies."""
     hu = scan.hu
     world = scan.grid.world(np.moveaxis(np.indices(hu.shape), 0, -1))
     middle = beside(np.array(centres_mm["C4"]), y=12.0)
@@ -78,7 +78,7 @@ def _percentiles(scan: Volume, centres_mm: dict[str, Vector]) -> NDArray[np.floa
 
 
 def _noise(real: Volume, scans: list[tuple[Neck, Volume]]) -> str:
-    """Standard deviation and spectrum of even soft tissue."""
+    """Returns the standard deviation and the spectrum of even soft tissue."""
     lines = ["Noise of even soft tissue: standard deviation, and power by cycles per mm relative to its largest value", ""]
     bands = " | ".join(f"{band + 0.03:.2f}" for band in BANDS_PER_MM)
     lines += [f"| | sd, HU | {bands} |", "|---|" + "---|" * (len(BANDS_PER_MM) + 1)]
@@ -91,7 +91,7 @@ def _noise(real: Volume, scans: list[tuple[Neck, Volume]]) -> str:
 
 
 def _distances(necks: list[Neck]) -> str:
-    """Distances of neighbouring centroids, as masks give them, and of the middles of the bodies."""
+    """Returns distances of neighbouring centroids, as masks give them, and of the middles of the bodies."""
     names = [*(level.name for level in CERVICAL), "T1"]
     bodies = np.linalg.norm(np.diff([[neck.centres_mm[n] for n in names] for neck in necks], axis=1), axis=2)
     masks = np.linalg.norm(np.diff([_centroids(neck) for neck in necks], axis=1), axis=2)

@@ -14,12 +14,12 @@ _AXES = {"axial": (2, 1, 0), "sagittal": (0, 2, 1), "coronal": (1, 2, 0)}
 def section(
     paint: Painter, centre_mm: NDArray[np.float64], plane: str, size_mm: tuple[float, float], pixel_mm: float
 ) -> NDArray[np.float32]:
-    """An upright section around a world point; ``size_mm`` is its height and width."""
+    """Returns an upright section around a world point; ``size_mm`` is its height and width."""
     return turned(paint, np.eye(3), centre_mm, plane, size_mm, pixel_mm)
 
 
 def along(paint: Painter, pose: BonePose, centre_mm: NDArray[np.float64], plane: str, side_mm: float) -> NDArray[np.float32]:
-    """A square section along a vertebra's own axes, 0.4 mm pixels."""
+    """Returns a square section along a vertebra's own axes, 0.4 mm pixels."""
     return turned(paint, pose.turn, centre_mm, plane, (side_mm, side_mm), 0.4)
 
 
@@ -31,7 +31,7 @@ def turned(
     size_mm: tuple[float, float],
     pixel_mm: float,
 ) -> NDArray[np.float32]:
-    """A section whose axes are columns of ``axes``; heads point up, the patient's right is on the left."""
+    """Returns a section whose axes are columns of ``axes``; heads point up, the patient's right is on the left."""
     rows, columns = (round(size / pixel_mm) for size in size_mm)
     affine = np.eye(4)
     affine[:3, :3] = axes[:, _AXES[plane]] * pixel_mm
@@ -41,6 +41,6 @@ def turned(
 
 
 def leaning(degrees: float) -> NDArray[np.float64]:
-    """Axes of a neck that leans forwards by an angle, as columns."""
+    """Returns axes of a neck that leans forwards by an angle, as columns."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]])

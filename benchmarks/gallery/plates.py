@@ -1,4 +1,4 @@
-"""What the gallery shows, sheet by sheet."""
+"""Sheets of the gallery, and what each shows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gallery import subjects
+from benchmarks.gallery import grafts, subjects
 from benchmarks.gallery.planes import along, leaning, section, turned
 from benchmarks.gallery.sheet import Row, Sheet
 from benchmarks.gallery.subjects import Painter, Shown
@@ -50,7 +50,7 @@ _LOOKALIKE_PLANES = {
 
 
 def sheets(data: Path) -> Iterator[tuple[str, Sheet]]:
-    """Every sheet with its name."""
+    """Yields every sheet with its name."""
     phantoms = [
         subjects.scanned_like_full_head(replace(subjects.phantom(seed), hardware=()), f"phantom {seed}") for seed in (15, 14, 11)
     ]
@@ -63,10 +63,12 @@ def sheets(data: Path) -> Iterator[tuple[str, Sheet]]:
     yield "lookalikes", _lookalikes()
     yield "wear", _wear()
     yield "hardware", _hardware()
+    yield "grafts", grafts.fractures()
+    yield "graft-controls", grafts.controls()
 
 
 def _sagittal(data: Path, phantoms: list[Shown]) -> Sheet:
-    """The middle of the spine, and the facets beside it; faces lie outside."""
+    """Returns the middle of the spine, and the facets beside it; faces lie outside."""
     real = subjects.full_head(data)
     size = (112.0, 84.0)
     tiles: list[NDArray[np.float32] | None] = []
@@ -86,7 +88,7 @@ def _sagittal(data: Path, phantoms: list[Shown]) -> Sheet:
 
 
 def _axial(shown: list[Shown]) -> Sheet:
-    """In the plane of each vertebra, where that is known."""
+    """Returns sections in the plane of each vertebra, where that is known."""
     rows = []
     for one in shown:
         tiles: list[NDArray[np.float32] | None] = []
@@ -99,12 +101,12 @@ def _axial(shown: list[Shown]) -> Sheet:
 
 
 def _level(kind: str) -> Level:
-    """Where a kind of C3 to C7 is shown: where it is at home."""
+    """Returns the level at which a kind of C3 to C7 is shown: where it is at home."""
     return Level.C7 if kind in ("spinous_process", "transverse_process") else Level.C5
 
 
 def _fracture(level: Level, kind: str) -> Row:
-    """One kind at three severities, in the two planes that cross it most squarely."""
+    """Returns one kind at three severities, in the two planes that cross it most squarely."""
     neck, opened_mm = _plain(), None
     tiles, captions = [], []
     for severity in SEVERITIES:
@@ -122,7 +124,7 @@ def _fracture(level: Level, kind: str) -> Row:
 
 
 def _across(injury: Injury) -> tuple[str, str]:
-    """A fracture line is seen where the section crosses it, and is a blot where the section runs in it."""
+    """Says whether a section crosses a fracture line, which is seen there, and is a blot where the section runs in it."""
     if not isinstance(injury, Fracture) or injury.facts.kind == "burst":
         return _PLANES
     within = np.mean(np.square([cut.normal for cut in injury.cuts]), axis=0)  # along x, y, z
@@ -132,7 +134,7 @@ def _across(injury: Injury) -> tuple[str, str]:
 
 
 def _beside_the_split(injury: Injury) -> Vector:
-    """Where a sagittal section shows the fracture: through its first cut, but not within a cut that runs in its plane."""
+    """Returns where a sagittal section shows the fracture: through its first cut, but not within a cut that runs in its plane."""
     if not isinstance(injury, Fracture) or len(injury.cuts) == 1:
         return injury.facts.site_mm
     x, y, z = injury.cuts[0].site_mm
@@ -140,7 +142,7 @@ def _beside_the_split(injury: Injury) -> Vector:
 
 
 def _opened_mm(neck: Neck, broken: Neck, level: Level, near_mm: Vector) -> Vector:
-    """Where bone gives way to a fracture line near a point: a thin lamina may pass a cut beside the middle of the cut."""
+    """Returns where bone gives way to a fracture line near a point: a thin lamina may pass a cut beside the middle of the cut."""
     pose = neck.bone(level.name).pose
     grid = Grid.upright(pose.to_world(np.asarray(near_mm)), (48, 48, 48), (0.25, 0.25, 0.25))
     lost = _bones_only(neck, level)(grid) - _bones_only(broken, level)(grid)
@@ -159,7 +161,7 @@ def _two_planes(
 
 
 def _bones_only(neck: Neck, level: Level) -> Painter:
-    """A vertebra and its neighbours in even soft tissue."""
+    """Returns a vertebra and its neighbours in even soft tissue."""
     near = {f"C{level + step}" for step in (-1, 0, 1)} | {"T1" if level is Level.C7 else "skull"}
     small = replace(neck, bones=tuple(bone for bone in neck.bones if bone.name in near))
 
@@ -171,7 +173,7 @@ def _bones_only(neck: Neck, level: Level) -> Painter:
 
 
 def _severity() -> Sheet:
-    """The same fracture as a scanner shows it, from a hairline on, with a soft and with a sharp kernel."""
+    """Returns the same fracture as a scanner shows it, from a hairline on, with a soft and with a sharp kernel."""
     neck, rows = _plain(), []
     for level, kind, plane in ((Level.C2, "odontoid_type_2", "sagittal"), (Level.C6, "lamina", "axial")):
         for sharpness, kernel in ((0.15, "soft kernel"), (0.9, "sharp kernel")):
@@ -196,7 +198,7 @@ def _sampler(volume: Volume) -> Painter:
 
 
 def _lookalikes() -> Sheet:
-    """Each kind in two planes, three in a row."""
+    """Returns each kind in two planes, three in a row."""
     neck = _plain()
     shown: list[tuple[str, list[NDArray[np.float32]]]] = []
     for level in (Level.C1, Level.C2, Level.C6):
@@ -216,7 +218,7 @@ def _lookalikes() -> Sheet:
 
 
 def _wear() -> Sheet:
-    """The same neck at three ages."""
+    """Returns the same neck at three ages."""
     neck, tiles, captions = _plain(), [], []
     for share in (0.1, 0.55, 1.0):
         wear = Wear(share, dict.fromkeys(JOINTS, share), dict.fromkeys(JOINTS, share))
@@ -232,7 +234,7 @@ def _wear() -> Sheet:
 
 
 def _hardware() -> Sheet:
-    """As a scanner shows it, streaks included."""
+    """Returns hardware as a scanner shows it, streaks included."""
     neck, rng = _plain(), np.random.default_rng(3)
     tubes = replace(neck, hardware=(endotracheal_tube(rng, neck), gastric_tube(rng, neck.tissue), collar(rng, neck)))
     plated = replace(neck, hardware=tuple(anterior_plate(rng, neck)))
@@ -257,7 +259,7 @@ def _hardware() -> Sheet:
 
 
 def _teeth_mm(neck: Neck) -> float:
-    """World height of the metal in the lower jaw."""
+    """Returns the world height of the metal in the lower jaw."""
     jaw = neck.bone("jaw")
     crowns = next(change for change in jaw.changes if isinstance(change, Crowns))
     front = np.array([0.0, crowns.low_mm[1] + 15, sum(crowns.heights_mm) / 2])
@@ -265,7 +267,7 @@ def _teeth_mm(neck: Neck) -> float:
 
 
 def _called(kind: str) -> str:
-    """In words; who is honoured by a name keeps the capital."""
+    """Returns a kind in words; who is honoured by a name keeps the capital."""
     return kind.replace("_", " ").replace("jefferson", "Jefferson").replace("schmorl", "Schmorl")
 
 

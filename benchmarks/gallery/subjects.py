@@ -55,7 +55,7 @@ class Shown:
 
 
 def full_head(data: Path) -> Shown:
-    """A real scan of C1 to C5."""
+    """Returns a real scan of C1 to C5."""
     volume = read_study(data / "ct_fullhead" / "fullhead_HU.nii.gz").volume
     return Shown("real: FullHead", lambda grid: sample(volume, grid).hu, FULL_HEAD_MM)
 
@@ -66,24 +66,24 @@ def full_head_volume(data: Path) -> Volume:
 
 
 def whole_spine(data: Path) -> Painter:
-    """A real scan of which only sagittal sections are usable: its slices lie farther apart than they say."""
+    """Returns a real scan of which only sagittal sections are usable: its slices lie farther apart than they say."""
     volume = read_study(data / "ct_sagittal_whole_spine" / "ct_sagittal_whole_spine.zip").volume
     return lambda grid: sample(volume, grid).hu
 
 
 def phantom(seed: int, *fractured: Level, anatomy: int = 0) -> Neck:
-    """A neck with all that chance gave it."""
+    """Returns a neck with all that was sampled for it."""
     return sample_neck(np.random.default_rng(seed), shipped_anatomies()[anatomy], fractured=fractured)
 
 
 def bare(neck: Neck) -> Neck:
-    """The same neck without look-alikes, wear, fractures and hardware."""
+    """Returns the same neck without look-alikes, wear, fractures and hardware."""
     bones = (replace(b, injuries=(), changes=tuple(c for c in b.changes if isinstance(c, Teeth))) for b in neck.bones)
     return replace(neck, bones=tuple(bones), hardware=())
 
 
 def scanned(neck: Neck, grid: Grid, sharpness: float = 0.25, thickness_mm: float | None = None) -> Volume:
-    """What a scanner makes of a neck on a grid."""
+    """Returns what a scanner makes of a neck on a grid."""
     thick = grid.spacing_mm[0] if thickness_mm is None else thickness_mm
     noise_hu = 13 * 4.5**sharpness * (0.625 / thick) ** 0.5
     scanner = Scanner(0.45 + 0.5 * sharpness, 1.6 * sharpness, thick, noise_hu, 0.4, 5e-5, 0.006)
@@ -92,14 +92,14 @@ def scanned(neck: Neck, grid: Grid, sharpness: float = 0.25, thickness_mm: float
 
 
 def scanned_like_full_head(neck: Neck, name: str, below_mm: float = 25.0) -> Shown:
-    """A phantom on voxels like those of the FullHead scan."""
+    """Returns a phantom on voxels like those of the FullHead scan."""
     volume = scanned(neck, neck.scan_grid((1.5, 0.9375, 0.9375), 160.0, 30.0, below_mm))
     turns = {level: neck.bone(level).pose.turn for level in neck.centres_mm}
     return Shown(name, lambda grid: sample(volume, grid).hu, neck.centres_mm, turns)
 
 
 def sites_of(neck: Neck, level: Level) -> Sites:
-    """Where the parts of a neck's vertebra lie."""
+    """Returns where the parts of a neck's vertebra lie."""
     bone = neck.bone(level.name)
     if not isinstance(bone.shape, Sampled):
         raise TypeError(f"{level.name} is not a vertebra of an anatomy")

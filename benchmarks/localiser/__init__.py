@@ -1,1 +1,1 @@
-"""How well a localiser finds and names vertebrae, on phantoms that it has not seen and on real scans."""
+"""Measures how well a localiser finds and names vertebrae, on unseen phantoms and on real scans."""

@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.localiser.scoring import LevelScore, cut_between, heights_of, read_neck, score_neck
 from cspine.anatomy import CERVICAL, Level
-from cspine.files import write_text
 from cspine.imaging import sample
 from cspine.locating import Localiser
+from cspine.storage.files import write_text
 
 Necks = Sequence[Sequence[LevelScore]]
 
@@ -39,7 +39,7 @@ class Measured:
 
 
 def main() -> None:
-    """Scores, prints, writes."""
+    """Prints the scores of a localiser and writes them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.localiser", description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _neck(images: Path, localiser: Localiser) -> tuple[list[LevelScore], list[LevelScore], float]:
-    """A whole scan, and every three levels of it without C1 and C2."""
+    """Returns an uncut scan, and every three levels of it without C1 and C2."""
     neck = read_neck(images)
     begin = time.perf_counter()
     refined = localiser.outline(neck.volume)
@@ -120,7 +120,14 @@ def _quantile(values: Sequence[float], percent: float) -> float:
 
 
 def _as_json(necks: Necks) -> list[list[dict[str, object]]]:
-    return [[{**asdict(one), "level": one.level.name} for one in neck] for neck in necks]
+    """Returns the scores of each level; a number that is none is null, as JSON has it."""
+    return [
+        [{key: _number(value) for key, value in asdict(one).items()} | {"level": one.level.name} for one in neck] for neck in necks
+    ]
+
+
+def _number(value: object) -> object:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What each kind of augmentation is worth to a localiser: its first network learns from the beginning without it.
+"""Measures what each kind of augmentation is worth to a localiser, whose first network is trained without it from the start.
 
     python -m benchmarks.localiser.ablations OUT --unseen DIR [--scans SCAN...] [--rows NAME ...]
 
@@ -93,7 +93,7 @@ def _train(row: Row, out: Path) -> None:
 
 
 def _evaluate(row: Row, options: argparse.Namespace) -> None:
-    """Levels of unseen necks that are in view whole, windows, and what is found in real scans."""
+    """Measures levels of unseen necks that are in view, windows, and what is found in real scans."""
     path = options.out / f"{row.name}.json"
     if path.is_file():
         return
@@ -111,7 +111,7 @@ def _neck(localiser: Localiser, images: Path) -> list[dict[str, float]]:
 
 
 def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
-    """What the trained network does on windows as the first row learns from, of necks that are like none it learnt from."""
+    """Returns what the trained network does on windows of the kind of the first row, of unseen necks."""
     recipe = with_settings(RECIPE, dict(word.split("=", 1) for word in shlex.split(BUDGET) if word != "--set"), on_data=False)
     more = replace(recipe, pool=replace(recipe.pool, held_out=recipe.pool.held_out + _WINDOWS))
     necks = make_pool(out / "cache" / "windows", more, (PoolPart.VALIDATE,), 1, lambda _: None)[PoolPart.VALIDATE]
@@ -121,7 +121,7 @@ def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
 
 
 def _beside_shipped(localiser: Localiser, path: Path) -> dict[str, Any]:
-    """What is found in a real scan, and how far it is what the shipped localiser says there."""
+    """Returns what is found in a real scan, and how far it is what the shipped localiser says there."""
     volume = read_study(path).volume
     truth = Localiser()(volume).labels
     evaluated = score_neck(localiser.outline(volume), volume.grid, truth, count_whole(truth))
@@ -134,7 +134,7 @@ def _beside_shipped(localiser: Localiser, path: Path) -> dict[str, Any]:
 
 
 def tables(out: Path) -> Iterator[str]:
-    """What each row does, by how much it differs from the first, and what it says of scans: after a training, and after two."""
+    """Yields what each row does, by how much it differs from the first, and what it finds in scans, after one training and two."""
     for rows in (_SHORT, _LONGER):
         found = {row: json.loads((out / f"{row.name}.json").read_text()) for row in rows if (out / f"{row.name}.json").is_file()}
         if rows[0] in found:
@@ -142,7 +142,7 @@ def tables(out: Path) -> Iterator[str]:
 
 
 def _beside_first(found: dict[Row, dict[str, Any]], first: dict[str, Any]) -> Iterator[str]:
-    """Rows that learnt equally long, beside the first of them."""
+    """Yields rows that were trained equally long, beside the first of them."""
     for evaluated, metrics in _METRICS.items():
         yield from _head([evaluated, *(title for name in metrics.values() for title in (name, "difference"))])
         for row, facts in found.items():
@@ -167,12 +167,12 @@ def _told_scan(found: dict[str, Any]) -> str:
 
 
 def _by_neck(necks: list[list[dict[str, float]]], name: str) -> NDArray[np.float64]:
-    """Sum over the levels of each neck, and how many they are, ``(n, 2)``."""
+    """Returns the sum over the levels of each neck, and how many they are, ``(n, 2)``."""
     return np.array([(sum(one[name] for one in neck), len(neck)) for neck in necks], dtype=np.float64)
 
 
 def _told(necks: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> str:
-    """The mean over levels, or how much larger it is than another, with the 95 % bootstrap interval over necks."""
+    """Returns the mean over levels, or how much larger it is than another, with the 95 % bootstrap interval over necks."""
     chosen = np.random.default_rng(0).integers(len(necks), size=(_DRAWN, len(necks)))
     value, drawn = _mean(necks[None]), _mean(necks[chosen])
     if other is not None:
@@ -182,7 +182,7 @@ def _told(necks: NDArray[np.float64], other: NDArray[np.float64] | None = None) 
 
 
 def _mean(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of samples of necks ``(k, n, 2)``, each mean over levels ``(k,)``."""
+    """Returns each mean over levels ``(k,)`` of samples of necks ``(k, n, 2)``."""
     total: NDArray[np.float64] = drawn.sum(axis=1)
     return total[:, 0] / total[:, 1]
 

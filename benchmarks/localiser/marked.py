@@ -4,23 +4,25 @@
 
 MARKS.json holds points of levels by scan (``benchmarks/localiser/marks``); SCANS is the folder of ``<scan>.nii.gz``. A name is
 right where the centre of the vertebra lies within 7 mm of the mark along the spine, less than half of a level. Prints a table with
-95 % bootstrap intervals over scans, and writes what each scan gave.
+95 % bootstrap intervals over scans, and writes it with what each scan gave; ``cspine export --evaluation FILE.json`` puts the
+figures into the card of the package.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import Level
-from cspine.files import write_text
 from cspine.locating import Localiser, Located
+from cspine.modelpack import Figure
 from cspine.reading import read_study
 from cspine.results import LevelStatus
+from cspine.storage.files import write_text
 
 Points = Mapping[str, Sequence[float]]
 """Marks of a scan: LPS millimetres by level."""
@@ -46,17 +48,17 @@ class Named:
 
     @property
     def right(self) -> bool:
-        """Whether the name is right."""
+        """Says whether the name is right."""
         return self.error_mm is not None and abs(self.error_mm) <= _RIGHT_WITHIN_MM
 
     @property
     def sure(self) -> bool:
-        """Whether the localiser is sure of the name."""
+        """Says whether the localiser is sure of the name."""
         return self.confidence >= _SURE_FROM
 
 
 def main() -> None:
-    """Evaluates, prints, writes."""
+    """Prints an evaluation on marked scans and writes it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.localiser.marked", description=__doc__)
     parser.add_argument("marks", type=Path)
     parser.add_argument("scans", type=Path)
@@ -68,28 +70,33 @@ def main() -> None:
         found[scan] = compare(localiser(read_study(options.scans / f"{scan}.nii.gz").volume), marks)
         wrong = [f"{one.level} {one.error_mm or 0:+.0f} mm" for one in found[scan] if one.sure and not one.right]
         print(f"{scan}: {sum(one.right for one in found[scan])} of {len(found[scan])} right {', '.join(wrong)}", flush=True)
-    print(table(list(found.values())))
-    write_text(options.out, json.dumps({scan: [asdict(one) for one in each] for scan, each in found.items()}, indent=1) + "\n")
+    figures = shares(list(found.values()))
+    print(table(figures))
+    scans = {scan: [asdict(one) for one in each] for scan, each in found.items()}
+    told = {"figures": [asdict(replace(one, name=f"{len(found)} real necks: {one.name}")) for one in figures], "scans": scans}
+    write_text(options.out, json.dumps(told, indent=1) + "\n")
 
 
 def compare(located: Located, marks: Points) -> list[Named]:
-    """What the localiser says of each marked level."""
+    """Returns what the localiser says of each marked level."""
     return [_compare(located, level, np.asarray(point), _towards_feet(marks, level)) for level, point in marks.items()]
 
 
-def table(scans: Sequence[Sequence[Named]]) -> str:
-    """Shares with 95 % bootstrap intervals over scans, as Markdown."""
+def shares(scans: Sequence[Sequence[Named]]) -> list[Figure]:
+    """Returns shares of levels with 95 % bootstrap intervals over scans."""
     rows: list[tuple[str, Callable[[Named], bool], Callable[[Named], bool]]] = [
         ("levels named right", lambda one: one.right, lambda _: True),
         ("right and sure", lambda one: one.right and one.sure, lambda _: True),
         ("wrong and sure", lambda one: one.sure and not one.right, lambda _: True),
         ("right, of the sure", lambda one: one.right, lambda one: one.sure),
     ]
-    lines = ["| | share |", "|---|---|"]
-    for name, counted, among in rows:
-        value, low, high = _share(scans, counted, among)
-        lines.append(f"| {name} | {value:.3f} ({low:.3f} to {high:.3f}) |")
-    return "\n".join(lines)
+    return [Figure(name, *_share(scans, counted, among)) for name, counted, among in rows]
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Returns them as Markdown."""
+    rows = [f"| {one.name} | {one.value:.3f} ({one.low:.3f} to {one.high:.3f}) |" for one in figures]
+    return "\n".join(["| | share |", "|---|---|", *rows])
 
 
 def _compare(located: Located, name: str, point: NDArray[np.float64], axis: NDArray[np.float64]) -> Named:
@@ -101,7 +108,7 @@ def _compare(located: Located, name: str, point: NDArray[np.float64], axis: NDAr
 
 
 def _towards_feet(marks: Points, name: str) -> NDArray[np.float64]:
-    """The direction of the spine at a mark, from the marks of its neighbours; C1 and C2 take that of C2 to C3.
+    """Returns the direction of the spine at a mark, from the marks of its neighbours; C1 and C2 take that of C2 to C3.
 
     The middle of C1 is that of a ring around the canal, so the way from there to a body does not run along the spine.
     """

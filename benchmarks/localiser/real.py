@@ -28,7 +28,7 @@ _MARKS = {LevelStatus.ASSESSED: "", LevelStatus.PARTLY_IN_VIEW: "~", LevelStatus
 
 
 def axial(volume: Volume) -> Volume:
-    """Upright slices from feet to head, as wide as the voxels are."""
+    """Returns upright slices from feet to head, as wide as the voxels are."""
     grid = volume.grid.canonical()
     corners = grid.corners_mm()
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -38,7 +38,7 @@ def axial(volume: Volume) -> Volume:
 
 
 def sagittal(volume: Volume) -> Volume:
-    """The same voxels, stored slice by slice from right to left."""
+    """Returns the same voxels, stored slice by slice from right to left."""
     upright = axial(volume)
     affine = upright.grid.affine[:, [2, 0, 1, 3]]
     z, y, x = upright.grid.shape
@@ -46,7 +46,7 @@ def sagittal(volume: Volume) -> Volume:
 
 
 def oblique(volume: Volume) -> Volume:
-    """Slices that are turned by 20 degrees about the axis from ear to ear, as by a tilted head holder."""
+    """Returns slices that are turned by 20 degrees about the axis from ear to ear, as by a tilted head holder."""
     upright = axial(volume)
     grid, affine = upright.grid, upright.grid.affine.copy()
     affine[:3, :3] = Rotation.from_euler("x", _TURN_DEG, degrees=True).as_matrix() @ affine[:3, :3]
@@ -55,7 +55,7 @@ def oblique(volume: Volume) -> Volume:
 
 
 def flipped(axis: int) -> Callable[[Volume], Volume]:
-    """The same voxels, stored from the other end of an axis."""
+    """Returns the same voxels, stored from the other end of an axis."""
 
     def change(volume: Volume) -> Volume:
         affine = volume.grid.affine.copy()
@@ -67,7 +67,7 @@ def flipped(axis: int) -> Callable[[Volume], Volume]:
 
 
 def thinned(volume: Volume) -> Volume:
-    """Every third slice from head to feet."""
+    """Returns every third slice from head to feet."""
     upright = axial(volume)
     affine, shape = upright.grid.affine.copy(), upright.grid.shape
     affine[:3, 0] *= _THINNED
@@ -76,7 +76,7 @@ def thinned(volume: Volume) -> Volume:
 
 
 def noisy(volume: Volume) -> Volume:
-    """With as much noise again as there is: the median deviation of what a smooth picture leaves over, in soft tissue."""
+    """Returns a scan with as much noise again as it has: the median deviation from a smooth picture, in soft tissue."""
     rest = volume.hu - ndimage.uniform_filter(volume.hu, 3)
     soft = (volume.hu > -50) & (volume.hu < 120)
     own = float(1.4826 * np.median(np.abs(rest[soft]))) if soft.any() else 20.0
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def told(located: Located) -> str:
-    """The levels that are found, those in part with ~, uncertain names with ?; or that the scan is rejected."""
+    """Returns the levels that are found, those in part with ~, uncertain names with ?; or that the scan is rejected."""
     levels = " ".join(_MARKS[one.status] + one.level.name for one in located.vertebrae)
     return levels if not check_located(located) else f"rejected {levels}".strip()
 

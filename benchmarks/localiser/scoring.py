@@ -46,22 +46,22 @@ class LevelScore:
 
     @property
     def whole(self) -> bool:
-        """Whether it is in view whole."""
+        """Says whether all of it is in view."""
         return self.share >= _WHOLE
 
     @property
     def right(self) -> bool:
-        """Whether most of it is named what it is, sure or not."""
+        """Says whether most of it is named what it is, sure or not."""
         return self.named == self.level
 
     @property
     def wrong(self) -> bool:
-        """Whether most of it is named another level of the neck, sure or not."""
+        """Says whether most of it is named another level of the neck, sure or not."""
         return self.named in CERVICAL and not self.right
 
     @property
     def found(self) -> bool:
-        """Whether the localiser is sure of it, and right."""
+        """Says whether the localiser is sure of it, and right."""
         return self.status in SURE and self.right
 
 
@@ -81,13 +81,13 @@ class Neck:
 
 
 def read_neck(images: Path) -> Neck:
-    """The phantom whose slices lie in a folder of ``train_images``."""
+    """Returns the phantom whose slices lie in a folder of ``train_images``."""
     truth = load_mask(images.parents[1] / "truth" / images.name / "labels.nii.gz")
     return Neck(read_study(images).volume, truth, count_whole(truth))
 
 
 def score_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDArray[np.float64]) -> list[LevelScore]:
-    """Every level of which there is something in the picture.
+    """Returns every level of which there is something in the picture.
 
     Args:
         refined: What the localiser says.
@@ -97,13 +97,13 @@ def score_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDAr
     """
     grid = scoring_grid(scan)
     inside = _inside(scan, grid)
-    true, said = sample(truth, grid).labels, refined.labels_on(grid).labels
-    true[~inside], said[~inside] = 0, 0
-    return [_score(level, true, said, refined, whole_voxels[level - 1]) for level in CERVICAL if (true == level).any()]
+    true, outcome = sample(truth, grid).labels, refined.labels_on(grid).labels
+    true[~inside], outcome[~inside] = 0, 0
+    return [_score(level, true, outcome, refined, whole_voxels[level - 1]) for level in CERVICAL if (true == level).any()]
 
 
 def scoring_grid(scan: Grid) -> Grid:
-    """Upright voxels of 2 mm over a picture."""
+    """Returns upright voxels of 2 mm over a picture."""
     corners = scan.corners_mm()
     low, high = corners.min(axis=0), corners.max(axis=0)
     z, y, x = (int(np.ceil(side)) for side in ((high - low) / SCORED_AT_MM)[::-1])
@@ -111,20 +111,20 @@ def scoring_grid(scan: Grid) -> Grid:
 
 
 def count_whole(truth: LabelMap) -> NDArray[np.float64]:
-    """Voxels of 2 mm of C1..C7, ``(7,)``."""
+    """Returns voxels of 2 mm of C1..C7, ``(7,)``."""
     labels = sample(truth, scoring_grid(truth.grid)).labels
     return np.array([np.count_nonzero(labels == level) for level in CERVICAL], dtype=np.float64)
 
 
 def heights_of(levels: Sequence[Level], truth: LabelMap) -> tuple[float, float]:
-    """World z between which some levels lie."""
+    """Returns the world z between which some levels lie."""
     index = np.argwhere(np.isin(truth.labels, levels))
     heights = truth.grid.world(index)[:, 2]
     return float(heights.min()), float(heights.max())
 
 
 def cut_between(volume: Volume, low: float, high: float) -> Volume:
-    """The slices of an axial scan whose middles lie between two heights, in their own order."""
+    """Returns the slices of an axial scan whose middles lie between two heights, in their own order."""
     count, rows, columns = volume.grid.shape
     middles = volume.grid.world([(i, (rows - 1) / 2, (columns - 1) / 2) for i in range(count)])[:, 2]
     kept = np.flatnonzero((middles >= low) & (middles <= high))
@@ -133,13 +133,13 @@ def cut_between(volume: Volume, low: float, high: float) -> Volume:
     return Volume(np.ascontiguousarray(volume.hu[first : last + 1]), volume.grid.part((first, 0, 0), shape))
 
 
-def _score(level: Level, true: NDArray[np.uint8], said: NDArray[np.uint8], refined: Refined, whole: float) -> LevelScore:
-    there, named = true == level, said == level
+def _score(level: Level, true: NDArray[np.uint8], outcome: NDArray[np.uint8], refined: Refined, whole: float) -> LevelScore:
+    there, named = true == level, outcome == level
     vertebra = refined.located.vertebra(level)
     apart = float("nan")
     if named.any():
         apart = float(np.linalg.norm(np.argwhere(there).mean(axis=0) - np.argwhere(named).mean(axis=0)) * SCORED_AT_MM)
-    counts = np.bincount(said[there], minlength=OTHER_BONE + 1)
+    counts = np.bincount(outcome[there], minlength=OTHER_BONE + 1)
     mostly = int(np.argmax(counts[1:OTHER_BONE])) + 1 if counts[1:OTHER_BONE].sum() > counts[0] + counts[OTHER_BONE] else 0
     other = refined.located.vertebra(Level(mostly)) if mostly in CERVICAL and mostly != level else None
     return LevelScore(

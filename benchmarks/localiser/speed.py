@@ -1,4 +1,4 @@
-"""How long a scan is located, beside a network of full resolution over all of it.
+"""Measures how long a scan is located, beside a network of full resolution over all of it.
 
     python -m benchmarks.localiser.speed STUDY [--localiser PACKAGE] [--rounds N]
 
@@ -24,8 +24,8 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.concurrency.threads import alone
 from cspine.imaging import sample
-from cspine.imaging.threads import alone
 from cspine.imaging.windowing import windowed
 from cspine.locating import locate, locate_levels
 from cspine.locating.refining import refine
@@ -59,10 +59,10 @@ class Timed:
     def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """See :class:`cspine.runtime.Session`."""
         begin = time.perf_counter()
-        said = self.session.run(batch)
+        outcome = self.session.run(batch)
         self.seconds += time.perf_counter() - begin
         self.runs += 1
-        return said
+        return outcome
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def stages_s(volume: Volume, path_or_name: str | None) -> dict[str, float]:
-    """Seconds by stage of locating a scan, with networks that are loaded, and warm from the second call on."""
+    """Returns seconds by stage of locating a scan, with networks that are loaded, and warm from the second call on."""
     manifest = load_localiser(path_or_name).manifest
     if manifest.fine is None:
         raise SystemExit(f"A package with a second network is needed. {manifest.name} has none.")
@@ -132,7 +132,7 @@ def _loaded(path_or_name: str | None, role: str) -> Session:
 
 
 def _full_resolution(volume: Volume) -> tuple[int, float, float]:
-    """Patches, and seconds of sampling and of the network."""
+    """Returns the number of patches, and seconds of sampling and of the network."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "full.xml"
         write_ir(UNet3DSettings(widths=_FULL_WIDTHS).build(_FULL, 0), path)

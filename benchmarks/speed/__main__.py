@@ -1,4 +1,4 @@
-"""How fast a study is predicted.
+"""Measures how fast a study is predicted.
 
 ``python -m benchmarks.speed --data DIR [--torch PYTHON] [--transfer]`` predicts one study of about 320 slices of 512 x 512, a
 phantom of full size, which is made into DIR if nothing is there: stage by stage, the median of several times. Then the same neck
@@ -42,7 +42,7 @@ class Stages:
 
     @property
     def total(self) -> float:
-        """Of all stages."""
+        """Returns the seconds of all stages."""
         return sum(self.seconds.values())
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _rounds(detector: Detector, folder: Path, rounds: int) -> Stages:
-    """From a folder of DICOM to a result."""
+    """Runs some rounds from a folder of DICOM to a result."""
     found: list[dict[str, float]] = []
     for _ in range(rounds + 1):
         begin = time.perf_counter()
@@ -94,7 +94,7 @@ def _median(found: list[dict[str, float]]) -> Stages:
 
 
 def _with_slices(study: Study, count: int, field_mm: float | None = None) -> Study:
-    """The same neck in more or fewer slices: thinner or thicker ones, over the same height; in a wider field air is around it."""
+    """Returns the same neck in more or fewer slices over the same height; in a wider field air is around it."""
     grid = study.volume.grid.canonical()
     z, y, x = (grid.extent_mm[0], *((field_mm or side) for side in grid.extent_mm[1:]))
     wanted = Grid.upright(grid.centre_mm, (count, _SIDE, _SIDE), (z / count, y / _SIDE, x / _SIDE))
@@ -103,7 +103,7 @@ def _with_slices(study: Study, count: int, field_mm: float | None = None) -> Stu
 
 
 def _study(data: Path) -> Path:
-    """A full-sized phantom with the number of slices that is wanted, or nearly."""
+    """Returns a full-sized phantom with the number of slices that is wanted, or nearly."""
     if not (data / "train_images").is_dir():
         subprocess.run([sys.executable, "-m", "cspine", "phantom", str(data), *_PHANTOM], check=True)
     folders = [path for path in sorted((data / "train_images").iterdir()) if path.is_dir()]
@@ -111,7 +111,7 @@ def _study(data: Path) -> Path:
 
 
 def _locating_networks(study: Study) -> float:
-    """Median seconds of the networks of the localiser alone."""
+    """Returns median seconds of the networks of the localiser alone."""
     rounds = [stages_s(study.volume, None) for _ in range(_MORE_ROUNDS + 1)][1:]
     return statistics.median(one["first network"] + one["second network"] for one in rounds)
 
@@ -136,7 +136,7 @@ def _winner(python: Path, ours: Stages, wide: Stages, locating: float) -> None:
 
 
 def _transfer(study: Study) -> None:
-    """Every slice of a study through a U-Net with InceptionResNetV2, as the recipe has it, with the engine that serves."""
+    """Runs every slice of a study through a U-Net with InceptionResNetV2, as the recipe has it, with the engine that serves."""
     from tempfile import TemporaryDirectory
 
     from cspine.imaging.slices import network_input, slice_grid

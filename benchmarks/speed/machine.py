@@ -1,4 +1,4 @@
-"""What the machine could do: the rate of its matrix products and of its memory, measured with the engine that serves."""
+"""Measures what the machine could do: the rate of its matrix products and of its memory, with the engine that serves."""
 
 import statistics
 import time
@@ -31,7 +31,7 @@ class Machine:
 
 
 def measure() -> Machine:
-    """The median of some rounds."""
+    """Returns the median of some rounds."""
     return Machine(_products("f32"), _products("bf16"), _copies())
 
 

@@ -1,4 +1,4 @@
-"""What people would otherwise run: the arrangement that won RSNA 2022, in PyTorch with random weights.
+"""Measures what people would otherwise run: the arrangement that won RSNA 2022, in PyTorch with random weights.
 
 ``python benchmarks/speed/winner.py`` times a 3-D U-Net at 128 x 128 x 128 whose encoder is like a ResNet18, and then 105 slices, 15
 of each vertebra, of 224 x 224 in 6 channels through a network like EfficientNetV2-S. Weights do not matter for time, and no code is
@@ -36,7 +36,7 @@ class Basic(nn.Module):
         self.bridge = nn.Identity() if before == width and stride == 1 else other
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The same size, or half of it."""
+        """Returns the same size, or half of it."""
         return torch.relu(self.work(x) + self.bridge(x))
 
 
@@ -91,7 +91,7 @@ class Block(nn.Module):
         self.bridged = before == width and stride == 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The same size, or half of it."""
+        """Returns the same size, or half of it."""
         return self.work(x) + x if self.bridged else self.work(x)
 
 
@@ -105,7 +105,7 @@ class Excite(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scaled channels."""
+        """Returns scaled channels."""
         return x * self.scale(x)
 
 
@@ -121,7 +121,7 @@ STAGES = (
 
 
 def efficientnet() -> nn.Module:
-    """Like EfficientNetV2-S, on six channels."""
+    """Returns a network like EfficientNetV2-S, on six channels."""
     layers: list[nn.Module] = [nn.Conv2d(6, 24, 3, 2, 1, bias=False), nn.BatchNorm2d(24), nn.SiLU(inplace=True)]
     before = 24
     for width, growth, stride, depth, fused in STAGES:
@@ -133,13 +133,13 @@ def efficientnet() -> nn.Module:
 
 
 def laid(scan: torch.Tensor) -> torch.Tensor:
-    """A scan in Hounsfield units as the U-Net sees it, ``(1, 1, 128, 128, 128)``."""
+    """Returns a scan in Hounsfield units as the U-Net sees it, ``(1, 1, 128, 128, 128)``."""
     seen = ((scan.float() + 1000) / 3000).clamp(0, 1)
     return nn.functional.interpolate(seen[None, None], (128, 128, 128), mode="trilinear")
 
 
 def cut(scan: torch.Tensor, maps: torch.Tensor) -> list[torch.Tensor]:
-    """Of each of seven vertebrae the slices that are classified, ``(15, 6, 224, 224)``."""
+    """Returns the slices of each of seven vertebrae that are classified, ``(15, 6, 224, 224)``."""
     found = []
     for level in range(7):
         first = 20 + 40 * level
@@ -153,7 +153,7 @@ def cut(scan: torch.Tensor, maps: torch.Tensor) -> list[torch.Tensor]:
 
 
 def median_s(work: Callable[[], object]) -> float:
-    """Of some rounds, after one that does not count."""
+    """Returns the median seconds of some rounds, after one that does not count."""
     taken = []
     for _ in range(_ROUNDS + 1):
         begin = time.perf_counter()

@@ -93,5 +93,5 @@ def is_want_of_memory(error: BaseException | None) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     text = str(error).lower()
-    said = isinstance(error, RuntimeError | ImportError | OSError) and any(words in text for words in _WANT_OF_MEMORY)
-    return said or is_want_of_memory(error.__cause__)
+    named = isinstance(error, RuntimeError | ImportError | OSError) and any(words in text for words in _WANT_OF_MEMORY)
+    return named or is_want_of_memory(error.__cause__)

@@ -3,25 +3,28 @@
 Half precision gives wrong numbers on some processors and some versions of an engine. So when a network is loaded for the first time
 in one way on one processor, a sample that the package stores is run, and the answer is compared with that of the trained model.
 What was found is remembered in ``$XDG_CACHE_HOME/cspine/checked`` (``~/.cache`` where that is not set), a small file for each
-network; the folder may be deleted at any time, and several processes may use it at once.
+network, and the network as it was compiled in ``compiled`` beside it. Both folders may be deleted at any time, and several
+processes may use them at once; ``CSPINE_CACHE=off`` switches them off.
 """
 
 import hashlib
 import json
 import math
-import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from cspine.codec import decode, encode
-from cspine.files import write_text
+from cspine.concurrency.processors import processors
 from cspine.modelpack import NetworkFile, Package, PackageManifest
+from cspine.network_content import NetworkContent
 from cspine.results import Reason
 from cspine.runtime import Engine, Session, calculates_on, open_session
-from cspine.strict_json import read_json
+from cspine.storage.cache_folder import cache_folder
+from cspine.storage.codec import decode, encode
+from cspine.storage.files import write_text
+from cspine.storage.strict_json import read_json
 
 _FORMAT = 1
 _FULL = "f32"
@@ -86,13 +89,13 @@ def open_network(package: Package[PackageManifest], role: str, engine: Engine) -
     way = _Way(package.sha256, role, calculates_on(content, wanted), _processor(), network.precision)
     found = _remembered(way)
     if found is not None:
-        session = open_session(content, replace(wanted, precision=found.precision))
+        session = _opened(content, replace(wanted, precision=found.precision), way)
         return OpenNetwork(session, found.precision, _reasons(package, network, found))
-    session = open_session(content, wanted)
+    session = _opened(content, wanted, way)
     difference = package.difference(session, role, most=1)
     found = _Finding(way, network.precision, difference if math.isfinite(difference) else None)
     if not difference <= network.tolerance and network.precision != _FULL:
-        session = open_session(content, replace(wanted, precision=_FULL))
+        session = _opened(content, replace(wanted, precision=_FULL), way)
         found = replace(found, precision=_FULL)
     if found.precision == _FULL:
         package.verify_samples(session, role, most=1)
@@ -100,12 +103,18 @@ def open_network(package: Package[PackageManifest], role: str, engine: Engine) -
     return OpenNetwork(session, found.precision, _reasons(package, network, found))
 
 
+def _opened(content: NetworkContent, engine: Engine, way: _Way) -> Session:
+    """Loads a network, compiled already where an earlier process has run it in this way with this engine."""
+    folder = cache_folder("compiled")
+    return open_session(content, engine, None if folder is None else folder / f"{_name_of(way, engine, processors())}.bin")
+
+
 def _reasons(package: Package[PackageManifest], network: NetworkFile, found: _Finding) -> tuple[Reason, ...]:
     if found.precision == network.precision:
         return ()
     differs = "gives NaN" if found.difference is None else f"differs by {found.difference:.2g}"
     text = (
-        f"This processor calculates a network of {package.manifest.name} wrong in {network.precision}: a stored sample {differs}, "
+        f"This processor computes a network of {package.manifest.name} wrongly in {network.precision}: a stored sample {differs}, "
         f"and {network.tolerance:g} is allowed. It was run in single precision, which takes longer."
     )
     return (Reason("single_precision", text),)
@@ -122,7 +131,7 @@ def _remembered(way: _Way) -> _Finding | None:
 
 
 def _remember(found: _Finding) -> None:
-    """Keeps a finding for the next process; where that is not possible, each one looks again."""
+    """Keeps a finding for the next process; where that is not possible, each one checks again."""
     path = _place(found.way)
     if path is None:
         return
@@ -133,13 +142,14 @@ def _remember(found: _Finding) -> None:
 
 def _place(way: _Way) -> Path | None:
     """Returns the file of a way; ``None`` where this account has no place for it."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    except RuntimeError:
-        return None
-    name = hashlib.sha256(json.dumps(encode(way), sort_keys=True).encode()).hexdigest()[:32]
-    return base / "cspine" / "checked" / f"{name}.json"
+    folder = cache_folder("checked")
+    return None if folder is None else folder / f"{_name_of(way)}.json"
+
+
+def _name_of(way: _Way, *more: object) -> str:
+    """Returns the name of a file that depends on a way, and on what else ``str`` tells."""
+    text = json.dumps([encode(way), *map(str, more)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
@@ -150,7 +160,7 @@ def _processor() -> str:
             lines = [line.rstrip() for line in iter(file.readline, "\n") if line]
     except OSError:
         lines = []
-    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    able = hashlib.sha256(" ".join(sorted(told.get("flags", told.get("Features", "")).split())).encode()).hexdigest()[:16]
-    kind = [told.get(name, "") for name in ("model name", "cpu family", "model", "stepping")]
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    able = hashlib.sha256(" ".join(sorted(facts.get("flags", facts.get("Features", "")).split())).encode()).hexdigest()[:16]
+    kind = [facts.get(name, "") for name in ("model name", "cpu family", "model", "stepping")]
     return " ".join([platform.machine(), platform.processor(), *kind, able])

@@ -13,7 +13,7 @@ OTHER_VERTEBRA_CLASS, OTHER_BONE_CLASS = len(CERVICAL) + 1, len(CERVICAL) + 2
 VOXEL_CLASSES = OTHER_BONE_CLASS + 1
 
 MASK_STEP, FRACTURE_CELL = 2, 8
-"""Pixels of a vertebra crop per pixel of its mask, and per cell of the map that says where it looks broken: rows and columns."""
+"""Pixels of a vertebra crop per pixel of its mask, and per cell of the map that says where it looks fractured: rows and columns."""
 
 
 _SPACINGS_MM = (0.2, 20.0)
@@ -83,7 +83,7 @@ class SliceSpec:
         return 2 * self.neighbours + 1
 
 
-HU_CEILING = 0.6
+HU_CEILING = 1.0
 """HU ceiling of the passes over a neck, as a share of the median density of its vertebrae, where a package says nothing else."""
 
 

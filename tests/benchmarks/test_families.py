@@ -1,21 +1,23 @@
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from benchmarks.families import LEAKY, ROWS, TITLES, Place, Row, page
+from benchmarks.families import LEAKY, ROWS, TITLES, Place, Row, draw_curves, entries_of, page, train_row
 from cspine.evaluation.report import to_csv
 from cspine.recipes import load_slice_recipe
 from cspine.training.core.settings import parse_assignments, with_settings
 from cspine.training.slices.settings import SliceRecipe
 from tests.evaluation.reports import report
+from tests.training.synthetic import recipe, stack
 
-PLACE = Place(Path("out"), 1000)
+PLACE = Place(Path("out"), 1000, 500)
 
 
 def as_trained(row: Row) -> SliceRecipe:
-    """The recipe of a row, with what its command sets."""
+    """Returns the recipe of a row, with what its command sets."""
     words = PLACE.command(row)
     assigned = parse_assignments([value for word, value in pairwise(words) if word == "--set"])
     return with_settings(load_slice_recipe(row.recipe), assigned)
@@ -27,6 +29,9 @@ def test_every_row_sees_as_many_slices_of_the_same_patients_on_the_same_schedule
 
     assert replace(found.sampling, held_back_share=0.0) == first.sampling
     assert found.fit.batch * found.fit.batches * found.fit.epochs == 8000
+    if row.name != LEAKY:
+        assert found.patches.batch * found.patches.batches * found.patches.epochs == 12000
+        assert found.heads.epochs == 0
     assert (found.input, found.fit.learning_rate, found.split.folds) == (first.input, first.fit.learning_rate, first.split.folds)
 
 
@@ -38,17 +43,62 @@ def test_every_family_has_a_row_and_so_have_boxes_and_studies_without_masks() ->
     assert any("--pseudo-labels" in row.options for row in ROWS)
 
 
+def test_entries_are_counted_over_all_slices_of_unseen_studies() -> None:
+    studies, settings = [stack(0, 2), stack(1, None)], recipe()
+    model = settings.network.build(settings.input, seed=0)
+    model.get_layer("evidence").bias.assign([50.0])  # everything is fractured
+
+    found = entries_of(model, studies, settings)
+
+    assert found.slices == 2 * 28
+    assert found.all_negative == pytest.approx(1 - 1 / (2 * 28 * 7))  # one slice of one level of one study
+    assert found.accuracy == pytest.approx(1 / (2 * 28 * 7))
+
+
+def test_a_row_that_was_killed_goes_on_and_one_that_is_done_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, row, words = Place(tmp_path, 10), ROWS[0], []
+    monkeypatch.setattr("benchmarks.command.run", lambda *given: words.append(given))
+    place.runs.mkdir(parents=True)
+    home = place.runs / row.name
+
+    train_row(place, row)
+    (home / "fold-0").mkdir(parents=True)
+    (home / "run.json").write_text("{}")
+    train_row(place, row)
+    (home / "fold-0" / "held_out.csv").write_text("")
+    train_row(place, row)
+
+    assert len(words) == 2
+    assert "--resume" not in words[0]
+    assert words[1][:3] == ("train", row.recipe, "--resume")
+    assert "--set" not in words[1]
+    assert json.loads(place.spent(row).read_text()).keys() == {"seconds", "busy"}
+
+
+def test_curves_are_drawn_of_rows_that_have_a_log(tmp_path: Path) -> None:
+    place, (row, other, *_) = Place(tmp_path, 10), ROWS
+    home = place.runs / row.name / "fold-0"
+    (home / "patches").mkdir(parents=True)
+    (home / "log.csv").write_text("epoch,loss,auroc_slices\n1,0.5,0.6\n2,0.4,nan\n")
+    (home / "patches" / "log.csv").write_text("epoch,loss,auroc_patches\n1,0.5,0.6\n")
+
+    draw_curves(place, [row, other])
+
+    assert (place.runs / "learning.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_page_is_made_of_what_evaluation_writes(tmp_path: Path) -> None:
     place, rows = Place(tmp_path, 10), [row for row in ROWS if row.name in ("custom_cnn", LEAKY)]
     for row in rows:
         for folder in (place.evaluated(row), place.evaluated(row).with_name(f"{row.name}_itself")):
             folder.mkdir(parents=True)
             (folder / "evaluation.csv").write_text(to_csv(report()), encoding="utf-8")
+        place.entries(row).write_text('{"slices": 9, "accuracy": 0.97, "all_negative": 0.98}')
         place.spent(row).write_text('{"seconds": 2.0, "busy": 1.0}')
 
     lines = list(page(place, rows))
 
     (line,) = [line for line in lines if line.startswith("| custom_cnn |")]
     assert line.count(" | ") == len(TITLES) - 1
-    assert line.endswith("| 1 | 2 |")
+    assert line.endswith("| 0.970 | 0.980 | 1 | 2 |")
     assert "| what the leaky protocol reports: accuracy of entries | 0.857 |" in lines

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.localiser.marked import Named, compare, table
+from benchmarks.localiser.marked import Named, compare, shares, table
 from cspine.anatomy import Level
 from cspine.geometry import Grid
 from cspine.locating import Located, Vertebra
@@ -14,7 +14,7 @@ MARKS = {"C1": [0.0, 10.0, 40.0], "C2": [0.0, 0.0, 20.0], "C3": [0.0, 0.0, 0.0],
 
 
 def located(shift_mm: float, status: LevelStatus = LevelStatus.ASSESSED) -> Located:
-    """Vertebrae so far nearer the feet than the marks, and 9 mm behind them."""
+    """Returns vertebrae so far nearer the feet than the marks, and 9 mm behind them."""
     grid = Grid.upright((0.0, 0.0, 0.0), (2, 2, 2), (1.0, 1.0, 1.0))
     vertebrae = tuple(
         Vertebra(Level[name], status, 0.95, (x, y + 9.0, z - shift_mm), Box((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), (0.0, 0.0, 1.0))
@@ -44,7 +44,7 @@ def test_an_uncertain_name_is_never_sure_and_a_level_that_was_not_found_is_not_r
 def test_shares_count_levels_and_their_intervals_scans() -> None:
     right, wrong = compare(located(0.0), MARKS), compare(located(18.0), MARKS)
 
-    rows = table([right, right, wrong, right]).splitlines()
+    rows = table(shares([right, right, wrong, right])).splitlines()
 
     assert rows[2].startswith("| levels named right | 0.750 (")
     assert rows[4].startswith("| wrong and sure | 0.250 (0.000 to ")

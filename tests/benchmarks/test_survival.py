@@ -13,7 +13,7 @@ from tests.coded import asked, coded_volume, write_dicom
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three studies."""
+    """Writes three studies."""
     folder = tmp_path_factory.mktemp("sources")
     for number in range(3):
         study = write_dicom(coded_volume(fractured=[Level(number + 1)]), folder / str(number))

@@ -1,4 +1,4 @@
-"""A tiny run of the training wing, made once."""
+"""A tiny run of the training wing, made once, and necks to detect fractures in."""
 
 import shutil
 from collections.abc import Sequence
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cspine.anatomy import CERVICAL
+from cspine.anatomy import CERVICAL, Level
 from cspine.cli import main
 from cspine.evaluation import StudyScores
 from cspine.training.core.runs import CALIBRATION
+from cspine.volume import Volume
+from tests.coded import coded_volume, write_nifti
 from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
 
@@ -24,6 +26,7 @@ SETTINGS = {
     "fit.batches": "4",
     "fit.epochs": "2",
     "fit.threads": "1",
+    "patches.epochs": "0",
     "split.folds": "2",
 }
 
@@ -39,7 +42,7 @@ class TinyRun:
 
 
 def made_up_scores(uids: Sequence[str] = (), studies: int = 40, intact: int = 20) -> StudyScores:
-    """Scores of enough studies for calibration and thresholds, some of them named; the last are intact."""
+    """Returns scores of enough studies for calibration and thresholds, some of them named; the last are intact."""
     rng = np.random.default_rng(0)
     fractured = np.arange(studies - intact)
     truth = np.zeros((studies, 8), dtype=bool)
@@ -55,14 +58,14 @@ def calibrate_made_up(run: Path, uids: Sequence[str] = (), studies: int = 40, in
 
 
 def train(data: Path, run: Path, *more: str) -> int:
-    """``cspine train`` with a tiny network."""
+    """Runs ``cspine train`` with a tiny network."""
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
     return main(["train", "custom_cnn", "--data", str(data), "-o", str(run), *settings, *more])
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, coded_localiser: Path) -> TinyRun:
-    """Fold 0 of two, trained for two epochs on necks of blocks."""
+    """Trains fold 0 of two for two epochs, on necks of blocks."""
     place = tmp_path_factory.mktemp("training")
     data = write_data_set(place / "data", [neck(i, CERVICAL[i % 7] if i % 2 else None, mask=True) for i in range(20)])
     unseen = write_data_set(place / "unseen", [neck(i, CERVICAL[i % 7] if i % 2 else None, mask=True) for i in range(100, 110)])
@@ -72,7 +75,23 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, coded_localiser: Path) ->
 
 @pytest.fixture(scope="session")
 def calibrated_run(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """The same, calibrated on made-up scores."""
+    """Returns the same run, calibrated on made-up scores."""
     run = Path(shutil.copytree(tiny_run.run, tmp_path_factory.mktemp("calibrated") / "run"))
     calibrate_made_up(run)
     return replace(tiny_run, run=run)
+
+
+@pytest.fixture(scope="module")
+def necks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder of studies: one intact, one fractured, one whose bone is no vertebra."""
+    folder = tmp_path_factory.mktemp("necks")
+    intact = coded_volume()
+    write_nifti(intact, folder / "intact.nii.gz")
+    write_nifti(coded_volume(fractured=[Level.C3]), folder / "broken.nii.gz")
+    write_nifti(Volume(np.where(intact.hu > 100, np.float32(350), intact.hu), intact.grid), folder / "odd.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"

@@ -14,7 +14,7 @@ from tests.training.folders import write_data_set
 
 @pytest.fixture
 def own_run(tiny_run: TinyRun, tmp_path: Path) -> Path:
-    """A copy, as calibrating changes a run."""
+    """Returns a copy of the run, as calibrating changes it."""
     return Path(shutil.copytree(tiny_run.run, tmp_path / "run"))
 
 
@@ -24,7 +24,7 @@ def calibrate(run: Path, data: Path) -> int:
 
 @pytest.fixture(scope="module")
 def rare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As few studies as thresholds need."""
+    """Returns as few studies as thresholds need."""
     stacks = [neck(200 + i, CERVICAL[i % 7] if i < 19 else None, mask=False) for i in range(38)]
     return write_data_set(tmp_path_factory.mktemp("data") / "rare", stacks)
 

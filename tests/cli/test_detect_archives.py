@@ -18,7 +18,7 @@ from tests.coded import asked, coded_volume, write_dicom, write_nifti
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """A broken neck as DICOM, and one that is no DICOM."""
+    """Returns a broken neck as DICOM, and one that is no DICOM."""
     write_dicom(coded_volume(fractured=[Level.C4]), tmp_path / "studies" / "archived")
     write_nifti(coded_volume(), tmp_path / "studies" / "loose.nii")
     return tmp_path / "studies"

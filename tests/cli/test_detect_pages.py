@@ -14,7 +14,7 @@ def _detect(*arguments: str | Path, package: Path, out: Path) -> int:
 @pytest.fixture(scope="module")
 def necks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("necks")
-    write_nifti(coded_volume(), folder / "whole.nii.gz")
+    write_nifti(coded_volume(), folder / "intact.nii.gz")
     write_dicom(coded_volume(fractured=[Level.C3]), folder / "broken")
     return folder
 
@@ -26,7 +26,7 @@ def test_a_batch_gets_pages_and_an_overview_with_the_broken_neck_first(
     assert _detect(necks, missing, "--format", "html", package=coded_package, out=tmp_path / "out") == Exit.SOME_FAILED
 
     overview = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert overview.index('href="broken/result.html"') < overview.index('href="whole/result.html"')
+    assert overview.index('href="broken/result.html"') < overview.index('href="intact/result.html"')
     assert "missing" in overview.split("Without a result")[1]
     assert "Fracture suspected" in (tmp_path / "out" / "broken" / "result.html").read_text(encoding="utf-8")
     assert f"Wrote {tmp_path / 'out' / 'index.html'}" in capsys.readouterr().out
@@ -45,6 +45,6 @@ def test_identifiers_are_in_no_page_that_was_not_asked_for_them(necks: Path, tmp
 
 
 def test_without_pages_there_is_no_overview(necks: Path, tmp_path: Path, coded_package: Path) -> None:
-    _detect(necks / "whole.nii.gz", "--format", "json", package=coded_package, out=tmp_path)
+    _detect(necks / "intact.nii.gz", "--format", "json", package=coded_package, out=tmp_path)
 
     assert not (tmp_path / "index.html").exists()

@@ -16,8 +16,8 @@ from cspine.runtime import facts
 
 def _checked(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
     code = main(["doctor", "--json", *arguments])
-    said = capsys.readouterr()
-    return code, json.loads(said.out), said.err
+    output = capsys.readouterr()
+    return code, json.loads(output.out), output.err
 
 
 def test_a_sound_machine_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,10 +39,10 @@ def test_the_table_says_it_in_words(capsys: pytest.CaptureFixture[str], monkeypa
 
     assert main(["doctor"]) == Exit.DONE
 
-    said = capsys.readouterr().out
-    assert "lacks highdicom. Run: pip install 'cspine[dicom]'" in said
-    assert f"{len(SYNTAXES) - 1} of {len(SYNTAXES) - 1} transfer syntaxes" in said
-    assert said.rstrip().endswith("cspine detect can run here.")
+    output = capsys.readouterr().out
+    assert "lacks highdicom. Run: pip install 'cspine[dicom]'" in output
+    assert f"{len(SYNTAXES) - 1} of {len(SYNTAXES) - 1} transfer syntaxes" in output
+    assert output.rstrip().endswith("cspine detect can run here.")
 
 
 def test_a_damaged_package_is_one_line_and_no_go(coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,10 +45,10 @@ def test_held_out_patients_get_the_calibration_and_thresholds_of_those_that_the_
 
     data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     held_out = StudyScores.from_csv(calibrated_run.run / "fold-0" / HELD_OUT)
-    said = StudyScores.from_csv(tmp_path / "out" / "scores.csv")
+    output = StudyScores.from_csv(tmp_path / "out" / "scores.csv")
     calibration = fit_calibration(made_up_scores())
     assert data["about"]["thresholds"] == "chosen on the patients that calibrated"
-    np.testing.assert_allclose(said.scores, calibration.apply(held_out.scores), atol=1e-12)
+    np.testing.assert_allclose(output.scores, calibration.apply(held_out.scores), atol=1e-12)
     known = calibration.apply(made_up_scores().scores)
     chosen = choose_points(made_up_scores().truth, known)
     assert [tuple(point["thresholds"]) for point in data["points"]] == [point.thresholds for point in chosen]

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -12,10 +13,11 @@ from cspine.evaluation import StudyScores
 from cspine.modelpack import TrainingData, load_package
 from cspine.modelpack.store import Samples
 from cspine.reading import read_study
+from cspine.results import StudyStatus
 from cspine.runtime import Engine, open_session
 from cspine.training.core.export import check_parity
-from cspine.training.core.runs import HELD_OUT
-from tests.cli.conftest import TinyRun
+from cspine.training.core.runs import CALIBRATION, HELD_OUT
+from tests.cli.conftest import TinyRun, made_up_scores
 
 
 def export(calibrated_run: TinyRun, out: Path, *more: str) -> int:
@@ -129,6 +131,8 @@ def test_a_fold_that_was_not_trained_and_numbers_that_are_none_are_told(
     assert "needs an evaluation.json" in capsys.readouterr().err
     assert export(calibrated_run, tmp_path / "package", "--coarse-mm", "2", "-1") == 2
     assert "needs two distances above 0" in capsys.readouterr().err
+    assert export(calibrated_run, tmp_path / "package", *(2 * ["--evaluation", str(tmp_path / "none.json")])) == 2
+    assert "one --evaluation" in capsys.readouterr().err
     assert not (tmp_path / "package").exists()
 
 
@@ -142,3 +146,48 @@ def test_a_run_of_few_held_out_patients_is_not_exported(
     assert "needs 10 studies with a fracture and 10 without" in told
     assert "Received 5 and 5. Run `cspine calibrate`" in told
     assert not (tmp_path / "package").exists()
+
+
+@pytest.fixture(scope="module")
+def both_folds(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a run whose two folds are trained and calibrated on the same made-up scores."""
+    run = Path(shutil.copytree(tiny_run.run, tmp_path_factory.mktemp("both") / "run"))
+    resume = ["train", "custom_cnn", "--data", str(tiny_run.data), "-o", str(run), "--resume", "--fold", "all"]
+    assert main([*resume, "--cache", str(tiny_run.run.parent / "cache")]) == 0
+    for fold in (0, 1):
+        (run / f"fold-{fold}" / CALIBRATION).write_text(made_up_scores().to_csv())
+    return run
+
+
+def test_all_folds_are_exported_as_one_network_that_averages_them_and_serves(
+    both_folds: Path, tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "average"
+    more = ("--cache", str(tiny_run.run.parent / "cache"))
+    assert main(["export", str(both_folds), "--data", str(tiny_run.data), "-o", str(package), "--fold", "all", *more]) == 0
+    slices = np.random.default_rng(0).random((4, 48, 48, 3), dtype=np.float32)
+    networks = [keras.saving.load_model(both_folds / f"fold-{fold}" / "best.keras", compile=False) for fold in (0, 1)]
+    predicted = [network.predict_on_batch(slices) for network in networks]
+
+    loaded = load_package(package)
+    served = open_session(loaded.network_path("slices"), Engine()).run(slices)
+    result = Detector(package, localiser=tiny_run.localiser)(read_study(next((tiny_run.unseen / "train_images").iterdir())))
+
+    for name, answer in served.items():
+        np.testing.assert_allclose(answer, (np.asarray(predicted[0][name]) + np.asarray(predicted[1][name])) / 2, atol=1e-4)
+    assert np.abs(np.asarray(predicted[0]["fracture"]) - np.asarray(predicted[1]["fracture"])).max() > 1e-3
+    assert result.status is StudyStatus.OK
+    assert loaded.manifest.training.patients == 20
+    assert "The average of 2 networks" in loaded.card
+    told = capsys.readouterr().out
+    assert "costs 2 times the calculation of one" in told
+    assert str(package / "manifest.json") in told
+
+
+def test_all_folds_are_exported_only_when_all_are_trained(
+    calibrated_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(calibrated_run, tmp_path / "package", "--fold", "all") == 2
+    assert "Fold 1 of" in capsys.readouterr().err
+    assert export(calibrated_run, tmp_path / "package", "--fold", "7") == 2
+    assert "--fold needs all or one of 0, 1. Received: 7" in capsys.readouterr().err

@@ -41,23 +41,23 @@ def test_no_patient_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
     for form in ([], ["--json"]):
         main(["info", str(tmp_path), *form])
-        said = capsys.readouterr()
-        assert not any(word in said.out + said.err for word in ("Jane", "Doe", "4711", "1970"))
+        output = capsys.readouterr()
+        assert not any(word in output.out + output.err for word in ("Jane", "Doe", "4711", "1970"))
 
 
 def test_json_says_the_same_to_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["info", str(_study(tmp_path)), "--json"])
 
-    said = json.loads(capsys.readouterr().out)
-    assert said["path"] == str(tmp_path)
-    assert [(series["series_uid"], series["chosen"], series["orientation"]) for series in said["series"]] == [
+    output = json.loads(capsys.readouterr().out)
+    assert output["path"] == str(tmp_path)
+    assert [(series["series_uid"], series["chosen"], series["orientation"]) for series in output["series"]] == [
         ("1.2.1", True, "axial"),
         ("1.2.2", False, "sagittal"),
         ("1.2.3", False, ""),
     ]
-    assert said["series"][0]["shape"] == [6, 12, 10]
-    assert said["series"][0]["spacing_mm"] == [1.25, 0.5, 0.75]
-    assert [problem["code"] for problem in said["series"][2]["problems"]] == ["refused"]
+    assert output["series"][0]["shape"] == [6, 12, 10]
+    assert output["series"][0]["spacing_mm"] == [1.25, 0.5, 0.75]
+    assert [problem["code"] for problem in output["series"][2]["problems"]] == ["refused"]
 
 
 def test_problems_of_a_series_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,9 +65,9 @@ def test_problems_of_a_series_are_shown(tmp_path: Path, capsys: pytest.CaptureFi
 
     main(["info", str(tmp_path)])
 
-    said = capsys.readouterr().out
-    assert "gantry_tilt: The stack is sheared by 18.5 degrees" in said
-    assert "missing_slices: 1 slices are missing" in said
+    output = capsys.readouterr().out
+    assert "gantry_tilt: The stack is sheared by 18.5 degrees" in output
+    assert "missing_slices: 1 slices are missing" in output
 
 
 def test_a_folder_of_studies_is_shown_study_by_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,10 +77,10 @@ def test_a_folder_of_studies_is_shown_study_by_study(tmp_path: Path, capsys: pyt
 
     main(["info", str(tmp_path)])
 
-    said = capsys.readouterr().out
-    assert f"{tmp_path / 'a'}: 1 series" in said
-    assert f"{tmp_path / 'b'}: 1 series" in said
-    assert "c.nii cannot be read as NIfTI" in said
+    output = capsys.readouterr().out
+    assert f"{tmp_path / 'a'}: 1 series" in output
+    assert f"{tmp_path / 'b'}: 1 series" in output
+    assert "c.nii cannot be read as NIfTI" in output
 
 
 @pytest.mark.parametrize("content", [None, b"This is no scan. " * 50])
@@ -90,10 +90,10 @@ def test_what_is_no_scan_is_one_clear_line(tmp_path: Path, capsys: pytest.Captur
 
     assert main(["info", str(tmp_path)]) == Exit.WRONG_INPUT
 
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("cspine info: No DICOM image in")
-    assert said.err.count("\n") == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("cspine info: There is no DICOM image in")
+    assert output.err.count("\n") == 1
 
 
 def test_stacks_of_one_series_have_names_that_detect_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 
 def stderr_of(code: str) -> tuple[int, list[str]]:
-    """What a process writes to stderr, line by line, and its exit code."""
+    """Returns what a process writes to stderr, line by line, and its exit code."""
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False, env=environment, timeout=300

@@ -18,7 +18,7 @@ def _locate(*arguments: str | Path, localiser: Path, out: Path) -> int:
 
 @pytest.fixture(scope="module")
 def necks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Necks: C2 to C6 whole with C7 cut, and none."""
+    """Returns a folder with a neck of which C2 to C6 are in view and C7 is cut, and with a leg."""
     folder = tmp_path_factory.mktemp("necks")
     whole = coded_volume(CERVICAL[1:])
     cut = 6

@@ -16,9 +16,9 @@ print("", *{{name.split(".")[0] for name in sys.modules}}, sep=chr(10) + "LOADED
 
 
 def _loaded(code: str) -> set[str]:
-    """Names of the top packages that a fresh interpreter has loaded after running some code."""
-    said = subprocess.run([sys.executable, "-c", _SCRIPT.format(code=code)], capture_output=True, text=True, check=True)
-    return {line.removeprefix("LOADED ") for line in said.stdout.splitlines() if line.startswith("LOADED ")}
+    """Returns names of the top packages that a fresh interpreter has loaded after running some code."""
+    output = subprocess.run([sys.executable, "-c", _SCRIPT.format(code=code)], capture_output=True, text=True, check=True)
+    return {line.removeprefix("LOADED ") for line in output.stdout.splitlines() if line.startswith("LOADED ")}
 
 
 def test_the_help_text_loads_nothing_heavy() -> None:
@@ -43,8 +43,8 @@ def test_the_help_text_names_every_command(capsys: pytest.CaptureFixture[str]) -
         main(["--help"])
 
     assert left.value.code == Exit.DONE
-    said = capsys.readouterr().out
-    assert all(f"  {name} " in said for name in COMMANDS)
+    output = capsys.readouterr().out
+    assert all(f"  {name} " in output for name in COMMANDS)
 
 
 def test_an_unknown_command_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,11 @@ from cspine.cli import Exit, main
 def test_a_package_is_told_in_facts(coded_package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", str(coded_package)]) == Exit.DONE
 
-    said = capsys.readouterr().out
-    assert said.startswith("coded 3\n")
-    assert "AUROC on blocks: 1.000 (0.900 to 1.000)" in said
-    assert "balanced (default), rule_out" in said
-    assert "necks of blocks" in said
+    output = capsys.readouterr().out
+    assert output.startswith("coded 3\n")
+    assert "AUROC on blocks: 1.000 (0.900 to 1.000)" in output
+    assert "balanced (default), rule_out" in output
+    assert "necks of blocks" in output
 
 
 def test_the_card_is_printed_on_request(coded_package: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,13 +24,13 @@ def test_the_card_is_printed_on_request(coded_package: Path, capsys: pytest.Capt
 def test_without_a_name_the_shipped_packages_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == Exit.DONE
 
-    said = capsys.readouterr().out
-    assert "No model package ships" in said or "phantoms" in said
+    output = capsys.readouterr().out
+    assert "No model package ships" in output or "phantoms" in output
 
 
 def test_a_missing_package_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "nowhere"]) == Exit.WRONG_INPUT
 
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1
-    assert "Received: nowhere" in said.err
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1
+    assert "Received: nowhere" in output.err

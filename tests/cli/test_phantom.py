@@ -15,13 +15,13 @@ from tests.datasets.by_hand import ROOT_UID, blocks, edit, write_folder, write_m
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A sound data set of three studies; see :func:`write_folder`."""
+    """Returns a sound data set of three studies; see :func:`write_folder`."""
     return write_folder(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def necks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two real phantoms, masked and boxed."""
+    """Returns two real phantoms, masked and boxed."""
     out = tmp_path_factory.mktemp("necks") / "data"
     arguments = [
         "phantom",
@@ -106,7 +106,7 @@ def test_info_tells_the_counts_of_a_data_set(folder: Path, capsys: pytest.Captur
 
 
 def break_in_many_ways(folder: Path) -> None:
-    """A broken row, a missing study, a truncated slice, a wrong mask, a box and a mask of nobody."""
+    """Leaves a broken row, a missing study, a truncated slice, a wrong mask, and a box and a mask of nobody."""
     images = folder / "train_images"
     for number in (4, 5):
         shutil.copytree(images / f"{ROOT_UID}3", images / f"{ROOT_UID}{number}")

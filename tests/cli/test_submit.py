@@ -14,20 +14,20 @@ from cspine.modelpack import load_localiser, load_package
 from tests.coded import coded_volume, write_dicom
 
 KINDS = ("patient_overall", *(level.name for level in CERVICAL))
-WHOLE, BROKEN, CUT = "1.2.1", "1.2.2", "1.2.3"
+INTACT, BROKEN, CUT = "1.2.1", "1.2.2", "1.2.3"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three test studies: whole, broken at C3, without C7; asked for in two orders."""
+    """Returns three test studies: intact, fractured at C3, without C7; asked for in two orders."""
     folder = tmp_path_factory.mktemp("task")
     for uid, volume in (
-        (WHOLE, coded_volume()),
+        (INTACT, coded_volume()),
         (BROKEN, coded_volume(fractured=[Level.C3])),
         (CUT, coded_volume(levels=CERVICAL[:-1])),
     ):
         write_dicom(volume, folder / "test_images" / uid)
-    rows = [[f"{uid}_{kind}", uid, kind] for uid in (WHOLE, BROKEN, CUT) for kind in KINDS]
+    rows = [[f"{uid}_{kind}", uid, kind] for uid in (INTACT, BROKEN, CUT) for kind in KINDS]
     write(folder / "test.csv", [["row_id", "StudyInstanceUID", "prediction_type"], *rows])
     write(folder / "sample_submission.csv", [["row_id", "fractured"], *([row[0], "0.5"] for row in reversed(rows))])
     return folder
@@ -67,7 +67,7 @@ def test_a_submission_matches_the_sample_row_by_row_and_says_what_the_detector_s
     result = cspine.Detector(coded_package, localiser=coded_localiser)(cspine.read_study(task / "test_images" / BROKEN))
     assert result.overall is not None
     assert found[f"{BROKEN}_patient_overall"] == pytest.approx(result.overall.probability)
-    assert found[f"{BROKEN}_C3"] > 0.5 > found[f"{WHOLE}_C3"]
+    assert found[f"{BROKEN}_C3"] > 0.5 > found[f"{INTACT}_C3"]
     assert found[f"{CUT}_C7"] == pytest.approx(PREVALENCE[7], abs=1e-6)
     assert "24 rows of 3 studies, calibrated; 1 with a vertebra not assessed" in capsys.readouterr().out
     assert not list(task.glob(".out*"))
@@ -92,10 +92,10 @@ def test_nothing_is_so_certain_that_an_error_would_cost_without_bound(task: Path
 def test_a_study_that_cannot_be_read_stops_it_and_what_was_predicted_is_taken_again(
     task: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = task / "test_images" / WHOLE
+    images = task / "test_images" / INTACT
     hidden = images.rename(task / "hidden")
     assert submit(coded_package, task) == 2
-    assert WHOLE in capsys.readouterr().err
+    assert INTACT in capsys.readouterr().err
     assert not (task / "out.csv").exists()
     kept = [json.loads(line)["study"] for line in (task / ".out.csv.partial").read_text().splitlines()]
     assert sorted(kept) == [BROKEN, CUT]

@@ -122,9 +122,9 @@ def test_a_time_that_is_none_is_one_line(given: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SOURCE_DATE_EPOCH", given)
 
     assert main(["models"]) == Exit.WRONG_INPUT
-    said = capsys.readouterr().err
-    assert said.startswith("cspine models: SOURCE_DATE_EPOCH needs whole seconds since 1970, as 1700000000. Received: ")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("cspine models: SOURCE_DATE_EPOCH needs whole seconds since 1970, as 1700000000. Received: ")
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(12, "Cannot allocate memory"), RuntimeError("std::bad_alloc")])
@@ -177,10 +177,10 @@ def test_what_was_kept_is_not_called_done(tmp_path: Path, coded_package: Path, c
     write_nifti(coded_volume(), tmp_path / "neck.nii")
     for more in ([], ["--resume"]):
         assert _detect(tmp_path / "neck.nii", *more, "--format", "json", package=coded_package, out=tmp_path / "out") == Exit.DONE
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
 
-    assert "run.json: 1 done, 0 failed" in said
-    assert "run.json: 0 done, 1 kept from before, 0 failed" in said
+    assert "run.json: 1 done, 0 failed" in output
+    assert "run.json: 0 done, 1 kept from before, 0 failed" in output
 
 
 def test_a_second_run_into_one_folder_is_refused_while_the_first_lives(

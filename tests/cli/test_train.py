@@ -1,11 +1,16 @@
 import json
+import shlex
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from cspine.cli import main
+from cspine.cli.screen import Screen
+from cspine.training.core.checkpoint import stored_progress
 from tests.cli.conftest import TinyRun, train
+from tests.training.synthetic import assert_same_checkpoints
 
 
 def test_a_run_says_what_was_trained_on_whom_and_how(tiny_run: TinyRun) -> None:
@@ -22,6 +27,54 @@ def test_training_leaves_the_network_its_log_and_its_checkpoint(tiny_run: TinyRu
     left = {path.name for path in (tiny_run.run / "fold-0").iterdir()}
 
     assert left == {"best.keras", "log.csv", "held_out.csv", "checkpoint.npz", "tensorboard"}
+
+
+def test_a_run_leaves_a_page_with_its_curves_its_numbers_and_the_next_command(tiny_run: TinyRun) -> None:
+    page = (tiny_run.run / "report.html").read_text()
+
+    assert page.count("<svg") == 1
+    assert f"cspine evaluate {tiny_run.run} --data {tiny_run.data}" in page
+    assert all(text in page for text in ("custom_cnn", "auroc overall", "fit.epochs", "Fold 0"))
+    assert "not finished" not in page
+    assert (tiny_run.run / "learning_curves.svg").read_text().startswith("<svg")
+
+
+def test_progress_comes_as_lines_of_json_with_time_left_speed_and_memory(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--progress", "json", "--cache", str(tmp_path), "--set", f"localiser={tiny_run.localiser}")
+    assert train(tiny_run.data, tmp_path / "run", *more) == 0
+
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    epochs = [event for event in events if event["event"] == "epoch"]
+    assert [event["epoch"] for event in epochs] == [1, 2]
+    assert all(event["examples_per_second"] > 0 and event["peak_memory_gib"] > 0.1 for event in epochs)
+    assert epochs[0]["seconds_left"] > epochs[1]["seconds_left"] == 0
+    assert {event["batches"] for event in events if event["event"] == "batch"} == {4}
+    assert events[-1]["event"] == "done"
+    assert events[-1]["next"][0].startswith("cspine evaluate")
+
+
+def test_an_interruption_leaves_a_checkpoint_of_the_step_under_way_and_the_command_that_goes_on(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupting(screen: Screen, done: int, of: int, losses: dict[str, float]) -> None:
+        if done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    run, more = tmp_path / "run", ("--cache", str(tmp_path), "--set", f"localiser={tiny_run.localiser}")
+    monkeypatch.setattr(Screen, "batch", interrupting)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
+    assert train(tiny_run.data, run, *more) == 130
+    signal.signal(signal.SIGINT, before)
+    stopped = stored_progress(run / "fold-0" / "checkpoint.npz")
+    command = next(line for line in capsys.readouterr().err.splitlines() if "Go on with: " in line).split("Go on with: ")[1]
+    monkeypatch.undo()
+
+    assert main(shlex.split(command)[1:]) == 0
+
+    assert (stopped.epoch, stopped.batch) == (0, 2)
+    assert_same_checkpoints(run / "fold-0", tiny_run.run / "fold-0")
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: TinyRun, tmp_path: Path) -> None:

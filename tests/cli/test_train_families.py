@@ -98,7 +98,7 @@ def test_weights_that_cannot_be_had_or_do_not_fit_are_told_before_hours_are_spen
 
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", unreachable)
     monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path / "keras"), raising=False)
-    monkeypatch.setattr(import_module("cspine.training.slices.family"), "checked_cases", lambda *_: pytest.fail("data were read"))
+    monkeypatch.setattr(import_module("cspine.training.core.runs"), "checked_cases", lambda *_: pytest.fail("data were read"))
 
     code = main(["train", "densenet121", "--weights", weights, "--data", str(tiny_run.data), "-o", str(tmp_path / "run")])
 

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -55,11 +56,15 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
     settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     assert train(tmp_path / "run", *settings) == 0
+    measured = [str(tmp_path / f"{name}.json") for name in ("phantoms", "scans")]
+    for path, value in zip(measured, (0.91, 0.97), strict=True):
+        Path(path).write_text(json.dumps({"figures": [{"name": Path(path).stem, "value": value, "low": 0.5, "high": 1.0}]}))
     words = ["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]
 
-    assert main(words) == 0
+    assert main([*words, "--evaluation", measured[0], "--evaluation", measured[1]]) == 0
 
     package = load_localiser(tmp_path / "package")
+    assert [(one.name, one.value) for one in package.manifest.training.figures] == [("phantoms", 0.91), ("scans", 0.97)]
     assert package.manifest.network("coarse").precision == "bf16"
     assert package.manifest.fine is None
     assert "in bf16, as it is served" in (tmp_path / "package" / "card.md").read_text()
@@ -111,7 +116,7 @@ def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
 
 
 def data_set(folder: Path, masks: int) -> Path:
-    """Eight studies; all but a few have masks."""
+    """Returns eight studies; all but a few have masks."""
     return write_data_set(folder, [stack(i, i % 7 if i % 2 else None, mask=i < masks) for i in range(8)])
 
 
@@ -145,7 +150,7 @@ def test_with_masks_it_learns_from_patients_alone_and_others_validate_it(
     assert "was trained on the masks of data. Say with --trained-on and --describe who" in capsys.readouterr().err
     whose = ["--trained-on", "phantoms", "--describe", "six"]
     assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), *whose, "--fold", "7"]) == 2
-    assert "Fold 7 of" in capsys.readouterr().err
+    assert "--fold needs all or one of 0, 1. Received: 7" in capsys.readouterr().err
 
 
 def test_with_masks_it_learns_from_necks_too_without_what_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,7 +162,7 @@ def test_with_masks_it_learns_from_necks_too_without_what_is_broken(tmp_path: Pa
     nibabel.save(nibabel.Nifti1Image(np.array(image.dataobj), away), mask)
 
     assert on_masks(tmp_path / "run", data) == 2
-    assert "--skip-broken goes on without it" in capsys.readouterr().err
+    assert "--skip-broken leaves out what is broken" in capsys.readouterr().err
     assert on_masks(tmp_path / "run", data, "--skip-broken") == 0
     assert "mask_outside_image" in capsys.readouterr().err
 
@@ -201,7 +206,7 @@ def test_data_without_masks_are_refused_and_so_is_a_fold_without_any(tmp_path: P
 
 def test_without_data_nobody_is_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(tmp_path / "run", "--fold", "1") == 2
-    assert "holds nobody out; give no --fold" in capsys.readouterr().err
+    assert "holds no patients out; give no --fold" in capsys.readouterr().err
 
 
 def test_a_share_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,10 +170,10 @@ def test_a_package_predicts_a_study_as_the_run_predicts_it(
     (path,) = (tmp_path / "out").glob("*/result.json")
     result = json.loads(path.read_text())
     evaluated = StudyScores.from_csv(tmp_path / "evaluated" / "scores.csv")
-    said = [result["patient_overall"], *result["levels"]]
+    output = [result["patient_overall"], *result["levels"]]
     wanted = evaluated.scores[evaluated.study_uids.index(Path(trained.study(1)).name)]
-    assert [one["probability"] for one in said] == pytest.approx(wanted, abs=2e-3)
-    for one in said:
+    assert [one["probability"] for one in output] == pytest.approx(wanted, abs=2e-3)
+    for one in output:
         assert one["range"]["low"] <= one["probability"] <= one["range"]["high"]
 
 

@@ -34,7 +34,7 @@ class Family:
 
     @property
     def recipe(self) -> SliceRecipe:
-        """Few steps on few slices."""
+        """Returns a recipe of few steps on few slices."""
         return SliceRecipe(
             name="family",
             network=self.settings,
@@ -45,7 +45,7 @@ class Family:
 
     @property
     def whole(self) -> SliceRecipe:
-        """The same, learning all at once."""
+        """Returns the same recipe, in which everything learns at once."""
         settings = self.settings
         return (
             replace(self.recipe, network=replace(settings, weights="none"))
@@ -73,7 +73,7 @@ FAMILIES = {
 
 
 def large(small: SliceStack) -> SliceStack:
-    """A study of :mod:`tests.training.synthetic` in twice as many rows and columns, air around it."""
+    """Returns a study of :mod:`tests.training.synthetic` in twice as many rows and columns, air around it."""
     around = ((0, 0), (16, 16), (16, 16))
     return SliceStack(
         small.case,
@@ -84,12 +84,12 @@ def large(small: SliceStack) -> SliceStack:
 
 
 def task_of(recipe: SliceRecipe) -> TrainingTask[HeldOutSlices]:
-    """What a family learns from a few studies: some broken, one without a mask, one without boxes."""
+    """Returns what a family learns from a few studies: some broken, one without a mask, one without boxes."""
     stacks = [stack(0, 2), stack(1, 5, boxes=False), stack(2, 4, mask=False), stack(3, None)]
     return slice_task(recipe, SliceFold(0, [large(one) for one in stacks], []), Silent())
 
 
 def batch(recipe: SliceRecipe) -> Batch:
-    """Slices of these."""
+    """Returns slices of these studies."""
     found: Batch = task_of(recipe).batches(0, 0)[0]
     return found

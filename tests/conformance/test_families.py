@@ -1,4 +1,4 @@
-"""What every family of slice networks does, whichever it is."""
+"""Every family of slice networks behaves like every other."""
 
 import inspect
 from collections.abc import Iterator
@@ -53,13 +53,13 @@ class Built:
     network: keras.Model
 
     def answers(self, slices: np.ndarray) -> dict[str, np.ndarray]:
-        """What it says now."""
+        """Returns what the network predicts now."""
         return {name: np.asarray(answer) for name, answer in self.network.predict_on_batch(slices).items()}
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)
 def built(request: pytest.FixtureRequest) -> Iterator[Built]:
-    """Built once: the large ones take seconds."""
+    """Builds a network once: the large ones take seconds."""
     family = FAMILIES[request.param]
     yield Built(request.param, family, compiled(task_of(family.whole), family.whole.fit))
     keras.backend.clear_session()
@@ -88,11 +88,13 @@ def test_it_answers_with_the_outputs_of_its_settings(built: Built) -> None:
         "fracture_map": (2, rows // 8, columns // 8, 1),
     }
 
-    said = built.answers(slices(2))
+    predicted = built.answers(slices(2))
 
-    assert {name: answer.shape for name, answer in said.items()} == {name: shapes[name] for name in built.family.settings.outputs}
-    assert all(answer.min() >= 0 and answer.max() <= 1 for answer in said.values())
-    np.testing.assert_allclose(said["level_map"].sum(axis=-1), 1, atol=1e-5)
+    assert {name: answer.shape for name, answer in predicted.items()} == {
+        name: shapes[name] for name in built.family.settings.outputs
+    }
+    assert all(answer.min() >= 0 and answer.max() <= 1 for answer in predicted.values())
+    np.testing.assert_allclose(predicted["level_map"].sum(axis=-1), 1, atol=1e-5)
 
 
 def test_it_comes_back_from_disk_bit_for_bit_with_every_argument(built: Built, tmp_path: Path) -> None:
@@ -142,14 +144,14 @@ def test_in_each_stage_what_shall_learn_learns_and_nothing_else(built: Built) ->
 
 
 def step(network: keras.Model, images: np.ndarray, targets: dict[str, np.ndarray]) -> dict[str, float]:
-    """The losses before one step."""
+    """Returns the losses before one step."""
     network.reset_metrics()
     return {name: float(loss) for name, loss in network.train_on_batch(images, targets, return_dict=True).items()}
 
 
 @contextmanager
 def training(network: keras.Model, recipe: SliceRecipe, stage: int) -> Iterator[keras.Model]:
-    """The network in a stage of training; afterwards its weights are as before."""
+    """Yields the network in a stage of training; afterwards its weights are as before."""
     before = network.get_weights()
     enter_stage(network, task_of(recipe), recipe.fit, stage)
     network.run_eagerly = True  # a few steps are sooner done than traced
@@ -158,12 +160,12 @@ def training(network: keras.Model, recipe: SliceRecipe, stage: int) -> Iterator[
 
 
 def within(network: keras.Model) -> list[str]:
-    """Names of the layers of its backbone."""
+    """Returns names of the layers of its backbone."""
     return [layer.name for layer in network.get_layer(NAME).layers]
 
 
 def weights_by_layer(network: keras.Model) -> dict[str, list[np.ndarray]]:
-    """Weights of every layer that has some, those of a backbone one by one."""
+    """Returns weights of every layer that has some, those of a backbone one by one."""
     layers = [inner for layer in network.layers for inner in (layer.layers if isinstance(layer, keras.Model) else [layer])]
     return {layer.name: layer.get_weights() for layer in layers if layer.weights}
 
@@ -180,7 +182,7 @@ def test_the_exported_network_says_the_same(built: Built, served: Path, size: in
 
 def test_the_service_says_what_the_network_says(built: Built, served: Path, coded_localiser: Path, tmp_path: Path) -> None:
     names = tuple(name for name in SERVED if name in built.family.settings.outputs)
-    said = built.answers(slices(8))
+    predicted = built.answers(slices(8))
     manifest = SliceManifest(
         name=built.name,
         version="1",
@@ -196,7 +198,7 @@ def test_the_service_says_what_the_network_says(built: Built, served: Path, code
         training=TrainingFacts(built.name, "nothing", 0, 0, "none"),
     )
     files = {path.name: path for path in (served, served.with_suffix(".bin"))}
-    samples = {"slices": Samples(slices(8), {name: said[name] for name in names})}
+    samples = {"slices": Samples(slices(8), {name: predicted[name] for name in names})}
     write_package(tmp_path / "package", manifest, files, samples, "# Untrained\n")
     study = study_of(coded_volume(spacing_mm=(3.0, 2.0, 2.0)))
     localiser = Localiser(coded_localiser, Engine(threads=1))

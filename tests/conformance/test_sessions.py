@@ -1,4 +1,4 @@
-"""What every engine does, whichever it is."""
+"""Every engine behaves like every other."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -19,7 +19,7 @@ FIRST_MM = np.array([-20.0, 11.0, 300.0])
 
 
 def blocks() -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Seven bright blocks, C1 nearest to the head, off the middle so that no flip goes unseen: HU and labels, from the feet."""
+    """Returns HU and labels of seven bright blocks, from the feet; they lie off the middle, so that no flip goes unseen."""
     labels = np.zeros((30, 40, 36), dtype=np.uint8)
     for level in range(1, 8):
         top = 29 - 4 * (level - 1)
@@ -30,7 +30,7 @@ def blocks() -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
 
 
 def write_slices(folder: Path, hu: NDArray[np.int16], uid: str, falling: bool, first: int = 1) -> None:
-    """Files whose number rises with falling or rising z."""
+    """Writes files whose number rises with falling or rising z."""
     folder.mkdir(parents=True)
     for offset, k in enumerate(reversed(range(len(hu))) if falling else range(len(hu))):
         number = first + offset
@@ -55,13 +55,13 @@ def write_slices(folder: Path, hu: NDArray[np.int16], uid: str, falling: bool, f
 
 
 def write_table(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    """A table, header first."""
+    """Writes a table, header first."""
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 
 def write_mask(path: Path, labels: NDArray[np.uint8]) -> None:
-    """A mask as RAS NIfTI, as RSNA's are; ``labels`` run from feet to head, front to back, right to left."""
+    """Writes a mask as RAS NIfTI, as RSNA's are; ``labels`` run from feet to head, front to back, right to left."""
     import nibabel
 
     affine = np.diag([SPACING[2], SPACING[1], SPACING[0], 1.0])
@@ -76,7 +76,7 @@ BOX_HEADER = ["StudyInstanceUID", "x", "y", "width", "height", "slice_number"]
 
 
 def write_folder(root: Path) -> Path:
-    """Studies 1 (rising z, healthy, mask), 2 (falling z, C2 and C5 broken, box on C5, mask) and 3 (healthy), all sound."""
+    """Writes studies 1 (rising z, healthy, mask), 2 (falling z, C2 and C5 broken, box on C5, mask) and 3 (healthy), all sound."""
     hu, labels = blocks()
     for number, falling in ((1, False), (2, True), (3, True)):
         write_slices(root / "train_images" / f"{ROOT_UID}{number}", hu, f"{ROOT_UID}{number}", falling, first=number)

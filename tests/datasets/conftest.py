@@ -7,5 +7,5 @@ from tests.datasets.by_hand import write_folder
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A sound data set of three studies; see :func:`write_folder`."""
+    """Returns a sound data set of three studies; see :func:`write_folder`."""
     return write_folder(tmp_path)

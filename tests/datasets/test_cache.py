@@ -78,7 +78,7 @@ def test_unchanged_files_are_not_read_twice(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_study_never_gets_the_arrays_of_another(tmp_path: Path) -> None:
-    """Whatever a copy, a repair or a damaged disk did to the folder."""
+    """The folder may have been copied, repaired or damaged in between."""
     first, second = Maker(1), Maker(2)
     Cache(tmp_path).arrays("a", HOW, first)
     (home,) = (tmp_path / "entries").iterdir()

@@ -62,7 +62,7 @@ def test_images_of_another_size_in_a_study_are_told(folder: Path) -> None:
 
     assert problem.code == "images_left_out"
     assert "is used in part" in problem.text
-    assert "the other 5 of its images are left out" in problem.text
+    assert "the other 5 images of the series are left out" in problem.text
 
 
 def test_a_box_on_an_image_that_is_another_by_its_header_is_told(folder: Path) -> None:

@@ -33,7 +33,7 @@ def test_every_fold_has_its_share_of_every_level_and_of_the_boxes() -> None:
 
 
 def traited(levels: np.ndarray, boxes: np.ndarray, masks: np.ndarray) -> list[Case]:
-    """Studies with these fractures, ``(n, 7)``, boxes and masks, ``(n,)`` each."""
+    """Returns studies with these fractures, ``(n, 7)``, boxes and masks, ``(n,)`` each."""
     box, mask = (SliceBox(1, 0, 0, 1, 1),), Path("mask.nii")
     return [
         Case(str(i), Path(str(i)), tuple(map(bool, levels[i])), boxes=box if boxes[i] else (), mask=mask if masks[i] else None)

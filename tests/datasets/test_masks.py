@@ -16,7 +16,7 @@ from cspine.volume import LabelMap
 
 
 def stored_grid(images: Path) -> Grid:
-    """The grid of a folder of upright slices, in the order of their file numbers; written by hand, apart from our reader."""
+    """Returns the grid of a folder of upright slices, in the order of their file numbers, without our reader."""
     numbers = sorted(int(path.stem) for path in images.iterdir())
     first, second = (pydicom.dcmread(images / f"{n}.dcm") for n in numbers[:2])
     affine = np.eye(4)

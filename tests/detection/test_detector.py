@@ -26,7 +26,7 @@ _STORED: dict[str, Callable[[Grid], Grid]] = {
 
 
 def _permuted(grid: Grid, order: tuple[int, int, int], signs: tuple[int, int, int]) -> Grid:
-    """The same voxels stored in another order."""
+    """Returns the same voxels stored in another order."""
     affine, shape = np.eye(4), tuple(grid.shape[axis] for axis in order)
     matrix = grid.affine[:3, :3][:, order]
     first = grid.affine[:3, 3] + sum(matrix[:, a] * (shape[a] - 1) for a in range(3) if signs[a] < 0)
@@ -48,7 +48,7 @@ def _positive(result: StudyResult) -> set[Level]:
 
 
 def _depth_mm(volume: Volume, level: Level) -> float:
-    """World z of the middle of a level of a whole coded neck."""
+    """Returns world z of the middle of a level of an uncut coded neck."""
     return float(volume.grid.corners_mm()[:, 2].max()) - 12.0 - (level - 0.5) * HEIGHT_MM
 
 
@@ -68,7 +68,7 @@ def test_the_broken_level_is_found_however_the_scan_is_stored(stored: str, detec
         assert finding.centre_mm == pytest.approx((10, -6, _depth_mm(upright, finding.level)), abs=3)
 
 
-def test_a_whole_neck_is_negative(detector: Detector) -> None:
+def test_an_intact_neck_is_negative(detector: Detector) -> None:
     result = detector(study_of(coded_volume()))
 
     assert result.overall is not None
@@ -95,9 +95,9 @@ def test_levels_that_nothing_anchors_are_not_assessed(detector: Detector) -> Non
 
 
 def test_a_level_that_the_scan_cuts_is_partly_in_view(detector: Detector) -> None:
-    whole = coded_volume(fractured=[Level.C1])
+    uncut = coded_volume(fractured=[Level.C1])
     top = round((12 + HEIGHT_MM / 5) / 3)
-    cut = Volume(whole.hu[:-top], whole.grid.part((0, 0, 0), (whole.grid.shape[0] - top, *whole.grid.shape[1:])))
+    cut = Volume(uncut.hu[:-top], uncut.grid.part((0, 0, 0), (uncut.grid.shape[0] - top, *uncut.grid.shape[1:])))
 
     result = detector(study_of(cut))
 
@@ -125,10 +125,10 @@ def test_the_key_slice_and_the_box_show_the_fracture(detector: Detector) -> None
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [
-        (lambda v: Volume(v.hu + 1024, v.grid), "not_hounsfield", "These values, 24 to 2374, are something else"),
+        (lambda v: Volume(v.hu + 1024, v.grid), "not_hounsfield", "Values from 24 to 2374 are something else"),
         (lambda v: Volume(np.abs(v.hu) / 100, v.grid), "not_hounsfield", "holds air, soft tissue and bone"),
         (lambda v: Volume(v.hu[:8], v.grid.part((0, 0, 0), (8, *v.grid.shape[1:]))), "too_few_slices", "There are 8"),
-        (lambda v: Volume(v.hu[:8], v.grid.part((0, 0, 0), (8, *v.grid.shape[1:]))), "too_short", "It reaches over 24.0 mm"),
+        (lambda v: Volume(v.hu[:8], v.grid.part((0, 0, 0), (8, *v.grid.shape[1:]))), "too_short", "It covers 24.0 mm"),
         (lambda v: sample(v, v.grid.with_spacing((7, 1, 1))), "too_thick", "These are 7.00 mm apart"),
         (lambda v: sample(v, v.grid.with_spacing((2, 2, 6))), "too_thick", "These are 6.00 mm apart"),
         (lambda v: Volume(np.where((v.hu > 100) & (v.hu < 2000), 350, v.hu), v.grid), "no_cervical_spine", "No cervical vertebra"),
@@ -238,7 +238,7 @@ def test_a_prediction_shows_where_the_network_sees_a_fracture(
 @pytest.mark.parametrize(
     ("spacing_mm", "told"), [((3.9, 1.9, 1.9), False), ((4.1, 1, 1), True), ((1, 1, 4.1), True), ((1, 2.1, 2.2), True)]
 )
-def test_slices_and_pixels_in_which_whole_vertebrae_look_broken_are_told(
+def test_slices_and_pixels_in_which_intact_vertebrae_look_broken_are_told(
     spacing_mm: Vector, told: bool, detector: Detector
 ) -> None:
     volume = coded_volume()

@@ -1,10 +1,10 @@
-"""From the scores of several TTA passes to what a result says."""
+"""Scores of several TTA passes become what a result says."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cspine.anatomy import CERVICAL, Level
@@ -26,7 +26,7 @@ def classification(scores: list[float], *passes: list[float]) -> Classification:
 
 
 def located(*uncertain: Level) -> Located:
-    """All seven levels, some of whose names are uncertain."""
+    """Returns all seven levels, some of whose names are uncertain."""
     grid = Grid.upright((0.0, 0.0, 0.0), (2, 2, 2), (1.0, 1.0, 1.0))
     box = Box((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     vertebrae = tuple(
@@ -43,9 +43,9 @@ def test_the_lowest_and_the_highest_pass_stand_beside_a_probability() -> None:
 
     overall, c1, *_, c7 = assessments_of(located(), classification(scores, one, other), Calibration.identity(), POINT)
 
-    for said in (overall, c7):
-        assert (said.probability, said.low, said.high, said.threshold) == (0.5, 0.4, 0.6, 0.5)
-        assert not said.sure
+    for predicted in (overall, c7):
+        assert (predicted.probability, predicted.low, predicted.high, predicted.threshold) == (0.5, 0.4, 0.6, 0.5)
+        assert not predicted.sure
     assert (c1.probability, c1.low, c1.high, c1.threshold) == (0.1, 0.1, 0.1, 0.5)
 
 
@@ -53,11 +53,11 @@ def test_passes_are_calibrated_as_the_scores_are() -> None:
     bent = Calibration((2.0,) * 8, (1.0,) * 8)
     scores, one, other = ([p] * 8 for p in (0.3, 0.2, 0.4))
 
-    said = assessments_of(located(), classification(scores, one, other), bent, POINT)
+    predicted = assessments_of(located(), classification(scores, one, other), bent, POINT)
 
-    for output, one_said in enumerate(said):
+    for output, one_predicted in enumerate(predicted):
         wanted = [round(float(bent.apply([p] * 8)[output]), 4) for p in (0.2, 0.3, 0.4)]
-        assert [one_said.low, one_said.probability, one_said.high] == wanted
+        assert [one_predicted.low, one_predicted.probability, one_predicted.high] == wanted
 
 
 def test_a_level_that_gets_no_probability_has_no_part_in_that_of_any_fracture() -> None:
@@ -70,6 +70,7 @@ def test_a_level_that_gets_no_probability_has_no_part_in_that_of_any_fracture() 
 
 
 @given(st.lists(st.floats(0, 1), min_size=7, max_size=7), st.floats(0.01, 0.99), st.floats(0.1, 3), st.floats(-4, 4))
+@example([0.0] * 6 + [0.375], 0.375, 0.25, 0.0)
 def test_a_study_is_flagged_exactly_when_a_level_is(levels: list[float], threshold: float, slope: float, intercept: float) -> None:
     calibration = Calibration((slope, *(1.0,) * 7), (intercept, *(0.0,) * 7))
     point = OperatingPoint("balanced", (float(calibration.any_fracture(threshold)), *(threshold,) * 7))
@@ -88,14 +89,14 @@ def test_a_level_that_is_flagged_although_it_is_less_probable_than_not_is_a_reas
     (reason,) = what_to_mind(manifest, Assessment(0.3, 0.2), levels)
 
     assert reason.code == "flagged_below_half"
-    assert reason.text.startswith("C4 flagged although a fracture there is less probable than not: levels are flagged from 10 % on")
+    assert reason.text.startswith("C4 flagged although a fracture is less likely than not: levels are flagged from 10 % on")
 
 
 @pytest.mark.parametrize("passes", [(), ([0.3] * 8,)])
 def test_a_single_pass_has_no_range(passes: tuple[list[float], ...]) -> None:
-    said = assessments_of(located(), classification([0.3] * 8, *passes), Calibration.identity(), POINT)
+    predicted = assessments_of(located(), classification([0.3] * 8, *passes), Calibration.identity(), POINT)
 
-    assert {(one.low, one.high) for one in said} == {(None, None)}
+    assert {(one.low, one.high) for one in predicted} == {(None, None)}
 
 
 def test_what_passes_do_not_agree_on_is_a_reason_to_mind() -> None:
@@ -108,5 +109,5 @@ def test_what_passes_do_not_agree_on_is_a_reason_to_mind() -> None:
     (reason,) = what_to_mind(manifest, unsure, levels)
 
     assert reason.code == "unsure"
-    assert reason.text.endswith("above, in others below the threshold of C2, C5, any fracture.")
+    assert reason.text.endswith("on both sides of the threshold of C2, C5, any fracture.")
     assert what_to_mind(manifest, sure, tuple(replace(level, assessment=sure) for level in levels)) == ()

@@ -20,7 +20,7 @@ _STORED = {
 
 
 def _stored(volume: Volume, how: str) -> Volume:
-    """The same voxels in another order of axes, from the other end where the head comes first."""
+    """Returns the same voxels in another order of axes, from the other end where the head comes first."""
     order = _STORED[how]
     affine = volume.grid.affine[:, [*order, 3]]
     hu = volume.hu.transpose(order)

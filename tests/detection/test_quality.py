@@ -29,7 +29,7 @@ def test_the_reason_says_where_bone_is_cut_off() -> None:
     grid = Grid.upright((0.0, 0.0, 0.0), (40, 64, 64), (3.0, 2.0, 2.0))
     (reason,) = check_scan(Volume(np.minimum(neck(), 400).astype(np.float32), grid), QualityLimits())
 
-    assert reason.text.startswith("Values from air to dense bone are needed. Of these ")
+    assert reason.text.startswith("Values from air to dense bone are needed. In this scan ")
     assert reason.text.endswith("% of bone is cut off at 400 HU.")
 
 

@@ -32,13 +32,13 @@ def _vertebrawise(number: int) -> Study:
 
 
 def _told(prediction: Prediction) -> tuple[str, bytes]:
-    """All that is said of a study, times aside."""
-    said: dict[str, Any] = replace(prediction.result, timings_s={}, created="").to_dict()
+    """Returns all that is reported of a study, times aside."""
+    predicted: dict[str, Any] = replace(prediction.result, timings_s={}, created="").to_dict()
     evidence = prediction.evidence
     assert evidence is not None
     arrays: list[NDArray[Any] | None] = [evidence.labels.labels if evidence.labels is not None else None, evidence.line_mm]
     arrays += [] if evidence.heat is None else [evidence.heat.values]
-    return json.dumps(said), b"".join(b"" if array is None else np.ascontiguousarray(array).tobytes() for array in arrays)
+    return json.dumps(predicted), b"".join(b"" if array is None else np.ascontiguousarray(array).tobytes() for array in arrays)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,6 @@ def test_threads_that_share_a_detector_get_the_bytes_of_one_alone(
         together = list(threads.map(lambda one: _told(detector.predict(one)), studies))
 
     assert len(set(alone)) == STUDIES, "studies must differ, or a mix-up cannot be seen"
-    assert all('"status": "ok"' in said for said, _ in alone)
+    assert all('"status": "ok"' in predicted for predicted, _ in alone)
     assert together == alone
     assert [library["num_threads"] for library in threadpool_info()] == before

@@ -26,7 +26,7 @@ from tests.coded_vertebrae import SPEC, hole_mm, holed_volume, vertebra_manifest
 from tests.detection.test_detector import _STORED
 
 BROKEN = Level.C4
-WHOLE = holed_volume()
+INTACT = holed_volume()
 CELL_MM = 12.0
 
 
@@ -46,18 +46,18 @@ def detector(package: Path, coded_localiser: Path) -> Detector:
 
 
 def located(uncertain: Collection[Level] = (), missing: Collection[Level] = ()) -> Located:
-    """The blocks of a coded neck."""
-    labels, vertebrae = np.zeros(WHOLE.grid.shape, np.uint8), []
+    """Returns the blocks of a coded neck."""
+    labels, vertebrae = np.zeros(INTACT.grid.shape, np.uint8), []
     for level in CERVICAL:
-        own = shade_hu(level) == WHOLE.hu
+        own = shade_hu(level) == INTACT.hu
         if level in missing:
             continue
         labels[own] = level
-        centre = WHOLE.grid.world(np.argwhere(own)).mean(axis=0)
+        centre = INTACT.grid.world(np.argwhere(own)).mean(axis=0)
         box = Box((*(centre - 5).tolist(),), (*(centre + 5).tolist(),))
         status = LevelStatus.UNCERTAIN if level in uncertain else LevelStatus.ASSESSED
         vertebrae.append(Vertebra(level, status, 0.9, (*centre.tolist(),), box, (0, 0, 1)))
-    return Located(tuple(vertebrae), LabelMap(labels, WHOLE.grid), np.empty((0, 3)))
+    return Located(tuple(vertebrae), LabelMap(labels, INTACT.grid), np.empty((0, 3)))
 
 
 def classification(network: Path, volume: Volume, where: Located, passes: int = 2) -> Classification:
@@ -65,12 +65,12 @@ def classification(network: Path, volume: Volume, where: Located, passes: int = 
 
 
 def test_each_level_has_its_score_and_the_study_its_own(network: Path) -> None:
-    said = classification(network, holed_volume(BROKEN), located())
+    output = classification(network, holed_volume(BROKEN), located())
 
-    assert said.scores.shape == (8,)
-    assert said.tta_scores.shape == (2, 8)
-    assert {level for level in CERVICAL if said.scores[level] > 0.5} == {BROKEN}
-    assert said.scores[0] > 0.9
+    assert output.scores.shape == (8,)
+    assert output.tta_scores.shape == (2, 8)
+    assert {level for level in CERVICAL if output.scores[level] > 0.5} == {BROKEN}
+    assert output.scores[0] > 0.9
     assert classification(network, holed_volume(BROKEN), located(), passes=1).tta_scores.shape == (1, 8)
 
 
@@ -90,9 +90,9 @@ def test_the_second_view_is_mirrored_and_a_slice_nearer_the_head() -> None:
 def test_it_points_at_the_hole_and_boxes_it_however_the_scan_is_stored(network: Path, stored: str) -> None:
     volume = holed_volume(BROKEN)
 
-    said = classification(network, sample(volume, _STORED[stored](volume.grid)), located())
+    output = classification(network, sample(volume, _STORED[stored](volume.grid)), located())
 
-    spot, hole = said.spots[BROKEN - 1], hole_mm(volume, BROKEN)
+    spot, hole = output.spots[BROKEN - 1], hole_mm(volume, BROKEN)
     assert spot is not None
     assert spot.box_mm is not None
     off = np.abs(np.subtract(spot.point_mm, hole))
@@ -101,24 +101,24 @@ def test_it_points_at_the_hole_and_boxes_it_however_the_scan_is_stored(network: 
     assert np.all(np.array(spot.box_mm.low_mm) < hole)
     assert np.all(np.array(spot.box_mm.high_mm) > hole)
     assert np.all(np.subtract(spot.box_mm.high_mm, spot.box_mm.low_mm) < (2 * CELL_MM + 1, 2 * CELL_MM + 1, 15))
-    assert said.heat is not None
-    hottest = said.heat.grid.world(np.argwhere(said.heat.values > 0.9 * said.heat.values.max())).mean(axis=0)
+    assert output.heat is not None
+    hottest = output.heat.grid.world(np.argwhere(output.heat.values > 0.9 * output.heat.values.max())).mean(axis=0)
     assert np.all(np.abs(hottest - hole) <= (CELL_MM / 2 + 2, CELL_MM / 2 + 2, 5))
 
 
 def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_assessed(network: Path) -> None:
     where = located(uncertain=[Level.C1, BROKEN], missing=[Level.C7])
 
-    said = classification(network, holed_volume(BROKEN), where)
+    output = classification(network, holed_volume(BROKEN), where)
     crops = np.ones(SPEC.shape, np.float32)
     grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC, crops[None])
 
     assessed = set(CERVICAL) - {Level.C1, BROKEN, Level.C7}
     assert set(grids) == assessed
     assert {level for level in CERVICAL if crops[level - 1].any()} == assessed
-    assert {level for level in CERVICAL if said.spots[level - 1] is not None} == assessed
-    assert {level for level in CERVICAL if said.scores[level] > 0} == assessed
-    assert said.scores[0] < 0.1
+    assert {level for level in CERVICAL if output.spots[level - 1] is not None} == assessed
+    assert {level for level in CERVICAL if output.scores[level] > 0} == assessed
+    assert output.scores[0] < 0.1
 
 
 def test_the_heat_map_covers_every_vertebra_and_is_cold_where_nothing_is_broken(network: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_heat_map_covers_every_vertebra_and_is_cold_where_nothing_is_broken(
     assert heat is not None
     np.testing.assert_allclose(heat.grid.spacing_mm, 2.0)
     assert np.all(heat.grid.contains(np.array([one.centre_mm for one in located().vertebrae])))
-    away = np.abs(heat.grid.world(np.moveaxis(np.indices(heat.grid.shape), 0, -1))[..., 2] - hole_mm(WHOLE, BROKEN)[2]) > 12
+    away = np.abs(heat.grid.world(np.moveaxis(np.indices(heat.grid.shape), 0, -1))[..., 2] - hole_mm(INTACT, BROKEN)[2]) > 12
     assert heat.values[away].max() < 0.05
     assert 0 <= heat.values.min() <= heat.values.max() <= 1
 
@@ -161,8 +161,8 @@ def test_the_broken_level_is_found_however_the_scan_is_stored(detector: Detector
     assert prediction.evidence.heat is not None
 
 
-def test_a_whole_neck_is_negative_and_sure(detector: Detector) -> None:
-    result = detector(study_of(WHOLE))
+def test_an_intact_neck_is_negative_and_sure(detector: Detector) -> None:
+    result = detector(study_of(INTACT))
 
     assert result.overall is not None
     assert not result.overall.positive
@@ -188,14 +188,14 @@ def test_a_scan_that_is_all_noise_is_not_assessed(network: Path) -> None:
         vertebra_manifest(appearance=AppearanceLimits(most_noise_hu=100.0)), open_session(network, Engine(threads=1))
     )
 
-    said = classifier(_noisy(WHOLE), located(), Clock())
+    output = classifier(_noisy(INTACT), located(), Clock())
 
-    (reason,) = said.refusals
+    (reason,) = output.refusals
     assert reason.code == "extreme_noise"
-    assert reason.text.startswith("Noise of 100 HU at most may be assessed.")
-    assert classifier(WHOLE, located(), Clock()).refusals == ()
-    assert not said.scores.any()
-    assert said.spots == (None,) * 7
+    assert reason.text.startswith("The noise may be 100 HU at most.")
+    assert classifier(INTACT, located(), Clock()).refusals == ()
+    assert not output.scores.any()
+    assert output.spots == (None,) * 7
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_scan_that_is_all_noise_is_not_assessed(network: Path) -> None:
             lambda volume: volume,
             AppearanceLimits(seen={"bone_hu": (0.0, 300.0), "soft_hu": (0.0, 100.0)}),
             "unlike_training",
-            "HU of bone 898 (there 0 to 300).",
+            "HU of bone 898 (0 to 300 in training).",
         ),
     ],
 )
@@ -215,23 +215,23 @@ def test_what_is_strange_about_a_scan_is_told(
 ) -> None:
     classifier = VertebraClassifier(vertebra_manifest(appearance=limits), open_session(network, Engine(threads=1)))
 
-    (reason,) = classifier(change(WHOLE), located(), Clock()).reasons
+    (reason,) = classifier(change(INTACT), located(), Clock()).reasons
 
     assert reason.code == code
     assert text in reason.text
 
 
 def test_vertebrae_of_which_nothing_is_known_forbid_assessing(network: Path) -> None:
-    said = classification(network, WHOLE, located(uncertain=CERVICAL))
+    output = classification(network, INTACT, located(uncertain=CERVICAL))
 
-    assert [reason.code for reason in said.refusals] == ["nothing_to_see"]
+    assert [reason.code for reason in output.refusals] == ["nothing_to_see"]
 
 
 def test_a_noisy_scan_is_rejected_with_its_reason(coded_localiser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = vertebra_manifest(appearance=AppearanceLimits(most_noise_hu=-1.0))
     package = write_vertebra_package(tmp_path / "package", tmp_path, quiet)
 
-    result = Detector(package, Engine(threads=1), localiser=coded_localiser)(study_of(WHOLE))
+    result = Detector(package, Engine(threads=1), localiser=coded_localiser)(study_of(INTACT))
 
     assert result.status is StudyStatus.REJECTED
     assert [reason.code for reason in result.reasons] == ["extreme_noise", "trained_on_phantoms"]
@@ -249,7 +249,7 @@ def test_doctor_and_models_know_the_package(package: Path, capsys: pytest.Captur
 
 def test_the_crops_of_the_service_are_those_of_the_blocks() -> None:
     crops = np.empty(SPEC.shape, np.float32)
-    grids = cut_vertebrae(WHOLE, located(), SPEC, crops[None])
+    grids = cut_vertebrae(INTACT, located(), SPEC, crops[None])
 
     assert list(grids) == list(CERVICAL)
     for level in CERVICAL:

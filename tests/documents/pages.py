@@ -10,6 +10,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 KINDS = ("tutorials", "how-to", "reference", "explanation")
+MADE = ("cli.md", "settings.md", "real-data.md")
+"""Pages that a program writes; what they show, nobody has described."""
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 _FENCE = re.compile(r"^(\s*)```(\w*)")
@@ -51,17 +53,17 @@ class Page:
 
     @property
     def kind(self) -> str:
-        """The kind of page, which is its folder under ``docs``; empty for those at its top."""
+        """Returns the kind of page, which is its folder under ``docs``; empty for those at its top."""
         return self.path.parent.name if self.path.parent != DOCS else ""
 
     @property
     def prose(self) -> str:
-        """The text without blocks of code."""
+        """Returns the text without blocks of code."""
         return re.sub(r"^\s*```.*?^\s*```\s*?$", "", self.text, flags=re.DOTALL | re.MULTILINE)
 
     @property
     def anchors(self) -> set[str]:
-        """What a link to a part of the page may name."""
+        """Returns what a link to a part of the page may name."""
         heads = re.findall(r"^#+ (.*)$", self.prose, re.MULTILINE)
         return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 

@@ -21,25 +21,28 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 _COMMANDS_HEAD = """# Command line
 
-Every command with its arguments and options, as `cspine COMMAND --help` tells them. `cspine --version` names the
+Every command with its arguments and options, as `cspine COMMAND --help` prints them. `cspine --version` prints the
 version. Each command also takes `-h`, `--help`, and `-v`, `--verbose`, which logs what is done. Exit codes are listed
 in [Results](results.md).
 
-`python -m tests.documents.references` makes this page from the code, and a test holds it true.
+`python -m tests.documents.references` writes this page from the code, and a test compares the two.
 """
 _SETTINGS_HEAD = """# Settings
 
-`cspine recipes RECIPE` lists every setting with its value, and `--set KEY=VALUE` of `cspine train` changes one. A
-recipe takes only what acts. An unknown name is answered with the nearest one. A setting that does nothing beside the
-others is refused before any study is read, for instance `losses.maps` of a network without such an output, or
-`patches.batch` with `patches.epochs=0`. So is a network that cannot be built.
+`cspine recipes RECIPE` lists every setting with its value. `--set KEY=VALUE` of `cspine train` changes one. These are
+refused before any study is read:
 
-`python -m tests.documents.references` makes this page from the code, and a test holds it true.
+- an unknown name; the message suggests the nearest one;
+- a setting without effect, for instance `losses.maps` of a network without such an output, or `patches.batch` with
+  `patches.epochs=0`;
+- settings from which no network can be built.
+
+`python -m tests.documents.references` writes this page from the code, and a test compares the two.
 
 ## Augmentation
 
-All families that are augmented share one vocabulary. Amounts are the most either way for slices, and standard
-deviations for crops and windows. A share is how often.
+All families that are augmented use the same names. Amounts are the largest change in either direction for slices, and
+standard deviations for crops and windows. A share says how often a change is made.
 
 """
 _RECIPES_HEAD = """
@@ -108,7 +111,7 @@ def _cell(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """A docstring as Markdown: paragraphs are wrapped, what ``::`` begins is a block of code."""
+    """Returns a docstring as Markdown: paragraphs are wrapped, what ``::`` begins is a block of code."""
     parts, literal = [], False
     for part in text.split("\n\n"):
         if literal and part.startswith("    "):
@@ -136,13 +139,13 @@ def _settings_of(name: str) -> str:
 
 def _meanings(value: Any, prefix: str) -> Iterator[tuple[str, str]]:
     """Yields what each setting means, from the docstrings of the dataclasses that hold it."""
-    said = _attributes(type(value))
+    meanings = _attributes(type(value))
     for field in fields(value):
         part, key = getattr(value, field.name), f"{prefix}{field.name}"
         if is_dataclass(part):
             yield from _meanings(part, f"{key}.")
         else:
-            yield key, said.get(field.name, "")
+            yield key, meanings.get(field.name, "")
 
 
 def _attributes(kind: type) -> dict[str, str]:

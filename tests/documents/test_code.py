@@ -17,7 +17,7 @@ BLOCKS = [block for page in pages() for block in page.blocks() if block.runs]
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """A folder with what the pages name: scan, scan.zip, scan.nii.gz, study_folder, rsna2022."""
+    """Returns a folder with what the pages name: scan, scan.zip, scan.nii.gz, study_folder, rsna2022."""
     scan = Scan()
     for name in ("scan", "study_folder"):
         scan.write(tmp_path / name)

@@ -1,4 +1,4 @@
-"""What the documents tell people to type is understood."""
+"""Commands in the documents are understood by the parser."""
 
 import argparse
 from functools import cache
@@ -10,7 +10,7 @@ from cspine.cli import COMMANDS
 from cspine.errors import UsageError
 from cspine.recipes import load_recipe, recipe_names
 from cspine.training.core.settings import with_settings
-from tests.documents.pages import Block, Page, commands, inline_commands, pages
+from tests.documents.pages import MADE, Block, Page, commands, inline_commands, pages
 
 PAGES = pages()
 CALLS = [(block.place, words) for page in PAGES for block in page.blocks() for words in commands(block)]
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 @cache
 def parser_of(command: str) -> Parser:
-    """The parser of a command."""
+    """Returns the parser of a command."""
     if command not in COMMANDS:
         raise MisunderstoodError(f"there is no command {command}")
     parser = Parser(prog=f"cspine {command}")
@@ -55,7 +55,7 @@ def understand(words: list[str]) -> None:
 
 
 def known_options(command: str) -> set[str]:
-    """Every way to write an option of a command, its subcommands included."""
+    """Returns every way to write an option of a command, its subcommands included."""
     parsers: list[argparse.ArgumentParser] = [parser_of(command)]
     for action in parsers[0]._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -78,8 +78,11 @@ def test_a_command_in_the_text_exists_with_its_options(page: Page) -> None:
         assert given <= known_options(command), (command, rest)
 
 
-def test_there_are_commands_to_understand() -> None:
-    assert {words[0] for _, words in CALLS} == set(COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_page_that_somebody_wrote_shows_how_to_call_a_command(command: str) -> None:
+    written = [page for page in PAGES if page.path.name not in MADE]
+
+    assert [page.name for page in written for block in page.blocks() for words in commands(block) if words[0] == command] != []
 
 
 @pytest.mark.parametrize(

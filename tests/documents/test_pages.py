@@ -1,17 +1,22 @@
 """Pages are of one kind, short, wrapped, in the navigation, and lead where they say."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cspine.recipes import describe_recipe, recipe_names
 from tests.documents.pages import DOCS, KINDS, ROOT, Page, navigation, pages
 
 PAGES = pages()
 SITE = [page for page in PAGES if page.path.is_relative_to(DOCS)]
+PACKAGES = ROOT / "src" / "cspine" / "modelpack" / "packages"
+HEADLINES = ("AUROC of any fracture", "AUROC of a level", "Dice of C1..C7")
 WORDS = 1500
+BENCHMARK_WORDS, BENCHMARK_PROSE = 2500, 900
 WIDTH = 120
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -19,7 +24,7 @@ every_page_of_the_site = pytest.mark.parametrize("page", SITE, ids=lambda page: 
 
 
 def faults_of_links(page: Page) -> list[str]:
-    """What is wrong with the links of a page."""
+    """Returns what is wrong with the links of a page."""
     faults = []
     for link in page.links():
         name, _, anchor = link.partition("#")
@@ -32,7 +37,7 @@ def faults_of_links(page: Page) -> list[str]:
 
 
 def long_lines(page: Page) -> list[str]:
-    """Lines that could be wrapped and are not: rows of tables and single words cannot be."""
+    """Returns lines that could be wrapped and are not: rows of tables and single words cannot be."""
     lines = enumerate(page.text.splitlines(), 1)
     return [
         f"{page.name}:{number}: {len(line)} characters"
@@ -103,6 +108,43 @@ def test_every_part_of_the_benchmarks_names_its_command() -> None:
     assert [
         part.split("\n")[0] for part in parts if not re.search(r"python3? (-m )?benchmarks|cspine [a-z]+ |pytest tests/", part)
     ] == []
+
+
+def test_the_benchmarks_are_tables_with_little_prose() -> None:
+    (page,) = (page for page in SITE if page.path.name == "benchmarks.md")
+    prose = [line for line in page.prose.splitlines() if not line.startswith("|")]
+
+    assert len(re.findall(r"\S*[A-Za-z]\S*", page.text)) <= BENCHMARK_WORDS
+    assert len(" ".join(prose).split()) <= BENCHMARK_PROSE
+    assert [part.split("\n")[0] for part in re.split(r"^## ", page.text, flags=re.MULTILINE)[1:] if "\n|---|" not in part] == []
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGES.glob("*/manifest.json")), ids=lambda path: path.parent.name)
+def test_the_benchmarks_have_the_figures_of_the_model_cards(path: Path) -> None:
+    benchmarks = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    figures = json.loads(path.read_text(encoding="utf-8"))["training"]["figures"]
+    headline = [f"{one['value']:.3f} ({one['low']:.3f}-{one['high']:.3f})" for one in figures if one["name"].startswith(HEADLINES)]
+
+    assert headline
+    assert [figure for figure in headline if figure not in benchmarks] == []
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_benchmarks_have_the_score_that_a_recipe_states(name: str) -> None:
+    benchmarks = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", " ".join(describe_recipe(name).split()))
+
+    assert figures
+    assert [figure for figure in figures if figure.replace(" to ", "-") not in benchmarks] == []
+
+
+def test_the_readme_has_no_figure_that_the_benchmarks_lack() -> None:
+    benchmarks = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d\.\d+(?: \(\d\.\d+-\d\.\d+\))?", (ROOT / "README.md").read_text(encoding="utf-8"))
+    measured = [figure for figure in figures if figure not in ("3.11", "2.0")]  # Python, Apache
+
+    assert len(measured) >= 6
+    assert [figure for figure in measured if figure not in benchmarks] == []
 
 
 @every_page

@@ -32,3 +32,19 @@ def test_every_setting_has_a_meaning(name: str) -> None:
 
     assert set(meanings) == set(settings(load_recipe(name)))
     assert [key for key, meaning in meanings.items() if not meaning.strip()] == []
+
+
+_FAMILIES = {"custom_cnn": "slices", "vertebra_mil": "vertebrae", "localiser": "localiser", "refiner": "refiner"}
+"""A recipe of each family that is augmented."""
+
+
+def test_the_table_of_augmentations_has_those_of_every_family() -> None:
+    rows = [line.strip("| ").split(" | ") for line in augmentation_table(_page("settings.md")).splitlines()[2:]]
+    found = {(name.strip("`"), family) for name, _, families in rows for family in families.split(", ")}
+
+    assert found == {
+        (key.removeprefix("augmentation."), family)
+        for recipe, family in _FAMILIES.items()
+        for key in settings(load_recipe(recipe))
+        if key.startswith("augmentation.")
+    }

@@ -16,17 +16,17 @@ POINTS = tuple(OperatingPoint(name, (t,) * 8) for name, t in (("balanced", 0.5),
 
 
 def scores(seed: int = 0, studies: int = 30, signal: float = 0.0) -> StudyScores:
-    """Nobody is broken at C3."""
+    """Returns scores of studies of which none is fractured at C3."""
     rng = np.random.default_rng(0)
     levels = rng.random((studies, 7)) < 0.3
     levels[:, 2] = False
     truth = np.column_stack([levels.any(axis=1), levels])
-    said = np.random.default_rng(seed + 1).random(truth.shape)
-    return StudyScores(tuple(f"1.{i}" for i in range(studies)), truth, np.where(truth, said ** (1 / (1 + signal)), said))
+    predicted = np.random.default_rng(seed + 1).random(truth.shape)
+    return StudyScores(tuple(f"1.{i}" for i in range(studies)), truth, np.where(truth, predicted ** (1 / (1 + signal)), predicted))
 
 
 def places(count: int = 30) -> list[StudyLocalisation]:
-    """Every other study has one fracture, which its second place is on."""
+    """Returns suspected places: every other study has one fracture, which its second place is on."""
     dice = np.linspace(0.2, 0.8, 7)
     found = []
     for i in range(count):
@@ -36,7 +36,7 @@ def places(count: int = 30) -> list[StudyLocalisation]:
 
 
 def report() -> Report:
-    """All that a report can hold."""
+    """Returns a report that holds all that it can."""
     given = scores()
     half = Estimate(0.5, 0.4, 0.6)
     return Report(

@@ -36,7 +36,7 @@ Slow = Callable[[NDArray[np.intp]], float]
 
 
 def ece(chosen: NDArray[np.intp]) -> float:
-    """Written down as it is defined."""
+    """Calculates the calibration error as it is defined."""
     truth, p = TRUTH[chosen, 0], P[chosen, 0]
     which = np.minimum((p * 10).astype(int), 9)
     return sum(abs(p[which == b].sum() - truth[which == b].sum()) for b in range(10)) / len(chosen)
@@ -67,22 +67,22 @@ def test_what_is_measured_of_counted_patients_is_what_is_measured_of_the_sample_
     quick, slow = SLOW[name]
     samples = np.random.default_rng(5).integers(STUDIES, size=(150, STUDIES))
 
-    found = Bootstrap(STUDIES, 150, seed=5).drawn(quick)
+    found = Bootstrap(STUDIES, 150, seed=5).resampled(quick)
 
     np.testing.assert_allclose(found, [slow(sample) for sample in samples], rtol=1e-12)
 
 
 def test_an_interval_is_the_middle_95_percent_of_what_samples_give() -> None:
-    drawn = np.random.default_rng(4).permutation(np.arange(1001.0))
+    resampled = np.random.default_rng(4).permutation(np.arange(1001.0))
 
-    found = interval(500.0, drawn)
+    found = interval(500.0, resampled)
 
     assert (found.value, found.low, found.high) == (500.0, 25.0, 975.0)
-    assert interval(500.0, np.append(drawn, [math.nan, math.inf])) == found
+    assert interval(500.0, np.append(resampled, [math.nan, math.inf])) == found
 
 
 def test_the_interval_of_a_share_is_as_wide_as_theory_says() -> None:
-    """Of a share of 0.3 of 400 patients: 1.96 standard errors either way."""
+    """A share of 0.3 of 400 patients has an interval of 1.96 standard errors either way."""
     flagged = np.arange(400) < 120
 
     found = Bootstrap(400, 4000).estimate(lambda t: resampled_share(np.ones(400, dtype=bool), flagged, t), 120)
@@ -93,7 +93,7 @@ def test_the_interval_of_a_share_is_as_wide_as_theory_says() -> None:
 
 
 def test_the_intervals_of_an_auroc_hold_its_true_value_about_as_often_as_they_say() -> None:
-    """Normal scores a distance of 1 apart: AUROC 0.760."""
+    """Normal scores that are a distance of 1 apart have an AUROC of 0.760."""
     held, tries = 0, 200
     for seed in range(tries):
         truth = np.arange(80) < 30

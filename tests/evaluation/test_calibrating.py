@@ -18,7 +18,7 @@ from cspine.evaluation.metrics import expected_calibration_error
 
 
 def overconfident(studies: int = 600, seed: int = 0, mean: float = -1.0) -> StudyScores:
-    """Logits three times as large as they should be, and shifted."""
+    """Returns logits three times as large as they should be, and shifted."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(mean, 1.5, (studies, 8))
     truth = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
@@ -26,7 +26,7 @@ def overconfident(studies: int = 600, seed: int = 0, mean: float = -1.0) -> Stud
 
 
 def necks(studies: int = 600, seed: int = 0, mean: float = -1.0) -> StudyScores:
-    """The same, with a fracture overall where a level has one."""
+    """Returns the same studies, with a fracture overall where a level has one."""
     given = overconfident(studies, seed, mean)
     truth = given.truth.copy()
     truth[:, 0] = truth[:, 1:].any(axis=1)
@@ -34,7 +34,7 @@ def necks(studies: int = 600, seed: int = 0, mean: float = -1.0) -> StudyScores:
 
 
 def with_fractured(studies: int, fractured: int, signal: float = 1.0, seed: int = 0) -> StudyScores:
-    """The first ``fractured`` studies have one fracture; scores are noise, and as much higher there."""
+    """Returns studies of which the first ``fractured`` have one fracture; scores are noise, and as much higher there."""
     rng = np.random.default_rng(seed)
     truth = np.zeros((studies, 8), dtype=bool)
     truth[:fractured, 0] = True

@@ -23,7 +23,7 @@ CONSTANTS = {"half": np.full(8, 0.5), "prevalence": PREVALENCE, "adjusted": metr
 
 
 def truth_with_these_counts() -> np.ndarray:
-    """Normalised over all studies at once, the loss of a constant depends on the counts alone."""
+    """Returns a table with the published counts; the loss of a constant, normalised over all studies, depends on them alone."""
     return np.arange(STUDIES)[:, None] < FRACTURED
 
 
@@ -43,12 +43,12 @@ def test_constant_predictions_cost_what_is_published_for_them(constant: np.ndarr
 
 @pytest.fixture(scope="module")
 def extremes() -> dict[str, list[np.ndarray]]:
-    """For each constant the two tables with the published counts within whose studies it costs least and most."""
+    """Returns for each constant the two tables with the published counts within whose studies it costs least and most."""
     return {name: [truth_with_these_numbers(constant, sign) for sign in (1, -1)] for name, constant in CONSTANTS.items()}
 
 
 def truth_with_these_numbers(constant: np.ndarray, sign: int) -> np.ndarray:
-    """A table with all the published counts, ``(2019, 8)``: the one that costs a constant least, or most where ``sign`` is -1."""
+    """Returns the table with the published counts, ``(2019, 8)``, that costs a constant least, or most where ``sign`` is -1."""
     numbers, entry = np.arange(1, 7), np.eye(42).reshape(7, 6, 42)
     cost = ((np.log1p(-constant) - 2 * np.log(constant))[1:, None] / (21 + numbers)).ravel()
     sums = np.concatenate([entry.sum(axis=1), np.einsum("jkc,k->jc", entry, numbers - 1), entry.sum(axis=0)])
@@ -70,7 +70,7 @@ def truth_with_these_numbers(constant: np.ndarray, sign: int) -> np.ndarray:
 def test_within_each_study_constants_cost_what_is_published_for_them(
     extremes: dict[str, list[np.ndarray]], name: str, published: float
 ) -> None:
-    """What labels occur together is published by pairs and numbers only; that leaves less than the last printed digit open."""
+    """The labels that occur together are published by pairs and numbers only; that leaves less than the last printed digit open."""
     losses = [competition_loss(truth, np.tile(CONSTANTS[name], (STUDIES, 1))).per_study for truth in extremes[name]]
 
     assert losses[0] - 0.00005 <= published <= losses[1] + 0.00005

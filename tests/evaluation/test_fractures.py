@@ -14,7 +14,7 @@ STUDIES = 40
 
 
 def phantoms(folder: Path) -> list[Path]:
-    """Forty phantoms; C2 of each second is fractured, ever more severely; C5 of each fourth has a look-alike."""
+    """Returns forty phantoms; C2 of each second is fractured, ever more severely; C5 of each fourth has a look-alike."""
     found: list[Path] = []
     for n in range(STUDIES):
         home = folder / f"1.2.{n}"
@@ -30,19 +30,19 @@ def phantoms(folder: Path) -> list[Path]:
 
 
 def scores() -> StudyScores:
-    """The more severe, the surer, between 0.3 and 0.6; look-alikes are taken for fractures, everything else is 0.1 or 0.2."""
-    said = np.full((STUDIES, 8), 0.1) + 0.1 * (np.arange(STUDIES) % 3 == 0)[:, None]
+    """Returns scores that rise with severity, 0.3 to 0.6; look-alikes are taken for fractures, all else is 0.1 or 0.2."""
+    predicted = np.full((STUDIES, 8), 0.1) + 0.1 * (np.arange(STUDIES) % 3 == 0)[:, None]
     for n in range(STUDIES):
         if n % 2:
-            said[n, 2] = 0.3 + 0.3 * n / STUDIES
+            predicted[n, 2] = 0.3 + 0.3 * n / STUDIES
         if n % 4 == 0:
-            said[n, 5] = 0.9
+            predicted[n, 5] = 0.9
     broken = np.arange(STUDIES) % 2 == 1
     truth = np.stack([broken, np.zeros(STUDIES, bool), broken, *[np.zeros(STUDIES, bool)] * 5], axis=1)
-    return StudyScores(tuple(f"1.2.{n}" for n in range(STUDIES)), truth, said)
+    return StudyScores(tuple(f"1.2.{n}" for n in range(STUDIES)), truth, predicted)
 
 
-def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_levels(tmp_path: Path) -> None:
+def test_groups_say_how_many_were_flagged_and_how_well_they_were_told_from_intact_levels(tmp_path: Path) -> None:
     given = phantoms(tmp_path)
     truths = read_level_truths(given)
     assert truths is not None
@@ -60,13 +60,13 @@ def test_groups_say_how_many_were_called_and_how_well_they_were_told_from_whole_
     assert (found["body"].flagged.value, found["body"].flagged.has_interval) == (1.0, False)  # no sample has one that is missed
     assert found["body"].auroc.low < found["body"].auroc.value < found["body"].auroc.high
     assert [found[name].flagged.has_interval for name in ("severity 0.4 to 0.6", "severity 0.8 to 1")] == [False, False]  # four
-    whole = [scores().scores[t.patient, t.level] for t in truths if t.severity is None]
+    intact = [scores().scores[t.patient, t.level] for t in truths if t.severity is None]
     body = [scores().scores[t.patient, t.level] for t in truths if t.kind == "body"]
-    known = np.array([False] * len(whole) + [True] * len(body))
-    assert found["body"].auroc.value == pytest.approx(auroc(known, np.array(whole + body)))
+    known = np.array([False] * len(intact) + [True] * len(body))
+    assert found["body"].auroc.value == pytest.approx(auroc(known, np.array(intact + body)))
 
 
-def test_whole_levels_have_false_alarms_and_no_auroc(tmp_path: Path) -> None:
+def test_intact_levels_have_false_alarms_and_no_auroc(tmp_path: Path) -> None:
     found = by_fracture(scores(), read_level_truths(phantoms(tmp_path)) or [], (0.5,) * 8, resamples=10)
 
     names = ["intact, with a look-alike", "intact, without", "intact, with nutrient canal"]

@@ -23,7 +23,7 @@ def test_the_hit_rate_is_the_share_of_fractured_studies_whose_strongest_place_is
 
 
 def by_hand(places: list[StudyLocalisation], rate: float) -> float:
-    """The most fractures found by any threshold that gives at most ``rate`` false positives per study."""
+    """Returns the most fractures found by any threshold that gives at most ``rate`` false positives per study."""
     best = 0.0
     for threshold in np.unique(np.concatenate([place.scores for place in places])):
         alarms = sum(np.sum((p.scores >= threshold) & (p.hits < 0)) for p in places)

@@ -42,9 +42,9 @@ def test_every_metric_agrees_with_scikit_learn() -> None:
         assert values["auroc"] == pytest.approx(roc_auc_score(truth, p))
         assert values["average_precision"] == pytest.approx(average_precision_score(truth, p))
         for point in points:
-            called = p >= point.thresholds[i]
-            assert values[f"sensitivity_{point.name}"] == pytest.approx(recall_score(truth, called))
-            assert values[f"specificity_{point.name}"] == pytest.approx(recall_score(~truth, ~called))
+            flagged = p >= point.thresholds[i]
+            assert values[f"sensitivity_{point.name}"] == pytest.approx(recall_score(truth, flagged))
+            assert values[f"specificity_{point.name}"] == pytest.approx(recall_score(~truth, ~flagged))
         assert output.fractured == truth.sum()
     assert found.mean_level_auroc.value == pytest.approx(np.mean([o.estimates["auroc"].value for o in found.outputs[1:]]))
 
@@ -52,10 +52,10 @@ def test_every_metric_agrees_with_scikit_learn() -> None:
 def test_the_calibration_error_is_the_weighted_gap_of_the_reliability_curve() -> None:
     given = scores(500)
     truth, p = given.truth[:, 0], given.scores[:, 0]
-    frequency, said = calibration_curve(truth, p, n_bins=10)
+    frequency, predicted = calibration_curve(truth, p, n_bins=10)
     counts = np.histogram(p, bins=10, range=(0, 1))[0]
 
-    expected = np.sum(np.abs(frequency - said) * counts[counts > 0]) / len(p)
+    expected = np.sum(np.abs(frequency - predicted) * counts[counts > 0]) / len(p)
 
     assert expected_calibration_error(truth, p) == pytest.approx(expected)
 
@@ -121,7 +121,7 @@ def test_a_fitted_overall_is_scored_beside_the_other() -> None:
 
 
 def one_output(truth: np.ndarray, p: np.ndarray) -> StudyScores:
-    """Studies of which only the overall output matters."""
+    """Returns studies of which only the overall output matters."""
     return StudyScores(tuple(map(str, range(len(truth)))), np.tile(truth[:, None], 8), np.tile(p[:, None], 8))
 
 

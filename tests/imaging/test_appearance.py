@@ -1,4 +1,4 @@
-"""What the crops of a scan look like."""
+"""Crops of a scan have the appearance that a network was trained on."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SPEC = VertebraSpec(spacing_mm=(2.0, 1.0, 1.0), depth=12, size=(64, 64), slices=
 
 
 def crops(noise_hu: float = 0.0, levels: int = 3) -> np.ndarray:
-    """Bone of 600 HU in tissue of 50 HU."""
+    """Returns bone of 600 HU in tissue of 50 HU."""
     mask = np.zeros(SPEC.shape[1:4], np.float32)
     mask[:, 16:40, 20:44] = 1
     hu = np.where(mask > 0, 600.0, 50.0) + np.random.default_rng(0).normal(0, noise_hu, mask.shape)

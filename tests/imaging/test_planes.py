@@ -19,7 +19,7 @@ def _study(grid: Grid, places: tuple[Vector, ...] = ()) -> Study:
 
 
 def _labels(grid: Grid, seed: int) -> LabelMap:
-    """Half background, in a corner of the grid too, so that the labelled box is smaller than the grid."""
+    """Returns labels with much background, in a corner of the grid too: the labelled box is smaller than the grid."""
     values = np.random.default_rng(seed).integers(0, 5, grid.shape)
     return LabelMap(np.where(np.indices(grid.shape).sum(axis=0) > 6, values, 0).astype(np.uint8), grid)
 

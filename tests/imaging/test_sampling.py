@@ -15,7 +15,7 @@ from tests.grids import grids
 
 
 def _linear_field(grid: Grid) -> Volume:
-    """HU that grow linearly in the world: any right resampling keeps them."""
+    """Returns HU that grow linearly in the world: any right resampling keeps them."""
     index = np.moveaxis(np.indices(grid.shape), 0, -1)
     return Volume((grid.world(index) @ (3.0, -2.0, 5.0) + 40).astype(np.float32), grid)
 
@@ -25,7 +25,7 @@ def _noise(grid: Grid, seed: int = 0) -> Volume:
 
 
 def _around(centre_mm: ArrayLike, matrix: NDArray[np.float64], shape: Shape) -> Grid:
-    """The grid with these steps whose middle is at ``centre_mm``."""
+    """Returns the grid with these steps whose middle is at ``centre_mm``."""
     affine = np.eye(4)
     affine[:3, :3] = matrix
     affine[:3, 3] = np.asarray(centre_mm) - matrix @ ((np.asarray(shape) - 1) / 2)
@@ -33,7 +33,7 @@ def _around(centre_mm: ArrayLike, matrix: NDArray[np.float64], shape: Shape) -> 
 
 
 def _inside(grid: Grid, source: Grid, margin: float) -> NDArray[np.bool_]:
-    """Voxels of ``grid`` that lie in ``source`` by ``margin`` voxels of the source at least."""
+    """Returns voxels of ``grid`` that lie in ``source`` by ``margin`` voxels of the source at least."""
     index = source.index(grid.world(np.moveaxis(np.indices(grid.shape), 0, -1)))
     inside: NDArray[np.bool_] = np.all((index >= margin) & (index <= np.asarray(source.shape) - 1 - margin), axis=-1)
     return inside
@@ -178,7 +178,7 @@ def test_a_grid_much_wider_than_the_scan_gives_fill_around_it(axis: int) -> None
 
 
 def _dense(source: Grid, target: Grid, axis: int) -> NDArray[np.float64]:
-    """What each voxel along one axis gives to each target, by the rule and without bands: ``(targets, voxels)``."""
+    """Returns what each voxel along one axis gives to each target, by the rule and without bands: ``(targets, voxels)``."""
     step = target.spacing_mm[axis] / source.spacing_mm[axis]
     places = source.index(target.world(np.eye(3)[axis] * np.arange(target.shape[axis])[:, None]))[:, axis]
     width = np.sqrt(max(step**2 - 1, 0))

@@ -1,4 +1,4 @@
-"""What a slice network is fed."""
+"""Slice networks are fed slices and their neighbours."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _SPEC = SliceSpec(spacing_mm=(2.0, 1.0, 1.0), size=(64, 48), neighbours=1, windo
 
 
 def _neck(grid: Grid) -> Volume:
-    """A cylinder of tissue around (12, -7) with a bright spot on its left."""
+    """Returns a cylinder of tissue around (12, -7) with a bright spot on its left."""
     x, y, z = np.moveaxis(grid.world(np.moveaxis(np.indices(grid.shape), 0, -1)), -1, 0)
     hu = np.where((x - 12) ** 2 + (y + 7) ** 2 < 20**2, 40.0, -1000.0)
     hu[(x - 20) ** 2 + (y + 7) ** 2 + (z - 10) ** 2 < 5**2] = 1300

@@ -1,4 +1,4 @@
-"""What a network that classifies vertebra by vertebra is fed."""
+"""Networks that classify vertebra by vertebra are fed upright crops."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ def test_a_crop_lies_around_its_vertebra_with_what_is_spare_around_it() -> None:
 
 
 def middles(grid: Grid, slices: list[int], side: int) -> np.ndarray:
-    """The mean of the world coordinates of blocks of ``side`` x ``side`` pixels of some slices."""
+    """Returns the mean of the world coordinates of blocks of ``side`` x ``side`` pixels of some slices."""
     world = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))[slices]
     count, rows, columns, _ = world.shape
     return np.asarray(world.reshape(count, rows // side, side, columns // side, side, 3).mean(axis=(2, 4)))

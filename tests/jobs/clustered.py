@@ -41,5 +41,5 @@ def run(studies: Path, out: Path, model: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    said = run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
-    Path(sys.argv[4]).write_text(json.dumps(said))
+    output = run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    Path(sys.argv[4]).write_text(json.dumps(output))

@@ -1,4 +1,4 @@
-"""What a reading process may be made to do; it finds these functions by their names."""
+"""Functions that a reading process is made to run; it finds them by their names."""
 
 import os
 import signal
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cspine.concurrency.handover import room
 from cspine.errors import StudyError
 from cspine.jobs.scans import Scan
+from cspine.volume import Volume
 from tests.coded import coded_volume, study_of
 
 
@@ -29,6 +31,13 @@ def read(source: str, series_uid: str | None) -> Scan:
         raise ZeroDivisionError("by zero")
     if word == "odd":
         raise _OddError(1, 2)
+    if word == "shared":
+        volume = coded_volume()
+        hu = room(volume.hu.shape)
+        hu[:] = volume.hu
+        return Scan(study_of(Volume(hu, volume.grid)), mark=word, seconds=1.0)
+    if word == "large":
+        room((1 << 20, 1 << 12))
     return Scan(study_of(coded_volume(), name=f"{word} {series_uid}"), mark=word, seconds=1.0)
 
 

@@ -28,18 +28,18 @@ _TIMES = re.compile(r'"(created|read|check|locate|crop|classify|calibrate|write)
 
 @dataclass(frozen=True)
 class Clustered:
-    """What came of it.
+    """Holds what came of a batch on a cluster.
 
     Attributes:
         studies: The batch.
         out: Its results.
-        said: What the process noted.
+        reported: What the process noted.
         printed: What it printed.
     """
 
     studies: Path
     out: Path
-    said: dict[str, Any]
+    reported: dict[str, Any]
     printed: str
 
 
@@ -50,7 +50,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory, coded_package: Path) -> 
     for number in range(4):
         write_nifti(coded_volume(fractured=[Level(number + 1)]), place / "studies" / f"neck{number}.nii")
     (place / "studies" / "bad.nii").write_text("not a scan")
-    arguments = [place / "studies", place / "out", coded_package, place / "said.json"]
+    arguments = [place / "studies", place / "out", coded_package, place / "reported.json"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.jobs.clustered", *map(str, arguments)],
         cwd=_ROOT,
@@ -60,11 +60,11 @@ def clustered(tmp_path_factory: pytest.TempPathFactory, coded_package: Path) -> 
         timeout=300,
         check=False,
     )
-    assert (place / "said.json").is_file(), done.stderr
-    said = json.loads((place / "said.json").read_text())
-    if "not_started" in said:
-        pytest.skip(f"Ray could not start a cluster on this machine, which may be too busy: {said['not_started']}")
-    return Clustered(place / "studies", place / "out", said, done.stdout)
+    assert (place / "reported.json").is_file(), done.stderr
+    reported = json.loads((place / "reported.json").read_text())
+    if "not_started" in reported:
+        pytest.skip(f"Ray could not start a cluster on this machine, which may be too busy: {reported['not_started']}")
+    return Clustered(place / "studies", place / "out", reported, done.stdout)
 
 
 def _results(out: Path) -> dict[str, str]:
@@ -74,7 +74,7 @@ def _results(out: Path) -> dict[str, str]:
 def test_a_cluster_gives_the_same_outputs_as_one_machine(clustered: Clustered, coded_package: Path, tmp_path: Path) -> None:
     main(["detect", str(clustered.studies), "-o", str(tmp_path), *asked(coded_package), "--format", "json"])
 
-    assert clustered.said["code"] == Exit.SOME_FAILED
+    assert clustered.reported["code"] == Exit.SOME_FAILED
     assert _results(clustered.out) == _results(tmp_path)
     assert len(_results(tmp_path)) == 4
     assert (clustered.out / "failures.csv").read_text() == (tmp_path / "failures.csv").read_text()
@@ -85,7 +85,7 @@ def test_a_cluster_gives_the_same_outputs_as_one_machine(clustered: Clustered, c
 
 
 def test_a_worker_that_dies_takes_one_job_with_it_after_a_second_try(clustered: Clustered) -> None:
-    dying = clustered.said["dying"]
+    dying = clustered.reported["dying"]
 
     assert dying["a"][0] == dying["b"][0] == "ok"
     assert dying["refuse"][:2] == ["failed", "not_this_one"]
@@ -95,7 +95,7 @@ def test_a_worker_that_dies_takes_one_job_with_it_after_a_second_try(clustered: 
 
 def test_a_cluster_without_room_is_one_line(clustered: Clustered) -> None:
     wanted = r"^One processor and \d+ GiB of memory are needed on a machine of the cluster\. Received: .* GiB\. Add machines"
-    assert re.match(wanted, clustered.said["full"])
+    assert re.match(wanted, clustered.reported["full"])
 
 
 def test_a_cluster_that_is_not_there_is_one_line(

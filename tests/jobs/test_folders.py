@@ -15,7 +15,7 @@ _RESULT = result_text(read=1.0, write=0.25)
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    """A study of two files that was done."""
+    """Returns a study of two files that was done."""
     scan = tmp_path / "scan"
     scan.mkdir()
     (scan / "1.dcm").write_bytes(b"one")

@@ -10,7 +10,7 @@ from tests.coded import coded_volume, write_nifti
 
 @pytest.fixture
 def niftis(tmp_path: Path) -> Path:
-    """Forty files that look like studies."""
+    """Returns forty files that look like studies."""
     for number in range(40):
         (tmp_path / f"neck{number}.nii").write_bytes(b"")
     return tmp_path

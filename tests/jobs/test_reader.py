@@ -1,15 +1,17 @@
+import mmap
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cspine.errors import StudyError
-from cspine.jobs.job import Job
+from cspine.jobs.job import Job, find_jobs
 from cspine.jobs.reader import Bounds, ReadAhead, Reader
 from tests.coded import coded_volume
 from tests.jobs.readings import read
@@ -32,6 +34,43 @@ def test_a_scan_arrives_as_it_was_read(reader: Reader) -> None:
     assert np.array_equal(scan.study.volume.grid.affine, there.grid.affine)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has memory that a descriptor stands for")
+def test_a_volume_in_shared_memory_is_handed_over_without_a_copy(reader: Reader) -> None:
+    scan = reader.read("/somewhere/shared", None)
+
+    owner = scan.study.volume.hu
+    while isinstance(owner, np.ndarray) and owner.base is not None:
+        owner = owner.base
+    assert isinstance(getattr(owner, "obj", owner), mmap.mmap)
+    assert np.array_equal(scan.study.volume.hu, coded_volume().hu)
+    assert reader.read("/somewhere/neck", None).mark == "neck"
+    assert np.array_equal(scan.study.volume.hu, coded_volume().hu), "it stays when the next one is read"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has memory that a descriptor stands for")
+def test_shared_memory_counts_against_the_limit(reader: Reader) -> None:
+    with pytest.raises(StudyError, match=r"^Reading may take 6 GiB of memory, or less where there is less; large needs more\."):
+        reader.read("/somewhere/large", None)
+
+
+def test_listing_goes_on_file_by_file_where_it_ended_the_process(reader: Reader, tmp_path: Path) -> None:
+    for name in ("one", "crash", "two"):
+        (tmp_path / f"{name}.nii").write_bytes(b"")
+    together = reader.find([tmp_path])
+
+    class Dying(Reader):
+        def _call(self, bounds: Bounds, source: str, function: object, arguments: tuple[object, ...]) -> object:
+            if function is find_jobs:
+                function, arguments = read, ("/somewhere/crash", None)
+            return super()._call(bounds, source, function, arguments)  # type: ignore[arg-type]
+
+    dying = Dying(read)
+    assert [(job.name, job.code) for job in dying.find([tmp_path])] == [(job.name, job.code) for job in together]
+    dying.end()
+    assert together
+    assert dying.find([tmp_path]) == (), "where the reader is ended, nobody waits for a list"
+
+
 def test_a_refusal_arrives_with_its_code(reader: Reader) -> None:
     with pytest.raises(StudyError, match=r"^Not this one\.$") as refused:
         reader.read("refuse", None)
@@ -49,6 +88,29 @@ def test_a_fault_arrives_with_the_place_where_it_happened(reader: Reader) -> Non
 def test_a_fault_that_cannot_be_sent_arrives_in_words(reader: Reader) -> None:
     with pytest.raises(RuntimeError, match="_OddError: odd"):
         reader.read("odd", None)
+
+
+@pytest.mark.parametrize("last", ["neck", "refuse", "crash"])
+def test_the_reading_process_ends_when_the_last_study_was_read(last: str) -> None:
+    reader = Reader(read)
+    with ReadAhead(reader, [Job("a", "neck"), Job("b", last)], None) as scans:
+        first, second = (ask for _, ask in scans)
+        assert first().mark == "neck"
+        assert (second().mark == "neck") if last == "neck" else isinstance(_error_of(second), StudyError)
+        for _ in range(200):
+            if not reader._process.is_alive():
+                break
+            time.sleep(0.05)
+
+        assert not reader._process.is_alive()
+
+
+def _error_of(ask: Callable[[], object]) -> Exception | None:
+    try:
+        ask()
+    except StudyError as error:
+        return error
+    return None
 
 
 @pytest.mark.parametrize(("word", "how"), [("crash", "SIGSEGV"), ("leave", "exit code 3")])

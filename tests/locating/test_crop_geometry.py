@@ -1,4 +1,4 @@
-"""How crops lie around the vertebrae of a tilted stack of blocks."""
+"""Crops lie around the vertebrae of a tilted stack of blocks."""
 
 from collections.abc import Collection
 
@@ -29,7 +29,7 @@ def centre(level: Level, axis: Vector = LEANING) -> np.ndarray:
 
 
 def blocks(levels: Collection[Level] = tuple(Level), axis: Vector = LEANING, grid: Grid = UPRIGHT) -> LabelMap:
-    """A block of 12 mm for each level, 24 mm wide and 20 mm deep, along an axis."""
+    """Returns a block of 12 mm for each level, 24 mm wide and 20 mm deep, along an axis."""
     world = grid.world(np.moveaxis(np.indices(grid.shape), 0, -1))
     labels = np.zeros(grid.shape, np.uint8)
     for level in levels:

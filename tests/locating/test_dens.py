@@ -13,7 +13,7 @@ GRID = Grid.upright((0, 0, 0), (70, 60, 60), (1.0, 1.0, 1.0))
 
 
 def neck(lean: float, *, top_mm: float = 25.0) -> NDArray[np.uint8]:
-    """A body with a dens that is C2 up to a height, an arch of C2, and a ring of C1 around the dens; all lean forward."""
+    """Returns a body with a dens that is C2 up to a height, an arch of C2, and a ring of C1 around the dens; all lean forward."""
     x, y, z = np.moveaxis(GRID.world(np.moveaxis(np.indices(GRID.shape), 0, -1)), -1, 0)
     y = y + lean * z
     labels = np.zeros(GRID.shape, np.uint8)
@@ -29,11 +29,11 @@ def neck(lean: float, *, top_mm: float = 25.0) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("lean", [0.0, 0.25, -0.3])
 def test_a_dens_that_is_called_c1_becomes_c2_and_the_ring_stays(lean: float) -> None:
     truth = neck(lean, top_mm=16.0)
-    said = np.where((truth == Level.C2) & (neck(lean, top_mm=3.0) == 0), Level.C1, truth).astype(np.uint8)
+    predicted = np.where((truth == Level.C2) & (neck(lean, top_mm=3.0) == 0), Level.C1, truth).astype(np.uint8)
 
-    wrong = np.count_nonzero(said != truth)
+    wrong = np.count_nonzero(predicted != truth)
 
-    renamed = give_dens_back(labels := LabelMap(said, GRID))
+    renamed = give_dens_back(labels := LabelMap(predicted, GRID))
 
     assert wrong > 800
     assert renamed > 0.9 * wrong
@@ -57,9 +57,9 @@ def test_it_needs_both(kept: tuple[Level, ...]) -> None:
 
 
 def test_a_sliver_of_c2_has_no_axis() -> None:
-    said = neck(0.0)
-    said[(said == Level.C2) & (np.arange(70) < 37)[:, None, None]] = 0
-    said[said == Level.C2] = Level.C1
-    said[34:38, 25:35, 25:35] = Level.C2
+    predicted = neck(0.0)
+    predicted[(predicted == Level.C2) & (np.arange(70) < 37)[:, None, None]] = 0
+    predicted[predicted == Level.C2] = Level.C1
+    predicted[34:38, 25:35, 25:35] = Level.C2
 
-    assert give_dens_back(LabelMap(said, GRID)) == 0
+    assert give_dens_back(LabelMap(predicted, GRID)) == 0

@@ -5,7 +5,7 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.locating.levels import locate_levels
 from cspine.phantoms import BEYOND_LIFE, LIFE, Spread
 from cspine.results import LevelStatus
-from tests.locating.necks import neck, said
+from tests.locating.necks import neck, predicted
 
 RNG = np.random.default_rng
 
@@ -18,7 +18,7 @@ def dice(found: np.ndarray, truth: np.ndarray, level: int) -> float:
 def test_levels_that_are_seen_well_are_found_where_they_are(seed: int, spread: Spread) -> None:
     _, grid, classes = neck(seed, spread)
 
-    found = locate_levels(said(classes, RNG(seed)), grid, np.ones(grid.shape, bool))
+    found = locate_levels(predicted(classes, RNG(seed)), grid, np.ones(grid.shape, bool))
 
     assert [one.level for one in found.vertebrae] == list(CERVICAL)
     for one in found.vertebrae:
@@ -34,7 +34,7 @@ def test_a_vertebra_with_another_name_does_not_shift_its_neighbours(seed: int) -
     _, grid, classes = neck(seed)
     odd = np.where(classes == 4, 5, classes)  # the network calls C4 another C5
 
-    found = locate_levels(said(odd, RNG(seed)), grid, np.ones(grid.shape, bool))
+    found = locate_levels(predicted(odd, RNG(seed)), grid, np.ones(grid.shape, bool))
 
     assert [one.level for one in found.vertebrae] == list(CERVICAL)
     centre = grid.world(np.argwhere(classes == 4).mean(axis=0))
@@ -48,7 +48,7 @@ def test_a_blob_far_from_the_spine_takes_part_in_nothing() -> None:
     odd = classes.copy()
     odd[20:26, 3:9, 3:9] = 2
 
-    found = locate_levels(said(odd, RNG(0)), grid, np.ones(grid.shape, bool))
+    found = locate_levels(predicted(odd, RNG(0)), grid, np.ones(grid.shape, bool))
 
     centre = grid.world(np.argwhere(classes == 2).mean(axis=0))
     c2 = found.vertebra(Level.C2)
@@ -61,7 +61,7 @@ def test_a_vertebra_of_another_kind_far_beside_the_line_is_not_named_by_its_heig
     odd, middle = classes.copy(), np.argwhere(classes == 2).mean(axis=0).astype(int)
     odd[middle[0] - 4 : middle[0] + 4, middle[1] - 4 : middle[1] + 4, -9:-1] = 8  # as far beside as the picture reaches
 
-    found = locate_levels(said(odd, RNG(0)), grid, np.ones(grid.shape, bool))
+    found = locate_levels(predicted(odd, RNG(0)), grid, np.ones(grid.shape, bool))
 
     named = found.labels.labels[middle[0] - 4 : middle[0] + 4, middle[1] - 4 : middle[1] + 4, -9:-1]
     assert not np.isin(named, CERVICAL).any()
@@ -72,7 +72,7 @@ def test_a_level_that_the_picture_cuts_is_partly_in_view_and_what_lies_beyond_is
     cut = round(float(grid.index(np.array([made.centres_mm["C5"]]))[0][0]))
     part = grid.part((cut, 0, 0), (grid.shape[0] - cut, *grid.shape[1:]))
 
-    found = locate_levels(said(classes[cut:], RNG(0)), part, np.ones(part.shape, bool))
+    found = locate_levels(predicted(classes[cut:], RNG(0)), part, np.ones(part.shape, bool))
 
     statuses = {one.level: one.status for one in found.vertebrae}
     assert statuses[Level.C5] is LevelStatus.PARTLY_IN_VIEW
@@ -84,7 +84,7 @@ def test_where_a_network_cannot_tell_levels_apart_they_are_uncertain() -> None:
     _, grid, classes = neck(1)
     top, bottom = (int(np.argwhere(classes == level)[:, 0].mean()) for level in (4, 6))
     part = grid.part((bottom, 0, 0), (top - bottom, *grid.shape[1:]))
-    p = said(classes[bottom:top], RNG(0))
+    p = predicted(classes[bottom:top], RNG(0))
     p[..., 1:9] = p[..., 1:9].mean(axis=-1, keepdims=True)
 
     found = locate_levels(p, part, np.ones(part.shape, bool))
@@ -94,7 +94,7 @@ def test_where_a_network_cannot_tell_levels_apart_they_are_uncertain() -> None:
 
 def test_without_a_spine_nothing_is_found() -> None:
     _, grid, classes = neck(1)
-    found = locate_levels(said(np.where(classes == 9, 9, 0), RNG(0)), grid, np.ones(grid.shape, bool))
+    found = locate_levels(predicted(np.where(classes == 9, 9, 0), RNG(0)), grid, np.ones(grid.shape, bool))
 
     assert found.vertebrae == ()
     assert len(found.line_mm) == 0
@@ -102,7 +102,7 @@ def test_without_a_spine_nothing_is_found() -> None:
 
 def test_no_piece_of_a_level_lies_far_from_it() -> None:
     _, grid, classes = neck(3, BEYOND_LIFE)
-    labels = locate_levels(said(classes, RNG(0), noise=0.5), grid, np.ones(grid.shape, bool)).labels.labels
+    labels = locate_levels(predicted(classes, RNG(0), noise=0.5), grid, np.ones(grid.shape, bool)).labels.labels
 
     for level in CERVICAL:
         apart = [np.argwhere(one == level) * grid.spacing_mm for one in (labels, classes)]
@@ -124,7 +124,7 @@ def test_a_count_that_nothing_gives_away_is_uncertain(kept: tuple[int, ...], sur
     _, grid, classes = neck(1)
     alone = np.where(np.isin(classes, (*kept, 9)), classes, 0)
 
-    found = locate_levels(said(alone, RNG(0), noise=0.1), grid, np.ones(grid.shape, bool))
+    found = locate_levels(predicted(alone, RNG(0), noise=0.1), grid, np.ones(grid.shape, bool))
 
     assert [one.level for one in found.vertebrae] == [Level(level) for level in kept if level <= 7]
     assert {one.status for one in found.vertebrae} == ({LevelStatus.ASSESSED} if sure else {LevelStatus.UNCERTAIN})
@@ -139,7 +139,7 @@ def test_a_heavy_spine_far_below_a_gap_does_not_keep_the_line_from_the_neck() ->
     tall = np.concatenate([below, classes])
     wide = grid.part((-110, 0, 0), tall.shape)
 
-    found = locate_levels(said(tall, RNG(0)), wide, np.ones(wide.shape, bool))
+    found = locate_levels(predicted(tall, RNG(0)), wide, np.ones(wide.shape, bool))
 
     assert [one.level for one in found.vertebrae] == list(CERVICAL)
     for one in found.vertebrae:
@@ -148,7 +148,7 @@ def test_a_heavy_spine_far_below_a_gap_does_not_keep_the_line_from_the_neck() ->
 
 def test_an_order_that_the_network_does_not_see_itself_names_nothing_surely() -> None:
     _, grid, classes = neck(1)
-    probabilities = said(classes, RNG(0))
+    probabilities = predicted(classes, RNG(0))
     seen = np.ones(grid.shape, bool)
     half = RNG(1).random(grid.shape) < 0.5
     muddled = np.where(half[..., None], np.roll(probabilities[..., 1:8], 3, axis=-1), probabilities[..., 1:8])

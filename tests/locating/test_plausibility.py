@@ -9,14 +9,14 @@ from cspine.locating.located import Located
 from cspine.locating.plausibility import check_plausibility
 from cspine.results import LevelStatus
 from cspine.volume import LabelMap, Volume
-from tests.locating.necks import neck, said
+from tests.locating.necks import neck, predicted
 
 
 @pytest.fixture(scope="module")
 def seen() -> tuple[Located, Volume]:
-    """A neck that a network sees well, and a scan of it."""
+    """Returns a neck that a network sees well, and a scan of it."""
     _, grid, classes = neck(1)
-    found = locate_levels(said(classes, np.random.default_rng(0)), grid, np.ones(grid.shape, bool))
+    found = locate_levels(predicted(classes, np.random.default_rng(0)), grid, np.ones(grid.shape, bool))
     return found, Volume(np.where(classes > 0, np.float32(400), np.float32(40)), grid)
 
 
@@ -58,7 +58,7 @@ def test_a_name_that_is_not_sure_makes_no_mask(seen: tuple[Located, Volume]) -> 
 def test_a_level_that_the_network_calls_otherwise_makes_no_mask() -> None:
     _, grid, classes = neck(1)
     odd = np.where(classes == Level.C4, Level.C5, classes)  # the order names C4 nevertheless
-    located = locate_levels(said(odd, np.random.default_rng(0)), grid, np.ones(grid.shape, bool))
+    located = locate_levels(predicted(odd, np.random.default_rng(0)), grid, np.ones(grid.shape, bool))
     scan = Volume(np.where(classes > 0, np.float32(400), np.float32(40)), grid)
 
     found = {reason.code: reason.text for reason in check_plausibility(located, scan)}
@@ -124,4 +124,4 @@ def test_what_lies_on_no_bone_is_no_mask(seen: tuple[Located, Volume]) -> None:
     found = check_plausibility(located, soft)
 
     assert [reason.code for reason in found] == ["off_bone"]
-    assert found[0].text == "What was found must be 35% bone at least. It is 0%."
+    assert found[0].text == "At least 35% of what was found must be bone. It is 0%."

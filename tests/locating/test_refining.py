@@ -39,9 +39,9 @@ class Silent:
     """A network that sees no vertebra."""
 
     def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        said = np.zeros((*batch.shape[:4], 3), np.float32)
-        said[..., 0] = 1
-        return {"vertebra": said}
+        predicted = np.zeros((*batch.shape[:4], 3), np.float32)
+        predicted[..., 0] = 1
+        return {"vertebra": predicted}
 
 
 def middle_mm(level: Level) -> NDArray[np.float64]:
@@ -49,7 +49,7 @@ def middle_mm(level: Level) -> NDArray[np.float64]:
 
 
 def truth_at(world: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Seven blocks one below the other, 3 mm between them, and an arch behind each, a gap of 2 mm apart. C1 has no body."""
+    """Returns seven blocks one below the other, 3 mm between them, and an arch behind each, a gap of 2 mm apart. C1 has no body."""
     labels = np.zeros(world.shape[:-1], np.uint8)
     for level in CERVICAL:
         x, y, z = np.moveaxis(world - middle_mm(level), -1, 0)
@@ -88,8 +88,8 @@ def located_with(labels: NDArray[np.uint8]) -> Located:
 
 def dice(labels: LabelMap, level: Level) -> float:
     truth = truth_at(places(labels.grid)) == level
-    said = labels.labels == level
-    return float(2 * np.count_nonzero(truth & said) / (truth.sum() + said.sum()))
+    predicted = labels.labels == level
+    return float(2 * np.count_nonzero(truth & predicted) / (truth.sum() + predicted.sum()))
 
 
 def test_borders_are_finer_than_those_that_guide(scan: Volume, located: Located) -> None:
@@ -178,9 +178,9 @@ def test_dense_bone_that_nobody_claims_stays_what_it_was_called(scan: Volume, lo
         """It sees no vertebra in the left quarter of a crop."""
 
         def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-            said = super().run(batch)["vertebra"]
-            said[..., 30:, :] = (1, 0, 0)
-            return {"vertebra": said}
+            predicted = super().run(batch)["vertebra"]
+            predicted[..., 30:, :] = (1, 0, 0)
+            return {"vertebra": predicted}
 
     kept = refine(scan, located, SPEC, Blind())
     labels = kept.located.labels

@@ -1,4 +1,4 @@
-"""Where a pass on larger voxels sees vertebrae, the others go."""
+"""Passes on small voxels go to where a pass on larger voxels sees vertebrae."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ class Dense:
 
 
 def scan(side_mm: int, *bones: tuple[int, int, int]) -> Volume:
-    """Soft tissue of some width with columns of bone 60 mm high, each around a place in mm from the middle, ``(z, y, x)``."""
+    """Returns soft tissue with columns of bone 60 mm high, each around a place in mm from the middle, ``(z, y, x)``."""
     count = side_mm // 4
     grid = Grid.upright((0, 0, 0), (count, count, count), (4.0, 4.0, 4.0))
     hu = np.full(grid.shape, 50, np.float32)

@@ -25,7 +25,7 @@ def localiser() -> Localiser:
 
 @pytest.fixture(scope="module")
 def scan() -> Volume:
-    """A neck between skull and chest, with some noise."""
+    """Returns a neck between skull and chest, with some noise."""
     neck = sample_neck(np.random.default_rng(40))
     grid = neck.scan_grid((1.25, 0.7, 0.7), 170.0, above_mm=35.0, below_mm=45.0)
     hu = render(neck, grid).volume.hu
@@ -53,7 +53,7 @@ def test_finds_the_same_however_the_scan_is_stored(localiser: Localiser, scan: V
 
 @pytest.mark.parametrize("lean_deg", [-20, 25, 40])
 def test_finds_the_same_however_the_neck_leans(localiser: Localiser, scan: Volume, plain: Located, lean_deg: float) -> None:
-    """A patient who lies otherwise, not a scan that is stored otherwise."""
+    """The patient lies otherwise; the scan is not just stored otherwise."""
     lean = np.eye(4)
     lean[:3, :3] = Rotation.from_euler("x", lean_deg, degrees=True).as_matrix()
 
@@ -65,14 +65,14 @@ def test_finds_the_same_however_the_neck_leans(localiser: Localiser, scan: Volum
 
 
 def interleaved(hu: np.ndarray) -> np.ndarray:
-    """Two passes under one series, the patient 8 mm higher in the second."""
+    """Returns a series of two passes, with the patient 8 mm higher in the second."""
     mixed = hu.copy()
     mixed[1::2] = np.roll(hu, round(8 / 1.25), axis=0)[1::2]
     return mixed
 
 
 def its_own_mirror_image(hu: np.ndarray) -> np.ndarray:
-    """The upper half, and below it the same from the other end."""
+    """Returns the upper half of a scan, and below it the same from the other end."""
     upper = hu[len(hu) // 2 :]
     return np.concatenate([upper[::-1], upper])
 

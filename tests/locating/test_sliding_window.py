@@ -52,7 +52,7 @@ class Recording:
 
 @pytest.fixture(scope="module")
 def scan() -> Volume:
-    """A neck whose bones are as dense as their class says."""
+    """Returns a neck whose bones are as dense as their class says."""
     neck = sample_neck(np.random.default_rng(1))
     grid = neck.scan_grid((2.0, 1.6, 1.6), 180.0, above_mm=25.0, below_mm=30.0)
     labels = render(neck, grid).labels.labels
@@ -121,7 +121,7 @@ def test_a_scan_that_one_window_holds_gets_one_pass_before_the_last(scan: Volume
 
 
 def turned(scan: Volume, kind: str) -> Volume:
-    """The same scan, stored in another way."""
+    """Returns the same scan, stored in another way."""
     grid = scan.grid
     if kind == "sagittal":
         affine = grid.affine[:, [2, 0, 1, 3]]
@@ -158,9 +158,9 @@ def test_the_box_holds_the_scan_and_one_window_at_least(scan: Volume) -> None:
 
 def test_a_pass_over_the_neck_is_one_window() -> None:
     grid = Grid.upright((0, 0, 0), (200, 60, 60), (2.5, 2.5, 2.5))
-    said = np.broadcast_to(np.eye(10, dtype=np.float32)[5], (*grid.shape, 10)).copy()
+    predicted = np.broadcast_to(np.eye(10, dtype=np.float32)[5], (*grid.shape, 10)).copy()
     network = Recording()
-    first = ScanPrediction(np.full(grid.shape, 300, np.float32), said, grid, np.ones(grid.shape, bool))
+    first = ScanPrediction(np.full(grid.shape, 300, np.float32), predicted, grid, np.ones(grid.shape, bool))
     window = grid.part((52, 6, 6), neck_shape(SPEC))
 
     found = with_window(first, window, predict_window(first.hu_in(window), SPEC, network))
@@ -173,9 +173,9 @@ def test_a_pass_over_the_neck_is_one_window() -> None:
 
 def test_where_either_pass_finds_the_atlas_the_other_pass_decides() -> None:
     classes = np.eye(10, dtype=np.float32)
-    said, other = classes[[1, 1, 4, 3, 2]], classes[[1, 2, 5, 1, 0]]
+    predicted, other = classes[[1, 1, 4, 3, 2]], classes[[1, 2, 5, 1, 0]]
 
-    found = with_atlas_from(other, said)
+    found = with_atlas_from(other, predicted)
 
     assert np.argmax(found, axis=-1).tolist() == [1, 2, 4, 1, 2]
     np.testing.assert_allclose(found.sum(axis=-1), 1)

@@ -1,4 +1,4 @@
-"""Where the localiser draws its lines: each is tried from both sides, as near as matters."""
+"""Thresholds of the localiser are tried from both sides, as near as matters."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def neck(levels: tuple[Level, ...] = CERVICAL, *, agreement: float = 1.0) -> tup
 
 
 def chest(share: float) -> NDArray[np.uint8]:
-    """100 voxels of C7, and of a vertebra below some share of that."""
+    """Returns 100 voxels of C7, and of a vertebra below some share of that."""
     labels = np.zeros(400, np.uint8)
     labels[:100] = Level.C7
     labels[200 : 200 + round(100 * share)] = Level.T1

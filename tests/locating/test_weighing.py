@@ -1,4 +1,4 @@
-"""How sure names are once witnesses have spoken."""
+"""Names are as sure as the witnesses that were weighed allow."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def neck(
     thin_from: int = 8,
     size: float = 1.0,
 ) -> Located:
-    """Vertebrae as boxes of body and arch, one below the other; from some level on no more than a strip along the canal."""
+    """Returns vertebrae as boxes of body and arch, one below the other; from some level on no more than a strip along the canal."""
     steps = {int(level): usual for level, usual in PITCHES_MM.items()} | (pitches or {})
     tall = HEIGHTS | (heights or {})
     grid = Grid.upright((0, 0, 0), (190, 70, 70), (1.0, 1.0, 1.0))
@@ -67,16 +67,18 @@ def test_a_step_of_two_vertebrae_makes_all_names_below_it_uncertain() -> None:
 
     assert names(found) == dict.fromkeys(("C1", "C2", "C3", "C4"), "assessed") | dict.fromkeys(("C5", "C6", "C7"), "uncertain")
     assert [reason.code for reason in found.reasons] == ["count_doubtful"]
-    assert found.reasons[0].text.startswith("Names from C5 on may be off. C4 and C5 are 28 mm apart, where 16 mm fit this neck")
+    assert found.reasons[0].text.startswith(
+        "Names from C5 on may be wrong. C4 and C5 are 28 mm apart, where 16 mm is usual in a neck of this size"
+    )
 
 
 @pytest.mark.parametrize("pitch", [6.0, 36.0])
 def test_an_atlas_at_no_atlas_distance_makes_every_name_uncertain(pitch: float) -> None:
-    """A clivus called C1, with C1 and the dens called C2, say."""
+    """A clivus may be named C1, for instance, and C1 with the dens C2."""
     found = weigh(neck(pitches={1: pitch}), [])
 
     assert set(names(found).values()) == {"uncertain"}
-    assert found.reasons[0].text.startswith("Names from C1 on may be off.")
+    assert found.reasons[0].text.startswith("Names from C1 on may be wrong.")
 
 
 def test_a_level_that_was_not_found_within_the_count_makes_names_below_it_uncertain() -> None:

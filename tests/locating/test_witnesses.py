@@ -1,4 +1,4 @@
-"""What witnesses see in bodies that are built in code."""
+"""Witnesses are tried on bodies that are built in code."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.locating.located import Located, Question, Vertebra
-from cspine.locating.witnesses import View, airway, anatomy, brain, log_ratio, lungs, slice_order, upright
+from cspine.locating.witnesses import CoarseScan, airway, anatomy, brain, log_ratio, lungs, slice_order, upright
 from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap, Volume
 
@@ -18,7 +18,7 @@ ABOVE, BELOW = 45.0, -75.0
 
 
 def body(*, seen_from: float = 0.0) -> Volume:
-    """A cylinder of soft tissue with a throat, a skull with its brain above, and lungs below; air around."""
+    """Returns a cylinder of soft tissue with a throat, a skull with its brain above, and lungs below; air around."""
     z, y, x = np.moveaxis(GRID.world(np.moveaxis(np.indices(GRID.shape), 0, -1)), -1, 0)[::-1]
     hu = np.where(np.hypot(x, y) < 70, np.float32(50), np.float32(-1000))
     hu[(np.hypot(x, y + 35) < 8) & (z < ABOVE)] = -1000
@@ -29,7 +29,7 @@ def body(*, seen_from: float = 0.0) -> Volume:
 
 
 def neck() -> Located:
-    """Seven vertebrae on a straight line, C1 above."""
+    """Returns seven vertebrae on a straight line, C1 above."""
     found = tuple(
         Vertebra(level, LevelStatus.ASSESSED, 0.98, (0.0, 0.0, 17.0 * (3 - level)), Box((0, 0, 0), (1, 1, 1)), (0, 0, 1))
         for level in CERVICAL
@@ -37,8 +37,8 @@ def neck() -> Located:
     return Located(found, LabelMap(np.zeros(GRID.shape, np.uint8), GRID), np.empty((0, 3)))
 
 
-def view_of(volume: Volume) -> View:
-    return View.of(volume, np.ones(volume.grid.shape, bool))
+def view_of(volume: Volume) -> CoarseScan:
+    return CoarseScan.of(volume, np.ones(volume.grid.shape, bool))
 
 
 def flipped(volume: Volume, axis: int) -> Volume:
@@ -58,7 +58,7 @@ def test_a_throat_behind_the_spine_says_that_front_and_back_are_exchanged() -> N
 
     assert found.question is Question.FRONT
     assert found.log_ratio <= -5
-    assert found.text == "There is air of the throat before 0 and behind 7 of the vertebrae."
+    assert found.text == "There is air of the throat in front of 0 and behind 7 of the vertebrae."
 
 
 def test_a_brain_or_lungs_at_the_wrong_end_say_that_head_and_feet_are_exchanged() -> None:
@@ -69,6 +69,18 @@ def test_a_brain_or_lungs_at_the_wrong_end_say_that_head_and_feet_are_exchanged(
     assert lungs(below, upside_down).log_ratio <= -3
 
 
+@pytest.mark.parametrize(
+    ("front", "rear", "sign"), [(5, 0, 1), (1, 0, 1), (5, 2, 1), (1, 1, 0), (2, 1, 0), (2, 2, -1), (0, 1, -1), (0, 3, -1)]
+)
+def test_a_pocket_of_air_behind_one_vertebra_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, front: int, rear: int, sign: int
+) -> None:
+    there = {-1: iter([True] * front + [False] * 7), 1: iter([True] * rear + [False] * 7)}
+    monkeypatch.setattr("cspine.locating.witnesses._has_airway", lambda _slab, _y, _x, _grid, side: next(there[side]))
+
+    assert np.sign(airway(neck(), view_of(body())).log_ratio) == sign
+
+
 def test_air_around_the_body_is_no_airway_even_where_the_scan_is_narrower_than_the_view() -> None:
     volume = body()
     hu = np.where(volume.hu < -900, np.float32(50), volume.hu)
@@ -76,7 +88,7 @@ def test_air_around_the_body_is_no_airway_even_where_the_scan_is_narrower_than_t
     seen = np.zeros(GRID.shape, bool)
     seen[:, 4:-4, 4:-4] = True
 
-    assert airway(neck(), View.of(Volume(hu, GRID), seen)).log_ratio == 0
+    assert airway(neck(), CoarseScan.of(Volume(hu, GRID), seen)).log_ratio == 0
 
 
 def test_what_is_not_in_view_says_nothing() -> None:
@@ -95,7 +107,7 @@ def test_a_network_that_is_surer_upside_down_says_that_the_neck_stands_so() -> N
 
 
 def stack(count: int = 40) -> Volume:
-    """Slices that change from one to the next, with noise."""
+    """Returns slices that change from one to the next, with noise."""
     rng = np.random.default_rng(0)
     z, y, x = np.mgrid[:count, :48, :48]
     hu = 400 * np.sin(z / 4 + x / 9) + 200 * np.cos(y / 7) + rng.normal(0, 20, z.shape)

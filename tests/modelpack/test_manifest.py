@@ -148,7 +148,7 @@ def test_a_package_of_no_known_kind_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("hu_ceiling", [0.0, -0.6, float("nan")])
 def test_a_hu_ceiling_is_above_nothing(hu_ceiling: float) -> None:
-    with pytest.raises(PackageError, match=r"hu_ceiling must be above 0; 0\.6 suits networks of cspine"):
+    with pytest.raises(PackageError, match=r"hu_ceiling must be above 0; 1\.0 suits networks of cspine"):
         _localiser(hu_ceiling=hu_ceiling)
 
 

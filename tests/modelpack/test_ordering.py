@@ -10,7 +10,7 @@ from cspine.modelpack.ordering import order_of
 
 
 def _neck(per_level: int = 5, below: int = 0, above: int = 0) -> np.ndarray:
-    """C7 to C1 from the feet up; each level fades into its neighbours."""
+    """Returns how visible C7 to C1 are from the feet up; each level fades into its neighbours."""
     count = below + 7 * per_level + above
     middles = below + (6 - np.arange(7) + 0.5) * per_level
     away = np.abs(np.arange(count)[:, None] + 0.5 - middles)

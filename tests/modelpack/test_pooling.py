@@ -11,7 +11,7 @@ _ANY = arrays(np.float32, st.tuples(st.integers(1, 12), st.just(7)), elements=st
 
 
 def _neck() -> tuple[np.ndarray, np.ndarray]:
-    """C7 to C1 from the feet up, four slices each; C3 is fractured in one of its slices and a little in the others."""
+    """Returns C7 to C1 from the feet up, four slices each; C3 is fractured in one of its slices and a little in the others."""
     visible = np.zeros((30, 7))
     for level in range(7):
         visible[1 + 4 * (6 - level) : 5 + 4 * (6 - level), level] = (0.6, 1.0, 1.0, 0.6)
@@ -109,9 +109,9 @@ def test_slices_of_half_the_peak_count_and_fainter_ones_do_not() -> None:
 def test_the_score_is_the_generalised_mean_with_exponent_four_weighted_by_visibility() -> None:
     fracture, visible = _neck()
 
-    weights, said = visible[17:21, 2], fracture[17:21, 2]
+    weights, predicted = visible[17:21, 2], fracture[17:21, 2]
 
-    assert pool_slices(fracture, visible).scores[2] == pytest.approx((np.sum(weights * said**4) / np.sum(weights)) ** 0.25)
+    assert pool_slices(fracture, visible).scores[2] == pytest.approx((np.sum(weights * predicted**4) / np.sum(weights)) ** 0.25)
 
 
 @pytest.mark.parametrize(("peak", "shown"), [(0.49, False), (0.5, True)])

@@ -157,7 +157,7 @@ def test_a_package_that_is_itself_behind_a_link_is_read(tmp_path: Path) -> None:
 
 
 def test_what_was_checked_is_what_is_run(tmp_path: Path) -> None:
-    """Whoever changes a file after it was checked changes nothing."""
+    """A change of a file after its check changes nothing."""
     folder = write_coded_package(tmp_path / "coded", tmp_path)
     package = load_package(folder)
     for name in ("coded.xml", "coded.bin", "samples-slices.npz"):

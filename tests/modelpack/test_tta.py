@@ -6,7 +6,7 @@ import pytest
 from cspine.modelpack.tta import combine_tta, tta_inputs
 
 
-def said(passes: int) -> dict[str, np.ndarray]:
+def predicted(passes: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     return {
         "overall": rng.random((passes, 1), dtype=np.float32),
@@ -27,7 +27,7 @@ def test_every_other_view_is_mirrored() -> None:
 
 
 def test_the_map_of_a_mirrored_view_is_turned_back() -> None:
-    given = said(2)
+    given = predicted(2)
     given["fracture_map"] = np.zeros_like(given["fracture_map"])
     given["fracture_map"][0, 2, 1, 0, 1] = given["fracture_map"][1, 2, 1, 0, 2] = 0.8
 
@@ -38,7 +38,7 @@ def test_the_map_of_a_mirrored_view_is_turned_back() -> None:
 
 
 def test_scores_are_the_mean_of_logits_and_attention_that_of_weights() -> None:
-    given = said(2)
+    given = predicted(2)
     given["fracture"][:, 3] = 0.5, 1 / (1 + np.exp(-2))
 
     seen = combine_tta(given)
@@ -51,7 +51,7 @@ def test_scores_are_the_mean_of_logits_and_attention_that_of_weights() -> None:
 
 
 def test_a_single_view_says_what_it_says() -> None:
-    given = said(1)
+    given = predicted(1)
 
     seen = combine_tta(given)
 
@@ -60,7 +60,7 @@ def test_a_single_view_says_what_it_says() -> None:
 
 
 def test_what_was_said_is_left_as_it_was() -> None:
-    given = said(2)
+    given = predicted(2)
     before = given["fracture_map"].copy()
 
     combine_tta(given)

@@ -22,21 +22,21 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
-    """A network that holds a backbone."""
+    """Returns a network that holds a backbone."""
     image = keras.Input((64, 64, 3))
     return keras.Model(image, features(BACKBONES["densenet121"], (64, 64), count(7))(image))
 
 
 @pytest.fixture(scope="module")
 def other() -> keras.Model:
-    """What somebody else has trained."""
+    """Returns a backbone with other weights."""
     keras.utils.set_random_seed(5)
     return keras.applications.DenseNet121(include_top=False, weights=None, input_shape=(64, 64, 3))
 
 
 @pytest.fixture
 def untouched(network: keras.Model) -> Iterator[keras.Model]:
-    """The network; afterwards its weights are as before."""
+    """Yields the network; afterwards its weights are as before."""
     before = network.get_weights()
     yield network
     network.set_weights(before)
@@ -69,6 +69,24 @@ def test_a_cell_lies_over_the_pixels_of_its_number(name: str) -> None:
     assert network.output_shape[1:3] == (36, 40)
     centre = [np.average(np.arange(n), weights=influence.sum(axis=1 - axis)) for axis, n in enumerate((288, 320))]
     np.testing.assert_allclose(centre, [17 * 8 + 3.5, 20 * 8 + 3.5], atol=2)
+
+
+def test_a_magnified_cell_lies_over_the_pixels_of_its_number() -> None:
+    pyramid = Pyramid(backbone_named("densenet121"), (128, 160), 2, count(0), magnify=2)
+    image = keras.Input((128, 160, 3))
+    network = keras.Model(image, pyramid(image))
+    for variable in network.trainable_variables:
+        if variable.name == "kernel":
+            variable.assign(np.full(variable.shape, 1 / np.prod(variable.shape[:-1])))
+    pixels = tf.Variable(np.random.default_rng(0).random((1, 128, 160, 3), dtype=np.float32))
+
+    with tf.GradientTape() as tape:
+        cell = tf.reduce_sum(network(pixels)[1][0, 7, 11])
+    influence = np.abs(np.asarray(tape.gradient(cell, pixels))[0]).sum(axis=-1)
+
+    assert [shape[1:] for shape in network.output_shape] == [(16, 20, 2), (16, 20, 2)]
+    centre = [np.average(np.arange(n), weights=influence.sum(axis=1 - axis)) for axis, n in enumerate((128, 160))]
+    np.testing.assert_allclose(centre, [7 * 8 + 3.5, 11 * 8 + 3.5], atol=4)
 
 
 @pytest.mark.parametrize("file", ["backbone.weights.h5", "backbone.h5"])

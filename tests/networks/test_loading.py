@@ -23,7 +23,7 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
 
 
 @pytest.mark.parametrize("outputs", NETWORKS)
-def test_a_process_that_has_never_heard_of_the_network_can_load_it(tmp_path: Path, outputs: str) -> None:
+def test_a_process_that_has_not_imported_the_network_can_load_it(tmp_path: Path, outputs: str) -> None:
     path = tmp_path / "network.keras"
     NETWORKS[outputs]().save(path)
     code = (
@@ -59,7 +59,7 @@ def _changed(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda told: {**told, "config": {**told["config"], "widths": [4, 10**9, 4]}}, "widths is 1000000000, and at most 4096"),
         (lambda told: {**told, "config": {**told["config"], "input_shape": [10**12, 32, 3]}}, "input_shape is 1000000000000"),
@@ -73,13 +73,13 @@ def _changed(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     ],
 )
 def test_a_network_of_odd_sizes_or_of_another_make_is_refused_before_it_is_built(
-    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     path = tmp_path / "best.keras"
     NETWORKS["fracture level_map visible"]().save(path)
     _changed(path, change)
 
-    with pytest.raises(TrainingError, match=rf"best\.keras cannot be read \(.*{said}.*train it again") as told:
+    with pytest.raises(TrainingError, match=rf"best\.keras cannot be read \(.*{message}.*train it again") as told:
         load_network(path)
 
     assert str(told.value).isprintable()

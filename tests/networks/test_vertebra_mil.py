@@ -34,7 +34,7 @@ def network() -> keras.Model:
 
 
 def crops(count: int = 2, absent: tuple[int, ...] = ()) -> np.ndarray:
-    """Noise around vertebrae in the middle of their crops."""
+    """Returns noise around vertebrae in the middle of their crops."""
     rng = np.random.default_rng(count)
     fed = rng.random((count, *SPEC.shape), dtype=np.float32)
     fed[..., -1] = 0

@@ -33,7 +33,7 @@ def together(*surfaces: Surface) -> Surface:
 
 
 def vertebra(middle: ArrayLike = (0.0, 0.0, 0.0), tail_mm: float = 0.0) -> Surface:
-    """Body 20 x 16 x 14 mm, canal 24 x 14 mm behind it, arch and spinous process: overlapping boxes.
+    """Returns overlapping boxes: a body of 20 x 16 x 14 mm, a canal of 24 x 14 mm behind it, an arch and a spinous process.
 
     Args:
         middle: Of the body.
@@ -72,7 +72,7 @@ def write_stl_text(surface: Surface, path: Path) -> None:
 
 
 def write_vtp(surface: Surface, path: Path, form: str = "ascii") -> None:
-    """As VTK writes one, with a range as a child of each array; ``form`` is ascii, base64, or a compressor with where arrays stand.
+    """Writes a surface as VTK does; ``form`` is ascii, base64, or a compressor and where arrays stand.
 
     Forms of ``_COMPRESSORS`` may be followed by ``_appended`` or ``_raw``, and by ``_big`` for the other order of bytes.
     """

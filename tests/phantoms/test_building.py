@@ -108,7 +108,7 @@ def test_a_solid_skull_becomes_hollow_with_a_thicker_base() -> None:
 
 @pytest.fixture(scope="module")
 def boxes(tmp_path_factory: pytest.TempPathFactory) -> Anatomy:
-    """C4 in decimetres, seen from behind upside down; C6 as it is."""
+    """Writes C4 in decimetres, seen from behind upside down, and C6 as it is."""
     made = tmp_path_factory.mktemp("surfaces")
     flip = np.diag([-1.0, 1.0, -1.0]) / 100
     four = vertebra((0, 0, 36))
@@ -194,7 +194,7 @@ def turned(surface: Surface, signs: tuple[float, float, float]) -> Surface:
         (
             Surface(vertebra().points, vertebra().triangles[::2]),
             5,
-            r"C5 must be a closed surface whose faces all look outwards\. Received",
+            r"C5 must be a closed surface whose faces all point outwards\. Received",
         ),
         (
             Surface(vertebra().points / 10, vertebra().triangles),
@@ -222,18 +222,19 @@ def test_the_shipped_vertebrae_are_what_they_are_called_and_no_other_level() -> 
     with pytest.raises(AnatomyError, match=r"C2 needs a body of C2 with the dens of 11\.\.42 x 9\.\.33 x 16\.\.58 mm"):
         check_vertebra(bone, solid, Level.C2)
     lying = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
-    with pytest.raises(AnatomyError, match=r"C4 needs end plates that look up and down\. Received some tilted by 90 degrees"):
+    with pytest.raises(AnatomyError, match=r"C4 needs end plates that face up and down\. Received some tilted by 90 degrees"):
         check_vertebra(dataclasses.replace(bone, frame=lying), solid, Level.C4)
 
 
-def test_neighbours_that_run_through_each_other_are_refused_all_at_once() -> None:
+def placed(height_mm: float) -> BoneShape:
+    """Returns a vertebra whose own frame lies so high."""
     bone = vertebra_shape(vertebra(), Level.C5)
+    frame = bone.frame.copy()
+    frame[2, 3] = height_mm
+    return dataclasses.replace(bone, frame=frame)
 
-    def placed(height_mm: float) -> BoneShape:
-        frame = bone.frame.copy()
-        frame[2, 3] = height_mm
-        return dataclasses.replace(bone, frame=frame)
 
+def test_neighbours_that_run_through_each_other_are_refused_all_at_once() -> None:
     check_apart({Level.C3: placed(44), Level.C4: placed(22), Level.C5: placed(0)})
     check_apart({Level.C4: placed(0), Level.C5: placed(0)})  # each in a frame of its own
     with pytest.raises(AnatomyError, match=r"C3 and C4 share [0-9.]+ ml, [0-9.]+ mm deep; C4 and C5 share .* leave one out"):
@@ -268,13 +269,6 @@ def test_axes_that_fit_are_found_whatever_was_told(axes: str) -> None:
 
 
 def test_levels_in_the_wrong_order_are_refused_unless_each_has_a_frame_of_its_own() -> None:
-    bone = vertebra_shape(vertebra(), Level.C5)
-
-    def placed(height_mm: float) -> BoneShape:
-        frame = bone.frame.copy()
-        frame[2, 3] = height_mm
-        return dataclasses.replace(bone, frame=frame)
-
     check_order({Level.C3: placed(34), Level.C4: placed(17), Level.C5: placed(0)})
     check_order({Level.C3: placed(0), Level.C4: placed(0), Level.C5: placed(17)})
     with pytest.raises(AnatomyError, match=r"C4 must stand above C5\. It stands 17 mm below: check the axes and the names"):

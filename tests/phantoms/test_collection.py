@@ -17,10 +17,10 @@ import pytest
 
 from cspine.datasets import read_dataset
 from cspine.errors import OutputError
-from cspine.files import unfinished_folder
 from cspine.phantoms.dataset.collection import Plan, make_collection, study_uid
 from cspine.phantoms.dataset.layout import JPEG_LOSSLESS, Shares, Size
 from cspine.phantoms.dataset.rsna import outline
+from cspine.storage.files import unfinished_folder
 from tests.phantoms.toy import sample_toy
 
 SCRIPT = """
@@ -45,7 +45,7 @@ def contents(root: Path, tables: bool = True) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three labelled studies and one without labels, made by two workers."""
+    """Returns a data set of three labelled studies and one without labels, made by two workers."""
     root = tmp_path_factory.mktemp("phantoms") / "data"
     assert list(make_collection(plan(root, 3), 2)) == [True] * 4
     return root
@@ -187,7 +187,7 @@ def test_other_phantoms_are_not_mixed_in(made: Path, change: dict[str, Any], mes
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="holds something else than phantoms"):
+    with pytest.raises(OutputError, match="holds something other than phantoms"):
         list(make_collection(plan(tmp_path, 1), 1))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -7,7 +7,7 @@ from cspine.anatomy import Level
 from cspine.geometry import Grid
 from cspine.phantoms import render, sample_neck
 from cspine.phantoms.meshes.anatomy import shipped_anatomies
-from cspine.phantoms.model.hardware.devices import Device
+from cspine.phantoms.model.hardware.devices import HardwareDevice
 from cspine.phantoms.model.hardware.placement import (
     add_hardware,
     anterior_plate,
@@ -26,7 +26,7 @@ def wide(spacing_mm: float = 1.2) -> Grid:
     return plain_neck().scan_grid((2.0, spacing_mm, spacing_mm), 190.0, 40.0, 30.0)
 
 
-def with_hardware(*devices: Device) -> Neck:
+def with_hardware(*devices: HardwareDevice) -> Neck:
     return replace(plain_neck(), hardware=devices)
 
 

@@ -8,7 +8,7 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid
 from cspine.phantoms import render
 from cspine.phantoms.meshes.anatomy import shipped_anatomies
-from cspine.phantoms.model.injuries import FREQUENCIES, KINDS, Injury, find_sites, sample_injuries, sample_injury
+from cspine.phantoms.model.injuries import FREQUENCIES, KINDS, Fracture, Injury, find_sites, sample_injuries, sample_injury
 from cspine.phantoms.model.injuries.severity import FARTHEST_MM, HAIRLINE_MM, WIDEST_MM, sample_severity
 from cspine.phantoms.model.injuries.sites import LEFT, RIGHT
 from cspine.phantoms.model.neck import Neck
@@ -47,6 +47,27 @@ def test_every_kind_opens_a_crack_through_its_bone(level: Level, kind: str) -> N
     assert np.count_nonzero(line.share > 0.8) > 30
     assert np.mean(line.share > 0) < 0.2
     assert np.all(line.away_mm[line.share > 0.999] == 0)
+
+
+@pytest.mark.parametrize(("level", "kind"), EVERY)
+def test_pieces_of_a_fracture_are_what_its_line_leaves_however_blurred(level: Level, kind: str) -> None:
+    injury = sampled(level, kind, 0.6)
+    assert isinstance(injury, Fracture)
+    points = inside(level)
+    line = injury.fracture_line(points, FINE)
+    sharp, soft = (injury.pieces(points, np.eye(3, dtype=np.float32) * sigma) for sigma in (0.1, 0.8))
+    left, blurred = (np.sum([piece.share for piece in pieces], axis=0) for pieces in (sharp, soft))
+
+    assert left.max() <= 1 + 1e-5
+    assert blurred.max() <= 1 + 1e-5
+    assert np.mean(left[line.share > 0.95]) < 0.15
+    assert np.mean(left[line.away_mm > 1.0]) > 0.98
+    assert (1 - blurred).sum() == pytest.approx((1 - left).sum(), rel=0.35)
+    assert (1 - blurred).max() < (1 - left).max()
+    whole = np.argmax([piece.share for piece in sharp], axis=0)
+    back = np.select([whole == n for n in range(len(sharp))], [piece.back for piece in sharp])
+    clear = (left > 0.98) & (line.away_mm > 1.0)
+    assert np.mean(np.linalg.norm(back - injury.undo(points), axis=0)[clear] < 0.05) > 0.98
 
 
 @pytest.mark.parametrize(("level", "kind"), EVERY)

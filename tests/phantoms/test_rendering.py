@@ -118,7 +118,7 @@ def only(*bones: PlacedBone) -> Neck:
 
 
 def bone_mm(found: NDArray[np.float32], spacing_mm: float) -> float:
-    """Length of bone along a line of voxels, partial voxels counted by their density."""
+    """Returns the length of bone along a line of voxels, partial voxels counted by their density."""
     soft = float(np.median(found))
     return float(np.sum(np.clip((found - soft) / (1000 - soft), 0, 1)) * spacing_mm)
 

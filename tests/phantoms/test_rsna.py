@@ -75,7 +75,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 
 
 def independent(case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """HU and world LPS of the voxels of a study, slice by slice in the order of the file numbers; knows nothing of our reader."""
+    """Returns HU and world LPS of the voxels of a study, in the order of the file numbers, without our reader."""
     hu, world = [], []
     for number in sorted(int(path.stem) for path in case.images.iterdir()):
         image = pydicom.dcmread(case.images / f"{number}.dcm")
@@ -88,7 +88,7 @@ def independent(case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def mask_at(path: Path, world: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Labels at world points, by the affine of the file alone."""
+    """Returns labels at world points, by the affine of the file alone."""
     image = nibabel.load(path)
     ras = world * (-1, -1, 1)
     index = np.rint(apply_affine(np.linalg.inv(image.affine), ras)).astype(int)

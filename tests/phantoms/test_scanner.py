@@ -22,7 +22,7 @@ def hu_of(neck: ToyNeck, grid: Grid, scanner: Scanner, seed: int = 0) -> NDArray
 
 
 def muscle(hu: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A square of soft tissue behind the vertebra."""
+    """Returns a square of soft tissue behind the vertebra."""
     return hu[:, 88:108, 48:80]
 
 

@@ -10,11 +10,11 @@ from cspine.anatomy import Level
 from cspine.phantoms.meshes.anatomy import shipped_anatomies
 from cspine.phantoms.model.neck import Warp
 from cspine.phantoms.model.posture import CHAIN, BonePose, Joint, stack
-from cspine.phantoms.model.shapes import Capsule, Combined, Ellipsoid, Moved, Sampled, Shape, near_box
+from cspine.phantoms.model.shapes import Capsule, Combined, Ellipsoid, ImplicitShape, Moved, Sampled, near_box
 from cspine.phantoms.model.texture import value_noise
 
 C5 = shipped_anatomies()[0].vertebrae[Level.C5]
-SHAPES: list[Shape] = [
+SHAPES: list[ImplicitShape] = [
     Capsule((0, 0, -5), (3, 1, 6), 3.0),
     Ellipsoid((1, 2, 3), (6, 5, 7)),
     Combined((Ellipsoid((0, 0, 0), (6, 6, 6)), Capsule((0, 0, 0), (9, 0, 0), 2.0)), (Ellipsoid((0, 0, 5), (3, 3, 3)),)),
@@ -27,7 +27,7 @@ def points(seed: int = 0, count: int = 4000, size_mm: float = 12.0) -> NDArray[n
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_lies_inside_lies_in_the_box(shape: Shape) -> None:
+def test_what_lies_inside_lies_in_the_box(shape: ImplicitShape) -> None:
     cloud = points()
     low, high = shape.box_mm()
     inside = cloud[:, shape.distance(cloud) < 0]
@@ -39,7 +39,7 @@ def test_what_lies_inside_lies_in_the_box(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES[:3])
-def test_a_point_on_the_surface_is_as_far_as_its_neighbour_is_away(shape: Shape) -> None:
+def test_a_point_on_the_surface_is_as_far_as_its_neighbour_is_away(shape: ImplicitShape) -> None:
     cloud = points()
     near = cloud[:, np.abs(shape.distance(cloud)) < 0.8]
     step = 0.05

@@ -6,7 +6,7 @@ from cspine.phantoms.model.texture import value_noise
 
 
 def lattice(step_mm: float = 1.3) -> NDArray[np.float32]:
-    """Points ``(3, z, y, x)`` of an upright lattice that does not start at 0."""
+    """Returns points ``(3, z, y, x)`` of an upright lattice that does not start at 0."""
     z, y, x = (
         np.float32(start) + np.float32(step_mm) * np.arange(n, dtype=np.float32) for start, n in ((-300, 40), (7, 30), (-81, 50))
     )

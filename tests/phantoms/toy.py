@@ -52,7 +52,7 @@ class ToyNeck:
 
 
 def sample_toy(rng: np.random.Generator, fractured: tuple[bool, ...]) -> Subject:
-    """A toy neck with the given levels broken, which stands anywhere."""
+    """Returns a toy neck with the given levels broken, which stands anywhere."""
     neck = ToyNeck(broken=tuple(level for level, broken in enumerate(fractured, 1) if broken))
     site = np.array([3.0, 5.0, -10.0])
 

@@ -1,4 +1,4 @@
-"""What cspine, dcm2niix and SimpleITK do with every scan of ``../shared/data``.
+"""Compares what cspine, dcm2niix and SimpleITK do with every scan of ``../shared/data``.
 
 ``python -m tests.reading.real_data > docs/reference/real-data.md`` writes the page; it needs SimpleITK, which the project does not.
 """
@@ -24,7 +24,7 @@ from cspine.reading.facts import DamagedFileError
 from cspine.reading.headers import frames_of
 from cspine.reading.messages import Refusal
 from cspine.reading.pixels import PixelReader, refusal_of_format
-from cspine.reading.places import Folder
+from cspine.reading.places import FolderPlace
 
 _TO_LPS = np.diag((-1.0, -1.0, 1.0, 1.0))
 SCANS = {
@@ -51,7 +51,7 @@ SCANS = {
 
 
 def unpacked(data: Path, name: str, folder: Path) -> Path:
-    """A scan as a folder or a NIfTI file."""
+    """Returns a scan as a folder or a NIfTI file."""
     path, part = data / name.split(",", maxsplit=1)[0], SCANS[name]
     if path.suffix != ".zip":
         return path
@@ -63,7 +63,7 @@ def unpacked(data: Path, name: str, folder: Path) -> Path:
 
 
 def code_of(error: CspineError) -> str:
-    """The code of a refusal, by its words."""
+    """Returns the code of a refusal, by its words."""
     for refusal in Refusal:
         parts = re.split(r"\{[^}]*\}", refusal.value)
         if re.fullmatch(".*".join(re.escape(part) for part in parts), str(error)):
@@ -72,7 +72,7 @@ def code_of(error: CspineError) -> str:
 
 
 def cspine_says(path: Path) -> str:
-    """What cspine does with a scan."""
+    """Returns what cspine does with a scan."""
     try:
         study = read_study(path)
     except CspineError as error:
@@ -82,30 +82,30 @@ def cspine_says(path: Path) -> str:
 
 
 def dcm2niix(path: Path, folder: Path) -> tuple[list[Path], list[str]]:
-    """The NIfTI files that dcm2niix makes, and what it complains of."""
+    """Returns the NIfTI files that dcm2niix makes, and what it complains of."""
     target = Path(tempfile.mkdtemp(dir=folder))
     tool = shutil.which("dcm2niix", path=str(Path(sys.executable).parent)) or "dcm2niix"
     command = [tool, "-z", "n", "-b", "n", "-f", "%j_%s", "-o", str(target), str(path)]
     if path.is_file():
         command[1:1] = ["-s", "y"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    complaints = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith(("Warning", "Error"))]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False)
+    complaints = [line for line in (printed.stdout + printed.stderr).splitlines() if line.startswith(("Warning", "Error"))]
     return sorted(target.glob("*.nii")), complaints
 
 
 def nifti_grid(image: Any) -> Grid:
-    """Where the voxels of a NIfTI image lie."""
+    """Returns where the voxels of a NIfTI image lie."""
     shape = tuple(int(n) for n in image.shape[:3])
     return Grid((shape[2], shape[1], shape[0]), _TO_LPS @ image.affine[:, [2, 1, 0, 3]])
 
 
 def hounsfield(path: Path) -> NDArray[np.float32]:
-    """The first image of a DICOM file, whatever its geometry.
+    """Returns the first image of a DICOM file, whatever its geometry.
 
     Raises:
         StudyError: It cannot be decoded.
     """
-    place = Folder(path.parent, only=path)
+    place = FolderPlace(path.parent, only=path)
     try:
         frames = frames_of(place, place.entries[0])
     except DamagedFileError as error:
@@ -127,7 +127,7 @@ def hounsfield(path: Path) -> NDArray[np.float32]:
 
 
 def cspine_decodes(path: Path) -> str:
-    """The Hounsfield units that cspine finds in a DICOM file."""
+    """Returns the Hounsfield units that cspine finds in a DICOM file."""
     try:
         hu = hounsfield(path)
     except CspineError as error:
@@ -136,7 +136,7 @@ def cspine_decodes(path: Path) -> str:
 
 
 def files(data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file of the two zips of single images."""
+    """Yields every file of the two zips of single images."""
     for name in ("dicom/encodings.zip", "dicom/oddities.zip"):
         root = unpacked(data, name, folder)
         for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in (".txt", ".md")):
@@ -204,44 +204,44 @@ def _simpleitk_decodes(path: Path) -> str:
     return f"{values[0].min():.0f} … {values[0].max():.0f}"
 
 
-_PAGE = """# Real scans, and what becomes of them
+_PAGE = """# Real scans
 
-Every scan of `../shared/data` (public CT beside the repository, described in its own README), read by cspine and by two
-well-known converters. `python -m tests.reading.real_data > docs/reference/real-data.md` made this page.
-`tests/reading/test_real_data.py` holds the columns of cspine true. It also holds that, where dcm2niix reads a scan too
-without a word about its geometry, both place every corner within 0.01 mm and agree in every voxel. Codes are explained
-in [Reading scans](reading.md).
+This page shows what cspine and two well-known converters make of every scan in `../shared/data` (public CT beside the
+repository, described in its own README). `python -m tests.reading.real_data > docs/reference/real-data.md` writes it.
+`tests/reading/test_real_data.py` checks the columns of cspine. It also checks that cspine and dcm2niix place every
+corner within 0.01 mm of each other and agree in every voxel, wherever dcm2niix reads a scan without a warning about its
+geometry. [Reading scans](reading.md) explains the codes.
 
 ## Folders, zips and NIfTI files
 
-Sizes and spacings are slices x rows x columns. dcm2niix and SimpleITK got zips unpacked.
+Sizes and spacings are slices x rows x columns. dcm2niix and SimpleITK were given unpacked zips.
 
 {scans}
 
-What the table does not show: on the tilted scan with distances of 1.08, 4.0 and 7.0 mm SimpleITK takes the mean
-distance and drops the tilt, without a word, so that the first pixel of a slice lies up to {off:.0f} mm from where it was
-scanned; dcm2niix writes a second, resampled file and warns. The parts of `oriented_data` claim three studies and values
-of -10 to 10 HU; its geometry agrees with dcm2niix (tested).
+One thing is not in the table. In the tilted scan, slices are 1.08, 4.0 and 7.0 mm apart. SimpleITK takes the mean
+distance and drops the tilt without a warning, so the first pixel of a slice lies up to {off:.0f} mm from its true position.
+dcm2niix writes a second, resampled file and warns. The parts of `oriented_data` claim three studies and values of -10
+to 10 HU. Their geometry agrees with dcm2niix (tested).
 
 ## Single images
 
-Hounsfield units (least … greatest) of the first image of every file. A single slice is no study, so `cspine detect`
-refuses each of these files alone; here only the pixels are decoded. Others keep what lies below -1024 (padding such as
--2000 or -3024); cspine turns it into air, so its least value is never below -1024. "Nothing" and "fails" stand where a
-converter gave no image.
+The table has the Hounsfield units (least … greatest) of the first image of every file. A single slice is not a study,
+so `cspine detect` refuses each of these files alone. Here only the pixels are decoded. Other readers keep values below
+-1024, such as a padding of -2000 or -3024. cspine turns them into air, so its least value is never below -1024.
+"Nothing" and "fails" mean that a converter gave no image.
 
 {images}
 """
 
 
 def _simpleitk_off(folder: Path) -> float:
-    """How far SimpleITK places the first pixel of a slice from its Image Position, at most, in millimetres."""
+    """Returns how far SimpleITK places the first pixel of a slice from its Image Position, at most, in millimetres."""
     import SimpleITK
 
     names = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
     image = SimpleITK.ReadImage(names)
     found = [image.TransformIndexToPhysicalPoint((0, 0, index)) for index in range(len(names))]
-    true = [frames_of(place := Folder(folder, only=Path(name)), place.entries[0])[0].plane for name in names]
+    true = [frames_of(place := FolderPlace(folder, only=Path(name)), place.entries[0])[0].plane for name in names]
     positions = [plane.position_mm for plane in true if plane is not None]
     return float(np.linalg.norm(np.subtract(found, positions), axis=1).max())
 

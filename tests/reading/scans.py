@@ -22,7 +22,7 @@ JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 
 
 def body(slices: int = 6, rows: int = 12, columns: int = 10, seed: int = 0) -> NDArray[np.int16]:
-    """Hounsfield units with air, tissue and bone, no two voxels alike in place; ``(slices, rows, columns)``."""
+    """Returns Hounsfield units with air, tissue and bone, no two voxels alike in place; ``(slices, rows, columns)``."""
     hu = np.random.default_rng(seed).integers(-100, 100, (slices, rows, columns))
     hu[:, :2] = -1000
     hu[:, 5:7, 4:8] = 700 + np.arange(slices)[:, None, None]
@@ -30,7 +30,7 @@ def body(slices: int = 6, rows: int = 12, columns: int = 10, seed: int = 0) -> N
 
 
 def anatomy(z_mm: NDArray[np.floating[Any]], shift_mm: float = 0.0, side: int = 40) -> NDArray[np.int16]:
-    """Hounsfield units of slices that continue each other as those of a neck do, 1 mm a pixel; ``(n, side, side)``.
+    """Returns Hounsfield units of slices that continue each other as those of a neck do, 1 mm a pixel; ``(n, side, side)``.
 
     Args:
         z_mm: Heights of the slices.
@@ -47,7 +47,7 @@ def anatomy(z_mm: NDArray[np.floating[Any]], shift_mm: float = 0.0, side: int = 
 
 
 def neck(slices: int = 40, side: int = 64, seed: int = 0) -> NDArray[np.int16]:
-    """Hounsfield units as frequent as in a neck: air, fat, muscle, bone that is rare where dense; ``(slices, side, side)``."""
+    """Returns HU as frequent as in a neck: air, fat, muscle, bone that is rare where dense; ``(slices, side, side)``."""
     rng = np.random.default_rng(seed)
     rows, columns = np.indices((side, side)) / side - 0.5
     radius = np.hypot(rows, columns)
@@ -88,14 +88,14 @@ class Scan:
 
     @property
     def places(self) -> NDArray[np.float64]:
-        """Positions of the slices, ``(slices, 3)``."""
+        """Returns positions of the slices, ``(slices, 3)``."""
         if self.positions is not None:
             return np.asarray(self.positions, dtype=np.float64)
         normal = np.cross(self.directions[:3], self.directions[3:])
         return np.array([-20.0, -30.0, 40.0]) + np.arange(len(self.hu))[:, None] * self.step_mm * normal
 
     def grid(self) -> Grid:
-        """Where the voxels lie, by the definition of the DICOM attributes; for even stacks."""
+        """Returns where the voxels lie, by the definition of the DICOM attributes; for even stacks."""
         row, column = np.array(self.directions[:3]), np.array(self.directions[3:])
         affine = np.eye(4)
         affine[:3, 0] = (self.places[-1] - self.places[0]) / (len(self.hu) - 1)
@@ -104,7 +104,7 @@ class Scan:
         return Grid((len(self.hu), *self.hu.shape[1:]), affine)
 
     def dataset(self, index: int) -> Dataset:
-        """One slice."""
+        """Returns one slice."""
         made = Dataset()
         made.file_meta = FileMetaDataset()
         made.file_meta.TransferSyntaxUID = self.syntax
@@ -134,7 +134,7 @@ class Scan:
 
 
 def lossless(stored: NDArray[Any]) -> bytes:
-    """An image in JPEG Lossless."""
+    """Returns the bytes of an image in JPEG Lossless."""
     return bytes(imagecodecs.jpeg_encode(stored.view(f"u{stored.dtype.itemsize}"), lossless=True, predictor=1, bitspersample=16))
 
 
@@ -147,7 +147,7 @@ def save(dataset: Dataset, path: Path) -> None:
 
 
 def setting(**values: object) -> Change:
-    """A change that gives every slice the same values."""
+    """Returns a change that gives every slice the same values."""
 
     def change(dataset: Dataset, _index: int) -> None:
         for keyword, value in values.items():
@@ -157,7 +157,7 @@ def setting(**values: object) -> Change:
 
 
 def lacking(*keywords: str) -> Change:
-    """A change that removes attributes from every slice."""
+    """Returns a change that removes attributes from every slice."""
 
     def change(dataset: Dataset, _index: int) -> None:
         for keyword in keywords:
@@ -167,7 +167,7 @@ def lacking(*keywords: str) -> Change:
 
 
 def enhanced(scan: Scan) -> Dataset:
-    """The scan as one enhanced multi-frame CT object, its frames in reverse order."""
+    """Returns the scan as one enhanced multi-frame CT object, its frames in reverse order."""
     made = scan.dataset(0)
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
     order = range(len(scan.hu))[::-1]

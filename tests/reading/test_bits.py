@@ -24,7 +24,7 @@ def _stored(scan: Scan, **values: object) -> Change:
 
 
 def _with_bits(scan: Scan, bits: NDArray[Any], **values: object) -> Scan:
-    """The scan with bits set in every slice."""
+    """Returns the scan with bits set in every slice."""
     plain = _stored(scan, **values)
 
     def change(dataset: Dataset, index: int) -> None:

@@ -128,7 +128,7 @@ def test_energies_near_seventy_come_before_others_and_maps_after_all(tmp_path: P
 
 
 def _darker(scan: Scan) -> Scan:
-    """The scan with values of neither bone nor air."""
+    """Returns the scan with values of neither bone nor air."""
     scan.hu = np.random.default_rng(0).normal(20, 25, scan.hu.shape).astype(np.int16)
     return scan
 

@@ -28,7 +28,7 @@ def _tilted(degrees: float) -> tuple[float, ...]:
 
 
 def _ramp(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.int16]:
-    """An image whose value is ten times the world z of its voxels, between air and bone, plus 10."""
+    """Returns an image whose value is ten times the world z of its voxels, between air and bone, plus 10."""
     row, column = np.array(scan.directions[:3]), np.array(scan.directions[3:])
     rows, columns = np.mgrid[: scan.hu.shape[1], : scan.hu.shape[2]]
     z = positions[:, 2, None, None] + rows * column[2] * scan.spacing_mm[0] + columns * row[2] * scan.spacing_mm[1]
@@ -172,7 +172,9 @@ def test_a_decimal_comma_is_a_point_and_what_is_no_number_is_named(tmp_path: Pat
     assert _codes(study) == ["decimal_comma"]
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes().replace(b"0,5\\0,75", b"0,5\\,0,7"))
-    with pytest.raises(StudyError, match=r"numbers .PixelSpacing is not a number.*exported again") as raised:
+    with pytest.raises(
+        StudyError, match=r"numbers where DICOM needs them .PixelSpacing is not a number.*Export it again"
+    ) as raised:
         read_study(tmp_path)
     assert raised.value.code == "wrong_number"
 
@@ -206,7 +208,7 @@ def test_a_series_that_mixes_directions_is_split_and_the_axial_stack_is_used(tmp
 
     assert np.array_equal(study.volume.hu, scan.hu)
     assert _codes(study) == ["stacks_left_out"]
-    assert "9 of its images" in study.warnings[0].text
+    assert "9 images of the series" in study.warnings[0].text
 
 
 def test_a_series_that_mixes_sizes_is_split_and_the_larger_stack_is_used(tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_a_gap_is_bridged_up_to_ten_millimetres(tmp_path: Path, gap_mm: float) -
     if gap_mm < 10:
         assert _codes(read_study(tmp_path)) in (["uneven_spacing"], ["missing_slices"])
     else:
-        with pytest.raises(StudyError, match=r"nothing lies between z 3.0 and z 13.1 mm"):
+        with pytest.raises(StudyError, match=r"has none between z 3.0 and z 13.1 mm"):
             read_study(tmp_path)
 
 

@@ -28,7 +28,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 def _read(path: Path) -> Study | None:
-    """The study, or ``None`` where it is refused as it should be."""
+    """Returns the study, or ``None`` where it is refused as it should be."""
     try:
         find_series(path)
         return read_study(path)
@@ -52,12 +52,12 @@ def _files(folder: Path, kind: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """Files of a good scan by kind."""
+    """Returns files of a good scan by kind."""
     return {kind: _files(tmp_path_factory.mktemp(kind), kind) for kind in ("plain", "compressed", "enhanced", "nifti", "zip")}
 
 
 def _mutated(data: bytes, places: list[tuple[float, int]], cut: float) -> bytes:
-    """Bytes overwritten at relative places, mostly in the header, and cut off at the end."""
+    """Returns bytes overwritten at relative places, mostly in the header, and cut off at the end."""
     changed = bytearray(data)
     for where, value in places:
         changed[int(where**2 * (len(changed) - 1))] = value

@@ -22,7 +22,7 @@ def _neck() -> NDArray[np.float32]:
 
 
 def _codes(hu: NDArray[np.floating]) -> list[str]:
-    """What is said of values that are taken."""
+    """Returns the codes of the warnings about values that are taken."""
     return [warning.code for warning in check_hounsfield(hu.astype(np.float32), "scan.nii")]
 
 
@@ -32,7 +32,7 @@ def test_bone_that_is_cut_off_anywhere_is_refused_with_the_value(ceiling: int, s
     hu = np.minimum(step * np.round(_neck() / step), ceiling)
 
     with pytest.raises(
-        PixelError, match=rf"of scan\.nii [\d.]+% of bone is cut off at {ceiling} HU\. Give the CT before"
+        PixelError, match=rf"in scan\.nii [\d.]+% of bone is cut off at {ceiling} HU\. Give the CT before"
     ) as raised:
         check_hounsfield(hu.astype(np.float32), "scan.nii")
 
@@ -111,7 +111,7 @@ def test_a_floor_that_does_no_harm_is_told(floor: int, codes: list[str]) -> None
     ],
 )
 def test_values_that_are_shifted_scaled_inverted_or_without_sign_are_refused(change: Change, words: str) -> None:
-    with pytest.raises(PixelError, match=rf"the values of scan\.nii cannot be: they reach from .*({words})") as raised:
+    with pytest.raises(PixelError, match=rf"the values of scan\.nii are something else: they reach from .*({words})") as raised:
         check_hounsfield(change(_neck()).astype(np.float32), "scan.nii")
 
     assert raised.value.code == "not_hu"
@@ -205,7 +205,7 @@ def test_a_series_that_is_cut_off_gives_way_to_one_that_is_not_and_info_says_so(
     assert "is cut off" in study.warnings[0].text or "are cut off" in study.warnings[0].text
     assert summaries["1.2"].chosen
     assert re.match(
-        r"Values from air to dense bone are needed; of 1\.1 [\d.]+% of bone is cut off at 400 HU", summaries["1.1"].reason
+        r"Values from air to dense bone are needed; in 1\.1 [\d.]+% of bone is cut off at 400 HU", summaries["1.1"].reason
     )
     with pytest.raises(PixelError, match="cut off at 400 HU"):
         read_study(tmp_path / "a")

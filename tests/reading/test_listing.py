@@ -1,4 +1,4 @@
-"""What lies beside good studies never hides them."""
+"""Files beside good studies never hide them."""
 
 import os
 import struct
@@ -21,7 +21,7 @@ _NOTE = b"\0\5\x16\7" + bytes(124) + b"DICM" + b"\x08\x00\x05\x00SQ\0\0\xff\xff\
 
 
 def _study(folder: Path) -> None:
-    """A study of its own."""
+    """Writes a study of its own."""
     Scan(study_uid=f"1.2.{sum(folder.name.encode())}").write(folder)
 
 
@@ -163,7 +163,7 @@ def test_a_huge_sparse_file_hides_no_study_beside_it(tmp_path: Path) -> None:
 
 
 def _shut(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a user without the right would meet, for tests that run as root too."""
+    """Raises what a user without the right would meet, for tests that run as root too."""
     open_path, scan = Path.open, os.scandir
 
     def opened(self: Path, *arguments: Any, **options: Any) -> Any:

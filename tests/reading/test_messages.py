@@ -15,7 +15,8 @@ from pydicom.encaps import encapsulate
 from cspine.errors import PixelError, StudyError
 from cspine.reading import limits, read_study
 from cspine.reading.messages import Notice, Refusal
-from tests.reading.refused import CASES, Made, nifti, transposed_hu
+from tests.reading.refused import CASES
+from tests.reading.refused.cases import Made, nifti, transposed_hu
 from tests.reading.scans import Scan, body, lacking, lossless, neck, setting
 
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "reading.md"
@@ -32,7 +33,7 @@ def _noticed(notice: Notice) -> Callable[[Case], Case]:
 
 
 def _pattern(words: str) -> str:
-    """A regular expression for a message with any facts in it."""
+    """Returns a regular expression for a message with any facts in it."""
     return "".join(part if number % 2 == 0 else ".+" for number, part in enumerate(_split(words)))
 
 

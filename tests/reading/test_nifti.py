@@ -151,7 +151,7 @@ def test_find_series_says_why_a_nifti_file_is_refused(tmp_path: Path) -> None:
     (summary,) = find_series(path)
 
     assert not summary.chosen
-    assert "cannot be: they reach from 0 to 0" in summary.reason
+    assert "are something else: they reach from 0 to 0" in summary.reason
 
 
 def test_a_header_that_claims_more_than_there_is_costs_nothing(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_packed_file_is_unpacked_no_further_than_its_header_says(tmp_path: Pat
 
 
 def _stored(plain: bytes) -> bytes:
-    """A gzip file whose bytes are not compressed, so that a flipped bit changes one voxel and nothing else."""
+    """Returns a gzip file whose bytes are not compressed, so that a flipped bit changes one voxel and nothing else."""
     return gzip.compress(plain, compresslevel=0, mtime=0)
 
 
@@ -268,7 +268,7 @@ def test_a_scale_that_no_scanner_has_is_refused(tmp_path: Path, slope: float, in
     data[112:120] = np.array([slope, intercept], "<f4").tobytes()
     path.write_bytes(data)
 
-    with pytest.raises(PixelError, match="of Hounsfield size, are needed"):
+    with pytest.raises(PixelError, match="that give Hounsfield units are needed"):
         read_study(path)
 
 

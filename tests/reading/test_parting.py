@@ -26,7 +26,7 @@ def _codes(study: Study) -> list[str]:
 def _pass(
     z: NDArray[np.floating[Any]], sets: Sets | None = None, shift_mm: float = 0.0, first: int = 1, offset_mm: float = 0.0
 ) -> Scan:
-    """A pass over some heights; its SOP Instance UIDs are counted from ``first`` on, and Instance Numbers are left out."""
+    """Returns a pass over some heights; its SOP Instance UIDs are counted from ``first`` on, and Instance Numbers are left out."""
 
     def change(dataset: Dataset, index: int) -> None:
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{_UID}.{first + index}"
@@ -133,7 +133,7 @@ def test_between_equal_passes_the_user_is_asked_by_names_that_work(tmp_path: Pat
 
     with pytest.raises(StudyError, match=r"equally good: 1\.2\.3\.4#1, 1\.2\.3\.4#2\. Choose one with --series UID"):
         read_study(tmp_path)
-    with pytest.raises(StudyError, match=r"No series 1\.2\.3\.4#3 .* Give one of: 1\.2\.3\.4#1, 1\.2\.3\.4#2"):
+    with pytest.raises(StudyError, match=r"There is no series 1\.2\.3\.4#3 .* Give one of: 1\.2\.3\.4#1, 1\.2\.3\.4#2"):
         read_study(tmp_path, f"{_UID}#3")
     assert np.array_equal(read_study(tmp_path, f"{_UID}#2").volume.hu, other.hu)
 
@@ -146,7 +146,10 @@ def test_among_passes_the_rules_choose_and_the_result_says_so(tmp_path: Path) ->
 
     assert np.array_equal(study.volume.hu, bone.hu)
     (text,) = [warning.text for warning in study.warnings]
-    assert text == "This is stack 1 of 2 in its series, told apart by convolution kernel; the other 20 of its images are left out."
+    assert (
+        text
+        == "This is stack 1 of 2 in its series, which differ in convolution kernel; the other 20 images of the series are left out."
+    )
 
 
 _REGULAR: dict[str, Sets] = {
@@ -210,7 +213,10 @@ def test_of_two_runs_over_one_neck_the_longer_is_used_and_that_is_said(tmp_path:
 
     assert np.array_equal(study.volume.hu, above.hu)
     assert _codes(study) == ["stacks_left_out"]
-    assert "stack 2 of 2 in its series, told apart by acquisition number; the other 14 of its images" in study.warnings[0].text
+    assert (
+        "stack 2 of 2 in its series, which differ in acquisition number; the other 14 images of the series"
+        in study.warnings[0].text
+    )
 
 
 def test_the_longer_of_two_runs_is_used_though_the_other_is_a_trifle_thinner(tmp_path: Path) -> None:

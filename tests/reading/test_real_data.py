@@ -21,12 +21,12 @@ _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "real-data.md"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where zips are unpacked."""
+    """Returns where zips are unpacked."""
     return tmp_path_factory.mktemp("real")
 
 
 def _page() -> dict[str, str]:
-    """What the documentation says that cspine does, by scan and image."""
+    """Returns what the documentation says that cspine does, by scan and image."""
     rows = [line.strip("| ").split(" | ") for line in _PAGE.read_text().splitlines() if line.startswith("| `")]
     return {row[0].strip("`"): row[1] for row in rows}
 
@@ -96,7 +96,7 @@ def test_geometry_and_voxels_equal_those_of_dcm2niix_where_it_does_not_warn(shar
 
 
 def _grid_of(path: Path) -> Grid:
-    """The geometry of a folder of one series, whatever study its images claim to belong to."""
+    """Returns the geometry of a folder of one series, whatever study its images claim to belong to."""
     with opened(path) as place:
         (stack,) = stacks_of(find(place).frames)
     assert stack.layout is not None

@@ -109,7 +109,7 @@ def test_what_a_sender_did_not_know_is_read_as_the_dictionary_says(tmp_path: Pat
 
 @pytest.mark.parametrize("value", [b"-1_024", "-١٠٢٤".encode(), b"-1024\\0"])
 def test_what_only_python_takes_for_a_number_is_refused(tmp_path: Path, value: bytes) -> None:
-    with pytest.raises(StudyError, match="holds something else where DICOM needs numbers"):
+    with pytest.raises(StudyError, match="does not hold numbers where DICOM needs them"):
         _scan(tmp_path, "RescaleIntercept", "DS", value + b" " * (len(value) % 2))
 
 

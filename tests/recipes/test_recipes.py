@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from cspine.errors import UsageError
 from cspine.recipes import describe_recipe, load_recipe, load_slice_recipe, recipe_names
 from cspine.training.core.settings import settings, with_settings
-from cspine.training.slices.settings import Target
+from cspine.training.slices.settings import SliceRecipe, Target
 from cspine.training.vertebrae.settings import VertebraRecipe
 
-FAMILIES = ["custom_cnn", "densenet121", "inception_resnet_v2", "inception_v3", "unet_transfer"]
+_DOCS = Path(__file__).parents[2] / "docs"
+SLICE_RECIPES = [name for name in recipe_names() if isinstance(load_recipe(name), SliceRecipe)]
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -23,7 +25,7 @@ def test_a_recipe_is_called_what_its_file_is_called_and_states_its_command_devic
     assert f"cspine train {name} " in text
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", SLICE_RECIPES)
 def test_the_input_of_a_recipe_fits_its_network(name: str) -> None:
     recipe = load_slice_recipe(name)
 
@@ -33,7 +35,7 @@ def test_the_input_of_a_recipe_fits_its_network(name: str) -> None:
     assert set(network.output) == set(recipe.network.outputs) >= {"fracture", "visible", "level_map"}
 
 
-def test_the_flagship_sees_whole_vertebrae_and_its_network_fits() -> None:
+def test_the_flagship_sees_uncut_vertebrae_and_its_network_fits() -> None:
     recipe = load_recipe("vertebra_mil")
     assert isinstance(recipe, VertebraRecipe)
     spec = recipe.input
@@ -46,7 +48,7 @@ def test_the_flagship_sees_whole_vertebrae_and_its_network_fits() -> None:
     assert min(spec.size[0] * spec.spacing_mm[1], spec.size[1] * spec.spacing_mm[2]) >= 60
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", SLICE_RECIPES)
 def test_boxes_and_pseudo_labels_are_options_of_every_slice_recipe(name: str) -> None:
     recipe = load_slice_recipe(name)
 
@@ -56,15 +58,34 @@ def test_boxes_and_pseudo_labels_are_options_of_every_slice_recipe(name: str) ->
     assert pseudo.labels.teacher == "RUN"
 
 
-def test_no_recipe_is_without_a_score() -> None:
-    for name in recipe_names():
-        score = describe_recipe(name).split("Score:")[1].split("Data:")[0]
-        assert re.search(r"0\.\d{3}", score), name
-        assert "docs/" in describe_recipe(name), name
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_states_a_score_with_its_interval_and_the_command_that_gives_it(name: str) -> None:
+    score = describe_recipe(name).split("Score:")[1].split("Data:")[0]
+
+    assert re.search(r"0\.\d{3} \(0\.\d{3} to [01]\.\d{3}\)", score)
+    (program,) = re.findall(r"``python -m (\S+) ", score)
+    assert find_spec(program) is not None
+    assert "docs/benchmarks.md" in score
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_scores_of_a_recipe_stand_in_the_page_of_measurements(name: str) -> None:
+    score = describe_recipe(name).split("Score:")[1].split("Data:")[0]
+    page = (_DOCS / "benchmarks.md").read_text(encoding="utf-8").replace("–", "-")
+
+    numbers = re.findall(r"(0\.\d{3})\s\((0\.\d{3}) to ([01]\.\d{3})\)", score)
+
+    assert numbers != []
+    assert [number for number in numbers if "{} ({}-{})".format(*number) not in page] == []
+
+
+@pytest.mark.parametrize("name", ["densenet121", "inception_resnet_v2", "inception_v3", "leaky_protocol", "unet_transfer"])
+def test_a_recipe_that_was_trained_for_some_steps_only_says_so(name: str) -> None:
+    assert "Score: not trained to its plateau." in describe_recipe(name)
 
 
 def test_a_setting_has_the_same_name_and_unit_in_every_recipe_that_augments() -> None:
-    table = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    table = (_DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     table = table[table.index("| augmentation |") :].split("\n\n")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
@@ -75,11 +96,13 @@ def test_a_setting_has_the_same_name_and_unit_in_every_recipe_that_augments() ->
     assert all(name.endswith(endings) for name in used)
 
 
-def test_the_leaky_protocol_changes_what_is_learnt_and_what_is_held_back_and_nothing_of_the_network() -> None:
+def test_the_leaky_protocol_changes_what_is_trained_and_what_is_held_back_and_nothing_of_the_network() -> None:
     honest, leaky = (load_slice_recipe(name) for name in ("custom_cnn", "leaky_protocol"))
 
     assert (leaky.labels.target, leaky.sampling.held_back_share) == (Target.VISIBLE, 0.2)
-    assert replace(leaky, name=honest.name, labels=honest.labels, sampling=honest.sampling, fit=honest.fit) == honest
+    assert leaky.patches.epochs == 0  # patches tell what a fracture looks like
+    same = replace(leaky, labels=honest.labels, sampling=honest.sampling, patches=honest.patches, fit=honest.fit)
+    assert replace(same, name=honest.name) == honest
 
 
 def test_an_unknown_recipe_is_told_with_the_known_ones() -> None:

@@ -29,7 +29,7 @@ def tilted(study: Study, degrees: float) -> Study:
 
 
 def archived(study: Study, numbers: list[int | None], frames: bool = False) -> Study:
-    """The same from an archive, its images with these Instance Numbers, or frames of one object with these numbers."""
+    """Returns the same study from an archive, with images of these Instance Numbers, or frames of one object."""
     places = [study.volume.grid.world((index, 0, 0)).tolist() for index in range(study.volume.grid.shape[0])]
     sources = tuple(
         SourceSlice("1.2", "1.2.3", (x, y, z), frame_number=number, instance_number=1)

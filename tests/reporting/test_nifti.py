@@ -14,7 +14,7 @@ from cspine.volume import LabelMap
 
 
 def _maps(study: Study) -> Evidence:
-    """A label map stored from the head to the feet and a coarse heat map, each on a grid of its own."""
+    """Returns a label map stored from the head to the feet and a coarse heat map, each on a grid of its own."""
     centre = study.volume.grid.centre_mm
     upright = Grid.upright(centre, (9, 8, 7), (2.5, 2.0, 1.5))
     affine = upright.affine.copy()

@@ -62,9 +62,9 @@ def test_the_most_suspicious_level_comes_first(broken_result: StudyResult) -> No
 
 
 def test_a_level_of_eleven_percent_is_nearer_to_half_than_one_percent_to_a_fifth(broken_result: StudyResult) -> None:
-    said = {"C2": Assessment(0.11, 0.49), "C5": Assessment(0.01, 0.19)}
+    output = {"C2": Assessment(0.11, 0.49), "C5": Assessment(0.01, 0.19)}
     quiet = Assessment(0.0001, 0.5)
-    levels = tuple(replace(one, assessment=one.assessment and said.get(one.level.name, quiet)) for one in broken_result.levels)
+    levels = tuple(replace(one, assessment=one.assessment and output.get(one.level.name, quiet)) for one in broken_result.levels)
 
     assert [one.level.name for one in most_suspicious(replace(broken_result, levels=levels))] == ["C2", "C5"]
 
@@ -119,7 +119,7 @@ def test_the_range_over_passes_stands_in_brackets(low: float | None, high: float
 
 
 def _with_range(result: StudyResult) -> StudyResult:
-    """The same, as if each probability came from two passes of which one says 0.04, and C2 were 100 % and seen in part."""
+    """Returns the result as if each probability came from two passes of which one says 0.04, and C2 were 100 % and seen in part."""
     levels = tuple(
         replace(finding, assessment=replace(finding.assessment, low=min(0.04, finding.assessment.probability), high=0.996))
         if finding.assessment
@@ -163,7 +163,7 @@ def test_a_picture_says_when_it_was_made_in_words(broken_result: StudyResult, br
 
 @pytest.mark.parametrize("shift_mm", range(-12, 13, 3))
 def test_no_letter_of_a_side_covers_the_name_of_a_level(broken_result: StudyResult, broken_neck: Study, shift_mm: float) -> None:
-    """Wherever the levels lie, one of them would stand in the middle."""
+    """One of the letters would stand in the middle, wherever the levels lie."""
     levels = []
     for one in broken_result.levels:
         if one.centre_mm is None or one.box_mm is None:

@@ -8,7 +8,7 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.detection import Detector
 from cspine.geometry import Grid
 from cspine.imaging import sample
-from cspine.reporting.views import View, axial_view, key_height_mm, sagittal_view
+from cspine.reporting.views import SliceView, axial_view, key_height_mm, sagittal_view
 from cspine.results import StudyResult
 from cspine.study import SourceSlice, Study
 from cspine.volume import Volume
@@ -16,14 +16,14 @@ from tests.coded import coded_volume, shade_hu, study_of
 
 
 def _with_mark(volume: Volume, at_mm: tuple[float, float, float]) -> Volume:
-    """The same scan with a bright ball of 5 mm."""
+    """Returns the same scan with a bright ball of 5 mm."""
     places = volume.grid.world(np.moveaxis(np.indices(volume.grid.shape), 0, -1))
     hu = np.where(np.linalg.norm(places - np.asarray(at_mm), axis=-1) < 5, 9000, volume.hu)
     return Volume(hu.astype(np.float32), volume.grid)
 
 
-def _where(view: View) -> tuple[float, float]:
-    """Share of the way from the left and from the top to the brightest spot."""
+def _where(view: SliceView) -> tuple[float, float]:
+    """Returns the share of the way from the left and from the top to the brightest spot."""
     row, column = np.argwhere(view.hu > 5000).mean(axis=0)
     return float((column + 0.5) / view.hu.shape[1]), float((row + 0.5) / view.hu.shape[0])
 

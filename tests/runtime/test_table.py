@@ -31,14 +31,14 @@ def test_a_missing_device_is_said(tmp_path: Path) -> None:
 def test_openvino_is_loaded_without_its_telemetry() -> None:
     code = "import sys, cspine.runtime.openvino as o; print(sys.modules['openvino_telemetry'], hasattr(o.ov, 'convert_model'))"
 
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert said.stdout.split() == ["None", "True"]
+    assert output.stdout.split() == ["None", "True"]
 
 
 def test_naming_an_engine_loads_none() -> None:
     code = "import sys, cspine.runtime; print([name for name in ('openvino', 'onnxruntime') if name in sys.modules])"
 
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert said.stdout.strip() == "[]"
+    assert output.stdout.strip() == "[]"

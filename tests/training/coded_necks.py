@@ -12,7 +12,7 @@ from tests.coded import coded_volume, shade_hu
 
 
 def neck(number: int, broken: Level | None, *, mask: bool) -> SliceStack:
-    """A coded neck; a box is on one slice of what is broken."""
+    """Writes a coded neck; a box is on one slice of what is broken."""
     volume = coded_volume(fractured=[broken] if broken else [], spacing_mm=(3.0, 2.5, 2.5))
     marks = np.zeros(volume.hu.shape, np.uint8)
     for level in CERVICAL:

@@ -16,7 +16,7 @@ ROOT_UID = "1.2.826.0.1.3680043."
 
 
 def write_data_set(folder: Path, stacks: list[SliceStack]) -> Path:
-    """Images with 1.dcm nearest to the feet, labels, boxes where marked, masks where known."""
+    """Writes images with 1.dcm nearest to the feet, labels, boxes where marked, masks where known."""
     (folder / "segmentations").mkdir(parents=True)
     labels: list[list[object]] = [["StudyInstanceUID", "patient_overall", *(level.name for level in CERVICAL)]]
     boxes: list[list[object]] = [["StudyInstanceUID", "x", "y", "width", "height", "slice_number"]]
@@ -35,7 +35,7 @@ def write_data_set(folder: Path, stacks: list[SliceStack]) -> Path:
 
 
 def _boxes(stack: SliceStack) -> list[tuple[int, ...]]:
-    """x, y, width, height, number of the image."""
+    """Returns x, y, width, height, number of the image."""
     found: list[tuple[int, ...]] = []
     for number, marks in enumerate(stack.marks, 1):
         rows, columns = np.nonzero(marks & BOX_BIT)

@@ -1,16 +1,20 @@
 """Studies small enough to train on in a second: a bright square is a vertebra, a dark gap in it a fracture."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cspine.datasets import Case, SliceBox
 from cspine.geometry import Grid
 from cspine.networks.settings import CustomCNNSettings
 from cspine.specs import SliceSpec
+from cspine.training.core.checkpoint import EpochRecord
 from cspine.training.core.loop import train_network
 from cspine.training.core.marks import BOX_BIT
+from cspine.training.core.runs import CHECKPOINT
 from cspine.training.core.settings import FitSettings
 from cspine.training.slices.family import SliceFold, slice_task
 from cspine.training.slices.settings import SliceRecipe
@@ -20,7 +24,7 @@ SPEC = SliceSpec(spacing_mm=(2.0, 2.0, 2.0), size=(32, 32), neighbours=1, window
 
 
 def recipe(**fit: float | int) -> SliceRecipe:
-    """A tiny network and few steps."""
+    """Returns a recipe of a tiny network and few steps."""
     settings = {
         "epochs": 2,
         "batch": 4,
@@ -40,7 +44,7 @@ def recipe(**fit: float | int) -> SliceRecipe:
 
 
 def stack(number: int, broken: int | None, *, mask: bool = True, boxes: bool = True) -> SliceStack:
-    """Seven levels of four slices each; ``broken`` (0..6) has a gap in its second slice."""
+    """Returns seven levels of four slices each; ``broken`` (0..6) has a gap in its second slice."""
     rng = np.random.default_rng(number)
     hu = rng.normal(40, 20, (28, 32, 32))
     hu[:, :, [0, 1, -2, -1]] = -1000
@@ -67,7 +71,7 @@ def stack(number: int, broken: int | None, *, mask: bool = True, boxes: bool = T
 
 
 def fold_data() -> SliceFold:
-    """Six studies to learn from, four held out, half of them broken."""
+    """Returns six studies to train on and four that are held out, half of them fractured."""
     stacks = [stack(i, i % 7 if i % 2 else None) for i in range(10)]
     return SliceFold(0, stacks[:6], stacks[6:])
 
@@ -84,32 +88,64 @@ class Silent:
     epochs: int = 0
 
     def warn(self, text: str) -> None:
-        """Nothing."""
+        """Ignores warnings."""
 
     def say(self, text: str) -> None:
-        """Nothing."""
+        """Ignores messages."""
 
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        """Nothing."""
+        """Ignores batches."""
 
-    def epoch(self, text: str) -> None:
-        """Counts."""
+    def begins(self, home: Path, epoch: int, settings: FitSettings) -> None:
+        """Ignores beginnings."""
+
+    def epoch(self, record: EpochRecord, of: int, home: Path) -> None:
+        """Counts epochs."""
         self.epochs += 1
 
 
 class KilledError(Exception):
-    """The plug was pulled."""
+    """Stands for the end of the process."""
 
 
-class Doomed(Silent):
-    """Dies at a batch."""
+class KillingReporter(Silent):
+    """Ends training after some batches."""
 
     def __init__(self, after: int) -> None:
         super().__init__()
-        self._left = after
+        self.left = after
 
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        """Counts, and dies."""
-        self._left -= 1
-        if self._left < 0:
+        """Counts batches, and raises after the last."""
+        self.left -= 1
+        if self.left < 0:
             raise KilledError
+
+
+def stored_arrays(home: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a checkpoint, without what says how far it is."""
+    with np.load(home / CHECKPOINT) as file:
+        return {name: file[name] for name in file.files if name != "progress"}
+
+
+def assert_same_checkpoints(one: Path, other: Path) -> None:
+    """Compares the weights of two runs, and all else that their optimisers remember, bit by bit."""
+    first, second = stored_arrays(one), stored_arrays(other)
+    assert first.keys() == second.keys()
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+def assert_resumes_exactly(fit: Callable[[Path, Silent], None], folder: Path, after: int) -> None:
+    """Trains once without and once with an interruption, and compares what comes of it.
+
+    Args:
+        fit: Trains into a folder.
+        folder: For both runs.
+        after: How many batches the second run has before it is killed.
+    """
+    fit(folder / "uninterrupted", Silent())
+    with pytest.raises(KilledError):
+        fit(folder / "resumed", KillingReporter(after))
+    fit(folder / "resumed", Silent())
+    assert_same_checkpoints(folder / "uninterrupted", folder / "resumed")

@@ -24,16 +24,18 @@ COMMANDS = {
     "locate": "find the vertebrae C1 to C7 in scans",
     "info": "say what is in a folder, a zip or a file, and what would be used",
     "phantom": "make a data set of synthetic necks in the RSNA layout",
+    "graft": "put fractures into real scans, in the RSNA layout",
     "anatomy": "turn surfaces of vertebrae into an anatomy for phantoms",
     "cache": "show or clean a cache of prepared studies",
     "train": "train a recipe on a data set",
     "evaluate": "evaluate a trained run on the patients it has not seen",
     "compare": "compare runs or evaluations on the same patients",
-    "calibrate": "take a run's probabilities from another data set",
+    "calibrate": "fit a run's probabilities on another data set",
     "export": "turn a trained run into a model package",
     "submit": "write the submission file for the test studies of a data set",
     "models": "list the model packages at hand",
-    "recipes": "list what can be trained",
+    "recipes": "list the recipes that can be trained",
+    "serve": "run a node: receive scans, return results, show a worklist",
     "doctor": "say what this machine can do",
 }
 
@@ -42,9 +44,12 @@ EXTRAS = {
     "tensorflow": "train",
     "sklearn": "train",
     "tensorboardX": "train",
+    "mlflow": "mlflow",
+    "wandb": "wandb",
     "highdicom": "dicom",
     "onnxruntime": "onnx",
     "ray": "ray",
+    **dict.fromkeys(("sqlalchemy", "pynetdicom", "starlette", "uvicorn", "prometheus_client", "psycopg"), "serve"),
 }
 """Which extra brings a library that a command may lack."""
 
@@ -92,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     try:
         command = import_module(f"cspine.cli.{name}")
-        parser = argparse.ArgumentParser(prog=f"cspine {name}", description=command.__doc__, formatter_class=_Formatter)
+        parser = argparse.ArgumentParser(
+            prog=f"cspine {name}", description=_description(command.__doc__), formatter_class=_Formatter
+        )
         parser.add_argument("-v", "--verbose", action="store_true", help="log what is done")
         command.add_arguments(parser)
         options = parser.parse_args(arguments)
@@ -102,19 +109,24 @@ def _run(name: str, arguments: list[str]) -> int:
         code = int(command.run(options))
         sys.stdout.flush()
     except InputError as error:
-        return _told(name, _WANT_OF_MEMORY if is_want_of_memory(error) else str(error))
+        return _reported(name, _WANT_OF_MEMORY if is_want_of_memory(error) else str(error))
     except BrokenPipeError:  # whoever read our output has seen enough
         _close_stdout()
         return Exit.DONE
     except KeyboardInterrupt:
-        return _told(name, "interrupted; what was finished is kept", Exit.INTERRUPTED)
+        return _reported(name, "interrupted; what was finished is kept", Exit.INTERRUPTED)
     except Exception as error:
         reason = _reason(error)
         if reason is None:
             raise
         logging.getLogger(__name__).info("%s stopped", name, exc_info=True)
-        return _told(name, reason)
+        return _reported(name, reason)
     return code
+
+
+def _description(docstring: str | None) -> str:
+    """Returns a docstring as people read it in a terminal: without the marks of its literals."""
+    return (docstring or "").replace("::\n", ":\n").replace("``", "`")
 
 
 def _reason(error: Exception) -> str | None:
@@ -129,7 +141,7 @@ def _reason(error: Exception) -> str | None:
     return None
 
 
-def _told(name: str, text: str, code: Exit = Exit.WRONG_INPUT) -> Exit:
+def _reported(name: str, text: str, code: Exit = Exit.WRONG_INPUT) -> Exit:
     """Says a line on stderr; whatever was printed so far goes out first, if it can."""
     try:
         sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""Turn surfaces of vertebrae into an anatomy for phantoms.
+"""Turns surfaces of vertebrae into an anatomy for phantoms.
 
-FOLDER holds one closed surface per level, obj, stl or vtp; some levels may be absent, they are borrowed. A file whose name holds c1
-to c7 is that level, in millimetres, x to the left, y to the back, z to the head. Else a table says which file is what::
+FOLDER holds one closed surface per level, obj, stl or vtp. Levels that are absent are borrowed. A file whose name holds c1 to c7
+is that level, in millimetres, x to the left, y to the back, z to the head. Otherwise a table says which file is what::
 
     scale_mm = 1000.0                  millimetres per unit
     axes = "ALS"                       where x, y, z point: one letter each of L/R, A/P, S/I
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from cspine.cli import Exit
 from cspine.cli.progress import progress
 from cspine.errors import OutputError, UsageError
-from cspine.files import write_bytes
+from cspine.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from cspine.phantoms.meshes.anatomy import Anatomy

@@ -14,8 +14,8 @@ _GIB = 1 << 30
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the cache")
-    parser.add_argument("--clean", action="store_true", help="remove what was not used for longest, until the rest fits --limit")
-    parser.add_argument("--limit", type=float, default=0.0, metavar="GIB", help="what may stay after --clean (default: 0, nothing)")
+    parser.add_argument("--clean", action="store_true", help="remove what was unused for longest, until the rest fits --limit")
+    parser.add_argument("--limit", type=float, default=0.0, metavar="GIB", help="GiB that may stay after --clean (default: 0)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
-"""Takes the probabilities and thresholds of a trained run from another data set than its own.
+"""Fits the probabilities and thresholds of a trained run on another data set.
 
 The studies of DIR must have had no part in the run. `cspine evaluate` on unseen studies and `cspine export` then use them
-instead of the run's held-out patients: a run on fracture-enriched phantoms needs it, and one that shall serve where
-fractures are as frequent as in DIR.
+instead of the run's held-out patients: a run on fracture-enriched phantoms needs that, as fractures
+there are far more frequent than in life.
 """
 
 import argparse
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set folder that had no part in the run")
-    parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
+    parser.add_argument("--skip-broken", action="store_true", help="leave out what is broken in the data set, and list it")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 

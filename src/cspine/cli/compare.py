@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspine.cli.files import write_result
+from cspine.cli.files import print_files, write_result
 from cspine.cli.keras_import import load_keras
 from cspine.errors import UsageError
 
@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     ):
         write_result(options.out, name, text)
     print(f"{comparison.studies} patients, {comparison.fractured} fractured\n\n{comparison_table(comparison)}")  # noqa: T201
+    print_files(options.out, ("comparison.csv", "comparison.json", "comparison.html"))
     return 0
 
 

@@ -11,16 +11,17 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
 from cspine.errors import UsageError
-from cspine.files import clear_unfinished
 from cspine.jobs.folders import Provenance, drop_job, kept
-from cspine.jobs.job import Job, JobStatus, Shard, find_jobs
+from cspine.jobs.job import Job, JobStatus, Shard
 from cspine.jobs.journal import JOURNAL, Journal
 from cspine.jobs.occupancy import occupied
 from cspine.jobs.reader import Reader
@@ -28,6 +29,7 @@ from cspine.jobs.task import Packages, Task
 from cspine.reporting import FORMATS, chosen
 from cspine.reporting.table import OVERVIEW, PAGES
 from cspine.runtime import Device
+from cspine.storage.files import clear_unfinished
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results")
     parser.add_argument("--model", metavar="PACKAGE", help="model package: a folder, or a name that `cspine models` lists")
     parser.add_argument("--localiser", metavar="PACKAGE", help="package that finds the vertebrae (default: the shipped one)")
-    parser.add_argument("--series", metavar="UID", help="which series, or UID#n which stack of one; cspine info names them")
+    parser.add_argument("--series", metavar="UID", help="use this series, or UID#n for one stack of it; cspine info lists them")
     parser.add_argument(
         "--format",
         default="json,png",
@@ -66,15 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     task = _task(options)
-    shard = None if options.shard is None else Shard.parse(options.shard)
-    packages = task.load()
-    with occupied(task.out, shard), Reader() as reader:
-        return _run(options, task, packages, shard, reader)
+    shard = _shard(options)
+    with ThreadPoolExecutor(1) as threads, Reader() as reader:  # it starts while this process imports what predicts
+        packages = task.load()
+        with occupied(task.out, shard):
+            found = threads.submit(reader.find, options.paths, shard)
+            if options.engine == "local":
+                import_module("cspine.jobs.local")
+            return _run(options, task, packages, found.result(), reader)
 
 
-def _run(options: argparse.Namespace, task: Task, packages: Packages, shard: Shard | None, reader: Reader) -> int:
+def _run(options: argparse.Namespace, task: Task, packages: Packages, jobs: Sequence[Job], reader: Reader) -> int:
     provenance = task.provenance(packages)
-    jobs = find_jobs(options.paths, shard, reader.look)
     done = {job.name: job for job in _kept(task.out, jobs, provenance)} if options.resume else {}
     waiting = [job for job in jobs if job.status is JobStatus.WAITING and job.name not in done]
     try:
@@ -82,7 +87,9 @@ def _run(options: argparse.Namespace, task: Task, packages: Packages, shard: Sha
             _tidy(task.out, jobs),
             _working(options, task, packages, waiting, reader) as working,
             _terminate_like_interrupt(),  # after Ray, which has a way of its own
-            Journal(options.out, _facts(packages, provenance), [done.get(job.name, job) for job in jobs], shard) as journal,
+            Journal(
+                options.out, _facts(packages, provenance), [done.get(job.name, job) for job in jobs], _shard(options)
+            ) as journal,
         ):
             for job in progress(working, len(waiting), "studies"):
                 journal.note(job)
@@ -92,6 +99,10 @@ def _run(options: argparse.Namespace, task: Task, packages: Packages, shard: Sha
     print_summary(options.out, journal, kept=len(done))
     _write_overview(task)
     return exit_code(journal.jobs)
+
+
+def _shard(options: argparse.Namespace) -> Shard | None:
+    return None if options.shard is None else Shard.parse(options.shard)
 
 
 def _write_overview(task: Task) -> None:

@@ -1,7 +1,7 @@
 """Says what this machine can do: engines and devices, model packages, decoders, optional parts.
 
-Runs the stored samples of every shipped package and tells how far this machine is from the trained model, and how long a network
-takes. Ends with 0 if `cspine detect` can run here, otherwise with one line that says why not.
+Runs the stored samples of every shipped package, and says how far the outputs are from those of the trained model and how long a
+network takes. Ends with 0 if `cspine detect` can run here, otherwise with one line that says why not.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import cspine
 from cspine.cli import EXTRAS, Exit
+from cspine.concurrency.processors import processors
 from cspine.errors import InputError
 from cspine.modelpack import DEFAULT_LOCALISER, DEFAULT_PACKAGE, Package, PackageManifest, load_any_package, shipped_packages
-from cspine.processors import processors
 from cspine.reading.decoders import Decoding, try_decoders
 from cspine.runtime import Engine
 from cspine.runtime.facts import EngineFacts, engines
@@ -70,7 +70,7 @@ class PackageCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Extra:
     """An optional part.
 
     Attributes:
@@ -96,7 +96,7 @@ class Checkup:
     engines: tuple[EngineFacts, ...]
     packages: tuple[PackageCheck, ...]
     decoders: tuple[Decoding, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Extra, ...]
 
     @property
     def obstacle(self) -> PackageCheck | None:
@@ -107,7 +107,7 @@ class Checkup:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--model", metavar="PACKAGE", help="the model package that is needed (default: that of `cspine detect`)")
-    parser.add_argument("--localiser", metavar="PACKAGE", help="the package that finds the vertebrae (default: in the same way)")
+    parser.add_argument("--localiser", metavar="PACKAGE", help="the package that finds the vertebrae (default: the shipped one)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -183,9 +183,9 @@ def _version(library: str) -> str | None:
         return None
 
 
-def _part(name: str) -> Part:
+def _part(name: str) -> Extra:
     libraries = [library for library, extra in EXTRAS.items() if extra == name]
-    return Part(name, tuple(library for library in libraries if find_spec(library) is None))
+    return Extra(name, tuple(library for library in libraries if find_spec(library) is None))
 
 
 def _lines(checkup: Checkup) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Evaluates a trained run on patients it has not seen.
 
-With the data set that the run was trained on: each patient is classified by the network that held him out, with a calibration
-that has not seen him either. With another data set: by the network of the first trained fold, with the calibration and
+With the data set that the run was trained on, each patient is classified by the network that held the patient out, and
+calibrated without the patient. With another data set: by the network of the first trained fold, with the calibration and
 thresholds that `cspine export` gives it. OUT gets evaluation.html, evaluation.json, evaluation.csv, and scores.csv, which
 `cspine compare` reads. Every number has a bootstrap interval over patients.
 """
@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cspine.cli.files import write_result
+from cspine.cli.files import print_files, write_result
 from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
@@ -18,6 +18,7 @@ from cspine.errors import UsageError
 if TYPE_CHECKING:
     from cspine.evaluation.report import Report
     from cspine.training.core.evaluation import RunEvaluation
+    from cspine.training.core.runs import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,15 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="report predictive values for patients of whom this share, 0..1, has any fracture",
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap samples of patients (default: 1000)")
-    parser.add_argument(
-        "--no-localisation", action="store_true", help="leave out localisation; out of fold this spares every pass of a network"
-    )
+    parser.add_argument("--no-localisation", action="store_true", help="skip localisation; out of fold no network then runs")
     parser.add_argument(
         "--masks",
         action="store_true",
         help="trust the masks of studies that have one, not the localiser alone",
     )
-    parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
+    parser.add_argument("--skip-broken", action="store_true", help="leave out what is broken in the data set, and list it")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
@@ -67,16 +66,7 @@ def run(options: argparse.Namespace) -> int:
         how = EvaluationOptions(cache, skip_broken=options.skip_broken, localise=not options.no_localisation)
         found = evaluate_run(current, family, options.data, how, screen)
         screen.say("bootstrap")
-        about = {
-            "recipe": current.facts.recipe,
-            "run": options.run_folder.name,
-            "data": options.data.resolve().name,
-            "patients": found.how,
-            "thresholds": found.thresholds,
-            "subjects": _subjects(found),
-            "resamples": options.resamples,
-            "prevalence": options.prevalence,
-        }
+        about = _about(current, found, options)
         report = _report(found, about, options.resamples, options.prevalence)
     for name, text in (
         ("scores.csv", found.probabilities.to_csv()),
@@ -86,7 +76,22 @@ def run(options: argparse.Namespace) -> int:
     ):
         write_result(options.out, name, text)
     print(f"{current.facts.recipe}, {found.how}\n\n{to_table(report)}")  # noqa: T201
+    print_files(options.out, ("scores.csv", "evaluation.csv", "evaluation.json", "evaluation.html"))
     return 0
+
+
+def _about(current: "Run", found: "RunEvaluation", options: argparse.Namespace) -> dict[str, Any]:
+    """Returns what a report says of the run, its data and its patients."""
+    return {
+        "recipe": current.facts.recipe,
+        "run": options.run_folder.name,
+        "data": options.data.resolve().name,
+        "patients": found.how,
+        "thresholds": found.thresholds,
+        "subjects": _subjects(found),
+        "resamples": options.resamples,
+        "prevalence": options.prevalence,
+    }
 
 
 def _report(found: "RunEvaluation", about: dict[str, Any], resamples: int, prevalence: float | None) -> "Report":
@@ -116,8 +121,8 @@ def _traits(found: "RunEvaluation") -> dict[str, Any]:
 
     from cspine.datasets import traits
 
-    told = [asdict(traits(case)) for case in found.cases]
-    return {name: np.array([one[name] for one in told]) for name in told[0]}
+    rows = [asdict(traits(case)) for case in found.cases]
+    return {name: np.array([one[name] for one in rows]) for name in rows[0]}
 
 
 def _subjects(found: "RunEvaluation") -> str:

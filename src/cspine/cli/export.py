@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cspine.cli.files import print_files
 from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import Screen
-from cspine.codec import decode, decode_each
 from cspine.errors import PackageError, UsageError, one_line
-from cspine.strict_json import read_json
+from cspine.storage.codec import decode, decode_each
+from cspine.storage.strict_json import read_json
 
 if TYPE_CHECKING:
     from cspine.modelpack import Figure
@@ -27,10 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="PACKAGE", help="folder of the package")
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="of a network that classifies: data set folder of the run, for samples"
-    )
-    parser.add_argument("--refiner", type=Path, metavar="RUN", help="of a localiser: a run that outlines what it finds")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="of a classifier: data set folder of the run, for stored samples")
+    parser.add_argument("--refiner", type=Path, metavar="RUN", help="of a localiser: a run of the recipe refiner")
     parser.add_argument(
         "--precision",
         choices=["f32", "bf16"],
@@ -38,7 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="numerical precision of a localiser or a vertebra classifier; a network that bf16 changes too much stays in f32 "
         "(default: f32)",
     )
-    parser.add_argument("--fold", type=int, default=0, help="the fold whose network is exported (default: 0)")
+    parser.add_argument(
+        "--fold",
+        default="0",
+        metavar="K|all",
+        help="the fold whose network is exported, or all: one package averages them, at their number times the cost (default: 0)",
+    )
+    _add_card_arguments(parser)
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+
+
+def _add_card_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what the package says about itself."""
     parser.add_argument("--name", help="name of the package (default: that of its folder)")
     parser.add_argument("--package-version", default="1", metavar="V", help="version of the package (default: 1)")
     parser.add_argument(
@@ -49,16 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--describe", metavar="TEXT", help="the data set in words, for the card (default: its size)")
     parser.add_argument(
-        "--evaluation", type=Path, metavar="JSON", help="evaluation.json on unseen studies, whose numbers the card shows"
+        "--evaluation",
+        action="append",
+        type=Path,
+        metavar="JSON",
+        help="evaluation.json on unseen studies, whose numbers the card shows; of a localiser, several may be given",
     )
     parser.add_argument(
         "--coarse-mm",
         nargs=2,
         type=float,
         metavar=("SLICES", "PIXELS"),
-        help="of a network that classifies: from which distances on results tell that the scan is coarse (default: 1.5 0.8)",
+        help="of a classifier: from which distances on a result says that the scan is coarse (default: 1.5 0.8)",
     )
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -84,6 +97,10 @@ def run(options: argparse.Namespace) -> int:
     with Screen() as screen:
         manifest = export(family, current, request, place, options.out, screen).manifest
     print(f"exported {manifest.name} {manifest.version}: {options.out}")  # noqa: T201
+    averaged = len(request.folds)
+    if averaged > 1:
+        print(f"It averages {averaged} networks, so that prediction costs {averaged} times the calculation of one.")  # noqa: T201
+    print_files(options.out, sorted(path.name for path in options.out.iterdir()))
     return 0
 
 
@@ -92,19 +109,29 @@ def _classifier_request(current: "Run", options: argparse.Namespace) -> "Package
     from cspine.training.core.packages import PackageRequest
     from cspine.training.core.runs import same_cases
 
-    if options.data is None or options.refiner is not None:
-        raise UsageError("A classifier is exported with --data DIR, the data set of its run, and without --refiner.")
+    if options.data is None or options.refiner is not None or len(options.evaluation or ()) > 1:
+        raise UsageError(
+            "A classifier is exported with --data DIR, the data set of its run, one --evaluation, and without --refiner."
+        )
     phantoms = "phantoms" if all(case.truth for case in same_cases(current, options.data)) else "patients"
     return PackageRequest(
         name=options.name or options.out.resolve().name,
         version=options.package_version,
-        fold=options.fold,
+        folds=_folds(current, options.fold),
         data=options.describe or f"{current.facts.studies} studies of {current.facts.data}",
         training_data=TrainingData(options.trained_on or phantoms),
         precision=options.precision,
-        figures=_figures(options.evaluation) if options.evaluation else (),
+        figures=_figures(options.evaluation[0]) if options.evaluation else (),
         coarse_mm=_coarse_limits(options.coarse_mm),
     )
+
+
+def _folds(current: "Run", text: str) -> tuple[int, ...]:
+    if text == "all":
+        return current.fold_numbers
+    if not text.isdecimal() or int(text) not in current.fold_numbers:
+        raise UsageError(f"--fold needs all or one of {', '.join(map(str, current.fold_numbers))}. Received: {one_line(text, 20)}")
+    return (int(text),)
 
 
 def _coarse_limits(given: list[float] | None) -> tuple[float, float] | None:
@@ -121,19 +148,21 @@ def _localiser_request(current: "Run", refiner: "Run | None", options: argparse.
     from cspine.training.core.packages import PackageRequest
 
     if options.data is not None or options.coarse_mm is not None:
-        raise UsageError("A localiser is exported without --data and --coarse-mm: its samples are made, and it classifies nothing.")
+        raise UsageError(
+            "A localiser is exported without --data and --coarse-mm: its samples are synthetic, and it classifies nothing."
+        )
     runs = [run for run in (current, refiner) if run is not None]
-    beyond = next((told for run in runs if (told := _beyond_necks(run)) is not None), None)
+    beyond = next((reason for run in runs if (reason := _beyond_necks(run)) is not None), None)
     if beyond is not None and not (options.trained_on and options.describe):
         raise UsageError(f"{beyond} Say with --trained-on and --describe who was in the training set.")
     return PackageRequest(
         name=options.name or options.out.resolve().name,
         version=options.package_version,
-        fold=options.fold,
+        folds=_folds(current, options.fold),
         data=options.describe or f"{current.facts.studies} of them",
         training_data=TrainingData(options.trained_on or "phantoms"),
         precision=options.precision,
-        figures=_measured(options.evaluation) if options.evaluation else (),
+        figures=tuple(figure for path in options.evaluation or () for figure in _measured(path)),
     )
 
 

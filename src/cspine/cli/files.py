@@ -1,9 +1,10 @@
 """Files that a command leaves: there whole or not at all."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cspine.errors import OutputError
-from cspine.files import write_text
+from cspine.storage.files import write_text
 
 
 def write_result(folder: Path, name: str, text: str) -> None:
@@ -17,3 +18,8 @@ def write_result(folder: Path, name: str, text: str) -> None:
         write_text(folder / name, text)
     except OSError as error:
         raise OutputError(f"{name} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
+
+
+def print_files(folder: Path, names: Iterable[str]) -> None:
+    """Tells which files a command has written."""
+    print("wrote " + ", ".join(str(folder / name) for name in names))  # noqa: T201

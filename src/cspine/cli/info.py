@@ -1,8 +1,8 @@
 """Says what is in a folder, a zip or a file, which series would be used, and why not the others.
 
 Reads headers, and some images of the series that would be used. Shows no name, date or description of a patient. Of a data set in
-the RSNA 2022 layout it says what is labelled, how often each level is fractured, and what is broken; --check reads every image
-for it and verifies masks and boxes.
+the RSNA 2022 layout it says what is labelled, how often each level is fractured, and what is broken; --check also reads every
+image and verifies masks and boxes.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         _print_dataset(args)
         return Exit.DONE
     with Reader() as reader:
-        found = reader.look(find_series, args.path, TO_READ)
+        found = reader.inspect(find_series, args.path, TO_READ)
     print(json.dumps(_as_json(args.path, found), indent=2) if args.json else "\n".join(_as_table(found)))  # noqa: T201
     return Exit.DONE
 

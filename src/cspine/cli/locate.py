@@ -15,9 +15,8 @@ from cspine.cli.progress import progress
 from cspine.cli.report import exit_code
 from cspine.detection import check_located, check_scan, facts_of
 from cspine.errors import InputError, is_want_of_memory
-from cspine.files import clear_unfinished
 from cspine.jobs.folders import put_job
-from cspine.jobs.job import Job, JobStatus, find_jobs
+from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.occupancy import occupied
 from cspine.jobs.reader import ReadAhead, Reader
 from cspine.jobs.scans import Scan
@@ -25,6 +24,7 @@ from cspine.locating import Localiser
 from cspine.modelpack import QualityLimits
 from cspine.reporting import vertebrae, vertebrae_picture
 from cspine.runtime import Device, Engine
+from cspine.storage.files import clear_unfinished
 
 _log = logging.getLogger(__name__)
 _MARKS = {"assessed": "", "partly_in_view": "~", "uncertain": "?"}
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--localiser", metavar="PACKAGE", help="package that finds vertebrae: a folder, or a name of `cspine models`"
     )
-    parser.add_argument("--series", metavar="UID", help="which series, or UID#n which stack of one; cspine info names them")
+    parser.add_argument("--series", metavar="UID", help="use this series, or UID#n for one stack of it; cspine info lists them")
     parser.add_argument("--on-scan", action="store_true", help="write the label map on the scan's own voxels too")
     parser.add_argument(
         "--device", choices=[device.value for device in Device], default="auto", help="where to run the networks (default: auto)"
@@ -51,10 +51,12 @@ def run(options: argparse.Namespace) -> int:
     localiser = Localiser(options.localiser, Engine(device=Device(options.device)))
     with occupied(options.out), Reader() as reader:
         clear_unfinished(options.out)
-        jobs = find_jobs(options.paths, guard=reader.look)
+        jobs = reader.find(options.paths)
         with ReadAhead(reader, [job for job in jobs if job.status is JobStatus.WAITING], options.series) as scans:
             read = (_located(job, scan, localiser, options) for job, scan in scans)
-            done = [_told(job) if job.status is JobStatus.FAILED else next(read) for job in progress(jobs, len(jobs), "studies")]
+            done = [
+                _reported(job) if job.status is JobStatus.FAILED else next(read) for job in progress(jobs, len(jobs), "studies")
+            ]
     return exit_code(done)
 
 
@@ -65,10 +67,10 @@ def _located(job: Job, read: Callable[[], Scan], localiser: Localiser, options: 
     except Exception as error:
         if not isinstance(error, InputError) and not is_want_of_memory(error):
             _log.exception("%s failed", job.name)
-        return _told(job.failed(error))
+        return _reported(job.failed(error))
 
 
-def _told(job: Job) -> Job:
+def _reported(job: Job) -> Job:
     sys.stderr.write(f"cspine locate: {job.name}: {job.reason}\n")
     return job
 

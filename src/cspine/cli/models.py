@@ -1,4 +1,4 @@
-"""Lists the model packages that ship with cspine, or says what a package is."""
+"""Lists the model packages that ship with cspine, or describes others."""
 
 import argparse
 import sys

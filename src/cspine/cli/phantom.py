@@ -1,7 +1,7 @@
 """Makes a data set of synthetic necks, some of them fractured, in the layout of the RSNA 2022 data.
 
 OUT/truth/<uid>/truth.json says what each neck is made of. The same seed gives the same bytes, whatever the number of jobs or of
-studies. A command that was stopped leaves whole studies only; called again, it makes the rest.
+studies. A command that was stopped leaves only whole studies; called again, it makes the rest.
 """
 
 import argparse
@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from cspine.cli.progress import progress
+from cspine.concurrency.processors import processors
 from cspine.errors import UsageError
-from cspine.processors import processors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variation",
         choices=["typical", "wide", "held_out"],
         default="typical",
-        help="how far necks and scans differ: adults in trauma CT; wide, to train a localiser; held_out, arches to test it on",
+        help="how much necks and scans vary: typical, adults in trauma CT; wide, to train a localiser; held_out, to test it",
     )
     parser.add_argument("--jobs", type=int, default=0, metavar="J", help="processes (default: one for each core)")
     parser.add_argument(

@@ -1,10 +1,10 @@
 """Predicts the test studies of a data set and writes the file to submit.
 
 DIR has test.csv and test_images; where it has sample_submission.csv too, the rows stand in its order. In the competition's loss a
-fracture weighs twice as much as its absence, so what is best submitted for a probability p is 2p / (1 + p): no probability any
-more. `--values calibrated` writes the probabilities themselves. Where a vertebra has no probability, because it is not in the
-picture or the scan was rejected, the published prevalence stands in. Studies that were predicted are kept beside the file until it
-is whole; `--resume` takes them.
+fracture weighs twice as much as its absence, so the best value to submit for a probability p is 2p / (1 + p), which is not a
+probability. `--values calibrated` writes the probabilities themselves. Where a vertebra has no probability, because it is not in
+the picture or the scan was rejected, the published prevalence stands in. What was predicted is kept beside the file until it is
+whole; `--resume` uses it.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from cspine.anatomy import CERVICAL
 from cspine.cli.files import write_result
 from cspine.cli.screen import Screen
-from cspine.codec import decode
 from cspine.datasets import SubmissionRow, submission_csv, submission_rows
 from cspine.detection import Detector
 from cspine.errors import InputError, OutputError
-from cspine.files import LockedError, append_text, locked, write_text
 from cspine.reading import read_study
-from cspine.strict_json import parse_json
+from cspine.storage.codec import decode
+from cspine.storage.files import LockedError, append_text, locked, write_text
+from cspine.storage.strict_json import parse_json
 
 _SMALLEST = 1e-4
 """Results have four digits; a certainty that is none would cost without bound."""
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     rows = submission_rows(options.data)
     with ExitStack() as held:
-        with _told_of(options.out):
+        with _written_to(options.out):
             options.out.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(options.out.with_name(f".{options.out.name}.lock")))
         return _run(options, rows)
@@ -146,12 +146,12 @@ class _Kept:
         return lines
 
     def _rewrite(self) -> None:
-        with _told_of(self._path):
+        with _written_to(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._path, "".join(self._line(study) for study in self.predicted))
 
     def _append(self, study: str) -> None:
-        with _told_of(self._path):
+        with _written_to(self._path):
             append_text(self._path, self._line(study))
 
     def _line(self, study: str) -> str:
@@ -161,7 +161,7 @@ class _Kept:
 
 
 @contextmanager
-def _told_of(path: Path) -> Iterator[None]:
+def _written_to(path: Path) -> Iterator[None]:
     try:
         yield
     except LockedError as error:

@@ -2,28 +2,36 @@
 
 With --data, a localiser is trained on the masks of a data set too (--set masked.share=1: from these alone).
 
-Patients are parted into folds; the network of a fold never sees its patients. RUN/fold-K holds a network (best.keras of the best
-epoch, or last.keras of the last), a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from which
---resume goes on exactly where a run was killed.
+Patients are divided into folds; the network of a fold is never trained on its patients. RUN/fold-K holds a network (best.keras of
+the best epoch, or last.keras of the last), a log (log.csv), scores of the held-out patients (held_out.csv) and a checkpoint, from
+which --resume goes on exactly where a run was stopped. RUN/report.html shows learning curves, numbers and settings. Ctrl-C writes a
+checkpoint at the end of the step under way and names the command that goes on; a second one stops at once.
+
+RECIPE may be a Python file of your own, ./my_recipe.py; RUN keeps a copy, which evaluate and export run.
 """
 
 import argparse
+import shlex
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cspine.cli.keras_import import load_keras
-from cspine.cli.screen import Screen
+from cspine.cli.screen import JsonLines, Screen
 from cspine.errors import UsageError
-from cspine.recipes import family_of, load_recipe
+from cspine.recipes import family_named, load_recipe
+from cspine.recipes.own import COPY, is_file_name, keep_copy
 from cspine.training.core.settings import Recipe, as_started, parse_assignments, settings, with_settings
 
 if TYPE_CHECKING:
-    from cspine.training.core.runs import RunFacts
+    from cspine.training.core.family import Family, TrainingPlace
+    from cspine.training.core.runs import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("recipe", metavar="RECIPE", help="one that `cspine recipes` lists")
+    parser.add_argument("recipe", metavar="RECIPE", help="one that `cspine recipes` lists, or a Python file with one")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="data set folder, with train.csv and train_images; a localiser does not need one"
     )
@@ -45,9 +53,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="makes pseudo-labels for studies without masks: a run, or a package that finds vertebrae (folder or name)",
     )
     parser.add_argument("--resume", action="store_true", help="continue a run where it was stopped, or with further folds")
-    parser.add_argument("--skip-broken", action="store_true", help="go on without what is wrong with the data set, and say what")
+    parser.add_argument("--skip-broken", action="store_true", help="leave out what is broken in the data set, and list it")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make phantoms (default: 1)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+    _add_watchers(parser)
+
+
+def _add_watchers(parser: argparse.ArgumentParser) -> None:
+    """Declares who is told how training goes."""
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        default=[],
+        choices=["mlflow", "wandb"],
+        help="logs to MLflow (beside RUN, or MLFLOW_TRACKING_URI) or Weights & Biases (offline, in RUN) too; TensorBoard always",
+    )
+    parser.add_argument(
+        "--callback", action="append", default=[], metavar="NAME", help="tells a callback of an installed package how training goes"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=["screen", "json"],
+        default="screen",
+        help="how progress is told: on stderr, or as JSON lines on stdout (default: screen)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,22 +85,101 @@ def run(options: argparse.Namespace) -> int:
     _check_data(recipe, options)
     recipe = with_settings(recipe, changes, on_data=options.data is not None)
     load_keras()
-    from cspine.training.core.family import TrainingPlace, start_run, train
+    from cspine.training.core.family import TrainingPlace, start_run
     from cspine.training.core.runs import open_run
 
     place = TrainingPlace(options.cache or options.out.absolute().parent / "cache", options.data, options.jobs)
     if options.resume:
         current = open_run(options.out)
-        recipe = as_started(recipe, _settings_of(current.facts, changes, options))
+        recipe = as_started(recipe, _settings_of(current, recipe, changes, options))
     split = getattr(recipe, "split", None)
     folds = _folds(options.fold, split.folds if split is not None and options.data is not None else 1)
-    with Screen() as screen:
-        family = family_of(recipe)
+    with Screen() if options.progress == "screen" else JsonLines() as screen:
+        family = family_named(options.recipe, recipe)
         if not options.resume:
             current = start_run(family, place, options.out, screen, skip_broken=options.skip_broken)
-        train(family, current, place, folds, screen)
-    print(f"trained {options.recipe}: {options.out}")  # noqa: T201
+            if is_file_name(options.recipe):
+                keep_copy(Path(options.recipe), current.folder)
+        _train(Training(family, current, place, folds), options, screen)
     return 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """Holds what is trained.
+
+    Attributes:
+        family: The recipe.
+        run: The run.
+        place: Where its data lie.
+        folds: Which folds.
+    """
+
+    family: "Family[Any]"
+    run: "Run"
+    place: "TrainingPlace"
+    folds: range
+
+
+def _train(training: Training, options: argparse.Namespace, screen: "Screen | JsonLines") -> None:
+    """Trains the networks, writes the page of the run, and tells what comes next."""
+    from cspine.training.core.family import train
+    from cspine.training.core.log import Reporters
+    from cspine.training.core.run_page import PAGE, write_page
+    from cspine.training.core.tracking import callbacks
+
+    run = training.run
+    with ExitStack() as ended:
+        others = callbacks(run, options.tracker, options.callback)
+        for one in others:
+            ended.callback(one.close)
+        try:
+            train(training.family, run, training.place, training.folds, Reporters((screen, *others)) if others else screen)
+        except KeyboardInterrupt:
+            resume = resume_command(options)
+            screen.warn(f"Go on with: {resume}")
+            write_page(run, {"go on": resume})
+            raise
+    commands = next_commands(training, options)
+    write_page(run, commands)
+    if isinstance(screen, JsonLines):
+        screen.event("done", run=str(options.out), page=str(options.out / PAGE), next=list(commands.values()))
+    else:
+        print(f"trained {run.facts.recipe}: {options.out}\nreport: {options.out / PAGE}")  # noqa: T201
+        print("\n".join(f"{what}: {command}" for what, command in commands.items()))  # noqa: T201
+
+
+def resume_command(options: argparse.Namespace) -> str:
+    """Returns the command that goes on with a run that was interrupted."""
+    words = ["cspine", "train", options.recipe, *_data(options), "-o", str(options.out), "--resume"]
+    words += [] if options.fold == "0" else ["--fold", options.fold]
+    words += [] if options.jobs == 1 else ["--jobs", str(options.jobs)]
+    words += [] if options.cache is None else ["--cache", str(options.cache)]
+    words += [word for name in options.tracker for word in ("--tracker", name)]
+    words += [word for name in options.callback for word in ("--callback", name)]
+    return shlex.join([*words, *([] if options.progress == "screen" else ["--progress", options.progress])])
+
+
+def next_commands(training: Training, options: argparse.Namespace) -> dict[str, str]:
+    """Returns what to do with a run that was trained, by what it does."""
+    from cspine.training.refiner.family import RefinerFamily
+
+    out = options.out
+    cache = [] if options.cache is None else ["--cache", str(options.cache)]
+    beside = [str(out.with_name(f"{out.resolve().name}-{name}")) for name in ("evaluation", "package")]
+    if training.family.finds_fractures:
+        evaluate = ["cspine", "evaluate", str(out), *_data(options), "-o", beside[0], *cache]
+        export = ["cspine", "export", str(out), *_data(options), "-o", beside[1], *cache]
+        return {"evaluate it": shlex.join(evaluate), "export it": shlex.join(export)}
+    if not isinstance(training.family, RefinerFamily):
+        return {"export it": shlex.join(["cspine", "export", str(out), "-o", beside[1]])}
+    return {
+        "export it with its localiser": f"cspine export LOCALISER_RUN --refiner {shlex.quote(str(out))} -o {shlex.quote(beside[1])}"
+    }
+
+
+def _data(options: argparse.Namespace) -> list[str]:
+    return [] if options.data is None else ["--data", str(options.data)]
 
 
 def _check_data(recipe: Recipe, options: argparse.Namespace) -> None:
@@ -79,18 +187,22 @@ def _check_data(recipe: Recipe, options: argparse.Namespace) -> None:
     known = settings(recipe)
     if "split.folds" not in known and (options.data is not None or options.fold != "0"):
         raise UsageError(
-            f"{recipe.name} is trained on phantoms that it makes itself, and holds nobody out; give neither --data nor --fold."
+            f"{recipe.name} is trained on phantoms that it makes itself, and holds no patients out; give neither --data nor --fold."
         )
     if options.data is None and "split.folds" in known and "masked.share" not in known:
         raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
     if options.data is None and options.fold != "0":
         raise UsageError(
-            f"{recipe.name} without --data is trained on phantoms that it makes itself, and holds nobody out; give no --fold."
+            f"{recipe.name} without --data is trained on phantoms that it makes itself, and holds no patients out; give no --fold."
         )
 
 
-def _settings_of(facts: "RunFacts", changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:
-    if changes or facts.recipe != options.recipe:
+def _settings_of(run: "Run", recipe: Recipe, changes: dict[str, str], options: argparse.Namespace) -> dict[str, str]:
+    copy, facts = run.folder / COPY, run.facts
+    same = facts.recipe == recipe.name and copy.is_file() == is_file_name(options.recipe)
+    if same and copy.is_file():
+        same = copy.read_bytes() == Path(options.recipe).read_bytes()
+    if changes or not same:
         raise UsageError(f"--resume goes on with {facts.recipe} as it was started; give no other recipe and no --set.")
     if options.skip_broken and facts.broken is None:
         raise UsageError("--resume goes on with the data as the run was started; give --skip-broken when it is started.")

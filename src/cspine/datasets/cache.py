@@ -5,9 +5,9 @@
     <folder>/entries/<key>/facts.json, <name>.npy   one preparation of one study: whose, how, and a digest of each array
     <folder>/digests/<key>                          the content of files whose names, sizes and times are known, and of which
 
-Many processes may use one folder. An entry is written beside and renamed (:mod:`cspine.files`), so a reader sees a whole one or
-none; two writers of the same entry wrote the same. An entry that is not of the study that is asked for, or whose arrays are not
-those that were written, is made again. A cleaning removes what a sudden death left, never what is being written.
+Many processes may use one folder. An entry is written beside and renamed (:mod:`cspine.storage.files`), so a reader sees a whole
+one or none; two writers of the same entry wrote the same. An entry that is not of the study that is asked for, or whose arrays
+are not those that were written, is made again. A cleaning removes what a sudden death left, never what is being written.
 """
 
 import json
@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.array_files import map_array
 from cspine.errors import OutputError
-from cspine.files import clear_unfinished, remove, replacing_folder, write_text
-from cspine.strict_json import read_json
+from cspine.storage.array_files import map_array
+from cspine.storage.files import clear_unfinished, remove, replacing_folder, write_text
+from cspine.storage.strict_json import read_json
 
 DEFAULT_LIMIT_BYTES = 20 << 30
 """What a cache holds unless it is told otherwise: 20 GiB."""
@@ -54,8 +54,8 @@ class _Entry:
     def of(cls, folder: Path, source: str, preparation: Mapping[str, Any]) -> "_Entry":
         """Returns the entry of some content in a cache."""
         text = json.dumps([_FORMAT, source, preparation], sort_keys=True)
-        told = json.loads(text)  # as it is read back: tuples have become lists
-        return cls(folder / _ENTRIES / _digest(text.encode()), dict(zip(("format", "source", "preparation"), told, strict=True)))
+        stored = json.loads(text)  # as it is read back: tuples have become lists
+        return cls(folder / _ENTRIES / _digest(text.encode()), dict(zip(("format", "source", "preparation"), stored, strict=True)))
 
     @property
     def whose(self) -> list[Any]:
@@ -126,14 +126,14 @@ class Cache:
         known = _remembered(memo, seen)
         if known is not None:
             return known
-        told = blake2b(digest_size=20)
+        content = blake2b(digest_size=20)
         for path in files:
-            told.update(path.name.encode() + b"\0")
+            content.update(path.name.encode() + b"\0")
             with path.open("rb") as file:
                 while block := file.read(_BLOCK):
-                    told.update(block)
-        self._remember(memo, json.dumps({"files": seen, "content": told.hexdigest()}))
-        return told.hexdigest()
+                    content.update(block)
+        self._remember(memo, json.dumps({"files": seen, "content": content.hexdigest()}))
+        return content.hexdigest()
 
     def use(self) -> CacheUse:
         """Returns how full it is."""
@@ -169,13 +169,13 @@ class Cache:
         """
         try:
             facts = read_json(entry.home / _FACTS)
-            told, whose = facts["arrays"], [facts["format"], facts["source"], facts["preparation"]]
-            if whose != entry.whose or not all(isinstance(digest, str) for digest in told.values()):
+            digests, whose = facts["arrays"], [facts["format"], facts["source"], facts["preparation"]]
+            if whose != entry.whose or not all(isinstance(digest, str) for digest in digests.values()):
                 return None
-            if {path.stem for path in entry.home.glob("*.npy")} != set(told):
+            if {path.stem for path in entry.home.glob("*.npy")} != set(digests):
                 return None
             found = {}
-            for name, digest in told.items():
+            for name, digest in digests.items():
                 if not name.isidentifier():
                     return None
                 path = entry.home / f"{name}.npy"
@@ -241,8 +241,8 @@ class Cache:
 def _remembered(memo: Path, seen: str) -> str | None:
     """Returns the content that a memo tells, if it is of these files and whole."""
     try:
-        told = read_json(memo)
-        content = told["content"] if told["files"] == seen else ""
+        stored = read_json(memo)
+        content = stored["content"] if stored["files"] == seen else ""
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return content if isinstance(content, str) and re.fullmatch(_DIGEST, content) else None
@@ -261,11 +261,11 @@ def _time_of(path: Path) -> float:
 
 
 def _digest_of(path: Path) -> str:
-    told = blake2b(digest_size=20)
+    content = blake2b(digest_size=20)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            told.update(block)
-    return told.hexdigest()
+            content.update(block)
+    return content.hexdigest()
 
 
 def _digest(data: bytes) -> str:

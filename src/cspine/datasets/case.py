@@ -25,7 +25,7 @@ class SliceBox:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One study, which is one patient.
+    """One study: one patient, or one of several studies of a patient.
 
     Attributes:
         study_uid: Its Study Instance UID, which names its folders and files.
@@ -33,7 +33,8 @@ class Case:
         fractured: C1..C7; ``None`` where nothing is known, as for a test study.
         boxes: Boxes of its fractures. An empty tuple says nothing: three quarters of the positive studies have none.
         mask: A NIfTI file of its vertebrae, or ``None``.
-        truth: The folder of what a phantom was made of, or ``None`` for a patient.
+        truth: The folder of what a phantom or a graft was made of, or ``None`` for a patient.
+        patient: Who it shows, where several studies show one; ``None`` where the study is the patient.
     """
 
     study_uid: str
@@ -42,6 +43,12 @@ class Case:
     boxes: tuple[SliceBox, ...] = ()
     mask: Path | None = None
     truth: Path | None = None
+    patient: str | None = None
+
+    @property
+    def group(self) -> str:
+        """Returns what folds keep together: the patient."""
+        return self.study_uid if self.patient is None else self.patient
 
     @property
     def any_fractured(self) -> bool | None:

@@ -7,7 +7,7 @@
     train_images/<uid>/<n>.dcm              n = InstanceNumber
     test_images/<uid>/<n>.dcm
     segmentations/<uid>.nii                 masks
-    truth/<uid>/                            what a phantom was made of
+    truth/<uid>/                            what a phantom or a graft was made of
 """
 
 from collections.abc import Collection, Mapping
@@ -77,7 +77,7 @@ def read_dataset(folder: str | Path, *, skip_broken: bool = False, exclude: Coll
     _check_images(root, labels, excluded)
     boxes = _usable_boxes(root, labels, excluded)
     masks = check_masks(root / "segmentations", {**labels.fractured, **excluded, **labels.rejected}, labels.problems)
-    cases = tuple(_case(root, uid, labels.fractured[uid], boxes.get(uid, []), masks.get(uid)) for uid in labels.fractured)
+    cases = tuple(_case(root, uid, labels, boxes.get(uid, []), masks.get(uid)) for uid in labels.fractured)
     test = _test_cases(root, labels.problems, {*labels.fractured, *labels.rejected, *excluded})
     problems = tuple(labels.problems)
     if not skip_broken:
@@ -85,10 +85,11 @@ def read_dataset(folder: str | Path, *, skip_broken: bool = False, exclude: Coll
     return Dataset(root, cases, test, problems, {**excluded, **labels.rejected})
 
 
-def _case(root: Path, uid: str, fractured: tuple[bool, ...], boxes: list[SliceBox], mask: Path | None) -> Case:
+def _case(root: Path, uid: str, labels: LabelTable, boxes: list[SliceBox], mask: Path | None) -> Case:
     truth = root / "truth" / uid
     images = root / "train_images" / uid
-    return Case(uid, images, fractured, tuple(boxes), mask, truth if truth.is_dir() else None)
+    known = truth if truth.is_dir() else None
+    return Case(uid, images, labels.fractured[uid], tuple(boxes), mask, known, labels.patients.get(uid))
 
 
 def _check_images(root: Path, labels: LabelTable, excluded: Mapping[str, str]) -> None:
@@ -184,6 +185,6 @@ def refuse(root: Path, problems: tuple[Problem, ...]) -> None:
     if grave:
         more = f" And {len(grave) - 1} more." if len(grave) > 1 else ""
         raise DatasetError(
-            f"{root} has something broken. {grave[0].text}{more} "
-            f"`cspine info {root}` lists everything; --skip-broken goes on without it."
+            f"{root} has problems. {grave[0].text}{more} "
+            f"`cspine info {root}` lists them all; --skip-broken leaves out what is broken."
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import CERVICAL
 from cspine.datasets.case import Case
 from cspine.errors import DatasetError
 
@@ -18,22 +19,26 @@ def folds(cases: Sequence[Case], count: int = FOLDS, seed: int = FOLD_SEED) -> t
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) on C1..C7, and on whether the study has boxes and a mask. How
     many patients have any fracture is not a label of its own: it is never rarer than a level, so that all such patients have their
-    fold before it would be looked at; folds differ in it by some patients. It depends on the set of cases and the seed, not on
-    their order. A case is a patient.
+    fold before it would be considered; folds differ in it by some patients. It depends on the set of cases and the seed, not on
+    their order. A patient is never parted: all studies of one are in one fold (:attr:`cspine.datasets.Case.group`), which has the
+    traits of any of them.
 
     Raises:
-        DatasetError: A case has no label, appears twice, or there are fewer cases than folds.
+        DatasetError: A case has no label, appears twice, or there are fewer patients than folds.
     """
-    if count < 2 or len(cases) < count:
-        raise DatasetError(f"Folds need at least two parts and a case for each. Received: {len(cases)} cases for {count} folds.")
     uids = [case.study_uid for case in cases]
     if len(set(uids)) != len(uids):
-        raise DatasetError("Folds part patients, so every study must be given once. Received a study twice.")
-    order = sorted(range(len(cases)), key=lambda i: uids[i])
-    traits = np.array([_traits(cases[i]) for i in order], dtype=bool)
+        raise DatasetError("Folds divide patients, so every study must be given once. Received a study twice.")
+    patients = sorted({case.group for case in cases})
+    if count < 2 or len(patients) < count:
+        received = f"{len(cases)} cases" if len(patients) == len(cases) else f"{len(cases)} cases of {len(patients)} patients"
+        raise DatasetError(f"Folds need at least two parts and a patient for each. Received: {received} for {count} folds.")
+    number = {patient: n for n, patient in enumerate(patients)}
+    traits = np.zeros((len(patients), len(CERVICAL) + 2), dtype=bool)
+    for case in cases:
+        traits[number[case.group]] |= _traits(case)
     chosen = _stratify(traits, count, np.random.default_rng(seed))
-    by_case = dict(zip(order, chosen.tolist(), strict=True))
-    return tuple(int(by_case[i]) for i in range(len(cases)))
+    return tuple(int(chosen[number[case.group]]) for case in cases)
 
 
 def _traits(case: Case) -> tuple[bool, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cspine.datasets.tables import PREDICTIONS, SUBMISSION_COLUMNS, TEST_COLUMNS, is_study, read_rows, told_of
+from cspine.datasets.tables import PREDICTIONS, SUBMISSION_COLUMNS, TEST_COLUMNS, is_study, read_rows, shown_row
 from cspine.errors import DatasetError, one_line
 
 
@@ -38,7 +38,7 @@ def submission_rows(root: Path) -> list[SubmissionRow]:
         if kind not in PREDICTIONS or not row_id or not is_study(uid) or row_id in asked:
             raise DatasetError(
                 f"{path.name} line {number} needs a row_id of its own, a study and one of {', '.join(PREDICTIONS)}. "
-                f"Received: {told_of(row_id, uid, kind)}. Repair it."
+                f"Received: {shown_row(row_id, uid, kind)}. Repair it."
             )
         asked[row_id] = SubmissionRow(row_id, uid, PREDICTIONS.index(kind))
     if not asked:

@@ -13,6 +13,9 @@ from cspine.errors import DatasetError, one_line
 
 LEVEL_COLUMNS = tuple(level.name for level in CERVICAL)
 LABEL_COLUMNS = ("StudyInstanceUID", "patient_overall", *LEVEL_COLUMNS)
+PATIENT_COLUMN = "patient"
+"""May stand in ``train.csv`` besides: who a study shows, where several studies show one patient, as grafts do."""
+
 BOX_COLUMNS = ("StudyInstanceUID", "x", "y", "width", "height", "slice_number")
 TEST_COLUMNS = ("row_id", "StudyInstanceUID", "prediction_type")
 SUBMISSION_COLUMNS = ("row_id", "fractured")
@@ -40,11 +43,13 @@ class LabelTable:
 
     Attributes:
         fractured: C1..C7 of every sound row, in the order of the file.
+        patients: Who a study shows, where the file has a column ``patient`` and something in it.
         rejected: Studies whose row cannot be used, and why.
         problems: What is wrong with the file.
     """
 
     fractured: dict[str, tuple[bool, ...]] = field(default_factory=dict)
+    patients: dict[str, str] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -116,6 +121,8 @@ def read_labels(path: Path) -> LabelTable:
             table.problems.append(Problem("duplicate_row", f"{where} repeats an earlier row; one is kept.", uid))
         else:
             table.fractured[uid] = levels
+            if patient := (row.get(PATIENT_COLUMN) or "").strip():
+                table.patients[uid] = patient
     return table
 
 
@@ -170,7 +177,7 @@ def read_test_studies(path: Path) -> TaskTable:
         else:
             text = (
                 f"{path.name} line {number} needs a row_id of its own, a study and one of {', '.join(PREDICTIONS)}."
-                f" Received: {told_of(row_id, uid, kind)}; it is left out."
+                f" Received: {shown_row(row_id, uid, kind)}; it is left out."
             )
             problems.append(Problem("bad_row", text, uid if is_study(uid) else None))
     return TaskTable(tuple(studies), tuple(problems))
@@ -214,7 +221,7 @@ def is_study(uid: str) -> bool:
     return uid.isprintable() and 0 < len(uid) <= _LONGEST_UID and not uid.startswith(".") and not set("/\\:") & set(uid)
 
 
-def told_of(row_id: str, uid: str, kind: str) -> str:
+def shown_row(row_id: str, uid: str, kind: str) -> str:
     """Returns the cells of a task, as a message shows them."""
     cells = (row_id or "no row_id", uid or "no study", kind or "nothing")
     return ", ".join(one_line(cell, 80) for cell in cells)

@@ -21,7 +21,7 @@ class Spot:
 
     Attributes:
         point_mm: The place, LPS ``(x, y, z)``.
-        box_mm: What looks broken around it; ``None`` where the network does not say.
+        box_mm: What looks fractured around it; ``None`` where the network does not say.
     """
 
     point_mm: Vector

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine import reading
 from cspine.anatomy import CERVICAL
+from cspine.concurrency.threads import alone
 from cspine.detection.classifiers import Classifier
 from cspine.detection.clock import Clock
 from cspine.detection.findings import assessments_of, level_findings, scores_of, what_to_mind
@@ -15,11 +17,9 @@ from cspine.detection.slice_classifier import SliceClassifier
 from cspine.detection.vertebra_classifier import VertebraClassifier
 from cspine.errors import PackageError
 from cspine.evidence import Evidence, Prediction
-from cspine.imaging.threads import alone
 from cspine.locating import Localiser
 from cspine.modelpack import Manifest, Package, SliceManifest, VertebraManifest, load_package
 from cspine.moment import now
-from cspine.reading import read_study
 from cspine.results import LevelFinding, LevelStatus, ModelFacts, Reason, StudyFacts, StudyResult, StudyStatus
 from cspine.runtime import Engine, Session
 from cspine.serving import open_network
@@ -183,7 +183,7 @@ def detect(
     """
     detector, clock = Detector(model, localiser=localiser), Clock()
     with clock.stage("read"):
-        study = read_study(Path(path), series_uid=series_uid)
+        study = reading.read_study(Path(path), series_uid=series_uid)
     result = detector(study)
     return replace(result, timings_s=clock.seconds | result.timings_s)
 

@@ -29,16 +29,18 @@ def assessments_of(
 ) -> tuple[Assessment, ...]:
     """Returns assessments overall and of C1..C7: probability, threshold, and range over the passes of test-time augmentation.
 
-    A level that gets no probability has no part in that of any fracture.
+    A level that gets no probability has no part in that of any fracture. A study is flagged exactly when one of its levels is, also
+    where calibration would put both sides of a threshold apart by the last digit of a number.
     """
     probabilities = calibration.apply(scores_of(located, classification))
     passes = np.where(_counted(located, classification), classification.tta_scores, 0.0)
     each = calibration.apply(passes) if len(passes) else probabilities[None]
     low, high = np.minimum(each.min(axis=0), probabilities), np.maximum(each.max(axis=0), probabilities)
-    spread = len(each) > 1
+    spread, flagged = len(each) > 1, probabilities >= point.thresholds
+    flagged[0] = flagged[1:].any()
     return tuple(
-        Assessment(_rounded(p, t), t, *((_rounded(a, t), _rounded(b, t)) if spread else ()))
-        for p, t, a, b in zip(probabilities, point.thresholds, low, high, strict=True)
+        Assessment(_rounded(p, t, f), t, *((_rounded(a, t, f and a >= t), _rounded(b, t, f or b >= t)) if spread else ()))
+        for p, t, f, a, b in zip(probabilities, point.thresholds, flagged, low, high, strict=True)
     )
 
 
@@ -50,12 +52,14 @@ def _counted(located: Located, classification: Classification) -> NDArray[np.boo
     )
 
 
-def _rounded(probability: float, threshold: float) -> float:
-    """Returns a probability to four digits, on the side of its threshold where it was."""
+def _rounded(probability: float, threshold: float, flagged: bool) -> float:
+    """Returns a probability to four digits, on the side of its threshold that is asked for."""
     rounded = round(float(probability), 4)
-    if (rounded >= threshold) == (probability >= threshold):
+    if (rounded >= threshold) == flagged:
         return rounded
-    return (math.floor if probability < threshold else math.ceil)(float(probability) * 1e4) / 1e4
+    if flagged:
+        return math.ceil(max(float(probability), threshold) * 1e4) / 1e4
+    return min(math.floor(float(probability) * 1e4), math.ceil(threshold * 1e4) - 1) / 1e4
 
 
 def level_findings(
@@ -70,21 +74,21 @@ def level_findings(
         assessments: Of C1..C7.
     """
     seen = zip(CERVICAL, classification.spots, assessments, strict=True)
-    return tuple(_finding(study, located, spot, _Said(level, assessment)) for level, spot, assessment in seen)
+    return tuple(_finding(study, located, spot, _AssessedLevel(level, assessment)) for level, spot, assessment in seen)
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _AssessedLevel:
     level: Level
     assessment: Assessment
 
 
-def _finding(study: Study, located: Located, spot: Spot | None, said: _Said) -> LevelFinding:
-    vertebra = located.vertebra(said.level)
+def _finding(study: Study, located: Located, spot: Spot | None, assessed: _AssessedLevel) -> LevelFinding:
+    vertebra = located.vertebra(assessed.level)
     if vertebra is None:
-        return LevelFinding(said.level, LevelStatus.NOT_IN_VIEW)
+        return LevelFinding(assessed.level, LevelStatus.NOT_IN_VIEW)
     finding = LevelFinding(
-        said.level,
+        assessed.level,
         LevelStatus.UNCERTAIN,
         centre_mm=vertebra.centre_mm,
         box_mm=vertebra.box_mm,
@@ -95,8 +99,8 @@ def _finding(study: Study, located: Located, spot: Spot | None, said: _Said) -> 
     return replace(
         finding,
         status=vertebra.status,
-        assessment=said.assessment,
-        key_slice=key_slice(study, located.labels, said.level, spot.point_mm),
+        assessment=assessed.assessment,
+        key_slice=key_slice(study, located.labels, assessed.level, spot.point_mm),
         box_mm=spot.box_mm or vertebra.box_mm,
     )
 
@@ -114,7 +118,7 @@ def what_to_mind(manifest: Manifest, overall: Assessment | None, levels: tuple[L
     unsure = [finding.level.name for finding in levels if finding.assessment is not None and not finding.assessment.sure]
     unsure += ["any fracture"] * (overall is not None and not overall.sure)
     if unsure:
-        text = f"In some passes of test-time augmentation the scan is above, in others below the threshold of {', '.join(unsure)}."
+        text = f"Passes of test-time augmentation fall on both sides of the threshold of {', '.join(unsure)}."
         reasons.append(Reason("unsure", text))
     return (*reasons, *_flagged_below_half(levels))
 
@@ -128,7 +132,7 @@ def _flagged_below_half(levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
         return ()
     threshold = max(one.assessment.threshold for one in flagged if one.assessment is not None)
     text = (
-        f"{', '.join(one.level.name for one in flagged)} flagged although a fracture there is less probable than not: levels are "
+        f"{', '.join(one.level.name for one in flagged)} flagged although a fracture is less likely than not: levels are "
         f"flagged from {100 * threshold:.0f} % on, so that few fractures are missed."
     )
     return (Reason("flagged_below_half", text),)

@@ -21,13 +21,13 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
     reasons = []
     fault = fault_of(volume.hu)
     if fault is not None and fault.refusal is Refusal.CLIPPED:
-        reasons.append(Reason("clipped", f"Values from air to dense bone are needed. Of these {fault.found}."))
+        reasons.append(Reason("clipped", f"Values from air to dense bone are needed. In this scan {fault.found}."))
     elif fault is not None:
         low, high = float(volume.hu.min()), float(volume.hu.max())
         reasons.append(
             Reason(
                 "not_hounsfield",
-                f"A CT of a neck holds air, soft tissue and bone. These values, {low:.0f} to {high:.0f}, are something else.",
+                f"A CT of a neck holds air, soft tissue and bone. Values from {low:.0f} to {high:.0f} are something else.",
             )
         )
     if slices < limits.fewest_slices:
@@ -39,13 +39,13 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
             Reason("too_thick", f"Slices must be {limits.thickest_mm:g} mm apart at most. These are {thickest:.2f} mm apart.")
         )
     if shortest < limits.shortest_mm:
-        text = f"The scan must reach over {limits.shortest_mm:g} mm in every direction. It reaches over {shortest:.1f} mm."
+        text = f"The scan must cover at least {limits.shortest_mm:g} mm in every direction. It covers {shortest:.1f} mm."
         reasons.append(Reason("too_short", text))
     return tuple(reasons)
 
 
 def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
-    """Returns what to mind about a scan that is assessed: slices or pixels in which a whole vertebra may look broken."""
+    """Returns what to mind about a scan that is assessed: slices or pixels in which an intact vertebra may look fractured."""
     _, pixels, slices = sorted(volume.grid.spacing_mm)
     thick, wide = limits.coarse_mm
     if slices <= thick and pixels <= wide:
@@ -62,7 +62,7 @@ def check_located(located: Located) -> tuple[Reason, ...]:
     if any(vertebra.status is not LevelStatus.UNCERTAIN for vertebra in located.vertebrae):
         return ()
     if located.vertebrae:
-        text = "Vertebrae were found, but not which of the neck they are, if any is."
+        text = "Vertebrae were found, but it is not clear which they are, or whether they belong to the neck."
         return (Reason("levels_uncertain", text), *located.reasons)
     return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
 
@@ -70,9 +70,9 @@ def check_located(located: Located) -> tuple[Reason, ...]:
 def check_appearance(seen: Appearance | None, limits: AppearanceLimits) -> tuple[Reason, ...]:
     """Returns what forbids assessing a scan once its vertebrae were cut."""
     if seen is None:
-        return (Reason("nothing_to_see", "The vertebrae that were found show neither bone nor soft tissue around it."),)
+        return (Reason("nothing_to_see", "At the vertebrae that were found there is no bone, or no soft tissue around it."),)
     if seen.noise_hu > limits.most_noise_hu:
-        text = f"Noise of {limits.most_noise_hu:.0f} HU at most may be assessed. Around the vertebrae it is {seen.noise_hu:.0f} HU."
+        text = f"The noise may be {limits.most_noise_hu:.0f} HU at most. Around the vertebrae it is {seen.noise_hu:.0f} HU."
         return (Reason("extreme_noise", text),)
     return ()
 
@@ -81,15 +81,18 @@ def mind_appearance(seen: Appearance, limits: AppearanceLimits) -> tuple[Reason,
     """Returns what to mind about a scan that is assessed: metal, and what was not seen in training."""
     reasons = []
     if seen.metal_ml >= limits.metal_ml:
-        text = f"There are {seen.metal_ml:.0f} ml of metal or the like around the vertebrae; its streaks hide and mimic fractures."
+        text = (
+            f"There are {seen.metal_ml:.0f} ml of metal, or of something as dense, around the vertebrae; "
+            "its streaks hide and mimic fractures."
+        )
         reasons.append(Reason("metal", text))
     strange = [
-        f"{_WORDS[name]} {value:.0f} (there {limits.seen[name][0]:.0f} to {limits.seen[name][1]:.0f})"
+        f"{_WORDS[name]} {value:.0f} ({limits.seen[name][0]:.0f} to {limits.seen[name][1]:.0f} in training)"
         for name, value in seen.values().items()
         if name in limits.seen and name in _WORDS and not limits.seen[name][0] <= value <= limits.seen[name][1]
     ]
     if strange:
-        reasons.append(Reason("unlike_training", f"The scan is unlike those of training: {', '.join(strange)}."))
+        reasons.append(Reason("unlike_training", f"The scan is unlike those of the training set: {', '.join(strange)}."))
     return tuple(reasons)
 
 

@@ -52,7 +52,7 @@ class SliceClassifier:
 
 
 def _spot(level: int, located: Located, pooled: PooledScores, slices: Grid) -> Spot | None:
-    """Returns the middle of a vertebra, at the height of the slice that speaks loudest."""
+    """Returns the middle of a vertebra, at the height of the slice with the most evidence."""
     vertebra = next((one for one in located.vertebrae if one.level == level), None)
     if vertebra is None or not pooled.in_view[level - 1]:
         return None

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import CERVICAL, Level
+from cspine.concurrency.sharing import Pool
+from cspine.concurrency.threads import side_by_side
 from cspine.detection.classifiers import Classification, Spot
 from cspine.detection.clock import Clock
 from cspine.detection.quality import check_appearance, mind_appearance
@@ -15,7 +17,6 @@ from cspine.evidence import HeatMap
 from cspine.geometry import Grid, Vector
 from cspine.imaging import around, sample
 from cspine.imaging.appearance import appearance_of
-from cspine.imaging.threads import side_by_side
 from cspine.imaging.vertebrae import (
     cell_grid,
     classified_slices,
@@ -32,7 +33,6 @@ from cspine.modelpack import VertebraManifest
 from cspine.modelpack.tta import combine_tta, tta_transform
 from cspine.results import Box, LevelStatus
 from cspine.runtime import Session
-from cspine.sharing import Pool
 from cspine.specs import VertebraSpec
 from cspine.volume import Volume
 
@@ -72,15 +72,15 @@ class VertebraClassifier:
             return Classification.none(refusals)
         with clock.stage("classify"):
             outputs = [self._session.run(crops[None]) for crops in room]
-            said = combine_tta({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
+            combined = combine_tta({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
         with clock.stage("calibrate"):
             assessed = np.isin(CERVICAL, list(grids))
-            shown = [_CellMap(said.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
+            shown = [_CellMap(combined.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
             spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
             counted = np.concatenate([[assessed.any()], assessed])
             return Classification(
-                scores=np.where(counted, said.scores, 0.0),
-                tta_scores=np.where(counted, said.each, 0.0),
+                scores=np.where(counted, combined.scores, 0.0),
+                tta_scores=np.where(counted, combined.each, 0.0),
                 spots=tuple(spots.get(level) for level in CERVICAL),
                 heat=_together(shown, volume.grid.frame_of_reference_uid),
                 reasons=mind_appearance(seen, self._manifest.appearance),

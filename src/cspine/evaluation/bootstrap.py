@@ -68,19 +68,19 @@ class Bootstrap:
             statistic: What is measured.
             cases: How many cases of the rarer kind it rests on, as AUROC does on fractured and intact patients.
         """
-        return with_interval(self.value(statistic), self.drawn(statistic), cases)
+        return with_interval(self.value(statistic), self.resampled(statistic), cases)
 
     def value(self, statistic: Statistic) -> float:
         """Returns the number for all patients."""
         return float(statistic(np.ones((1, self.times.shape[1])))[0])
 
-    def drawn(self, statistic: Statistic) -> NDArray[np.float64]:
+    def resampled(self, statistic: Statistic) -> NDArray[np.float64]:
         """Returns the number for every sample, ``(resamples,)``."""
         blocks = range(0, len(self.times), _BLOCK)
         return np.concatenate([statistic(self.times[begin : begin + _BLOCK]) for begin in blocks])
 
 
-def with_interval(value: float, drawn: NDArray[np.float64], cases: int) -> Estimate:
+def with_interval(value: float, resampled: NDArray[np.float64], cases: int) -> Estimate:
     """Returns a number with its interval where it can have one.
 
     It has none with fewer than :data:`LEAST` cases of a kind, nor where every sample gives the same number: a classifier that
@@ -88,16 +88,16 @@ def with_interval(value: float, drawn: NDArray[np.float64], cases: int) -> Estim
 
     Args:
         value: On all patients.
-        drawn: On samples of patients; NaN among those is left out.
+        resampled: On samples of patients; NaN among those is left out.
         cases: How many cases of the rarer kind it rests on.
     """
-    found = interval(value, drawn)
+    found = interval(value, resampled)
     return found if cases >= LEAST and found.low < found.high else Estimate(value, math.nan, math.nan)
 
 
-def interval(value: float, drawn: NDArray[np.float64]) -> Estimate:
+def interval(value: float, resampled: NDArray[np.float64]) -> Estimate:
     """Returns a number with the range of 95 % of what samples of patients gave; NaN among those is left out."""
-    known = drawn[np.isfinite(drawn)]
+    known = resampled[np.isfinite(resampled)]
     if math.isnan(value) or not len(known):
         return Estimate(value, math.nan, math.nan)
     low, high = np.percentile(known, [2.5, 97.5])

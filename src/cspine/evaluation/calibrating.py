@@ -57,7 +57,7 @@ def refuse_too_few(fractured: NDArray[np.bool_], needs: str, least: int) -> None
     if min(broken, intact) < least:
         raise TrainingError(
             f"{needs} {least} studies with a fracture and {least} without that the networks were not trained on. "
-            f"Received {broken} and {intact}. Run `cspine calibrate` with a data set of more."
+            f"Received {broken} and {intact}. Run `cspine calibrate` with a larger data set."
         )
 
 

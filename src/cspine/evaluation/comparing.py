@@ -86,14 +86,16 @@ def compare(models: Mapping[str, StudyScores], *, resamples: int = RESAMPLES, se
     """
     (first, *_), aligned = models, _aligned(models)
     truth = aligned[first].truth
-    draw = Bootstrap(len(truth), resamples, seed)
-    drawn = {name: {m: draw.drawn(how(truth, s.scores)) for m, how in METRICS.items()} for name, s in aligned.items()}
-    values = {name: {m: draw.value(how(truth, s.scores)) for m, how in METRICS.items()} for name, s in aligned.items()}
+    bootstrap = Bootstrap(len(truth), resamples, seed)
+    resampled = {name: {m: bootstrap.resampled(how(truth, s.scores)) for m, how in METRICS.items()} for name, s in aligned.items()}
+    values = {name: {m: bootstrap.value(how(truth, s.scores)) for m, how in METRICS.items()} for name, s in aligned.items()}
     cases = {m: rarer_of_levels(truth) if m == "mean_level_auroc" else rarer(truth[:, 0]) for m in METRICS}
     found = []
     for name in models:
-        own = {m: with_interval(values[name][m], drawn[name][m], cases[m]) for m in METRICS}
-        apart = {m: _difference(values[name][m] - values[first][m], drawn[name][m] - drawn[first][m], cases[m]) for m in METRICS}
+        own = {m: with_interval(values[name][m], resampled[name][m], cases[m]) for m in METRICS}
+        apart = {
+            m: _difference(values[name][m] - values[first][m], resampled[name][m] - resampled[first][m], cases[m]) for m in METRICS
+        }
         found.append(Compared(name, own, {} if name == first else apart))
     return Comparison(len(truth), int(truth[:, 0].sum()), tuple(found))
 
@@ -140,13 +142,13 @@ def comparison_context(comparison: Comparison) -> dict[str, object]:
     pictures = {}
     for metric in ("auroc_overall", "mean_level_auroc", "competition_loss_b"):
         words = metric.replace("_", " ")
-        drawn = [
+        plotted = [
             plots.forest(words, [m.name for m in comparison.models], [_numbers(m.estimates[metric]) for m in comparison.models])
         ]
         if others:
             title = f"{words}, minus that of {first.name}"
-            drawn.append(plots.forest(title, [m.name for m in others], [_numbers(m.differences[metric]) for m in others], 0.0))
-        pictures[metric] = [Markup(svg) for svg in drawn]
+            plotted.append(plots.forest(title, [m.name for m in others], [_numbers(m.differences[metric]) for m in others], 0.0))
+        pictures[metric] = [Markup(svg) for svg in plotted]
     return {
         "comparison": comparison,
         "metrics": list(METRICS),
@@ -156,9 +158,9 @@ def comparison_context(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def _difference(value: float, drawn: NDArray[np.float64], cases: int) -> Estimate:
+def _difference(value: float, resampled: NDArray[np.float64], cases: int) -> Estimate:
     """Returns a difference; that of two models that say the same is 0 for all samples, however many patients there are."""
-    return interval(value, drawn) if cases >= LEAST else Estimate(value, math.nan, math.nan)
+    return interval(value, resampled) if cases >= LEAST else Estimate(value, math.nan, math.nan)
 
 
 def _numbers(estimate: Estimate) -> tuple[float, float, float]:

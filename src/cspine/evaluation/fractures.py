@@ -14,7 +14,7 @@ from cspine.errors import DatasetError, one_line
 from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate
 from cspine.evaluation.scores import StudyScores
 from cspine.evaluation.weighted import resampled_auroc, resampled_share
-from cspine.strict_json import read_json
+from cspine.storage.strict_json import read_json
 
 _STEPS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 """Of severity; see :mod:`cspine.phantoms.model.injuries.severity`."""
@@ -109,21 +109,21 @@ def by_fracture(
 class _GroupBootstrap:
     """Bootstraps groups of levels over patients."""
 
-    def __init__(self, scores: StudyScores, truths: list[LevelTruth], thresholds: Sequence[float], draw: Bootstrap) -> None:
+    def __init__(self, scores: StudyScores, truths: list[LevelTruth], thresholds: Sequence[float], bootstrap: Bootstrap) -> None:
         self._scores = np.array([scores.scores[truth.patient, truth.level] for truth in truths])
         self._patients = np.array([truth.patient for truth in truths])
         self._intact = np.array([truth.severity is None for truth in truths])
         self._flagged = self._scores >= np.array([thresholds[truth.level] for truth in truths])
-        self._draw = draw
+        self._bootstrap = bootstrap
 
     def group(self, name: str, chosen: NDArray[np.bool_]) -> GroupMetrics:
         patients = len(np.unique(self._patients[chosen]))
-        flagged = self._draw.estimate(lambda times: self._share(chosen, times), patients)
+        flagged = self._bootstrap.estimate(lambda times: self._share(chosen, times), patients)
         against = chosen | self._intact
         others = len(np.unique(self._patients[against & ~chosen]))
         only_intact = not np.any(chosen & ~self._intact)
         nothing = Estimate(math.nan, math.nan, math.nan)
-        area = nothing if only_intact else self._draw.estimate(lambda t: self._area(chosen, against, t), min(patients, others))
+        area = nothing if only_intact else self._bootstrap.estimate(lambda t: self._area(chosen, against, t), min(patients, others))
         return GroupMetrics(name, int(chosen.sum()), patients, flagged, area)
 
     def _share(self, chosen: NDArray[np.bool_], times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,9 +135,9 @@ class _GroupBootstrap:
 
 def _levels_of(patient: int, path: Path) -> list[LevelTruth]:
     try:
-        told = read_json(path)
-        injuries = [(str(i["level"]), float(i["severity"]), str(i["kind"]), float(i["gap_mm"])) for i in told["injuries"]]
-        alike = [(str(one["level"]), str(one["kind"])) for one in told["lookalikes"]]
+        truth = read_json(path)
+        injuries = [(str(i["level"]), float(i["severity"]), str(i["kind"]), float(i["gap_mm"])) for i in truth["injuries"]]
+        alike = [(str(one["level"]), str(one["kind"])) for one in truth["lookalikes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path} must list injuries and lookalikes as `cspine phantom` writes them: {one_line(str(error))}"

@@ -21,6 +21,6 @@ class LeakyAccuracy:
     all_negative: float
 
 
-def entry_accuracy(wanted: NDArray[np.bool_], said: NDArray[np.bool_]) -> LeakyAccuracy:
+def entry_accuracy(wanted: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> LeakyAccuracy:
     """Returns the accuracy of what is said of slices, ``(n, 7)`` each."""
-    return LeakyAccuracy(len(wanted), float(np.mean(wanted == said)), float(np.mean(~wanted)))
+    return LeakyAccuracy(len(wanted), float(np.mean(wanted == predicted)), float(np.mean(~wanted)))

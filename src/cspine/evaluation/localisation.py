@@ -84,14 +84,14 @@ def localisation_metrics(places: Sequence[StudyLocalisation], *, resamples: int 
     masked = [place for place in places if np.any(np.isfinite(place.dice))]
     dice = np.array([place.dice for place in masked]).reshape(-1, len(CERVICAL))
     fractured = sum(bool(place.lesions) for place in marked)
-    draw = Bootstrap(len(marked), resamples, seed) if marked else None
+    bootstrap = Bootstrap(len(marked), resamples, seed) if marked else None
     of_masks = Bootstrap(len(masked), resamples, seed) if masked else None
     return LocalisationMetrics(
         studies=len(marked),
         lesions=sum(place.lesions or 0 for place in marked),
         masked=len(masked),
-        hit_rate=_over(draw, pooled.hit_rate, fractured),
-        found=tuple(_over(draw, partial(pooled.found_at, rate), fractured) for rate in FALSE_POSITIVES),
+        hit_rate=_over(bootstrap, pooled.hit_rate, fractured),
+        found=tuple(_over(bootstrap, partial(pooled.found_at, rate), fractured) for rate in FALSE_POSITIVES),
         froc=pooled.curve(),
         dice=tuple(_over(of_masks, partial(resampled_mean, values), int(np.isfinite(values).sum())) for values in dice.T),
     )
@@ -143,5 +143,5 @@ def _points_at_a_lesion(place: StudyLocalisation) -> float:
     return float(len(place.scores) > 0 and place.hits[np.argmax(place.scores)] != NOT_A_LESION)
 
 
-def _over(draw: Bootstrap | None, statistic: Statistic, cases: int) -> Estimate:
-    return draw.estimate(statistic, cases) if draw is not None else Estimate(math.nan, math.nan, math.nan)
+def _over(bootstrap: Bootstrap | None, statistic: Statistic, cases: int) -> Estimate:
+    return bootstrap.estimate(statistic, cases) if bootstrap is not None else Estimate(math.nan, math.nan, math.nan)

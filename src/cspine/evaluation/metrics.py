@@ -128,21 +128,21 @@ def evaluate(
         resamples: Bootstrap samples of patients.
         seed: Of the bootstrap.
     """
-    draw = Bootstrap(len(scores), resamples, seed)
+    bootstrap = Bootstrap(len(scores), resamples, seed)
     truth, p = scores.truth, scores.scores
     wanted = [_ranking(truth[:, i], p[:, i]) | _at_points(truth[:, i], p[:, i], points, i) for i in range(len(OUTPUTS))]
     if prevalence is not None:
         wanted[0] |= _predictive(truth[:, 0], p[:, 0], points, prevalence)
     any_fracture = rarer(truth[:, 0])
     return Evaluation(
-        tuple(_output(name, truth[:, i], wanted[i], draw) for i, name in enumerate(OUTPUTS)),
+        tuple(_output(name, truth[:, i], wanted[i], bootstrap) for i, name in enumerate(OUTPUTS)),
         int(truth[:, 1:].sum()),
-        draw.estimate(partial(resampled_level_auroc, truth, p), rarer_of_levels(truth)),
-        draw.estimate(partial(resampled_loss_per_study, truth, p), any_fracture),
-        draw.estimate(partial(resampled_loss_overall, truth, p), any_fracture),
-        draw.estimate(partial(resampled_loss_overall, truth, metric_adjusted(p)), any_fracture),
+        bootstrap.estimate(partial(resampled_level_auroc, truth, p), rarer_of_levels(truth)),
+        bootstrap.estimate(partial(resampled_loss_per_study, truth, p), any_fracture),
+        bootstrap.estimate(partial(resampled_loss_overall, truth, p), any_fracture),
+        bootstrap.estimate(partial(resampled_loss_overall, truth, metric_adjusted(p)), any_fracture),
         tuple(points),
-        _output("overall, fitted", truth[:, 0], _ranking(truth[:, 0], fitted_overall), draw)
+        _output("overall, fitted", truth[:, 0], _ranking(truth[:, 0], fitted_overall), bootstrap)
         if fitted_overall is not None
         else None,
     )
@@ -198,8 +198,8 @@ def _predictive(truth: NDArray[np.bool_], p: _Numbers, points: Sequence[Operatin
     }
 
 
-def _output(name: str, truth: NDArray[np.bool_], wanted: dict[str, _Wanted], draw: Bootstrap) -> OutputMetrics:
-    estimates = {metric: draw.estimate(one.statistic, one.cases) for metric, one in wanted.items()}
+def _output(name: str, truth: NDArray[np.bool_], wanted: dict[str, _Wanted], bootstrap: Bootstrap) -> OutputMetrics:
+    estimates = {metric: bootstrap.estimate(one.statistic, one.cases) for metric, one in wanted.items()}
     return OutputMetrics(name, len(truth), int(truth.sum()), estimates)
 
 

@@ -71,14 +71,14 @@ def _estimate(estimate: Estimate) -> Markup:
 
 def _plots(report: Report) -> dict[str, Markup]:
     scores = report.scores
-    drawn = {
+    plotted = {
         "roc": plots.roc(scores),
         "precision_recall": plots.precision_recall(scores),
         "reliability": plots.reliability(scores),
         "confusion": plots.confusion(scores, report.evaluation.points),
     }
     if report.localisation and report.localisation.froc.found:
-        drawn["froc"] = plots.froc(report.localisation)
+        plotted["froc"] = plots.froc(report.localisation)
     if report.fractures:
-        drawn["severity"] = plots.by_severity(report.fractures)
-    return {name: Markup(svg) for name, svg in drawn.items()}
+        plotted["severity"] = plots.by_severity(report.fractures)
+    return {name: Markup(svg) for name, svg in plotted.items()}

@@ -56,7 +56,7 @@ def reliability(scores: StudyScores) -> str:
             ax.set(title=title, xlabel="probability", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes[0].set_ylabel("frequency found")
 
-    return _svg("reliability", (6.6, 3.4), draw)
+    return svg("reliability", (6.6, 3.4), draw)
 
 
 def confusion(scores: StudyScores, points: Sequence[OperatingPoint]) -> str:
@@ -65,14 +65,16 @@ def confusion(scores: StudyScores, points: Sequence[OperatingPoint]) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.subplots(2, len(points), squeeze=False)
         for row, columns in enumerate((slice(0, 1), slice(1, None))):
-            truth, said = scores.truth[:, columns], scores.scores[:, columns]
+            truth, predicted = scores.truth[:, columns], scores.scores[:, columns]
             for ax, point in zip(axes[row], points, strict=True):
-                _confusion(ax, confusion_matrix(truth.ravel(), (said >= point.thresholds[columns]).ravel(), labels=[True, False]))
+                _confusion(
+                    ax, confusion_matrix(truth.ravel(), (predicted >= point.thresholds[columns]).ravel(), labels=[True, False])
+                )
                 if row == 0:
                     ax.set_title(point.name.replace("_", " "))
             axes[row][0].set_ylabel("any fracture" if row == 0 else "C1 to C7")
 
-    return _svg("confusion", (2.3 * len(points), 4.4), draw)
+    return svg("confusion", (2.3 * len(points), 4.4), draw)
 
 
 def froc(localisation: LocalisationMetrics) -> str:
@@ -87,7 +89,7 @@ def froc(localisation: LocalisationMetrics) -> str:
                 ax.plot(rate, found.value, "o", color=INK, markersize=4)
         ax.set(xlabel="false positives per study", ylabel="share of fractures found", ylim=(0, 1), xlim=(0, None))
 
-    return _svg("froc", (4.2, 3.4), draw)
+    return svg("froc", (4.2, 3.4), draw)
 
 
 def by_severity(groups: Sequence[GroupMetrics]) -> str:
@@ -104,7 +106,7 @@ def by_severity(groups: Sequence[GroupMetrics]) -> str:
         ax.set_yticks(height, [f"{group.group} ({group.levels})" for group in groups])
         ax.set(xlim=(-0.02, 1.02), xlabel="flagged share, balanced operating point")
 
-    return _svg("severity", (6.6, 0.8 + 0.26 * len(groups)), draw)
+    return svg("severity", (6.6, 0.8 + 0.26 * len(groups)), draw)
 
 
 def forest(title: str, names: Sequence[str], estimates: Sequence[tuple[float, float, float]], neutral: float | None = None) -> str:
@@ -129,7 +131,7 @@ def forest(title: str, names: Sequence[str], estimates: Sequence[tuple[float, fl
         ax.set_yticks(height, list(names))
         ax.set(title=title, ylim=(-0.6, len(names) - 0.4))
 
-    return _svg(title, (6.6, 0.9 + 0.3 * len(names)), draw)
+    return svg(title, (6.6, 0.9 + 0.3 * len(names)), draw)
 
 
 def _curves(name: str, scores: StudyScores, draw_one: Callable[..., None], labels: tuple[str, str]) -> str:
@@ -144,22 +146,22 @@ def _curves(name: str, scores: StudyScores, draw_one: Callable[..., None], label
         handles, names = ax.get_legend_handles_labels()
         ax.legend(handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return _svg(name, (4.6, 3.6), draw)
+    return svg(name, (4.6, 3.6), draw)
 
 
-def _draw_roc(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64], **style: object) -> None:
-    false, true, _ = roc_curve(truth, said)
+def _draw_roc(ax: Axes, truth: NDArray[np.bool_], predicted: NDArray[np.float64], **style: object) -> None:
+    false, true, _ = roc_curve(truth, predicted)
     ax.plot(false, true, **style)  # type: ignore[arg-type]
     ax.plot((0, 1), (0, 1), color=QUIET, linewidth=0.5, linestyle=":")
 
 
-def _draw_precision(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64], **style: object) -> None:
-    precision, recall, _ = precision_recall_curve(truth, said)
+def _draw_precision(ax: Axes, truth: NDArray[np.bool_], predicted: NDArray[np.float64], **style: object) -> None:
+    precision, recall, _ = precision_recall_curve(truth, predicted)
     ax.step(recall, precision, where="post", **style)  # type: ignore[arg-type]
 
 
-def _reliability(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64]) -> None:
-    which = np.minimum((said * _BINS).astype(int), _BINS - 1)
+def _reliability(ax: Axes, truth: NDArray[np.bool_], predicted: NDArray[np.float64]) -> None:
+    which = np.minimum((predicted * _BINS).astype(int), _BINS - 1)
     ax.plot((0, 1), (0, 1), color=QUIET, linewidth=0.8, linestyle="--")
     for b in range(_BINS):
         inside = which == b
@@ -167,15 +169,21 @@ def _reliability(ax: Axes, truth: NDArray[np.bool_], said: NDArray[np.float64]) 
         if count:
             found = truth[inside].mean()
             ax.plot(
-                said[inside].mean(),
+                predicted[inside].mean(),
                 found,
                 "o",
                 color=INK,
                 alpha=0.85,
-                markersize=3 + 9 * math.sqrt(count / len(said)),
+                markersize=3 + 9 * math.sqrt(count / len(predicted)),
                 clip_on=False,
             )
-    ax.hist(said, bins=np.linspace(0, 1, _BINS + 1).tolist(), weights=np.full(len(said), 0.25 / len(said)), color=QUIET, alpha=0.35)
+    ax.hist(
+        predicted,
+        bins=np.linspace(0, 1, _BINS + 1).tolist(),
+        weights=np.full(len(predicted), 0.25 / len(predicted)),
+        color=QUIET,
+        alpha=0.35,
+    )
 
 
 def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
@@ -190,7 +198,7 @@ def _confusion(ax: Axes, counts: NDArray[np.int_]) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _svg(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
+def svg(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
     """Returns the SVG element of a figure; the same input gives the same text, and no two names share an identifier."""
     with mpl.rc_context(_STYLE), mpl.rc_context({"svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")

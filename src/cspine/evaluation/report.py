@@ -44,7 +44,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One number of an evaluation.
 
     Attributes:
@@ -85,37 +85,43 @@ def to_csv(report: Report) -> str:
     return text.getvalue()
 
 
-def rows(report: Report) -> Iterator[Row]:
+def rows(report: Report) -> Iterator[ReportRow]:
     """Yields every number of an evaluation, one by one."""
     evaluation = report.evaluation
     fitted = (evaluation.fitted_overall,) if evaluation.fitted_overall else ()
     for output in (*evaluation.outputs, *fitted):
         for name, estimate in output.estimates.items():
-            yield Row("output", output.output, name, estimate, output.patients, output.fractured)
+            yield ReportRow("output", output.output, name, estimate, output.patients, output.fractured)
     overall = evaluation.outputs[0]
     for name, estimate in evaluation.of_all.items():
         count = evaluation.fractured_levels if name == "mean_level_auroc" else overall.fractured
-        yield Row("all", "all", name, estimate, overall.patients, count)
+        yield ReportRow("all", "all", name, estimate, overall.patients, count)
     for group in report.fractures:
-        yield Row("fractures", group.group, "flagged", group.flagged, group.patients, group.levels)
-        yield Row("fractures", group.group, "auroc", group.auroc, group.patients, group.levels)
+        yield ReportRow("fractures", group.group, "flagged", group.flagged, group.patients, group.levels)
+        yield ReportRow("fractures", group.group, "auroc", group.auroc, group.patients, group.levels)
     if report.localisation:
         yield from _localisation_rows(report.localisation)
     for shortcut in report.shortcuts:
-        yield Row("shortcuts", shortcut.trait, "auroc_of_trait", shortcut.tells, overall.patients, overall.fractured)
-        yield Row("shortcuts", shortcut.trait, "rank_correlation", shortcut.followed, overall.patients, overall.fractured)
+        yield ReportRow("shortcuts", shortcut.trait, "auroc_of_trait", shortcut.trait_auroc, overall.patients, overall.fractured)
+        yield ReportRow(
+            "shortcuts", shortcut.trait, "rank_correlation", shortcut.rank_correlation, overall.patients, overall.fractured
+        )
     if report.leaky:
         for name in ("accuracy", "all_negative"):
             value = float(getattr(report.leaky, name))
-            yield Row("leaky protocol", "slices", name, Estimate(value, math.nan, math.nan), overall.patients, report.leaky.slices)
+            yield ReportRow(
+                "leaky protocol", "slices", name, Estimate(value, math.nan, math.nan), overall.patients, report.leaky.slices
+            )
 
 
-def _localisation_rows(localisation: LocalisationMetrics) -> Iterator[Row]:
-    yield Row("localisation", "strongest", "hit_rate", localisation.hit_rate, localisation.studies, localisation.lesions)
+def _localisation_rows(localisation: LocalisationMetrics) -> Iterator[ReportRow]:
+    yield ReportRow("localisation", "strongest", "hit_rate", localisation.hit_rate, localisation.studies, localisation.lesions)
     for rate, found in zip(FALSE_POSITIVES, localisation.found, strict=True):
-        yield Row("localisation", f"{rate:g} false positives per study", "found", found, localisation.studies, localisation.lesions)
+        yield ReportRow(
+            "localisation", f"{rate:g} false positives per study", "found", found, localisation.studies, localisation.lesions
+        )
     for level, dice in zip(CERVICAL, localisation.dice, strict=True):
-        yield Row("localisation", level.name, "dice", dice, localisation.masked, localisation.masked)
+        yield ReportRow("localisation", level.name, "dice", dice, localisation.masked, localisation.masked)
 
 
 def to_table(report: Report) -> str:

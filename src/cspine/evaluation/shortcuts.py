@@ -20,14 +20,14 @@ class Shortcut:
 
     Attributes:
         trait: Its name.
-        tells: AUROC of any fracture by the trait alone; 0.5 tells nothing. What the data set gives away.
-        followed: Spearman's correlation of the trait with the probability of any fracture among intact studies; 0 where the model
-            does not follow it. NaN where the trait is the same everywhere.
+        trait_auroc: AUROC of any fracture by the trait alone; 0.5 tells nothing. What the data set gives away.
+        rank_correlation: Spearman's correlation of the trait with the probability of any fracture among intact studies; 0 where the
+            model does not follow it. NaN where the trait is the same everywhere.
     """
 
     trait: str
-    tells: Estimate
-    followed: Estimate
+    trait_auroc: Estimate
+    rank_correlation: Estimate
 
 
 def shortcuts(
@@ -41,13 +41,15 @@ def shortcuts(
         resamples: Bootstrap samples of patients.
         seed: Of the bootstrap.
     """
-    overall, said = scores.truth[:, 0], scores.scores[:, 0]
+    overall, predicted = scores.truth[:, 0], scores.scores[:, 0]
     intact = ~overall
     everyone, others = Bootstrap(len(scores), resamples, seed), Bootstrap(max(int(intact.sum()), 1), resamples, seed)
     found = []
     for name, values in traits.items():
-        followed = Estimate(math.nan, math.nan, math.nan)
+        rank_correlation = Estimate(math.nan, math.nan, math.nan)
         if intact.any():
-            followed = others.estimate(partial(resampled_rank_correlation, values[intact], said[intact]), int(intact.sum()))
-        found.append(Shortcut(name, everyone.estimate(partial(resampled_auroc, overall, values), rarer(overall)), followed))
+            rank_correlation = others.estimate(
+                partial(resampled_rank_correlation, values[intact], predicted[intact]), int(intact.sum())
+            )
+        found.append(Shortcut(name, everyone.estimate(partial(resampled_auroc, overall, values), rarer(overall)), rank_correlation))
     return found

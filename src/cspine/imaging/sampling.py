@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cspine.concurrency.processors import processors
+from cspine.concurrency.threads import side_by_side
 from cspine.geometry import Grid, Shape
-from cspine.imaging.threads import side_by_side
-from cspine.processors import processors
 from cspine.volume import AIR_HU, LabelMap, Volume
 
 _SAME = 5e-3

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from cspine.codec import decode
 from cspine.errors import OutputError
-from cspine.files import remove, replacing_folder, write_text
 from cspine.jobs.job import Job
 from cspine.jobs.scans import fingerprint_of
 from cspine.reporting.json_result import read_result
-from cspine.strict_json import parse_json
+from cspine.storage.codec import decode
+from cspine.storage.files import remove, replacing_folder, write_text
+from cspine.storage.strict_json import parse_json
 
 RECORD = "case.json"
 RESULT = "result.json"

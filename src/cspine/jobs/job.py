@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from cspine import reading
 from cspine.errors import InputError, StudyError, UsageError, is_want_of_memory
-from cspine.reading import Guard, list_studies, unguarded
+
+if TYPE_CHECKING:
+    from cspine.reading import FileGuard
 
 _SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 _LONGEST_NAME = 200
@@ -112,18 +115,18 @@ class Shard:
         return f"{self.index}/{self.count}"
 
 
-def find_jobs(paths: Sequence[Path], shard: Shard | None = None, guard: Guard = unguarded) -> tuple[Job, ...]:
+def find_jobs(paths: Sequence[Path], shard: Shard | None = None, guard: "FileGuard | None" = None) -> tuple[Job, ...]:
     """Returns the studies under some paths, each with a name of its own; a path without any is a job that failed.
 
     Args:
         paths: Studies, or folders of them.
         shard: Only the jobs of this share; names are given before, so that all shares agree about them.
-        guard: Runs what looks into a file.
+        guard: Runs what inspects a file; this process does if ``None``.
     """
     names: set[str] = set()
     seen: set[Path] = set()
     jobs = []
-    for source, error in _sources(paths, guard):
+    for source, error in _sources(paths, guard or reading.unguarded):
         place = source.resolve()
         if place in seen:
             continue
@@ -133,11 +136,11 @@ def find_jobs(paths: Sequence[Path], shard: Shard | None = None, guard: Guard = 
     return tuple(job for job in jobs if shard is None or shard.has(job.name))
 
 
-def _sources(paths: Sequence[Path], guard: Guard) -> Iterator[tuple[Path, InputError | None]]:
+def _sources(paths: Sequence[Path], guard: "FileGuard") -> Iterator[tuple[Path, InputError | None]]:
     """Yields studies, and what should be one with the reason why it is not."""
     for path in paths:
         try:
-            listing = list_studies(path, guard)
+            listing = reading.list_studies(path, guard)
         except InputError as error:
             yield path, error
             continue

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import cspine
-from cspine.codec import decode
 from cspine.jobs.folders import is_plain, put_file
 from cspine.jobs.job import Job, JobStatus, Shard
-from cspine.strict_json import parse_json
+from cspine.storage.codec import decode
+from cspine.storage.strict_json import parse_json
 
 JOURNAL, FAILURES = "run.json", "failures.csv"
 _SAVED_EVERY_S = 1.0

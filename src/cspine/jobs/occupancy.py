@@ -1,12 +1,12 @@
-"""Who works in the folder of a batch: one run, or several shares of one division."""
+"""Lets one run at a time work in the folder of a batch, or several shares of one division."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cspine.errors import OutputError
-from cspine.files import LockedError, locked, locked_together
 from cspine.jobs.job import Shard
+from cspine.storage.files import LockedError, locked, locked_together
 
 _LOCK = ".cspine.lock"
 _DIVISION = ".cspine-of-{count}.lock"

@@ -2,10 +2,11 @@
 
 Decoders of compressed images are native code that meets whatever is on the disk. What brings one down, or lets it run for ever,
 ends that process and one job with it; the batch goes on. And parsing headers, which holds Python's lock, does not wait for the
-network.
+network. Volumes are read into memory that both processes share, so there is one copy of each.
 """
 
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
@@ -13,16 +14,21 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cspine.concurrency.handover import POSSIBLE, SharedArrays, handing_over, taken
 from cspine.errors import StudyError
-from cspine.jobs.job import Job
+from cspine.jobs.job import Job, Shard, find_jobs
 from cspine.jobs.scans import Scan, read_scan
 
 if sys.platform != "win32":
@@ -31,7 +37,7 @@ if sys.platform != "win32":
 Read = Callable[[str, str | None], Scan]
 """Reads a source, of several series the named one."""
 
-Seen = TypeVar("Seen")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,8 @@ class Bounds:
 TO_READ = Bounds(600.0, 6 << 30)
 """A study: the largest volume that is read takes 4 GiB."""
 
-TO_LOOK = Bounds(20.0, 2 << 30)
-"""A look at one file: whether it is an image, and of which study."""
+TO_INSPECT = Bounds(20.0, 2 << 30)
+"""Inspecting one file: whether it is an image, and of which study."""
 
 _PIECE = 1 << 20
 """Bytes that go through the pipe at once."""
@@ -77,19 +83,34 @@ class Reader:
         Raises:
             StudyError: It cannot be read, or the process died over it.
         """
-        scan: Scan = self._called(self._bounds, source, self._read, (source, series_uid))
+        scan: Scan = self._call(self._bounds, source, self._read, (source, series_uid))
         return scan
 
-    def look(self, look: Callable[[Path], Seen], path: Path, bounds: Bounds = TO_LOOK) -> Seen:
-        """Returns what a function of a module finds at a path; a :class:`cspine.reading.Guard`.
+    def inspect(self, inspect: Callable[[Path], T], path: Path, bounds: Bounds = TO_INSPECT) -> T:
+        """Returns what a function of a module finds at a path; a :class:`cspine.reading.FileGuard`.
 
         Raises:
             StudyError: It cannot be read, or the process died over it.
         """
-        found: Seen = self._called(bounds, str(path), look, (path,))
+        found: T = self._call(bounds, str(path), inspect, (path,))
         return found
 
-    def _called(self, bounds: Bounds, source: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    def find(self, paths: Sequence[Path], shard: Shard | None = None) -> tuple[Job, ...]:
+        """Returns the jobs under some paths, as :func:`cspine.jobs.job.find_jobs` does.
+
+        The process lists them at once; where it dies or takes long, each file is inspected in a call of its own.
+
+        Args:
+            paths: Studies, or folders of them.
+            shard: Only the jobs of this share.
+        """
+        try:
+            jobs: tuple[Job, ...] = self._call(TO_INSPECT, str(paths[0]), find_jobs, (tuple(paths), shard))
+        except StudyError:
+            return () if self._ended else find_jobs(paths, shard, self.inspect)
+        return jobs
+
+    def _call(self, bounds: Bounds, source: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         try:
             self._connection.send((bounds.memory_bytes, function, arguments))
             if not self._connection.poll(bounds.within_s):
@@ -143,7 +164,10 @@ class Reader:
 
 
 class ReadAhead:
-    """Hands out jobs, each with its scan, and reads the next scan meanwhile: at most two are in memory."""
+    """Hands out jobs, each with its scan, and reads the next scan meanwhile: at most two are in memory.
+
+    The reading process ends when the last one was read.
+    """
 
     def __init__(self, reader: Reader, jobs: Sequence[Job], series_uid: str | None) -> None:
         """Begins to read the first.
@@ -175,52 +199,73 @@ class ReadAhead:
     def _begin(self, number: int) -> Future[Scan] | None:
         if number >= len(self._jobs):
             return None
-        return self._thread.submit(self._reader.read, self._jobs[number].source, self._series_uid)
+        scan = self._thread.submit(self._reader.read, self._jobs[number].source, self._series_uid)
+        if number == len(self._jobs) - 1:
+            scan.add_done_callback(lambda _: self._reader.end())  # its memory is the network's now
+        return scan
 
 
 def _serve(connection: Connection) -> None:
     """Runs in the child process until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
+    with suppress(Exception):  # before anybody asks; what fails here fails again in a call, and is told there
+        import_module("cspine.reading.studies")
     while True:
         try:
             memory_bytes, function, arguments = connection.recv()
-            _hold_to(memory_bytes)
-            try:
-                answer = function(*arguments)
-            except Exception as error:
-                answer = _portable(error)
-            _send(connection, answer)
+            with handing_over(_held_to(memory_bytes)) if POSSIBLE else nullcontext() as arrays:
+                try:
+                    answer = function(*arguments)
+                except Exception as error:
+                    answer = _portable(error)
+                _send(connection, answer, arrays)
             del answer
         except (EOFError, OSError):
             return
 
 
-def _hold_to(memory_bytes: int) -> None:
-    """Lets what asks for more meet a MemoryError, instead of everybody else on the machine meeting the want of it."""
-    if sys.platform == "linux":  # elsewhere the limit is not of what is written to
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
-        resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
+def _held_to(memory_bytes: int) -> int:
+    """Lets what asks for more meet a MemoryError, instead of everybody else on the machine meeting the want of it.
+
+    Returns:
+        The bytes that may be taken: fewer where this process was held to fewer from the start.
+    """
+    if sys.platform != "linux":  # elsewhere the limit is not of what is written to
+        return memory_bytes
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
+    return wanted
 
 
-def _send(connection: Connection, answer: object) -> None:
-    """Sends an answer; arrays go as they are, piece by piece, without a copy on this side."""
+def _send(connection: Connection, answer: object, arrays: SharedArrays | None) -> None:
+    """Sends an answer; shared arrays are handed over, others go as they are, piece by piece, without a copy on this side."""
     buffers: list[pickle.PickleBuffer] = []
     connection.send_bytes(pickle.dumps(answer, protocol=5, buffer_callback=buffers.append))
     views = [buffer.raw() for buffer in buffers]
-    connection.send([view.nbytes for view in views])
-    for view in views:
+    handles = [None if arrays is None else arrays.handle_of(view) for view in views]
+    connection.send([(view.nbytes, handle is not None) for view, handle in zip(views, handles, strict=True)])
+    for view, handle in zip(views, handles, strict=True):
+        if handle is not None:
+            send_handle(connection, handle, os.getppid())
+            continue
         for begin in range(0, view.nbytes, _PIECE):
             connection.send_bytes(view[begin : begin + _PIECE])
 
 
 def _received(connection: Connection) -> object:
     text = connection.recv_bytes()
-    buffers = [np.empty(size, np.uint8) for size in connection.recv()]
-    for buffer in buffers:
-        for begin in range(0, len(buffer), _PIECE):
-            connection.recv_bytes_into(buffer[begin : begin + _PIECE])
+    buffers = [_received_array(connection, size, shared) for size, shared in connection.recv()]
     return pickle.loads(text, buffers=buffers)  # from our own child
+
+
+def _received_array(connection: Connection, size: int, shared: bool) -> NDArray[np.uint8]:
+    if shared:
+        return taken(recv_handle(connection), size)
+    buffer = np.empty(size, np.uint8)
+    for begin in range(0, size, _PIECE):
+        connection.recv_bytes_into(buffer[begin : begin + _PIECE])
+    return buffer
 
 
 def _portable(error: Exception) -> Exception:

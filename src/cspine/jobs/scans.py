@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cspine.reading import read_study
+from cspine import reading
 from cspine.study import Study
 
 
@@ -38,7 +38,7 @@ def read_scan(source: str, series_uid: str | None) -> Scan:
         StudyError: It cannot be read.
     """
     begin, mark = time.perf_counter(), fingerprint_of(Path(source))
-    study = read_study(source, series_uid=series_uid)
+    study = reading.read_study(source, series_uid=series_uid)
     return Scan(study, mark, time.perf_counter() - begin)
 
 

@@ -1,8 +1,10 @@
 """Does one job: the same function whoever calls it, on this machine or on many."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from cspine.jobs.job import Job
 from cspine.jobs.scans import Scan
 from cspine.jobs.task import Packages, Task
 from cspine.locating import Localiser
-from cspine.reporting import write_result
+from cspine.reporting import format_of, write_result
 from cspine.reporting.table import united
 from cspine.reporting.written import together
 from cspine.runtime import Engine
@@ -46,6 +48,7 @@ class Worker:
         packages, engine = packages or task.load(), Engine(task.device, threads=threads)
         self._detector = Detector(packages.model, engine, task.operating_point, Localiser(packages.localiser, engine))
         self.provenance = task.provenance(packages)
+        threading.Thread(target=_import_writers, args=(task.formats,), name="cspine-import").start()
 
     def do(self, job: Job, read: Callable[[], Scan]) -> Job:
         """Predicts and writes one study; whatever goes wrong stays in its job.
@@ -80,6 +83,13 @@ class Worker:
             return job.done(whole.result.to_dict(), written.files, notes)
 
         return put_job(self._task.out, job.name, write)
+
+
+def _import_writers(formats: Sequence[str]) -> None:
+    """Imports what writes results while the first one is made; what fails here fails again when it is written."""
+    with suppress(Exception):
+        for name in formats:
+            format_of(name)
 
 
 def _timed(prediction: Prediction, seconds: dict[str, float]) -> Prediction:

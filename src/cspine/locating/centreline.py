@@ -115,7 +115,7 @@ def _followed(
     """Returns the middle of the vertebra's mass by height, from one height on in both directions."""
     centres: dict[int, NDArray[np.float64]] = {}
     for heights in (range(start, len(vertebra)), range(start - 1, -1, -1)):
-        place, missed = first if not centres else centres[start], 0.0
+        place, missed = centres[min(centres)] if centres else first, 0.0
         for height in heights:
             found = _centre(vertebra[height], place, spacing_mm)
             if found is None:

@@ -24,7 +24,7 @@ from cspine.locating.sliding_window import (
     with_window,
 )
 from cspine.locating.weighing import count_odds, weigh
-from cspine.locating.witnesses import View, anatomy, slice_order, upright
+from cspine.locating.witnesses import CoarseScan, anatomy, slice_order, upright
 from cspine.results import LevelStatus, Reason
 from cspine.runtime import Session
 from cspine.specs import VolumeSpec
@@ -39,9 +39,12 @@ _CHILD = 0.6
 _SETTLED = 4.0
 """Where skull and chest say as much for the head being above, the network need not be asked upside down."""
 
-_UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([20.0, 60.0]))
+_BEYOND_DOUBT = 6.0
+"""Log odds of a neck with sure names from which on no other region is tried: its sizes fit, and a throat, skull or chest too."""
+
+_UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([16.0, 60.0]))
 """Cosines of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined
-less well so, one by 25 better. Nor is what seems to lie across the scan, as no neck does."""
+less well so, one by 20 better. Nor is what seems to lie across the scan, as no neck does."""
 
 
 def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float) -> Located:
@@ -73,9 +76,9 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
     enlarged = _locate_as_it_is(magnified(volume, 1 / size), network)
     if not is_sure(enlarged):
         return found
-    told = size * scale(measure(enlarged))
+    relative_size = size * scale(measure(enlarged))
     text = (
-        f"This neck has {told:.2f} times the usual size, as a child's; it was located enlarged. "
+        f"This neck has {relative_size:.2f} times the usual size, as a child's; it was located enlarged. "
         "No fracture model was trained on such necks."
     )
     return replace(magnified_located(enlarged, size), reasons=(*enlarged.reasons, Reason("size_unusual", text)))
@@ -107,9 +110,9 @@ class _Candidate:
     located: Located
 
     @property
-    def view(self) -> View:
+    def view(self) -> CoarseScan:
         """Returns the scan around the neck, as witnesses see it."""
-        return View.of(Volume(self.prediction.hu, self.prediction.grid), self.prediction.seen)
+        return CoarseScan.of(Volume(self.prediction.hu, self.prediction.grid), self.prediction.seen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,17 +145,26 @@ def _locate_as_it_is(volume: Volume, network: _Inference) -> Located:
 
 
 def _first_passes(volume: Volume, network: _Inference) -> list[_Candidate]:
-    """Returns what the first pass finds in each region of the scan, the likeliest neck first."""
-    candidates = []
+    """Returns what the first pass finds in the regions of the scan, the likeliest neck first.
+
+    Regions come with the largest spine first. After one that holds a neck beyond doubt the others need no pass.
+    """
+    found: list[tuple[tuple[bool, float], _Candidate]] = []
     for region in propose_regions(volume, network.spec, network.session):
         prediction = predict_region(volume, region.grid, network.spec, network.session, region.vertebrae)
         located = locate_levels(prediction.probabilities, prediction.grid, prediction.seen)
-        candidates.append(_Candidate(prediction, located))
-    return sorted(candidates, key=_likelihood, reverse=True) if len(candidates) > 1 else candidates
+        candidate = _Candidate(prediction, located)
+        found.append((_likelihood(candidate), candidate))
+        if found[-1][0] >= (True, _BEYOND_DOUBT):
+            break
+    return [candidate for _, candidate in sorted(found, key=lambda one: one[0], reverse=True)]
 
 
 def _likelihood(candidate: _Candidate) -> tuple[bool, float]:
-    """Ranks necks: with sure names first; then by what witnesses say of them, who know a limb from a neck."""
+    """Ranks necks: with sure names first; then by what witnesses say of them, who know a limb from a neck.
+
+    The second number is the log odds that this is a neck and its names are counted right.
+    """
     located = candidate.located
     if not located.vertebrae:
         return False, -np.inf

@@ -30,7 +30,7 @@ _STEEPEST = np.cos(np.radians(45))
 """A line that leans more is not believed."""
 
 _LEAST_IN_VIEW = 0.3
-"""Share of a usual vertebra; of less, nothing is learnt."""
+"""Share of a usual vertebra; a vertebra of less is not trained on."""
 
 _SIZES = {Level.C1: 0.85, Level.C2: 1.25, Level.C3: 0.8, Level.C4: 0.85, Level.C5: 0.9, Level.C6: 1.0, Level.C7: 1.2}
 """Volume of a vertebra against that of the mean cervical one; rough, as it decides only what is far too little."""

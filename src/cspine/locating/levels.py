@@ -11,7 +11,7 @@ from cspine.anatomy import BACKGROUND, CERVICAL, OTHER_BONE, Level
 from cspine.geometry import Grid, Vector
 from cspine.locating.centreline import REACH_MM, Centreline, find_centrelines
 from cspine.locating.located import SURE, Located, Vertebra
-from cspine.locating.ordering import Order, find_order
+from cspine.locating.ordering import CentrelineOrder, find_order
 from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap
 
@@ -70,7 +70,7 @@ _PRESENT = 0.25
 class _Place:
     """Says where the voxels of bones lie along the order: in whose stretch, and how far beside the line, ``(n,)`` each."""
 
-    order: Order
+    order: CentrelineOrder
     stretch: NDArray[np.intp]
     beside: NDArray[np.float64]
 
@@ -171,7 +171,7 @@ def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: 
 
 def _order(
     predicted: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], centreline: Centreline, grid: Grid
-) -> Order:
+) -> CentrelineOrder:
     """Returns which stretch of the line is which level, from what lies near the line."""
     near = beside <= REACH_MM
     count = len(centreline.points_mm)
@@ -184,7 +184,7 @@ def _order(
     return find_order(evidence[::-1], presence[::-1], centreline.step_mm)
 
 
-def _stretches(along: NDArray[np.float64], order: Order, centreline: Centreline) -> NDArray[np.intp]:
+def _stretches(along: NDArray[np.float64], order: CentrelineOrder, centreline: Centreline) -> NDArray[np.intp]:
     """Returns in whose stretch of the line each place lies: a level, or one more than C7 below them all; 0 above."""
     point = len(centreline.points_mm) - 1 - np.rint(along / centreline.step_mm)
     found = np.where(point > order.last.max(), _BELOW, 0)
@@ -195,7 +195,11 @@ def _stretches(along: NDArray[np.float64], order: Order, centreline: Centreline)
 
 
 def _named(
-    predicted: NDArray[np.float64], along: NDArray[np.float64], beside: NDArray[np.float64], order: Order, centreline: Centreline
+    predicted: NDArray[np.float64],
+    along: NDArray[np.float64],
+    beside: NDArray[np.float64],
+    order: CentrelineOrder,
+    centreline: Centreline,
 ) -> NDArray[np.uint8]:
     """Returns the level of each voxel: what the network predicts, and where on the line it lies."""
     from_head = (len(centreline.points_mm) - 1) * centreline.step_mm - along
@@ -246,7 +250,7 @@ def _inner(box: tuple[slice, ...], part: tuple[slice, ...]) -> tuple[slice, ...]
     return tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True))
 
 
-def _lacking(labels: NDArray[np.uint8], order: Order) -> list[int]:
+def _lacking(labels: NDArray[np.uint8], order: CentrelineOrder) -> list[int]:
     """Returns levels that have a stretch and hardly any voxels."""
     sizes = np.bincount(labels.ravel(), minlength=_BELOW + 1)
     there = [level for level in CERVICAL if order.first[level - 1] >= 0]
@@ -286,7 +290,7 @@ def _is_near(body: NDArray[np.bool_], piece: NDArray[np.intp], spacing_mm: Vecto
 
 
 def _vertebra(
-    level: Level, labels: NDArray[np.uint8], order: Order, centreline: Centreline, grid: Grid, seen: NDArray[np.bool_]
+    level: Level, labels: NDArray[np.uint8], order: CentrelineOrder, centreline: Centreline, grid: Grid, seen: NDArray[np.bool_]
 ) -> Vertebra | None:
     index = np.argwhere(labels == level)
     if order.first[level - 1] < 0 or len(index) * np.prod(grid.spacing_mm) / 1000 < _LEAST_ML:

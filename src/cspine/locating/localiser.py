@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cspine.imaging.threads import alone
+from cspine.concurrency.threads import alone
 from cspine.locating.coarse_to_fine import locate
 from cspine.locating.located import Located
 from cspine.locating.magnifying import magnified, magnified_located
@@ -55,7 +55,7 @@ class Localiser:
     def outline(self, volume: Volume) -> Refined:
         """Returns the same with the borders of the vertebrae, which can be laid on any grid.
 
-        Meanwhile numpy's matrix products keep to one thread in all of the process (:mod:`cspine.imaging.threads`).
+        Meanwhile numpy's matrix products keep to one thread in all of the process (:mod:`cspine.concurrency.threads`).
 
         Raises:
             PackageError: As above.

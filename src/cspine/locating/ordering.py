@@ -35,7 +35,7 @@ _SKIPPED = float(np.log(1e-3))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Order:
+class CentrelineOrder:
     """Says which stretch of the line is which level.
 
     Attributes:
@@ -61,7 +61,7 @@ class Order:
         return found
 
 
-def find_order(evidence: NDArray[np.float64], presence: NDArray[np.float64], step_mm: float) -> Order:
+def find_order(evidence: NDArray[np.float64], presence: NDArray[np.float64], step_mm: float) -> CentrelineOrder:
     """Returns the order of levels along a line.
 
     Args:
@@ -75,7 +75,7 @@ def find_order(evidence: NDArray[np.float64], presence: NDArray[np.float64], ste
     path = model.best_path()
     places = [np.flatnonzero(path == level) for level in CERVICAL]
     first, last = (np.array([place[end] if len(place) else -1 for place in places], np.intp) for end in (0, -1))
-    return Order(model.probabilities(), first, last)
+    return CentrelineOrder(model.probabilities(), first, last)
 
 
 def _emissions(evidence: NDArray[np.float64], presence: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,25 +40,25 @@ def check_plausibility(located: Located, volume: Volume) -> tuple[Reason, ...]:
     if not located.vertebrae:
         return (Reason("no_cervical_spine", "No cervical vertebra was found in this scan."),)
     found = [
-        _told(
+        _reason_of(
             "level_unsure", "What is named %s may be another level.", [one.level for one in located.vertebrae if not _is_sure(one)]
         ),
-        _told(
+        _reason_of(
             "level_renamed",
             "The network alone names much of %s differently.",
             [one.level for one in located.vertebrae if one.agreement < _LEAST_AGREEMENT],
         ),
-        _told("level_missing", "%s should be in view, and was not found.", _missing(located, volume)),
-        _told("levels_apart", "The middle of %s lies too near to the next, or too far from it.", _apart(located)),
-        _told("implausible_volume", "Much smaller or larger than usual: %s.", _implausible(located)),
+        _reason_of("level_missing", "%s should be in view, and was not found.", _missing(located, volume)),
+        _reason_of("levels_apart", "The middle of %s lies too near to the next, or too far from it.", _apart(located)),
+        _reason_of("implausible_volume", "Much smaller or larger than usual: %s.", _implausible(located)),
     ]
     share = _bone_share(located, volume)
     if share < _LEAST_BONE:
-        found.append(Reason("off_bone", f"What was found must be {_LEAST_BONE:.0%} bone at least. It is {share:.0%}."))
+        found.append(Reason("off_bone", f"At least {_LEAST_BONE:.0%} of what was found must be bone. It is {share:.0%}."))
     return tuple(reason for reason in found if reason is not None)
 
 
-def _told(code: str, text: str, levels: list[Level]) -> Reason | None:
+def _reason_of(code: str, text: str, levels: list[Level]) -> Reason | None:
     return Reason(code, text % ", ".join(level.name for level in levels)) if levels else None
 
 

@@ -30,8 +30,8 @@ _COARSER = 1.6
 """Voxels of this pass against the network's own: at twice their size it misses every fourth neck."""
 
 _OVERLAP = 0.25
-_VERTEBRA = 0.3
-"""From this probability on a voxel may be a vertebra's. A neck that is seen in part is faint on larger voxels."""
+_VERTEBRA = 0.12
+"""From this probability on a voxel may be a vertebra's. A neck is faint on larger voxels, above all one that is seen in part."""
 
 _LEAST_ML = 8.0
 """A smaller component is no part of a spine worth a pass: less than a vertebra."""
@@ -45,7 +45,7 @@ _EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class ProposedRegion:
     """A part of a scan.
 
     Attributes:
@@ -57,7 +57,7 @@ class Region:
     vertebrae: LabelMap | None = None
 
 
-def propose_regions(volume: Volume, spec: VolumeSpec, session: Session) -> tuple[Region, ...]:
+def propose_regions(volume: Volume, spec: VolumeSpec, session: Session) -> tuple[ProposedRegion, ...]:
     """Returns the regions that may hold a neck, the largest spine first; all of the scan where one window covers it.
 
     Args:
@@ -70,7 +70,7 @@ def propose_regions(volume: Volume, spec: VolumeSpec, session: Session) -> tuple
     """
     whole = covering_grid(volume.grid, spec)
     if all(side <= one for side, one in zip(whole.shape, window_size(whole.shape, spec), strict=True)):
-        return (Region(whole),)
+        return (ProposedRegion(whole),)
     z, y, x = (_COARSER * side for side in spec.spacing_mm)
     return tuple(_regions(_vertebrae(volume, replace(spec, spacing_mm=(z, y, x)), session), spec))
 
@@ -100,7 +100,7 @@ def _largest(mask: NDArray[np.bool_], voxel_ml: float) -> NDArray[np.uint8]:
     return np.asarray(numbers[components])
 
 
-def _regions(vertebrae: LabelMap, spec: VolumeSpec) -> Iterator[Region]:
+def _regions(vertebrae: LabelMap, spec: VolumeSpec) -> Iterator[ProposedRegion]:
     """Yields the box around each component, one window large at least."""
     margin = _MARGIN_MM / vertebrae.grid.spacing_mm
     for number, box in enumerate(ndimage.find_objects(vertebrae.labels), start=1):
@@ -110,4 +110,4 @@ def _regions(vertebrae: LabelMap, spec: VolumeSpec) -> Iterator[Region]:
             z, y, x = (int(side) for side in np.ceil(high - low))
             near = vertebrae.grid.part(low, (z, y, x))
             own = LabelMap((vertebrae.labels == number).astype(np.uint8), vertebrae.grid)
-            yield Region(covering_grid(near, spec), own)
+            yield ProposedRegion(covering_grid(near, spec), own)

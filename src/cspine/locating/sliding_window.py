@@ -38,7 +38,7 @@ _SURELY_NOTHING = 0.995
 _SAME = 1e-3
 """Voxels that lie nearer than this, in voxels, coincide."""
 
-Box = tuple[slice, slice, slice]
+ArrayWindow = tuple[slice, slice, slice]
 """A part of an array ``(z, y, x)``."""
 
 _NOTHING = np.eye(VOXEL_CLASSES, dtype=np.float32)[0]
@@ -115,7 +115,7 @@ def has_bone(hu: NDArray[np.float32], spec: VolumeSpec) -> bool:
     return bool(np.count_nonzero(hu > _BONE_HU) * np.prod(spec.spacing_mm) / 1000 >= _LEAST_BONE_ML)
 
 
-def _blended(parts: Sequence[Box], hu: NDArray[np.float32], spec: VolumeSpec, session: Session) -> NDArray[np.float32]:
+def _blended(parts: Sequence[ArrayWindow], hu: NDArray[np.float32], spec: VolumeSpec, session: Session) -> NDArray[np.float32]:
     """Blends the predictions of overlapping windows, ``(z, y, x, 10)``; a window counts most in its middle."""
     total, blended = np.full(hu.shape, 1e-6, np.float32), np.zeros((*hu.shape, VOXEL_CLASSES), np.float32)
     for window in parts:
@@ -232,7 +232,7 @@ def covering_grid(scan: Grid, spec: VolumeSpec) -> Grid:
     return Grid.upright((low + high) / 2, (z, y, x), spec.spacing_mm)
 
 
-def sliding_windows(shape: Shape, size: Shape, overlap: float = _OVERLAP) -> Iterator[Box]:
+def sliding_windows(shape: Shape, size: Shape, overlap: float = _OVERLAP) -> Iterator[ArrayWindow]:
     """Yields boxes of one size that cover a larger one; neighbours overlap by a share of their sides at least."""
     starts = [_starts(whole, part, overlap) for whole, part in zip(shape, size, strict=True)]
     for z in starts[0]:

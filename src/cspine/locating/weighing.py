@@ -135,7 +135,8 @@ def _pitch_link(upper: Measures, pitch_mm: float, size: float, first: Level) -> 
     usual = PITCHES_MM[upper.level] * size
     spread = _ATLAS_SPREAD if upper.level is Level.C1 else _PITCH_SPREAD
     level = first if upper.level is Level.C1 else Level(upper.level + 1)
-    text = f"{upper.level.name} and {Level(upper.level + 1).name} are {pitch_mm:.0f} mm apart, where {usual:.0f} mm fit this neck"
+    names = f"{upper.level.name} and {Level(upper.level + 1).name}"
+    text = f"{names} are {pitch_mm:.0f} mm apart, where {usual:.0f} mm is usual in a neck of this size"
     return Link(level, float(expit(_LINK_ODDS + log_ratio(pitch_mm, usual, spread))), text)
 
 
@@ -187,5 +188,5 @@ def _link_reasons(links: Sequence[Link]) -> tuple[Reason, ...]:
     weak = [link for link in links if link.probability < SURE]
     if not weak:
         return ()
-    text = f"Names from {weak[0].level.name} on may be off. {'; '.join(link.text for link in weak)}."
+    text = f"Names from {weak[0].level.name} on may be wrong. {'; '.join(link.text for link in weak)}."
     return (Reason("count_doubtful", text),)

@@ -61,7 +61,7 @@ _MOST = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class CoarseScan:
     """The scan around a neck, on few voxels.
 
     Attributes:
@@ -77,7 +77,7 @@ class View:
     inner_air: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, volume: Volume, seen: NDArray[np.bool_]) -> "View":
+    def of(cls, volume: Volume, seen: NDArray[np.bool_]) -> "CoarseScan":
         """Returns every second voxel of an upright scan."""
         hu = volume.hu[::_STEP, ::_STEP, ::_STEP]
         affine = volume.grid.affine.copy()
@@ -97,7 +97,7 @@ class _Slice:
     grid: Grid
 
 
-def airway(located: Located, view: View) -> Witness:
+def airway(located: Located, view: CoarseScan) -> Witness:
     """Returns whether pharynx and trachea lie before the spine, as the names of its levels have it, or behind."""
     front = rear = 0
     for one in located.vertebrae:
@@ -107,13 +107,18 @@ def airway(located: Located, view: View) -> Witness:
         rear += _has_airway(slab, y, x, view.grid, 1)
     if front + rear == 0:
         return Witness("airway", Question.FRONT, 0.0, "No airway is in view.")
-    ratio = 3.0 if rear == 0 and front > 1 else 1.0 if front > 2 * rear else -_MOST if front == 0 and rear > 1 else -3.0
+    if front > 2 * rear:
+        ratio = 3.0 if rear == 0 and front > 1 else 1.0
+    elif rear == 1 and front:  # a pocket of air behind one vertebra says nothing
+        ratio = 0.0
+    else:
+        ratio = -_MOST if front == 0 and rear > 1 else -3.0
     return Witness(
-        "airway", Question.FRONT, ratio, f"There is air of the throat before {front} and behind {rear} of the vertebrae."
+        "airway", Question.FRONT, ratio, f"There is air of the throat in front of {front} and behind {rear} of the vertebrae."
     )
 
 
-def brain(located: Located, view: View) -> Witness:
+def brain(located: Located, view: CoarseScan) -> Witness:
     """Returns whether a skull with its brain lies above the neck, or below."""
     above, below = (_largest_cm2(part, _brain_area) for part in _beyond(located, view))
     if max(above, below) < _BRAIN_CM2:
@@ -124,7 +129,7 @@ def brain(located: Located, view: View) -> Witness:
     )
 
 
-def lungs(located: Located, view: View) -> Witness:
+def lungs(located: Located, view: CoarseScan) -> Witness:
     """Returns whether lungs lie below the neck, or above."""
     above, below = (_largest_cm2(part, _lung_area) for part in _beyond(located, view))
     if max(above, below) < _LUNG_CM2:
@@ -135,7 +140,7 @@ def lungs(located: Located, view: View) -> Witness:
     )
 
 
-def anatomy(located: Located, view: View) -> list[Witness]:
+def anatomy(located: Located, view: CoarseScan) -> list[Witness]:
     """Returns what lies around the neck says: the airway, the brain, the lungs."""
     return [airway(located, view), brain(located, view), lungs(located, view)]
 
@@ -161,7 +166,7 @@ def slice_order(volume: Volume) -> Witness:
     repeated = sum(count > 1 for count in Counter(one.tobytes() for one in hu).values())
     axial = abs(volume.grid.directions[2, 0]) > _AXIAL  # from side to side a body is like its mirror image
     if axial and repeated > _REPEATED * len(hu):
-        return Witness("slice_order", Question.SLICES, -_MOST, f"{repeated} of {len(hu)} slices are there twice.")
+        return Witness("slice_order", Question.SLICES, -_MOST, f"{repeated} of {len(hu)} slices occur twice.")
     next_one, next_but_one = (float(np.abs(hu[away:] - hu[:-away]).mean()) for away in (1, 2))
     if next_but_one >= _INTERLEAVED * next_one:
         return Witness("slice_order", Question.SLICES, 0.0, "Neighbouring slices are alike.")
@@ -213,7 +218,7 @@ def _has_airway(slab: NDArray[np.bool_], y: int, x: int, grid: Grid, side: int) 
     return bool(np.count_nonzero(air) * np.prod(grid.spacing_mm) / 1000 >= _AIRWAY_ML)
 
 
-def _beyond(located: Located, view: View) -> tuple[Sequence[_Slice], Sequence[_Slice]]:
+def _beyond(located: Located, view: CoarseScan) -> tuple[Sequence[_Slice], Sequence[_Slice]]:
     """Returns the slices above and below the neck."""
     heights = [one.centre_mm[2] for one in located.vertebrae]
     middle = float(np.mean([one.centre_mm[0] for one in located.vertebrae]))

@@ -6,13 +6,13 @@ from enum import StrEnum
 from pathlib import PurePath, PureWindowsPath
 from typing import ClassVar, Self
 
-from cspine.codec import ShapeError, decode, encode
 from cspine.errors import GeometryError, PackageError
 from cspine.modelpack.calibration import OUTPUTS, Calibration
 from cspine.modelpack.pooling import POOLING
 from cspine.results import Figure
 from cspine.specs import HU_CEILING, RefinerSpec, SliceSpec, VertebraSpec, VolumeSpec
-from cspine.strict_json import JsonError, parse_json
+from cspine.storage.codec import ShapeError, decode, encode
+from cspine.storage.strict_json import JsonError, parse_json
 
 SCHEMA_VERSION = "1"
 

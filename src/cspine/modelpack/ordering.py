@@ -24,7 +24,7 @@ _SKIPPED = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Order:
+class SliceOrder:
     """The stretch of slices in which each level may be looked for.
 
     Attributes:
@@ -38,7 +38,7 @@ class Order:
     found: NDArray[np.bool_]
 
 
-def order_of(visible: NDArray[np.float64]) -> Order:
+def order_of(visible: NDArray[np.float64]) -> SliceOrder:
     """Returns the likeliest order of C1..C7 in a stack.
 
     A level that has slices of its own may be looked for there and in the adjoining slices in which it stays visible; one that has
@@ -58,7 +58,7 @@ def order_of(visible: NDArray[np.float64]) -> Order:
         else:
             first[level], last[level] = _between(own[:level], own[level + 1 :], count)
     found = np.array([len(slices) > 0 for slices in own])
-    return Order(first[::-1], last[::-1], found[::-1])
+    return SliceOrder(first[::-1], last[::-1], found[::-1])
 
 
 def _log_likelihood(upward: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ class PooledScores:
     Attributes:
         scores: Fracture score of C1..C7, 0..1, ``(7,)``.
         visibility: Visibility in the best slice of the level's place, 0..1, ``(7,)``.
-        key_slice: Which slice of the stack speaks loudest for a fracture of the level, ``(7,)``.
+        key_slice: Which slice of the stack has the most evidence for a fracture of the level, ``(7,)``.
         first_slice: The first slice in which the level is visible, ``(7,)``.
         last_slice: The last slice in which it is visible, included, ``(7,)``.
         overall: Noisy-OR of the levels in view; 0 where none is.

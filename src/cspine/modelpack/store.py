@@ -12,9 +12,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.array_files import read_arrays
 from cspine.errors import OutputError, PackageError, one_line
-from cspine.files import replacing_folder
 from cspine.modelpack.manifest import (
     LocaliserManifest,
     Manifest,
@@ -24,8 +22,10 @@ from cspine.modelpack.manifest import (
     read_manifest,
 )
 from cspine.network_content import NetworkContent
+from cspine.storage.array_files import read_arrays
+from cspine.storage.files import replacing_folder
 
-DEFAULT_PACKAGE, DEFAULT_LOCALISER = "vertebra_mil_phantoms", "localiser_phantoms"
+DEFAULT_PACKAGE, DEFAULT_LOCALISER = "vertebra_mil_phantoms", "localiser"
 """The shipped packages that classify, and find the vertebrae, unless the user names others."""
 
 _SHIPPED = Path(__file__).parent / "packages"

@@ -30,7 +30,7 @@ class Backbone:
         scale: Factor of each channel, from 0..1 to what the network was trained on.
         offset: Added to each channel after that.
         border: Pixels of air before and after the rows and columns.
-        window: Cells that one step to half the resolution looks at, along each axis.
+        window: Cells that one step to half the resolution covers, along each axis.
     """
 
     function: str
@@ -110,7 +110,7 @@ def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int]) -> k
 
 
 def fetch_pretrained(name: str, weights: str) -> None:
-    """Gets weights and looks whether they fit, on the smallest slice that every backbone takes.
+    """Gets weights and checks whether they fit, on the smallest slice that every backbone takes.
 
     Args:
         name: Which backbone.

@@ -19,7 +19,7 @@ class CustomCNN(keras.Model):
     """A slice network without pretrained parts.
 
     Convolutions with pooling go down until a cell sees the whole neck; what they find there is brought back up beside the fine
-    features. One head says for each cell which level it is in. The other says how much it looks broken, from the fine features
+    features. One head says for each cell which level it is in. The other says how much it looks fractured, from the fine features
     alone; the fracture of a level is a smooth maximum of the latter within the former.
 
     Args:
@@ -61,7 +61,9 @@ class CustomCNN(keras.Model):
             fine = x if halvings == _FINE else fine
         wide = layers.UpSampling2D(2 ** (len(widths) - _FINE), interpolation="bilinear", name="context_up")(context(x))
         cells = neck(layers.Concatenate(name="fine_and_context")([fine, wide]))
-        super().__init__(inputs=image, outputs=heads(cells, near=near(fine)), **kwargs)
+        evident = near(fine)
+        super().__init__(inputs=image, outputs=heads(cells, near=evident), **kwargs)
+        self._heads, self._evident = heads, evident
 
         # Config
         self.slice_shape = tuple(input_shape)
@@ -70,6 +72,10 @@ class CustomCNN(keras.Model):
         self.dropout = dropout
         self.fracture_map = fracture_map
         self.seed = seed
+
+    def on_patches(self) -> keras.Model:
+        """Returns the part that says of each cell of 8 x 8 pixels whether it is fractured, with the weights of this network."""
+        return self._heads.on_patches(self.inputs[0], self._evident)
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""

@@ -1,4 +1,4 @@
-"""Chooses which layers of a network learn."""
+"""Chooses which layers of a network are trained."""
 
 import keras
 
@@ -7,11 +7,11 @@ from cspine.networks.backbones import NAME, backbone_named
 from cspine.networks.options import Learning, LearningStage
 
 
-def let_learn(network: keras.Model, stage: LearningStage) -> None:
+def set_trainable(network: keras.Model, stage: LearningStage) -> None:
     """Sets what learns in a stage; the network must be compiled afterwards.
 
-    Layers of a backbone that do not learn, and batch normalisation of a backbone that was trained before, work as in inference:
-    statistics of a few slices would destroy what the backbone has learnt.
+    Layers of a backbone that are not trained, and batch normalisation of a backbone that was trained before, work as in inference:
+    statistics of a few slices would destroy what the backbone was trained to see.
 
     Raises:
         UsageError: The layer to tune from does not exist.

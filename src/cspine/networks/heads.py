@@ -51,16 +51,14 @@ class SliceHeads:
             near: Features of which each sees little more than its cell, for the evidence: who sees a whole neck may learn which
                 necks are fractured instead of what a fracture looks like. ``cells`` if ``None``.
         """
-        near = self._drop_near(cells if near is None else near)
+        logits, boxed = self._logits(cells if near is None else near)
         cells = self._drop(cells)
         if self._level_map is not None:
             levels = layers.Activation("softmax", dtype="float32", name="level_map")(self._level_map(cells))
         outputs = {}
-        if self._boxed is not None:
-            boxed = self._boxed(near)
+        if boxed is not None:
             outputs["fracture_map"] = layers.Activation("sigmoid", dtype="float32", name="fracture_map")(boxed)
-            near = layers.Concatenate(name="near_and_fracture_map")([near, boxed])
-        fracture = EvidencePooling(LEVELS, dtype="float32", name="evidence_pooling")([self._evidence(near), levels])
+        fracture = EvidencePooling(LEVELS, dtype="float32", name="evidence_pooling")([logits, levels])
         visible = self._visible(LevelAreas(dtype="float32", name="areas")(levels))
         return {
             "fracture": layers.Activation("sigmoid", dtype="float32", name="fracture")(fracture),
@@ -68,6 +66,24 @@ class SliceHeads:
             "level_map": levels,
             **outputs,
         }
+
+    def on_patches(self, image: Any, near: Any) -> keras.Model:
+        """Returns the part of a network that says how much each cell looks fractured, ``(n, rows, columns, 1)`` in 0..1.
+
+        Args:
+            image: The input of the network.
+            near: Features of its cells that the evidence is read from.
+        """
+        logits, _ = self._logits(near)
+        return keras.Model(image, layers.Activation("sigmoid", dtype="float32", name="cells")(logits), name="cells_of_slices")
+
+    def _logits(self, near: Any) -> tuple[Any, Any]:
+        """Returns the evidence for a fracture of each cell, and the logit of a box on it, where there is such a map."""
+        near = self._drop_near(near)
+        if self._boxed is None:
+            return self._evidence(near), None
+        boxed = self._boxed(near)
+        return self._evidence(layers.Concatenate(name="near_and_fracture_map")([near, boxed])), boxed
 
 
 def logit(name: str, before: float, seeds: Iterator[int]) -> layers.Conv2D:

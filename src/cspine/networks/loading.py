@@ -13,7 +13,7 @@ from cspine.networks.transfer import TransferNetwork
 from cspine.networks.unet3d import UNet3D
 from cspine.networks.unet_transfer import UNetTransferNetwork
 from cspine.networks.vertebra_mil import VertebraMIL
-from cspine.strict_json import parse_json
+from cspine.storage.strict_json import parse_json
 
 _FAMILIES = {kind.__name__: kind for kind in (CustomCNN, TransferNetwork, UNetTransferNetwork, UNet3D, VertebraMIL)}
 _MODULES = {name: kind.__module__ for name, kind in _FAMILIES.items()} | {"Functional": "keras.src.models.functional"}
@@ -52,11 +52,11 @@ def _check(path: Path) -> None:
         size = sum(member.file_size for member in archive.infolist())
         if size > _MOST_BYTES:
             raise ValueError(f"it unpacks to {size} bytes, and at most {_MOST_BYTES} are allowed")
-        told = parse_json(archive.read("config.json"))
-    name = told.get("class_name") if isinstance(told, dict) else None
-    if name not in _MODULES or told.get("module") != _MODULES[name]:
+        config = parse_json(archive.read("config.json"))
+    name = config.get("class_name") if isinstance(config, dict) else None
+    if name not in _MODULES or config.get("module") != _MODULES[name]:
         raise ValueError(f"its class is not known: {name!r:.40}")
-    for key, value in _numbers(told.get("config")):
+    for key, value in _numbers(config.get("config")):
         if key not in _NO_SIZES and abs(value) > _LARGEST:
             raise ValueError(f"{key} is {value}, and at most {_LARGEST} is allowed")
 

@@ -17,12 +17,15 @@ class Pyramid:
         size: Rows and columns of a slice.
         width: Filters of the features.
         seeds: Where the seeds of fresh weights are taken from.
+        magnify: Side of the square of pixels that the backbone sees for one pixel of the slice: 1, or 2, as the stem of a backbone
+            halves twice before anything is compared, and a fracture is two pixels wide.
     """
 
-    def __init__(self, backbone: Backbone, size: Sequence[int], width: int, seeds: Iterator[int]) -> None:
+    def __init__(self, backbone: Backbone, size: Sequence[int], width: int, seeds: Iterator[int], *, magnify: int = 1) -> None:
+        self._magnify = layers.UpSampling2D(magnify, interpolation="bilinear", name="magnify") if magnify > 1 else None
         self._border = layers.ZeroPadding2D((backbone.border, backbone.border), name="border")
         self._expected = layers.Rescaling(list(backbone.scale), list(backbone.offset), name="expected")
-        self._features = features(backbone, [n + sum(backbone.border) for n in size], seeds)
+        self._features = features(backbone, [magnify * n + sum(backbone.border) for n in size], seeds)
         self._sides = [Convolution(f"side{cell}", width, seeds, size=1) for cell in (8, 16, 32)]
         self._expand = [
             layers.Conv2DTranspose(width, backbone.window, strides=2, kernel_initializer=fresh(seeds), name=f"expand{cell}")
@@ -35,11 +38,16 @@ class Pyramid:
 
         Both are ``(n, rows / 8, columns / 8, width)``.
         """
+        seen = channels if self._magnify is None else self._magnify(channels)
         fine, middle, deep = (
-            side(found) for side, found in zip(self._sides, self._features(self._expected(self._border(channels))), strict=True)
+            side(found) for side, found in zip(self._sides, self._features(self._expected(self._border(seen))), strict=True)
         )
         middle = layers.Add(name="both16")([middle, _fitted(self._expand[1](deep), middle)])
-        return self._neck(layers.Add(name="both8")([fine, _fitted(self._expand[0](middle), fine)])), fine
+        if self._magnify is None:
+            coarse = self._expand[0](middle)
+        else:  # a cell of 8 pixels of the slice is one of 16 that the backbone sees
+            fine, coarse = layers.MaxPooling2D(name="strongest_of_fine")(fine), middle
+        return self._neck(layers.Add(name="both8")([fine, _fitted(coarse, fine)])), fine
 
 
 def _fitted(x: Any, wanted: Any) -> Any:

@@ -24,17 +24,19 @@ class NetworkSettings(Protocol):
     ``fracture`` ``(n, 7)`` and ``visible`` ``(n, 7)`` in 0..1, and ``level_map`` ``(n, rows / 8, columns / 8, 8)``, for each cell
     how much of it is background or C1..C7. Some have further outputs: ``maps`` ``(n, rows, columns, 8)``, the same for each pixel,
     and ``fracture_map`` ``(n, rows / 8, columns / 8, 1)``, how much of each cell a reader would box.
+
+    A class that derives from this one and writes :meth:`build` is a family: all else is as for a network from scratch.
     """
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Returns the names of the outputs."""
-        ...
+        return ("fracture", "visible", "level_map")
 
     @property
     def stages(self) -> tuple[LearningStage, ...]:
         """Returns how training goes, stage by stage."""
-        ...
+        return (LearningStage(),)
 
     def check(self, spec: SliceSpec) -> None:
         """Checks what can be checked before anything is prepared.
@@ -42,10 +44,11 @@ class NetworkSettings(Protocol):
         Raises:
             UsageError: The network cannot see such slices, or its weights are not there.
         """
-        ...
 
     def build(self, spec: SliceSpec, seed: int) -> "keras.Model":
         """Returns the network with fresh weights, the same for the same seed.
+
+        Its ``on_patches()`` is the part that says of each cell whether it is fractured, ``(n, rows / 8, columns / 8, 1)``.
 
         Raises:
             UsageError: As :meth:`check`, but for weights.
@@ -58,15 +61,13 @@ class NetworkSettings(Protocol):
         Raises:
             TrainingError: They cannot be had, or are of another network.
         """
-        ...
 
     def pretrain(self, model: "keras.Model") -> None:
         """Puts pretrained weights into a network of :meth:`build`, where these settings ask for some."""
-        ...
 
     def idle(self) -> Mapping[str, str]:
         """Returns settings that do nothing beside the others, and why."""
-        ...
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ class PretrainedSettings:
         head_epochs: Epochs in which the backbone stays as it is, before it is fine-tuned.
         tuned_from: The first layer of the backbone that is fine-tuned; the usual one of the backbone where empty.
         tuned_rate: Factor of the learning rate for fine-tuning.
+        magnify: Side of the square of pixels that the backbone sees for one pixel of the slice, 1 or 2; the stem of each backbone
+            halves twice, and a fracture is two pixels wide. 2 costs four times as much.
     """
 
     backbone: BackboneName
@@ -152,8 +155,11 @@ class PretrainedSettings:
     head_epochs: int = 5
     tuned_from: str = ""
     tuned_rate: float = 0.1
+    magnify: int = 1
 
     def __post_init__(self) -> None:
+        if self.magnify not in (1, 2):
+            raise UsageError(f"network.magnify needs 1 or 2. Received: {self.magnify}")
         if self.head_epochs < 0 or not self.tuned_rate > 0:
             raise UsageError(f"network needs head_epochs of 0 or more and a positive tuned_rate. Received: {self}")
 
@@ -243,6 +249,7 @@ class TransferSettings(PretrainedSettings):
             dropout=self.dropout,
             fracture_map=self.fracture_map,
             near=self.near,
+            magnify=self.magnify,
             seed=seed,
         )
         first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later
@@ -290,6 +297,7 @@ class UNetTransferSettings(PretrainedSettings):
             head_width=self.head_width,
             dropout=self.dropout,
             fracture_map=self.fracture_map,
+            magnify=self.magnify,
             seed=seed,
         )
         first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later

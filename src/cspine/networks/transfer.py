@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from cspine.networks.backbones import backbone_named
+from cspine.networks.backbones import NAME, backbone_named
 from cspine.networks.heads import SliceHeads
 from cspine.networks.pyramid import Pyramid
 
@@ -25,6 +25,7 @@ class TransferNetwork(keras.Model):
         dropout: Share of feature maps that are dropped before the heads.
         fracture_map: Whether a further output says where a reader would draw a box.
         near: Whether a fracture is looked for in the fine features of the backbone alone.
+        magnify: Side of the square of pixels that the backbone sees for one pixel of the slice: 1 or 2.
         seed: Of the fresh weights and of dropout.
     """
 
@@ -37,18 +38,21 @@ class TransferNetwork(keras.Model):
         dropout: float = 0.2,
         fracture_map: bool = False,
         near: bool = False,
+        magnify: int = 1,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         # Layers
         seeds = count(seed * 1000)
-        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds)
+        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds, magnify=magnify)
         heads = SliceHeads(seeds, dropout=dropout, fracture_map=fracture_map)
 
         # Functional model
         image = keras.Input(tuple(input_shape), name="slice")
         cells, fine = pyramid(image)
-        super().__init__(inputs=image, outputs=heads(cells, near=fine if near else None), **kwargs)
+        evident = fine if near else cells
+        super().__init__(inputs=image, outputs=heads(cells, near=evident), **kwargs)
+        self._heads, self._evident = heads, evident
 
         # Config
         self.slice_shape = tuple(input_shape)
@@ -57,7 +61,20 @@ class TransferNetwork(keras.Model):
         self.dropout = dropout
         self.fracture_map = fracture_map
         self.near = near
+        self.magnify = magnify
         self.seed = seed
+
+    def on_patches(self) -> keras.Model:
+        """Returns the part that says of each cell of 8 x 8 pixels whether it is fractured, with the weights of this network.
+
+        With ``near``, the layers of the backbone after its fine features are no part of the evidence, and are not trained.
+        """
+        if self.near:
+            backbone = self.get_layer(NAME)
+            names = [layer.name for layer in backbone.layers]
+            for layer in backbone.layers[names.index(backbone_named(self.backbone).endpoints[0]) + 1 :]:
+                layer.trainable = False
+        return self._heads.on_patches(self.inputs[0], self._evident)
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""
@@ -70,6 +87,7 @@ class TransferNetwork(keras.Model):
             "dropout": self.dropout,
             "fracture_map": self.fracture_map,
             "near": self.near,
+            "magnify": self.magnify,
             "seed": self.seed,
         }
 

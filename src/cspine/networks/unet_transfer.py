@@ -33,6 +33,7 @@ class UNetTransferNetwork(keras.Model):
         head_width: Filters of the map that the heads read.
         dropout: Share of feature maps that are dropped before the heads.
         fracture_map: Whether a further map of the U-Net says where a reader would draw a box.
+        magnify: Side of the square of pixels that the backbone sees for one pixel of the slice: 1 or 2.
         seed: Of the fresh weights and of dropout.
     """
 
@@ -45,6 +46,7 @@ class UNetTransferNetwork(keras.Model):
         head_width: int = 64,
         dropout: float = 0.2,
         fracture_map: bool = False,
+        magnify: int = 1,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -55,7 +57,7 @@ class UNetTransferNetwork(keras.Model):
         boxed = logit("boxed_logits", RARELY_BOXED, seeds) if fracture_map else None
         as_it_is = keras.initializers.Constant(np.eye(_COLOURS + LEVELS + fracture_map, _COLOURS)[None, None])
         mixed = layers.Conv2D(_COLOURS, 1, kernel_initializer=as_it_is, name="slice_and_maps")
-        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds)
+        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds, magnify=magnify)
         heads = SliceHeads(seeds, dropout=dropout, fracture_map=False, own_levels=False)
 
         # Functional model
@@ -69,6 +71,7 @@ class UNetTransferNetwork(keras.Model):
             further["fracture_map"] = _cells("fracture_map")(channels[-1])
         cells, _ = pyramid(mixed(layers.Concatenate(name="channels")(channels)))
         super().__init__(inputs=image, outputs=heads(cells, _cells("level_map")(maps)) | further, **kwargs)
+        self._heads, self._pyramid = heads, pyramid
 
         # Config
         self.slice_shape = tuple(input_shape)
@@ -77,7 +80,16 @@ class UNetTransferNetwork(keras.Model):
         self.head_width = head_width
         self.dropout = dropout
         self.fracture_map = fracture_map
+        self.magnify = magnify
         self.seed = seed
+
+    def on_patches(self) -> keras.Model:
+        """Returns the part that says of each cell of 8 x 8 pixels whether it is fractured, with the weights of this network.
+
+        It sees the slice as it is, without the maps of the U-Net, as the whole network does in the beginning: a patch does not
+        tell which vertebra it shows.
+        """
+        return self._heads.on_patches(self.inputs[0], self._pyramid(self.inputs[0])[0])
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""
@@ -90,6 +102,7 @@ class UNetTransferNetwork(keras.Model):
             "head_width": self.head_width,
             "dropout": self.dropout,
             "fracture_map": self.fracture_map,
+            "magnify": self.magnify,
             "seed": self.seed,
         }
 

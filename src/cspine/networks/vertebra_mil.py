@@ -23,11 +23,11 @@ class VertebraMIL(keras.Model):
     """Multiple-instance learning over the slices of each vertebra, then attention among the vertebrae.
 
     A small convolutional backbone sees every slice (with its neighbours and the mask of the vertebra as channels) and says of
-    each cell of eight pixels how much it looks broken. What lies in the vertebra's own cells makes the features of the slice;
+    each cell of eight pixels how much it looks fractured. What lies in the vertebra's own cells makes the features of the slice;
     gated attention weighs the slices of a vertebra. The seven vertebrae, and a token for the study, attend to one another.
     Slices and vertebrae are folded into the batch, so that everything is convolution or attention.
 
-    Answers ``fracture`` ``(n, 7)``, ``overall`` ``(n, 1)``, ``slices`` ``(n, 7, slices)``, how much each slice looks broken,
+    Answers ``fracture`` ``(n, 7)``, ``overall`` ``(n, 1)``, ``slices`` ``(n, 7, slices)``, how much each slice looks fractured,
     ``attention`` ``(n, 7, slices)``, its weight, and ``fracture_map`` ``(n, 7, slices, rows / 8, columns / 8)``, all in 0..1.
 
     Args:

@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage
 
 from cspine.reading.headers import frames_of
 from cspine.reading.pixels import SYNTAXES, PixelReader
-from cspine.reading.places import Folder
+from cspine.reading.places import FolderPlace
 
 _SIDE, _LOSS_HU = 32, 4.0
 Image = NDArray[np.uint16]
@@ -47,7 +47,7 @@ def _problem(uid: str, path: Path) -> str | None:
     read = np.empty(image.shape, np.float32)
     try:
         _write(image, bits, uid, path)
-        place = Folder(path.parent, only=path)
+        place = FolderPlace(path.parent, only=path)
         PixelReader(place).decode(frames_of(place, place.entries[0])[0], read)
     except Exception as error:  # whatever a codec of this machine raises is what is asked for
         return " ".join(f"{type(error).__name__}: {error}".split())

@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.concurrency.handover import room
+from cspine.concurrency.processors import processors
 from cspine.errors import StudyError
-from cspine.processors import processors
 from cspine.reading import limits
 from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
 from cspine.reading.effort import Budget, CostlyError
@@ -31,7 +32,7 @@ _SOME = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFrames:
     """Holds what is in a place.
 
     Attributes:
@@ -83,7 +84,7 @@ _PASSED_OVER = {
 """What shows in pixels only and makes the next series the better one."""
 
 
-def find(place: Place) -> Found:
+def find(place: Place) -> FoundFrames:
     """Lists every DICOM image of a place, by the headers alone."""
     frames: list[Frame] = []
     damaged: list[tuple[str, DamagedFileError]] = []
@@ -96,10 +97,10 @@ def find(place: Place) -> Found:
             damaged.append((entry.name, error))
         except CostlyError as error:
             raise Refusal.COSTLY_HEADERS.error(place=place.path, cause=error) from error
-    return Found(tuple(frames), tuple(damaged))
+    return FoundFrames(tuple(frames), tuple(damaged))
 
 
-def series_in(place: Place, found: Found) -> tuple[SeriesSummary, ...]:
+def series_in(place: Place, found: FoundFrames) -> tuple[SeriesSummary, ...]:
     """Returns every stack of a place, with the choice and the reasons; only of the chosen one are some images decoded."""
     stacks = _stacks(found.frames, None)
     while True:
@@ -128,7 +129,7 @@ def _fault_of_some(place: Place, stack: Stack) -> StudyError | None:
     return None
 
 
-def read(place: Place, found: Found, series_uid: str | None, name: str) -> Study:
+def read(place: Place, found: FoundFrames, series_uid: str | None, name: str) -> Study:
     """Reads the chosen series of a place.
 
     Raises:
@@ -174,8 +175,8 @@ def _usable(place: Place, stacks: list[Stack], series: str | None, name: str) ->
             passed_over.append(error)
             stacks = [other for other in stacks if other is not stack]
             continue
-        said = [Notice.NEXT_SERIES.warning(reason=_PASSED_OVER[error.code]) for error in passed_over]
-        return _Read(stack, stack.layout, hu, (*said, *noticed, *unusual))
+        skipped = [Notice.NEXT_SERIES.warning(reason=_PASSED_OVER[error.code]) for error in passed_over]
+        return _Read(stack, stack.layout, hu, (*skipped, *noticed, *unusual))
 
 
 def _stacks(frames: tuple[Frame, ...], trusted: str | None) -> list[Stack]:
@@ -191,7 +192,7 @@ def _stacks(frames: tuple[Frame, ...], trusted: str | None) -> list[Stack]:
 def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[ReadingWarning]]:
     """Returns Hounsfield units of every slice, ``(n, rows, columns)``, and what was noticed; one thread per core decodes."""
     first, reader = stack.first, PixelReader(place)
-    hu = np.empty((len(stack.frames), first.pixels.rows, first.pixels.columns), dtype=np.float32)
+    hu = room((len(stack.frames), first.pixels.rows, first.pixels.columns))
     with ThreadPoolExecutor(processors()) as threads:
         signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
     _compare_duplicates(reader, stack, hu)
@@ -255,7 +256,7 @@ def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[np.float3
 
 def _evened(hu: NDArray[np.float32], layout: Layout) -> NDArray[np.float32]:
     """Returns slices at their true places, interpolated linearly to even ones."""
-    even = np.empty(layout.grid.shape, dtype=np.float32)
+    even = room(layout.grid.shape)
     above = np.clip(np.searchsorted(layout.places, np.arange(len(even)), side="left"), 1, len(hu) - 1)
     for index, upper in enumerate(above):
         low, high = layout.places[upper - 1], layout.places[upper]

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from cspine.geometry import Vector
 from cspine.reading.attributes import number_in
-from cspine.reading.frames import Plane, Rescale, SeriesFacts
+from cspine.reading.frames import ImagePlane, Rescale, SeriesFacts
 from cspine.reading.tables import table_of
 
 
@@ -37,14 +37,14 @@ def series_facts(dataset: Dataset) -> SeriesFacts:
     )
 
 
-def plane_of(value: Callable[[str], object]) -> Plane | None:
+def plane_of(value: Callable[[str], object]) -> ImagePlane | None:
     """Returns where an image lies, or ``None`` where its header does not say."""
     position = numbers_of(value, "ImagePositionPatient", 3)
     directions = numbers_of(value, "ImageOrientationPatient", 6)
     pixel_mm = numbers_of(value, "PixelSpacing", 2)
     if position is None or directions is None or pixel_mm is None:
         return None
-    return Plane(_vector(position), _vector(directions[:3]), _vector(directions[3:]), (pixel_mm[0], pixel_mm[1]))
+    return ImagePlane(_vector(position), _vector(directions[:3]), _vector(directions[3:]), (pixel_mm[0], pixel_mm[1]))
 
 
 def rescale_of(dataset: Dataset, value: Callable[[str], object]) -> Rescale:

@@ -8,7 +8,7 @@ _UNPACK = "Unpack it and give the folder."
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class UnreadFormat:
     """A format that is not read.
 
     Attributes:
@@ -22,15 +22,15 @@ class Format:
     is_general: bool = False
 
 
-_TAR, _GZIP = Format("a tar archive", _UNPACK), Format("a file packed with gzip", _UNPACK, is_general=True)
-_META, _NRRD = Format("a MetaImage volume", _CONVERT), Format("an NRRD volume", _CONVERT)
-_PAIR = Format("half of an Analyze or NIfTI pair (.hdr and .img)", "Convert the pair to one .nii file.")
-_UNNAMED = Format("a NIfTI file under another name", "Let its name end with .nii.")
-_MGH, _MINC = Format("a FreeSurfer volume", _CONVERT), Format("a MINC volume", _CONVERT)
-_RAR, _SEVEN = Format("a rar archive", _UNPACK), Format("a 7z archive", _UNPACK)
-ZIP = Format("a zip", _UNPACK)
-_PACKED = Format("a packed file", _UNPACK, is_general=True)
-_DISC = Format("the image of a disc", "Open it and give the folder of the study.")
+_TAR, _GZIP = UnreadFormat("a tar archive", _UNPACK), UnreadFormat("a file packed with gzip", _UNPACK, is_general=True)
+_META, _NRRD = UnreadFormat("a MetaImage volume", _CONVERT), UnreadFormat("an NRRD volume", _CONVERT)
+_PAIR = UnreadFormat("half of an Analyze or NIfTI pair (.hdr and .img)", "Convert the pair to one .nii file.")
+_UNNAMED = UnreadFormat("a NIfTI file under another name", "Let its name end with .nii.")
+_MGH, _MINC = UnreadFormat("a FreeSurfer volume", _CONVERT), UnreadFormat("a MINC volume", _CONVERT)
+_RAR, _SEVEN = UnreadFormat("a rar archive", _UNPACK), UnreadFormat("a 7z archive", _UNPACK)
+ZIP = UnreadFormat("a zip", _UNPACK)
+_PACKED = UnreadFormat("a packed file", _UNPACK, is_general=True)
+_DISC = UnreadFormat("the image of a disc", "Open it and give the folder of the study.")
 
 _ENDINGS = {
     ".tar": _TAR,
@@ -76,7 +76,7 @@ _TAR_MARK, _NIFTI_MARK = slice(257, 262), slice(344, 347)
 _PASSED_OVER = ("__macosx", "thumbs.db", "desktop.ini")
 
 
-def other_format(name: str, start: bytes) -> Format | None:
+def other_format(name: str, start: bytes) -> UnreadFormat | None:
     """Returns the format of a file that is not read but may hold a scan; ``None`` for anything else.
 
     Args:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cspine.geometry import Vector
-from cspine.reading.places import Entry
+from cspine.reading.places import FileEntry
 from cspine.reading.tables import ModalityTable
 
 
@@ -64,7 +64,7 @@ class Acquisition:
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class ImagePlane:
     """Says where an image lies.
 
     Attributes:
@@ -143,7 +143,7 @@ class PixelPlace:
         frames: Frames of the file.
     """
 
-    entry: Entry
+    entry: FileEntry
     offset: int
     length: int | None
     deflated: bool
@@ -169,7 +169,7 @@ class Frame:
 
     sop_instance_uid: str
     series: SeriesFacts
-    plane: Plane | None
+    plane: ImagePlane | None
     pixels: PixelFormat
     rescale: Rescale
     place: PixelPlace | None

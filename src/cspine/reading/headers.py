@@ -27,7 +27,7 @@ from cspine.reading.facts import (
 )
 from cspine.reading.frames import Acquisition, Frame, PixelFormat, PixelPlace, SeriesFacts
 from cspine.reading.messages import Refusal
-from cspine.reading.places import Entry, Place
+from cspine.reading.places import FileEntry, Place
 from cspine.reading.quiet import quiet
 from cspine.reading.representations import RepresentationError, standardised
 
@@ -49,7 +49,7 @@ class _Header:
     has_commas: bool
 
 
-def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
+def frames_of(place: Place, entry: FileEntry) -> tuple[Frame, ...]:
     """Returns the images of a file; none where it is not a DICOM image.
 
     Raises:
@@ -65,7 +65,7 @@ def frames_of(place: Place, entry: Entry) -> tuple[Frame, ...]:
         return _frames_of(place, entry, start)
 
 
-def header_of(place: Place, entry: Entry) -> Dataset:
+def header_of(place: Place, entry: FileEntry) -> Dataset:
     """Reads all attributes of a DICOM file before its pixels.
 
     Raises:
@@ -78,7 +78,7 @@ def header_of(place: Place, entry: Entry) -> Dataset:
         return header
 
 
-def _header_of(place: Place, entry: Entry, start: bytes) -> _Header:
+def _header_of(place: Place, entry: FileEntry, start: bytes) -> _Header:
     """Reads the header, from the first bytes of the file alone where they hold it."""
     if _DEFLATED in start[:4096]:
         return _parsed(place.read(entry))
@@ -94,7 +94,7 @@ def _header_of(place: Place, entry: Entry, start: bytes) -> _Header:
     raise DamagedFileError(f"nothing but header in its first {limits.MAX_HEADER_BYTES} bytes")
 
 
-def _frames_of(place: Place, entry: Entry, start: bytes) -> tuple[Frame, ...]:
+def _frames_of(place: Place, entry: FileEntry, start: bytes) -> tuple[Frame, ...]:
     header = _header_of(place, entry, start)
     try:
         return _frames(header, entry)
@@ -171,7 +171,7 @@ def _check_cost(data: bytes) -> None:
         raise DamagedFileError(str(error)) from error
 
 
-def _frames(header: _Header, entry: Entry) -> tuple[Frame, ...]:
+def _frames(header: _Header, entry: FileEntry) -> tuple[Frame, ...]:
     dataset = header.dataset
     if "Rows" not in dataset and "Columns" not in dataset:
         return ()
@@ -209,7 +209,7 @@ def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
     misdeclared = dict.fromkeys(name for group in (shared, *groups) for item in _items(group) for name in _standardised(item))
     frames = []
     for index, group in enumerate(groups):
-        value = _looked_up(group, shared)
+        value = _lookup(group, shared)
         frames.append(
             replace(
                 first,
@@ -267,7 +267,7 @@ _GROUPS = {
 }
 
 
-def _looked_up(group: Dataset, shared: Dataset) -> Callable[[str], object]:
+def _lookup(group: Dataset, shared: Dataset) -> Callable[[str], object]:
     def value(keyword: str) -> object:
         for functional in (group, shared):
             items = functional.get(_GROUPS[keyword])

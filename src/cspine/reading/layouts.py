@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cspine.geometry import Grid
 from cspine.reading import limits
-from cspine.reading.frames import Frame, Plane
+from cspine.reading.frames import Frame, ImagePlane
 from cspine.reading.messages import Notice, Refusal
 from cspine.study import ReadingWarning
 
@@ -47,7 +47,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class SlicePositions:
     """Says where slices of one size and direction stand.
 
     Attributes:
@@ -63,7 +63,7 @@ class Row:
     pixel_mm: float
 
     @classmethod
-    def of(cls, frames: Sequence[Frame]) -> "Row":
+    def of(cls, frames: Sequence[Frame]) -> "SlicePositions":
         """Makes the row of frames that all have a plane."""
         planes = [frame.plane for frame in frames if frame.plane is not None]
         positions = np.array([plane.position_mm for plane in planes], dtype=np.float64)
@@ -71,9 +71,9 @@ class Row:
         numbers = np.array([np.nan if number is None else float(number) for number in instances])
         return cls(positions, positions @ normal_of(planes[0]), numbers, min(planes[0].pixel_mm))
 
-    def taken(self, indices: Indices) -> "Row":
+    def taken(self, indices: Indices) -> "SlicePositions":
         """Returns some of the slices."""
-        return Row(self.positions_mm[indices], self.along_mm[indices], self.numbers[indices], self.pixel_mm)
+        return SlicePositions(self.positions_mm[indices], self.along_mm[indices], self.numbers[indices], self.pixel_mm)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,14 +102,14 @@ class Regularity(IntEnum):
     NONE = 3
 
 
-def normal_of(plane: Plane) -> NDArray[np.float64]:
+def normal_of(plane: ImagePlane) -> NDArray[np.float64]:
     """Returns the unit normal of an image."""
     normal = np.cross(plane.along_row, plane.along_column)
     unit: NDArray[np.float64] = normal / np.linalg.norm(normal)
     return unit
 
 
-def in_order(row: Row) -> tuple[Indices, list[tuple[int, int]]]:
+def in_order(row: SlicePositions) -> tuple[Indices, list[tuple[int, int]]]:
     """Returns slices by position along the normal, and duplicates, each behind the slice at whose position it lies."""
     order = np.argsort(row.along_mm, kind="stable")
     gaps = np.diff(row.along_mm[order])
@@ -125,7 +125,7 @@ def in_order(row: Row) -> tuple[Indices, list[tuple[int, int]]]:
     return np.array(kept, dtype=np.intp), duplicates
 
 
-def regularity(row: Row) -> Regularity:
+def regularity(row: SlicePositions) -> Regularity:
     """Returns how much slices look like one stack."""
     if len(row.along_mm) == 1:
         return Regularity.EVEN
@@ -142,7 +142,7 @@ def regularity(row: Row) -> Regularity:
     return Regularity.WITH_GAPS if few else Regularity.UNEVEN
 
 
-def layout_of(frames: Sequence[Frame], row: Row, uid: str) -> Layout:
+def layout_of(frames: Sequence[Frame], row: SlicePositions, uid: str) -> Layout:
     """Returns the grid of frames in their order.
 
     Args:
@@ -213,7 +213,7 @@ def fits_rounded(along: NDArray[np.float64], unit: float) -> float | None:
 
 def shared_by_rounding(frames: Sequence[Frame]) -> float | None:
     """Returns the unit to which positions of even slices are rounded so that some of them share one, or ``None``."""
-    row = Row.of(frames)
+    row = SlicePositions.of(frames)
     along, unit = np.sort(row.along_mm), unit_of(row.positions_mm)
     shared = float(np.mean(np.diff(along) < 1e-3))
     return unit if unit >= 0.5 and shared > 0 and fits_rounded(along, unit) is not None else None
@@ -233,7 +233,7 @@ def _rounded(along: NDArray[np.float64], positions: Positions) -> tuple[float, f
     return None if step is None else (unit, step)
 
 
-def _order_of_rounded(row: Row) -> Indices | None:
+def _order_of_rounded(row: SlicePositions) -> Indices | None:
     """Returns the order by Instance Number of slices some of which share a position because of rounding; else ``None``."""
     unit = unit_of(row.positions_mm)
     if unit < 0.5 or len(np.unique(row.numbers)) < len(row.numbers) or np.isnan(row.numbers).any():
@@ -246,7 +246,7 @@ def _order_of_rounded(row: Row) -> Indices | None:
     return None if fits_rounded(row.along_mm[order], unit) is None else order
 
 
-def _affine(plane: Plane, step: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
+def _affine(plane: ImagePlane, step: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
     row, column = (np.asarray(along, dtype=np.float64) for along in (plane.along_row, plane.along_column))
     affine = np.eye(4)
     affine[:3, 0] = step
@@ -269,7 +269,7 @@ def _beside(positions: Positions, along: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(positions - (positions[0] + share * (positions[-1] - positions[0])), axis=1).max())
 
 
-def _crooked_mm(row: Row) -> float:
+def _crooked_mm(row: SlicePositions) -> float:
     """Returns how far slices of one stack may lie beside the line: half a pixel, or what rounding may do."""
     varying = int(np.count_nonzero(np.ptp(row.positions_mm, axis=0) > 1e-6))
     rounding = unit_of(row.positions_mm) * np.sqrt(varying) if varying > 1 else 0.0

@@ -10,24 +10,24 @@ from cspine.errors import StudyError
 from cspine.reading import dicom, limits, nifti
 from cspine.reading.choosing import SeriesSummary, refused
 from cspine.reading.facts import DamagedFileError
-from cspine.reading.formats import ZIP, Format, is_passed_over, other_format
+from cspine.reading.formats import ZIP, UnreadFormat, is_passed_over, other_format
 from cspine.reading.headers import frames_of, looks_like_dicom
 from cspine.reading.messages import Refusal
-from cspine.reading.places import Folder, check_file, is_zip, opened
+from cspine.reading.places import FolderPlace, check_file, is_zip, opened
 from cspine.reading.studies import BEGINNING, NO_ZIP, described, place_of, series_of, zips_in
 
 Suspects = list[tuple[Path, StudyError]]
-Seen = TypeVar("Seen")
+T = TypeVar("T")
 
 _MOST_DEATHS = 3
 _NOT_SEARCHED = (Refusal.TOO_DEEP.code, Refusal.NOT_ALLOWED.code)
 
 
-class Guard(Protocol):
-    """Runs what looks into a file: in this process, or in one that may die of it."""
+class FileGuard(Protocol):
+    """Runs what inspects a file: in this process, or in one that may die of it."""
 
-    def __call__(self, look: Callable[[Path], Seen], path: Path) -> Seen:
-        """Returns what ``look`` finds at a path.
+    def __call__(self, inspect: Callable[[Path], T], path: Path) -> T:
+        """Returns what ``inspect`` finds at a path.
 
         Raises:
             StudyError: It cannot be read, or not within the limits.
@@ -35,9 +35,9 @@ class Guard(Protocol):
         ...
 
 
-def unguarded(look: Callable[[Path], Seen], path: Path) -> Seen:
-    """Looks in this process."""
-    return look(path)
+def unguarded(inspect: Callable[[Path], T], path: Path) -> T:
+    """Inspects in this process."""
+    return inspect(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def studies_in(path: str | Path) -> tuple[Path, ...]:
     return listing.studies
 
 
-def list_studies(path: str | Path, guard: Guard = unguarded) -> Listing:
+def list_studies(path: str | Path, guard: FileGuard = unguarded) -> Listing:
     """Returns the studies under a path, as :func:`studies_in` does, and what lies beside them and should perhaps be one.
 
     That are zips that are none, damaged DICOM files, formats that are not read, what cannot be opened or goes too deep, and, where
@@ -93,7 +93,7 @@ def list_studies(path: str | Path, guard: Guard = unguarded) -> Listing:
 
     Args:
         path: Where to look.
-        guard: Runs what looks into a file.
+        guard: Runs what inspects a file.
 
     Raises:
         StudyError: There is nothing at the path, or nothing that could be a study.
@@ -115,11 +115,11 @@ class _Search:
     """A walk through folders.
 
     Attributes:
-        guard: Runs what looks into a file.
+        guard: Runs what inspects a file.
         barren: Grows by what lies beside studies.
     """
 
-    guard: Guard
+    guard: FileGuard
     barren: Suspects
 
     def below(self, folder: Path, depth: int) -> list[tuple[Path, str]]:
@@ -193,7 +193,7 @@ class _Search:
     def _single(self, files: list[Path], suspects: Suspects) -> list[tuple[Path, str]]:
         """Returns files that are a study each; adds broken zips and other formats, one of each, to ``suspects``."""
         known, below = {path for path, _ in suspects}, []
-        others: dict[Format, list[Path]] = {}
+        others: dict[UnreadFormat, list[Path]] = {}
         for file in files:
             try:
                 if nifti.is_nifti(file.name) or is_zip(file):
@@ -240,7 +240,7 @@ def _beginning(file: Path) -> bytes:
 
 def _study_uid_of(file: Path) -> str | None:
     """Returns the Study Instance UID of a DICOM image, perhaps empty; ``None`` for any other file."""
-    place = Folder(file.parent, only=file)
+    place = FolderPlace(file.parent, only=file)
     try:
         frames = frames_of(place, place.entries[0])
     except DamagedFileError as error:

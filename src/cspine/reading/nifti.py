@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.concurrency.handover import room
 from cspine.errors import StudyError
 from cspine.geometry import Grid, Shape
 from cspine.reading import limits
@@ -275,7 +276,7 @@ def _values(file: BinaryIO, head: _Head, name: str) -> Iterator[NDArray[np.float
 
 def _voxels(slices: Slices) -> tuple[NDArray[np.float32], int]:
     """Returns Hounsfield units ``(z, y, x)`` and how many were not numbers."""
-    hu, bad = np.empty(slices.grid.shape, dtype=np.float32), 0
+    hu, bad = room(slices.grid.shape), 0
     for index, values in enumerate(slices.values):
         with np.errstate(over="ignore"):
             hu[index] = values

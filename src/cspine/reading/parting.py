@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.reading.frames import Frame
-from cspine.reading.layouts import Indices, Regularity, Row, in_order, normal_of, regularity
+from cspine.reading.layouts import Indices, Regularity, SlicePositions, in_order, normal_of, regularity
 from cspine.reading.meaning import energy_of
 
 _LEAST_SLICES = 3
@@ -72,7 +72,7 @@ ORDERS: tuple[Label, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SeriesPart:
     """Images of one stack.
 
     Attributes:
@@ -84,13 +84,13 @@ class Part:
     told_apart_by: tuple[str, ...] = ()
 
 
-def parts_of(frames: Sequence[Frame]) -> tuple[Part, ...]:
+def parts_of(frames: Sequence[Frame]) -> tuple[SeriesPart, ...]:
     """Returns the stacks among images of one kind, size and direction, all of which have a plane."""
-    row = Row.of(frames)
+    row = SlicePositions.of(frames)
     return tuple(_parts(np.arange(len(frames), dtype=np.intp), frames, row, ()))
 
 
-def _parts(indices: Indices, frames: Sequence[Frame], row: Row, before: tuple[str, ...]) -> Iterator[Part]:
+def _parts(indices: Indices, frames: Sequence[Frame], row: SlicePositions, before: tuple[str, ...]) -> Iterator[SeriesPart]:
     here, some = row.taken(indices), [frames[index] for index in indices]
     whole = regularity(here)
     for name, pieces in _ways(some, here, whole):
@@ -98,10 +98,10 @@ def _parts(indices: Indices, frames: Sequence[Frame], row: Row, before: tuple[st
             for piece in pieces:
                 yield from _parts(indices[piece], frames, row, (*before, name))
             return
-    yield Part(tuple(some), before)
+    yield SeriesPart(tuple(some), before)
 
 
-def _ways(frames: Sequence[Frame], row: Row, whole: Regularity) -> Iterator[tuple[str, list[Indices]]]:
+def _ways(frames: Sequence[Frame], row: SlicePositions, whole: Regularity) -> Iterator[tuple[str, list[Indices]]]:
     """Yields what every way to divide images comes to, the likeliest first; no pieces where it explains nothing."""
     for label in LABELS:
         pieces = _by_label(label, frames, row, whole)
@@ -121,18 +121,18 @@ def _ways(frames: Sequence[Frame], row: Row, whole: Regularity) -> Iterator[tupl
         yield "distances", pieces if _interleaves(pieces, row, whole) else []
 
 
-def _improves(pieces: Sequence[Indices], row: Row, whole: Regularity) -> bool:
+def _improves(pieces: Sequence[Indices], row: SlicePositions, whole: Regularity) -> bool:
     """Says whether the pieces look more like stacks than the whole does."""
     return _worst(pieces, row) < whole
 
 
-def _interleaves(pieces: Sequence[Indices], row: Row, whole: Regularity) -> bool:
+def _interleaves(pieces: Sequence[Indices], row: SlicePositions, whole: Regularity) -> bool:
     """Says whether the pieces are regular stacks that lie one within the other."""
     worst = _worst(pieces, row)
     return worst <= min(whole, Regularity.WITH_GAPS) and _overlap_any(pieces, row)
 
 
-def _worst(pieces: Sequence[Indices], row: Row) -> Regularity:
+def _worst(pieces: Sequence[Indices], row: SlicePositions) -> Regularity:
     """Returns how regular the least regular piece is; not at all where most images lie in pieces of a few slices."""
     large = _large(pieces)
     if sum(map(len, large)) < _LEAST_EXPLAINED * len(row.along_mm):
@@ -144,7 +144,7 @@ def _large(pieces: Sequence[Indices]) -> list[Indices]:
     return [piece for piece in pieces if len(piece) >= _LEAST_SLICES]
 
 
-def _by_label(label: Label, frames: Sequence[Frame], row: Row, whole: Regularity) -> list[Indices]:
+def _by_label(label: Label, frames: Sequence[Frame], row: SlicePositions, whole: Regularity) -> list[Indices]:
     """Pieces with one value each, those joined that go on with one another."""
     values = [label.value(frame) for frame in frames]
     known = sorted({value for value in values if value is not None}, key=_sortable)
@@ -175,7 +175,7 @@ def _together(frames: Sequence[Frame]) -> Label:
     return Label(" and ".join(label.name for label in dividing), lambda frame: tuple(label.value(frame) for label in dividing))
 
 
-def _runs(order: Label, frames: Sequence[Frame], row: Row) -> list[Indices]:
+def _runs(order: Label, frames: Sequence[Frame], row: SlicePositions) -> list[Indices]:
     """Pieces that were made one after the other in even steps; none where there is no such order."""
     values = [order.value(frame) for frame in frames]
     if any(value is None for value in values) or len(set(values)) < 2:
@@ -202,7 +202,7 @@ def _monotone(order: Indices, along: NDArray[np.float64]) -> list[Indices]:
     return [*runs, order[begin:]]
 
 
-def _joined(pieces: Sequence[Indices], row: Row) -> list[Indices]:
+def _joined(pieces: Sequence[Indices], row: SlicePositions) -> list[Indices]:
     """Pieces that go on with one another as one, first without a gap; where some do, then also across single gaps."""
     lanes = _lanes(pieces, row, _NO_GAP)
     if 1 < len(lanes) < len(pieces):
@@ -212,7 +212,7 @@ def _joined(pieces: Sequence[Indices], row: Row) -> list[Indices]:
     return _mended(lanes, row)
 
 
-def _lanes(pieces: Sequence[Indices], row: Row, limit: float) -> list[Indices]:
+def _lanes(pieces: Sequence[Indices], row: SlicePositions, limit: float) -> list[Indices]:
     """Pieces along the normal, each put behind the one that it goes on with."""
     if not pieces:
         return []
@@ -230,7 +230,7 @@ def _lanes(pieces: Sequence[Indices], row: Row, limit: float) -> list[Indices]:
     return [lane for _, lane in lanes]
 
 
-def _goes_on(lane: Indices, piece: Indices, row: Row, usual: float, limit: float) -> bool:
+def _goes_on(lane: Indices, piece: Indices, row: SlicePositions, usual: float, limit: float) -> bool:
     """Says whether a piece lies behind a lane, near enough, and beside no more than slices of one stack do."""
     along = row.along_mm
     seam = float(along[piece].min() - along[lane].max())
@@ -244,7 +244,7 @@ def _goes_on(lane: Indices, piece: Indices, row: Row, usual: float, limit: float
     return together < Regularity.NONE
 
 
-def _mended(lanes: list[Indices], row: Row) -> list[Indices]:
+def _mended(lanes: list[Indices], row: SlicePositions) -> list[Indices]:
     """Joins lanes of which one fills the gaps of another: an attribute that some slices lack, or that means nothing."""
     if len(lanes) > _MOST_LANES:
         return lanes
@@ -260,7 +260,7 @@ def _mended(lanes: list[Indices], row: Row) -> list[Indices]:
     return lanes
 
 
-def _by_offset(frames: Sequence[Frame], row: Row) -> list[Indices]:
+def _by_offset(frames: Sequence[Frame], row: SlicePositions) -> list[Indices]:
     """Pieces that lie beside one another: those of two scans with other centres."""
     plane = frames[0].plane
     if plane is None:
@@ -271,7 +271,7 @@ def _by_offset(frames: Sequence[Frame], row: Row) -> list[Indices]:
     return pieces if len(pieces) <= _MOST_LANES and len(_large(pieces)) == len(pieces) else []  # one slice astray is no scan
 
 
-def _chains(row: Row) -> list[Indices]:
+def _chains(row: SlicePositions) -> list[Indices]:
     """Returns slices in even steps, chain by chain, each step the commonest among the slices that are left."""
     if in_order(row)[1]:
         return []
@@ -307,7 +307,7 @@ def _chain(along: NDArray[np.float64], step: float) -> Indices:
     return np.array(best, dtype=np.intp)
 
 
-def _overlap_any(pieces: Sequence[Indices], row: Row) -> bool:
+def _overlap_any(pieces: Sequence[Indices], row: SlicePositions) -> bool:
     ranges = sorted((float(row.along_mm[piece].min()), float(row.along_mm[piece].max())) for piece in _large(pieces))
     return any(low < high for (_, high), (low, _) in pairwise(ranges))
 

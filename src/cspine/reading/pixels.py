@@ -19,7 +19,7 @@ from cspine.reading.fragments import split
 from cspine.reading.frames import Frame, PixelPlace
 from cspine.reading.headers import plain
 from cspine.reading.messages import Refusal
-from cspine.reading.places import Archive, Place
+from cspine.reading.places import Place, ZipPlace
 from cspine.volume import AIR_HU
 
 _END_OF_IMAGE, _TAIL = b"\xff\xd9", 64
@@ -123,7 +123,7 @@ class PixelReader:
 
     def _bytes(self, frame: Frame, where: PixelPlace, start: int, count: int | None) -> bytes:
         """Returns the bytes of the plain file."""
-        if not where.deflated and (where.frames == 1 or not isinstance(self._place, Archive)):
+        if not where.deflated and (where.frames == 1 or not isinstance(self._place, ZipPlace)):
             return self._place.read(where.entry, start, count)
         with self._lock:
             data = self._files.get(where.entry.name)

@@ -19,7 +19,7 @@ _LISTED = b"PK\x01\x02"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FileEntry:
     """A file of a place.
 
     Attributes:
@@ -37,10 +37,10 @@ class Place(Protocol):
     """Something with files in it."""
 
     path: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[FileEntry, ...]
     links: int
 
-    def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
+    def read(self, entry: FileEntry, start: int = 0, count: int | None = None) -> bytes:
         """Returns the bytes of a file from ``start``, to its end or at most ``count``.
 
         Raises:
@@ -48,7 +48,7 @@ class Place(Protocol):
         """
         ...
 
-    def open(self, entry: Entry) -> BinaryIO:
+    def open(self, entry: FileEntry) -> BinaryIO:
         """Opens a file to read piece by piece.
 
         Raises:
@@ -71,13 +71,13 @@ def opened(path: Path) -> Iterator[Place]:
 def _open(path: Path, resources: ExitStack) -> Place:
     try:
         if path.is_dir():
-            return Folder(path)
+            return FolderPlace(path)
         if not stat.S_ISREG(path.stat().st_mode):
             raise Refusal.NOT_A_FILE.error(place=path)
         if is_zip(path):
             _check_directory(path)
-            return Archive(path, resources.enter_context(zipfile.ZipFile(path)))
-        return Folder(path.parent, only=path)
+            return ZipPlace(path, resources.enter_context(zipfile.ZipFile(path)))
+        return FolderPlace(path.parent, only=path)
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
         raise Refusal.DAMAGED_ZIP.error(name=path.name, cause=error) from error
     except OSError as error:
@@ -129,7 +129,7 @@ def _check_directory(path: Path) -> None:
     raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=path)
 
 
-class Folder:
+class FolderPlace:
     """A folder and what is below it, or one file of it. Links are counted, not followed."""
 
     def __init__(self, path: Path, only: Path | None = None) -> None:
@@ -139,7 +139,7 @@ class Folder:
         self._found = 0
         self.entries = (_entry(only.name, only.stat()),) if only else tuple(sorted(self._walk(path, 0), key=lambda e: e.name))
 
-    def _walk(self, folder: Path, depth: int) -> Iterator[Entry]:
+    def _walk(self, folder: Path, depth: int) -> Iterator[FileEntry]:
         if depth > limits.MAX_DEPTH:
             raise Refusal.TOO_DEEP.error(place=self._root, limit=limits.MAX_DEPTH)
         with os.scandir(folder) as children:
@@ -156,7 +156,7 @@ class Folder:
                         raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=self._root)
                     yield _entry(os.path.relpath(child.path, self._root), child.stat(follow_symlinks=False))
 
-    def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
+    def read(self, entry: FileEntry, start: int = 0, count: int | None = None) -> bytes:
         """See :meth:`Place.read`."""
         if count is None and entry.size > limits.MAX_FILE_BYTES:
             raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
@@ -174,7 +174,7 @@ class Folder:
             raise Refusal.CHANGED_WHILE_READ.error(name=entry.name)
         return data
 
-    def open(self, entry: Entry) -> BinaryIO:
+    def open(self, entry: FileEntry) -> BinaryIO:
         """See :meth:`Place.open`."""
         try:
             return (self._root / entry.name).open("rb")
@@ -182,7 +182,7 @@ class Folder:
             raise Refusal.NOT_ALLOWED.error(name=entry.name, cause=error.strerror) from error
 
 
-class Archive:
+class ZipPlace:
     """A zip. Nothing is unpacked to disk, so names that point outside do no harm."""
 
     links = 0
@@ -201,9 +201,9 @@ class Archive:
         if size > limits.MAX_ARCHIVE_BYTES:
             raise Refusal.ZIP_TOO_BIG.error(limit=limits.MAX_ARCHIVE_BYTES, place=path, size=size)
         self._members = {member.filename: member for member in members}
-        self.entries = tuple(Entry(name, member.file_size, member.CRC) for name, member in sorted(self._members.items()))
+        self.entries = tuple(FileEntry(name, member.file_size, member.CRC) for name, member in sorted(self._members.items()))
 
-    def read(self, entry: Entry, start: int = 0, count: int | None = None) -> bytes:
+    def read(self, entry: FileEntry, start: int = 0, count: int | None = None) -> bytes:
         """See :meth:`Place.read`."""
         if count is None and entry.size > limits.MAX_FILE_BYTES:
             raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
@@ -218,7 +218,7 @@ class Archive:
             raise Refusal.DAMAGED_ZIP.error(name=f"{entry.name} in {self.path.name}", cause="it ends too early")
         return data[start:]
 
-    def open(self, entry: Entry) -> BinaryIO:
+    def open(self, entry: FileEntry) -> BinaryIO:
         """See :meth:`Place.open`."""
         try:
             return cast(BinaryIO, self._archive.open(self._members[entry.name]))
@@ -226,5 +226,5 @@ class Archive:
             raise Refusal.DAMAGED_ZIP.error(name=f"{entry.name} in {self.path.name}", cause=error) from error
 
 
-def _entry(name: str, status: os.stat_result) -> Entry:
-    return Entry(name, status.st_size, status.st_mtime_ns)
+def _entry(name: str, status: os.stat_result) -> FileEntry:
+    return FileEntry(name, status.st_size, status.st_mtime_ns)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from cspine.sharing import SharedContext
+from cspine.concurrency.sharing import SharedContext
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from cspine.errors import StudyError
 from cspine.reading import limits
-from cspine.reading.frames import Frame, Plane
-from cspine.reading.layouts import Layout, Row, in_order, layout_of
+from cspine.reading.frames import Frame, ImagePlane
+from cspine.reading.layouts import Layout, SlicePositions, in_order, layout_of
 from cspine.reading.meaning import Unusual, unusual
 from cspine.reading.messages import Notice, Refusal
-from cspine.reading.parting import Part, parts_of
+from cspine.reading.parting import SeriesPart, parts_of
 from cspine.reading.pixels import refusal_of_format
 from cspine.study import ReadingWarning
 
@@ -130,12 +130,12 @@ def is_localizer(frame: Frame) -> bool:
     return _LOCALIZER in frame.series.image_type
 
 
-def _parts(group: Sequence[Frame]) -> tuple[Part, ...]:
+def _parts(group: Sequence[Frame]) -> tuple[SeriesPart, ...]:
     """Returns the passes of a group; a group whose geometry is refused is one."""
-    return (Part(tuple(group)),) if _refusal_of_planes(group) is not None else parts_of(group)
+    return (SeriesPart(tuple(group)),) if _refusal_of_planes(group) is not None else parts_of(group)
 
 
-def _came_about(part: Part) -> tuple[object, ...]:
+def _came_about(part: SeriesPart) -> tuple[object, ...]:
     """Returns a key by which stacks of one series stand in the order of acquisition, as far as their headers tell."""
     acquisitions = [frame.acquisition for frame in part.frames]
     numbers = [int(one.number) for one in acquisitions if one.number.isdecimal()]
@@ -150,7 +150,7 @@ def _stack(frames: Sequence[Frame], name: str) -> Stack:
     refusal = _refusal_of_header(frames, shown)
     if refusal is not None:
         return Stack(name, tuple(frames), (), None, refusal)
-    row = Row.of(frames)
+    row = SlicePositions.of(frames)
     try:
         order, twice = in_order(row)
         if len(frames) == 1:
@@ -217,7 +217,7 @@ def _refusal_of_planes(frames: Sequence[Frame], uid: str = "") -> StudyError | N
     return _refusal_of_directions(frames[0].plane, uid) if frames[0].plane else None
 
 
-def _refusal_of_directions(plane: Plane, uid: str) -> StudyError | None:
+def _refusal_of_directions(plane: ImagePlane, uid: str) -> StudyError | None:
     if np.max(np.abs(_directions(plane))) > 2:
         return Refusal.BAD_GEOMETRY.error(uid=uid, found=f"directions {plane.along_row} and {plane.along_column}")
     lengths = np.linalg.norm(_directions(plane), axis=1)
@@ -228,7 +228,7 @@ def _refusal_of_directions(plane: Plane, uid: str) -> StudyError | None:
     return None
 
 
-def _directions(plane: Plane) -> NDArray[np.float64]:
+def _directions(plane: ImagePlane) -> NDArray[np.float64]:
     return np.array((plane.along_row, plane.along_column), dtype=np.float64)
 
 

@@ -8,7 +8,7 @@ from cspine.reading import dicom, nifti
 from cspine.reading.choosing import SeriesSummary
 from cspine.reading.formats import ZIP, other_format
 from cspine.reading.messages import Refusal
-from cspine.reading.places import Archive, Entry, Place, is_zip, opened
+from cspine.reading.places import FileEntry, Place, ZipPlace, is_zip, opened
 from cspine.study import Study
 
 BEGINNING = 4096
@@ -72,11 +72,11 @@ def place_of(path: str | Path) -> Path:
     return path.parent if path.name.upper() == "DICOMDIR" and not os.path.isdir(path) else path  # noqa: PTH112 - as in studies_in
 
 
-def _volumes(place: Place) -> list[Entry]:
+def _volumes(place: Place) -> list[FileEntry]:
     return [entry for entry in place.entries if nifti.is_nifti(entry.name)]
 
 
-def zips_in(place: Place, found: dicom.Found) -> list[Path]:
+def zips_in(place: Place, found: dicom.FoundFrames) -> list[Path]:
     """Returns the one zip of a folder that holds nothing else to read.
 
     Raises:
@@ -98,8 +98,8 @@ def _no_images(place: Place) -> StudyError:
     for entry in place.entries[:_MOST_NAMED]:
         found = other_format(entry.name, place.read(entry, 0, BEGINNING))
         if found is not None:
-            name = f"{entry.name} in {place.path.name}" if isinstance(place, Archive) else entry.name
-            if found is ZIP and not isinstance(place, Archive):
+            name = f"{entry.name} in {place.path.name}" if isinstance(place, ZipPlace) else entry.name
+            if found is ZIP and not isinstance(place, ZipPlace):
                 return Refusal.DAMAGED_ZIP.error(name=name, cause=NO_ZIP)
             return Refusal.OTHER_FORMAT.error(name=name, format=found.name, advice=found.advice)
     return Refusal.NO_IMAGES.error(place=place.path, found=described(place))

@@ -3,25 +3,18 @@
 Without ImageNet's weights at hand: ``--weights PATH``, or ``--weights none`` to train it from scratch, all at once.
 
 Command: ``cspine train inception_v3 --data DIR -o RUN``
-Device: one processor thread, with other work beside, for the ablation; the recipe as it stands has not been trained to its end.
-Time: 450 s for the ablation.
-Score: AUROC of any fracture 0.418 (0.301 to 0.534), of a level 0.443 (0.401 to 0.496) on 100 unseen phantoms after 1500 steps from
-scratch (``--weights none``); a short training of docs/benchmarks.md, not this recipe's
-score.
-Data: 128 phantoms of seed 5001 for the ablation. Any folder in the RSNA 2022 layout.
+Device: one processor thread, with other work beside, for the short training.
+Time: 450 s for the short training.
+Score: not trained to its plateau. A short training from scratch, too short to find fractures, gives an AUROC of any fracture of
+0.418 (0.301 to 0.534), of a level of 0.443 (0.401 to 0.496), on 100 unseen phantoms (docs/benchmarks.md):
+``python -m benchmarks.families OUT --steps 1500 --rows inception_v3``
+Data: 128 phantoms of seed 5001 for the short training. Any folder in the RSNA 2022 layout.
 """
+
+from dataclasses import replace
 
 from cspine.networks.options import BackboneName
 from cspine.networks.settings import TransferSettings
-from cspine.specs import SliceSpec
-from cspine.training.core.settings import FitSettings
-from cspine.training.slices.settings import SliceAugmentation, SliceRecipe, SliceSamplingSettings
+from cspine.recipes.densenet121 import RECIPE as PARENT
 
-RECIPE = SliceRecipe(
-    name="inception_v3",
-    network=TransferSettings(backbone=BackboneName.INCEPTION_V3),
-    input=SliceSpec(spacing_mm=(1.2, 0.5, 0.5), size=(224, 224), neighbours=1, window_hu=(-200.0, 1300.0)),
-    sampling=SliceSamplingSettings(crop=(128, 128)),
-    augmentation=SliceAugmentation(shift_mm=6.0),
-    fit=FitSettings(epochs=20, batch=16, batches=600, learning_rate=1e-3, patience=10),
-)
+RECIPE = replace(PARENT, name="inception_v3", network=TransferSettings(backbone=BackboneName.INCEPTION_V3))

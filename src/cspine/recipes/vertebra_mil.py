@@ -7,14 +7,16 @@ Command: ``cspine train vertebra_mil --data DIR -o RUN``; what ships was trained
 ``--set initial_weights=FIRST/fold-0/last.keras --set fit.epochs=8``
 Device: two processor cores, with other work beside.
 Time: 61 minutes for 432 synthetic studies and 55 to go on, after cutting crops, twice 3 processor seconds a study.
-Score: AUROC 0.956 for any fracture, 0.964 for a level, on unseen necks; docs/benchmarks.md.
+Score: AUROC of any fracture 0.955 (0.919 to 0.983), mean of levels 0.965 (0.940 to 0.985), on 200 unseen phantoms
+(docs/benchmarks.md): ``python -m benchmarks.packages --data unseen -o OUT vertebra_mil_phantoms``
 Data: any folder in the RSNA 2022 layout; vertebrae are where masks say, or where the localiser finds them.
 """
 
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
+from cspine.training.core.part_settings import HeadSettings, PatchSettings
 from cspine.training.core.settings import FitSettings
-from cspine.training.vertebrae.settings import HeadSettings, PatchSettings, VertebraLossWeights, VertebraRecipe
+from cspine.training.vertebrae.settings import VertebraLossWeights, VertebraRecipe
 
 RECIPE = VertebraRecipe(
     name="vertebra_mil",

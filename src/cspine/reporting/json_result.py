@@ -11,7 +11,7 @@ from jsonschema.exceptions import best_match
 
 from cspine.evidence import Prediction
 from cspine.reporting.written import Written
-from cspine.strict_json import read_json
+from cspine.storage.strict_json import read_json
 from cspine.study import Study
 
 FILES = ("result.json",)

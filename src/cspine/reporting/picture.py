@@ -18,8 +18,8 @@ from cspine.reporting.style import BACKGROUND, INK, MARK, QUIET, shade, shade_of
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import (
     BONE_WINDOW_HU,
-    Plane,
-    View,
+    AnatomicalPlane,
+    SliceView,
     axial_view,
     is_upright,
     key_height_mm,
@@ -67,8 +67,8 @@ def draw(result: StudyResult, study: Study) -> Figure:
     axials = [axial_view(study, finding) for finding in shown] or [axial_view(study)]
     shapes = [view.shape for view in (sagittal, *axials)]
     row = min(max((_WIDTH - 2 * _MARGIN - _BETWEEN * len(axials)) / sum(shapes), _LOWEST_ROW), _HIGHEST_ROW)
-    told = _key_images(study, shown) + notes(result)
-    page = _Page(_HEAD + row + _GAP + _STRIP + _FOOT + _NOTE * len(told))
+    footnotes = _key_images(study, shown) + notes(result)
+    page = _Page(_HEAD + row + _GAP + _STRIP + _FOOT + _NOTE * len(footnotes))
     left = _MARGIN
     frames = []
     for shape in shapes:
@@ -78,7 +78,7 @@ def draw(result: StudyResult, study: Study) -> Figure:
     for place, (frame, view) in enumerate(zip(frames[1:], axials, strict=True)):
         _draw_axial(frame, view, shown[place] if shown else None, study)
     draw_strip(page.frame(_MARGIN, _HEAD + row + _GAP, _WIDTH - 2 * _MARGIN, _STRIP), result)
-    _draw_words(page, result, told)
+    _draw_words(page, result, footnotes)
     return page.figure
 
 
@@ -120,7 +120,7 @@ def most_suspicious(result: StudyResult) -> list[LevelFinding]:
     return by_suspicion(result)[:_MOST_SUSPICIOUS]
 
 
-def _draw_sagittal(axes: Axes, view: View, study: Study, result: StudyResult, shown: list[LevelFinding]) -> None:
+def _draw_sagittal(axes: Axes, view: SliceView, study: Study, result: StudyResult, shown: list[LevelFinding]) -> None:
     where = "middle of the spine" if shown else "middle of the scan"
     placed = [(finding, finding.centre_mm[2]) for finding in result.levels if finding.centre_mm is not None]
     lines = [(finding, key_height_mm(study, finding)) for finding in shown]
@@ -137,7 +137,7 @@ def _draw_sagittal(axes: Axes, view: View, study: Study, result: StudyResult, sh
     axes.set_ylim(*view.extent_mm[2:])
 
 
-def _free_height(view: View, taken_mm: list[float]) -> float:
+def _free_height(view: SliceView, taken_mm: list[float]) -> float:
     """Returns the height nearest to the middle of a view at which a letter covers no name and no line, as a share, 0..1."""
     _, _, bottom, top = view.extent_mm
     taken = np.array([(height - bottom) / (top - bottom) for height in taken_mm])
@@ -146,7 +146,7 @@ def _free_height(view: View, taken_mm: list[float]) -> float:
     return next(free, 0.5)
 
 
-def _draw_axial(axes: Axes, view: View, finding: LevelFinding | None, study: Study) -> None:
+def _draw_axial(axes: Axes, view: SliceView, finding: LevelFinding | None, study: Study) -> None:
     if finding is None or finding.assessment is None:
         _draw_view(axes, view, "Axial, middle of the scan", _FROM_BELOW)
         return
@@ -161,7 +161,7 @@ def _draw_axial(axes: Axes, view: View, finding: LevelFinding | None, study: Stu
 
 def _shown(study: Study, finding: LevelFinding) -> str:
     """Returns which slice of a level is drawn: a stored image by its number, or a reformatted one."""
-    if finding.key_slice is None or stored_as(study) is not Plane.AXIAL:
+    if finding.key_slice is None or stored_as(study) is not AnatomicalPlane.AXIAL:
         return "axial, reformatted"
     number = numbering_of(study).numbers[finding.key_slice.index]
     return f"key image {number}" if is_upright(study) else f"reformatted at key image {number}"
@@ -174,7 +174,7 @@ def _key_images(study: Study, shown: list[LevelFinding]) -> list[str]:
     return [f"Key images, stored {study.orientation}, numbered {numbering.meaning}: {', '.join(named)}."] if named else []
 
 
-def _draw_view(axes: Axes, view: View, title: str, letters: _Letters, colour: str = INK) -> None:
+def _draw_view(axes: Axes, view: SliceView, title: str, letters: _Letters, colour: str = INK) -> None:
     """Draws a slice with its title, a ruler and the letters for left, right, top and bottom."""
     low, high = BONE_WINDOW_HU
     axes.imshow(view.hu, cmap="gray", vmin=low, vmax=high, extent=view.extent_mm, origin="upper", interpolation="bilinear")
@@ -198,10 +198,10 @@ def _draw_view(axes: Axes, view: View, title: str, letters: _Letters, colour: st
     )
 
 
-def _draw_words(page: _Page, result: StudyResult, told: list[str]) -> None:
+def _draw_words(page: _Page, result: StudyResult, footnotes: list[str]) -> None:
     study, model = result.study, result.model
     facts = (short_name(result), f"{study.slices} slices", f"{model.name} {model.version}", moment(result.created))
     page.write(0.28, headline(result), color=INK if result.overall is None else shade(result.overall), fontsize=17, weight="bold")
     page.write(0.66, "   ·   ".join(facts), color=QUIET, fontsize=9.5)
-    page.write_below(0.5, "\n".join(told), color=QUIET, fontsize=9, linespacing=1.45)
+    page.write_below(0.5, "\n".join(footnotes), color=QUIET, fontsize=9, linespacing=1.45)
     page.write_below(0.2, result.disclaimer, color=INK, fontsize=9.5, weight="bold")

@@ -19,8 +19,9 @@ FORMATS = {
     "sr": "cspine.reporting.dicom.sr",
     "seg": "cspine.reporting.dicom.seg",
     "sc": "cspine.reporting.dicom.sc",
+    "fhir": "cspine.reporting.fhir",
 }
-"""The module that writes a format, a :class:`Format`."""
+"""The module that writes a format, a :class:`ResultFormat`."""
 
 PAGES = frozenset({"html", "html-uids"})
 """Formats that people open in a browser, from the overview of a batch."""
@@ -28,11 +29,14 @@ PAGES = frozenset({"html", "html-uids"})
 OVERVIEW = "index.html"
 """The overview of a batch."""
 
+_WITHOUT_EXTRAS = frozenset({"json", "png", "html", "html-uids", "nifti", "fhir"})
+"""Formats whose libraries come with cspine: they are imported when something is written, not when it is asked for."""
+
 _BRINGS = {"sr": "seg"}
 """A format that refers to another one's file has it written too."""
 
 
-class Format(Protocol):
+class ResultFormat(Protocol):
     """A module that writes a result."""
 
     FILES: tuple[str, ...]
@@ -61,7 +65,8 @@ def chosen(text: str) -> tuple[str, ...]:
         raise UsageError(f"--format takes {', '.join(FORMATS)}, separated by commas. Received: {text}")
     names = ["json", *names, *(_BRINGS[name] for name in names if name in _BRINGS)]
     for name in names:
-        format_of(name)
+        if name not in _WITHOUT_EXTRAS:
+            format_of(name)
     return tuple(dict.fromkeys(names))
 
 
@@ -79,13 +84,13 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def format_of(name: str) -> Format:
+def format_of(name: str) -> ResultFormat:
     """Returns the module of a format; importing it may need an extra.
 
     Raises:
         ModuleNotFoundError: The library that it wraps is not installed.
     """
-    return cast(Format, import_module(FORMATS[name]))
+    return cast(ResultFormat, import_module(FORMATS[name]))
 
 
 def write_result(prediction: Prediction, study: Study, folder: Path, formats: Sequence[str]) -> Written:

@@ -25,7 +25,7 @@ _STRAIGHT = 0.9994
 """Cosine of 2 degrees: 1.5 mm at the edge of the picture of a level."""
 
 
-class Plane(StrEnum):
+class AnatomicalPlane(StrEnum):
     """Describes how a slice lies in the patient."""
 
     AXIAL = "axial"
@@ -35,7 +35,7 @@ class Plane(StrEnum):
     @property
     def axes(self) -> tuple[int, int]:
         """Returns which of x, y and z runs across a slice, and which up and down."""
-        return {Plane.AXIAL: (0, 1), Plane.SAGITTAL: (1, 2), Plane.CORONAL: (0, 2)}[self]
+        return {AnatomicalPlane.AXIAL: (0, 1), AnatomicalPlane.SAGITTAL: (1, 2), AnatomicalPlane.CORONAL: (0, 2)}[self]
 
     @property
     def normal(self) -> int:
@@ -44,7 +44,7 @@ class Plane(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class SliceView:
     """A slice as it is shown.
 
     Attributes:
@@ -62,7 +62,7 @@ class View:
         return abs(right - left) / abs(top - bottom)
 
 
-def sagittal_view(study: Study, result: StudyResult) -> View:
+def sagittal_view(study: Study, result: StudyResult) -> SliceView:
     """Returns the middle of the spine from the side, front on the left: the part around the levels in view, or the whole scan."""
     centres = [finding.centre_mm for finding in result.levels if finding.centre_mm is not None]
     box = study.volume.grid.corners_mm()
@@ -75,10 +75,10 @@ def sagittal_view(study: Study, result: StudyResult) -> View:
     else:
         x = (low[0] + high[0]) / 2
     hu = _slab(study.volume, (x, low[1], low[2]), (x, high[1], high[2]))[:, :, 0]
-    return View(hu[::-1], (float(low[1]), float(high[1]), float(low[2]), float(high[2])))
+    return SliceView(hu[::-1], (float(low[1]), float(high[1]), float(low[2]), float(high[2])))
 
 
-def axial_view(study: Study, finding: LevelFinding | None = None) -> View:
+def axial_view(study: Study, finding: LevelFinding | None = None) -> SliceView:
     """Returns a level from below at its key height, patient's right on the left; without a level the middle of the whole scan."""
     box = study.volume.grid.corners_mm()
     low, high = box.min(axis=0), box.max(axis=0)
@@ -89,14 +89,14 @@ def axial_view(study: Study, finding: LevelFinding | None = None) -> View:
         low = np.maximum(low, (x - _AXIAL_MM / 2, y - _AXIAL_MM / 2, z))
         high = np.minimum(high, (x + _AXIAL_MM / 2, y + _AXIAL_MM / 2, z))
     hu = _slab(study.volume, (low[0], low[1], z), (high[0], high[1], z))[0]
-    return View(hu, (float(low[0]), float(high[0]), float(high[1]), float(low[1])))
+    return SliceView(hu, (float(low[0]), float(high[0]), float(high[1]), float(low[1])))
 
 
 def key_height_mm(study: Study, finding: LevelFinding) -> float:
     """Returns the world z to look at first: of the key image at the centre of a level, or of its box where images are not axial."""
     if finding.centre_mm is None:
         raise ValueError(f"A height needs a level with a centre. Received: {finding}")
-    if finding.key_slice is not None and stored_as(study) is Plane.AXIAL:
+    if finding.key_slice is not None and stored_as(study) is AnatomicalPlane.AXIAL:
         return key_point_mm(study, finding)[2]
     box = finding.box_mm
     return finding.centre_mm[2] if box is None else (box.low_mm[2] + box.high_mm[2]) / 2
@@ -115,10 +115,10 @@ def key_point_mm(study: Study, finding: LevelFinding) -> Vector:
     return point[0], point[1], point[2]
 
 
-def stored_as(study: Study) -> Plane | None:
+def stored_as(study: Study) -> AnatomicalPlane | None:
     """Returns how the stored images lie, tilted by less than 45 degrees; ``None`` where they lie between."""
     normal = np.abs(_normal(study))
-    found = next(plane for plane in Plane if plane.normal == int(np.argmax(normal)))
+    found = next(plane for plane in AnatomicalPlane if plane.normal == int(np.argmax(normal)))
     return found if normal.max() > _UPRIGHT else None
 
 
@@ -132,7 +132,9 @@ def _normal(study: Study) -> NDArray[np.float64]:
     return np.cross(directions[:, 1], directions[:, 2])
 
 
-def section(volume: Volume, plane: Plane, centre_mm: ArrayLike, size_mm: tuple[float, float], fill: float = AIR_HU) -> View:
+def section(
+    volume: Volume, plane: AnatomicalPlane, centre_mm: ArrayLike, size_mm: tuple[float, float], fill: float = AIR_HU
+) -> SliceView:
     """Returns an upright slice around a point, as wide and high as asked for.
 
     Args:
@@ -148,9 +150,9 @@ def section(volume: Volume, plane: Plane, centre_mm: ArrayLike, size_mm: tuple[f
     low, high = np.asarray(centre_mm, dtype=np.float64) - half, np.asarray(centre_mm, dtype=np.float64) + half
     hu = _slab(volume, low, high, fill).squeeze(axis=2 - plane.normal)
     left, right, below, above = (float(edge) for edge in (low[across], high[across], low[along], high[along]))
-    if plane is Plane.AXIAL:
-        return View(hu, (left, right, above, below))
-    return View(hu[::-1], (left, right, below, above))
+    if plane is AnatomicalPlane.AXIAL:
+        return SliceView(hu, (left, right, above, below))
+    return SliceView(hu[::-1], (left, right, below, above))
 
 
 def _heights(result: StudyResult) -> tuple[float, float]:

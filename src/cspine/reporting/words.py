@@ -44,8 +44,8 @@ def from_to(lowest: float, highest: float) -> str:
 
 def spanned(assessment: Assessment) -> str:
     """Returns a probability and its range over test-time augmentation, as ``62 % (48–71 %)``."""
-    said = span(assessment)
-    return f"{percent(assessment.probability)} ({said})" if said else percent(assessment.probability)
+    spread = span(assessment)
+    return f"{percent(assessment.probability)} ({spread})" if spread else percent(assessment.probability)
 
 
 def headline(result: StudyResult) -> str:

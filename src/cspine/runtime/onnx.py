@@ -1,11 +1,13 @@
 """The second engine: ONNX Runtime, where the extra ``onnx`` is installed."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.concurrency.processors import limited_processors
 from cspine.errors import PackageError
 from cspine.network_content import NetworkContent
-from cspine.processors import limited_processors
 from cspine.runtime.session import Demand, Device, Engine
 
 try:
@@ -50,8 +52,8 @@ class OnnxSession:
         return {name: np.asarray(output, dtype=np.float32) for name, output in zip(self._names, outputs, strict=True)}
 
 
-def open_network(content: NetworkContent, engine: Engine) -> OnnxSession:
-    """Loads ONNX."""
+def open_network(content: NetworkContent, engine: Engine, _kept: Path | None = None) -> OnnxSession:
+    """Loads ONNX; ONNX Runtime compiles nothing that is worth keeping."""
     return OnnxSession(content, engine)
 
 

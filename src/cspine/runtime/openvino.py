@@ -4,16 +4,18 @@ Whoever else needs OpenVINO takes ``ov`` from here, where it was imported withou
 """
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.concurrency.processors import limited_processors
+from cspine.concurrency.sharing import Pool
 from cspine.errors import PackageError
 from cspine.network_content import NetworkContent
-from cspine.processors import limited_processors
+from cspine.runtime.compiled import keep_network, kept_network
 from cspine.runtime.session import Demand, Device, Engine
-from cspine.sharing import Pool
 
 # Importing OpenVINO would report the import to its makers; where this package cannot be found, OpenVINO reports nothing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is Python's sign for "not importable"
@@ -32,16 +34,20 @@ class OpenVinoSession:
     Each call has an infer request of its own, kept for the next one.
     """
 
-    def __init__(self, content: NetworkContent, engine: Engine) -> None:
-        """Loads and compiles.
+    def __init__(self, content: NetworkContent, engine: Engine, kept: Path | None = None) -> None:
+        """Loads and compiles, or takes what an earlier process has compiled.
+
+        Args:
+            content: The network.
+            engine: How it shall be run.
+            kept: Where the compiled network is kept; nowhere if ``None``.
 
         Raises:
             PackageError: The network is damaged, or the device is not there.
         """
         core = ov.Core()
         try:
-            model = core.read_model(content.graph, content.weights)
-            self._network = core.compile_model(model, _device(core, engine.device), _properties(engine))
+            self._network = _compiled(core, content, engine, kept)
         except (RuntimeError, UnicodeDecodeError) as error:  # the second where a message quotes a damaged graph
             remedy = "Export the package again, or choose --device cpu."
             raise PackageError(f"OpenVINO cannot load {content.name} on {engine.device}: {_last_line(error)} {remedy}") from error
@@ -59,9 +65,19 @@ class OpenVinoSession:
             return {name: np.array(outputs[i], dtype=np.float32) for i, names in enumerate(self._names) for name in names}
 
 
-def open_network(content: NetworkContent, engine: Engine) -> OpenVinoSession:
+def open_network(content: NetworkContent, engine: Engine, kept: Path | None = None) -> OpenVinoSession:
     """Loads OpenVINO IR."""
-    return OpenVinoSession(content, engine)
+    return OpenVinoSession(content, engine, kept)
+
+
+def _compiled(core: Any, content: NetworkContent, engine: Engine, kept: Path | None) -> Any:
+    device, properties = _device(core, engine.device), _properties(engine)
+    network = None if kept is None else kept_network(core, device, properties, kept)
+    if network is None:
+        network = core.compile_model(core.read_model(content.graph, content.weights), device, properties)
+        if kept is not None:
+            keep_network(network, kept)
+    return network
 
 
 def calculates_on(engine: Engine) -> str:

@@ -12,18 +12,19 @@ ENGINES = {".xml": "cspine.runtime.openvino", ".onnx": "cspine.runtime.onnx"}
 """The module that opens a network, by the suffix of its file."""
 
 
-def open_session(network: str | Path | NetworkContent, engine: Engine | None = None) -> Session:
+def open_session(network: str | Path | NetworkContent, engine: Engine | None = None, kept: Path | None = None) -> Session:
     """Loads a network.
 
     Args:
         network: OpenVINO IR (``.xml``) or ONNX (``.onnx``): its file, or what was read of it.
         engine: How it shall be run.
+        kept: Where the compiled network is kept for the next process; nowhere if ``None``.
 
     Raises:
         PackageError: The file is missing, damaged or of another kind, or the device is not there.
     """
     content = network if isinstance(network, NetworkContent) else _content_of(Path(network))
-    session: Session = _engine_of(content.name).open_network(content, engine or Engine())
+    session: Session = _engine_of(content.name).open_network(content, engine or Engine(), kept)
     return session
 
 

@@ -114,7 +114,7 @@ def _multiframe(folder: Path) -> Path:
 
 
 def _rsna(folder: Path) -> Path:
-    """Files with just the attributes that were kept in the RSNA 2022 data, by the writer of phantoms."""
+    """Returns files with just the attributes that were kept in the RSNA 2022 data, by the writer of phantoms."""
     volume = coded_volume(spacing_mm=(3.0, 2.0, 2.0))
     writer = SliceWriter(folder, f"{UIDS['study_uid']}.4711", volume.grid, RSNA_LAYOUT)
     folder.mkdir()
@@ -159,14 +159,14 @@ class Archived:
 
 
 def archived(name: str, folder: Path) -> Archived:
-    """A scan of :data:`SOURCES` with its objects."""
+    """Returns a scan of :data:`SOURCES` with its objects."""
     folder.mkdir()
     path = SOURCES[name](folder / "scan") if name not in ("zipped", "enhanced") else SOURCES[name](folder)
     return objects_of(path, folder / "objects")
 
 
 def objects_of(path: Path, folder: Path) -> Archived:
-    """The objects of a scan on disk."""
+    """Returns the objects of a scan on disk."""
     study = read_study(path)
     prediction = prediction_of(study)
     folder.mkdir()
@@ -174,7 +174,7 @@ def objects_of(path: Path, folder: Path) -> Archived:
 
 
 def prediction_of(study: Study) -> Prediction:
-    """C1 is cut, C4 is broken, C7 is not in view and has no label; labels and heat lie on coarse grids of their own."""
+    """Returns a prediction in which C1 is cut, C4 is fractured and C7 is not in view; labels and heat lie on coarse grids."""
     labels = blocks(study)
     grid = labels.grid.with_spacing((6.0, 6.0, 6.0))
     heat = HeatMap(np.linspace(0, 1, int(np.prod(grid.shape)), dtype=np.float32).reshape(grid.shape), grid)
@@ -201,7 +201,7 @@ def blocks(study: Study) -> LabelMap:
 
 
 def result_of(study: Study, labels: LabelMap) -> StudyResult:
-    """A result that says something of every kind."""
+    """Returns a result that says something of every kind."""
     facts = StudyFacts("neck", study.study_uid, study.series_uid, len(study.sources), study.volume.grid.spacing_mm, "axial")
     model = ModelFacts("blocks", "1.0", "ab" * 32, "blocks of bone, \u03bc-shaped")
     return StudyResult(
@@ -218,7 +218,7 @@ def result_of(study: Study, labels: LabelMap) -> StudyResult:
 
 
 def rejected(prediction: Prediction) -> Prediction:
-    """The same scan, not assessed."""
+    """Returns the same scan with a result that rejects it."""
     result = prediction.result
     levels = tuple(LevelFinding(level, LevelStatus.UNCERTAIN) for level in CERVICAL)
     return Prediction(

@@ -6,8 +6,8 @@ from pydicom.uid import UID
 
 from cspine import anatomy
 from cspine.anatomy import CERVICAL, Code
-from cspine.reporting import nifti
-from cspine.reporting.dicom import codes, sc, seg, source, sr
+from cspine.reporting import codes, nifti
+from cspine.reporting.dicom import sc, seg, source, sr
 
 _PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "dicom.md").read_text(encoding="utf-8")
 

@@ -28,6 +28,6 @@ def test_dciodvfy_finds_no_error(archive: Archived) -> None:
     files = sorted(archive.folder.glob("*.dcm"))
 
     for file in files:
-        said = subprocess.run([program, "-new", str(file)], capture_output=True, text=True, errors="replace", check=False)
-        assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == []
+        output = subprocess.run([program, "-new", str(file)], capture_output=True, text=True, errors="replace", check=False)
+        assert [line for line in (output.stdout + output.stderr).splitlines() if line.startswith("Error")] == []
     assert len(files) == 3

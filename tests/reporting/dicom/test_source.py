@@ -1,4 +1,4 @@
-"""What is copied from a scan, what is completed, and what is said when nothing can be cited."""
+"""Objects copy some attributes of a scan, complete others, and say when nothing can be cited."""
 
 import logging
 from collections.abc import Callable
@@ -191,7 +191,7 @@ def test_no_patient_appears_in_nouns_notes_or_logs(tmp_path: Path, caplog: pytes
     with caplog.at_level(logging.DEBUG):
         archive = objects_of(path, tmp_path / "objects")
 
-    said = " ".join([repr(archive.study), repr(archive.prediction), repr(archive.written), caplog.text])
-    assert "Verraten" not in said
-    assert "4711" not in said
+    reported = " ".join([repr(archive.study), repr(archive.prediction), repr(archive.written), caplog.text])
+    assert "Verraten" not in reported
+    assert "4711" not in reported
     assert str(dcmread(archive.folder / "result_sr.dcm").PatientName) == "Verraten^Vera"

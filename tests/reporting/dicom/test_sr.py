@@ -1,4 +1,4 @@
-"""What the structured report says, read back by highdicom."""
+"""Structured reports are read back by highdicom."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -82,12 +82,12 @@ def test_the_range_over_test_time_augmentation_stands_as_a_comment(made: Make, t
     assert next(str(item.TextValue) for item in whole[0].ContentSequence if _is_comment(item)) == (
         "Range over test-time augmentation: 45 to 66 %, unsure"
     )
-    said = {
+    reported = {
         group.tracking_identifier: [str(item.TextValue) for item in group[0].ContentSequence if _is_comment(item)]
         for group in groups.get_volumetric_roi_measurement_groups()
     }
-    assert said["C2"] == ["Range over test-time augmentation: < 1 to 40 %"]
-    assert said["C3"] == []
+    assert reported["C2"] == ["Range over test-time augmentation: < 1 to 40 %"]
+    assert reported["C3"] == []
 
 
 def test_a_group_per_assessed_level_refers_to_its_segment_and_shares_its_tracking_uid(made: Make) -> None:

@@ -1,4 +1,4 @@
-"""What other programs say of the objects: validators, readers and archives. Each test skips where its program is not installed."""
+"""Other programs read the objects: validators, readers and archives. Each test skips where its program is not installed."""
 
 import json
 import shutil
@@ -29,14 +29,14 @@ def _needed(program: str) -> str:
     return path
 
 
-def _said(*command: str | Path) -> str:
-    """Both streams of a program that is done."""
+def _printed(*command: str | Path) -> str:
+    """Returns both streams of a program that has ended."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, errors="replace", timeout=120, check=False)
     return done.stdout + done.stderr
 
 
-def _errors(said: str) -> list[str]:
-    return [line for line in said.splitlines() if line.lstrip().lower().startswith(("error", "e:"))]
+def _errors(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.lstrip().lower().startswith(("error", "e:"))]
 
 
 def _files(archive: Archived) -> list[Path]:
@@ -47,10 +47,10 @@ def _files(archive: Archived) -> list[Path]:
 def test_dciodvfy_finds_no_error(name: str, made: Make) -> None:
     program = _needed("dciodvfy")
     for file, kind in zip(_files(made(name)), ("SCImage", "Segmentation", "Comprehensive3DSR"), strict=True):
-        said = _said(program, "-new", file)
+        printed = _printed(program, "-new", file)
 
-        assert said.splitlines()[-1:] == [kind] or kind in said.splitlines()
-        assert _errors(said) == []
+        assert printed.splitlines()[-1:] == [kind] or kind in printed.splitlines()
+        assert _errors(printed) == []
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -58,22 +58,22 @@ def test_dcentvfy_finds_the_objects_and_their_scan_consistent(name: str, made: M
     program, archive = _needed("dcentvfy"), made(name)
     scan = [archive.path] if archive.path.is_file() else sorted(archive.path.iterdir())
 
-    said = _said(program, *([] if name == "zipped" else scan), *_files(archive))
+    printed = _printed(program, *([] if name == "zipped" else scan), *_files(archive))
 
-    assert _errors(said) == []
+    assert _errors(printed) == []
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_dcmtk_reads_the_report_and_everything_as_json(name: str, made: Make) -> None:
     reader, converter, archive = _needed("dsrdump"), _needed("dcm2json"), made(name)
 
-    report = _said(reader, "+Pl", archive.folder / "result_sr.dcm")
+    report = _printed(reader, "+Pl", archive.folder / "result_sr.dcm")
 
     assert "Comprehensive 3D SR Document" in report
     assert '"Presence")=(52101004,SCT,"Present")' in report
     assert _errors(report) == []
     for file in _files(archive):
-        json.loads(_said(converter, file))
+        json.loads(_printed(converter, file))
 
 
 def test_a_validator_that_finds_errors_is_heard(made: Make, tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_a_validator_that_finds_errors_is_heard(made: Make, tmp_path: Path) -> N
     del data.ConversionType
     data.save_as(tmp_path / "broken.dcm")
 
-    assert _errors(_said(_needed("dciodvfy"), "-new", tmp_path / "broken.dcm")) != []
+    assert _errors(_printed(_needed("dciodvfy"), "-new", tmp_path / "broken.dcm")) != []
 
 
 @contextmanager
 def _running(command: list[str], port: int) -> Iterator[None]:
-    """A server that listens until the end of the block."""
+    """Runs a server that listens until the end of the block."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         patience = time.monotonic() + _PATIENCE_S

@@ -40,7 +40,7 @@ def compared_voxels(archive: Archived) -> int:
 
 
 def stored_planes(archive: Archived) -> list[tuple[tuple[str, int | None], NDArray[np.float64]]]:
-    """Object and frame of every image as its own file says, and the world coordinates of its pixels ``(rows, columns, 3)``."""
+    """Returns object and frame of every image by its own file, and world coordinates of its pixels, ``(rows, columns, 3)``."""
     found: list[tuple[tuple[str, int | None], NDArray[np.float64]]] = []
     with opened(archive.path) as place:
         for entry in place.entries:
@@ -62,7 +62,7 @@ def stored_planes(archive: Archived) -> list[tuple[tuple[str, int | None], NDArr
 
 
 def pixels_mm_of(where: Dataset, size: Dataset) -> NDArray[np.float64]:
-    """PS3.3, C.7.6.2.1.1."""
+    """Returns the world coordinates of pixels by PS3.3, C.7.6.2.1.1."""
     cosines = np.array(where.ImageOrientationPatient, dtype=float)
     rows, columns = np.indices((size.Rows, size.Columns))
     height, width = map(float, where.PixelSpacing)
@@ -71,7 +71,7 @@ def pixels_mm_of(where: Dataset, size: Dataset) -> NDArray[np.float64]:
 
 
 def expected_labels(labels: LabelMap, pixels_mm: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The label of the voxel in which each pixel lies, and where that is beyond rounding."""
+    """Returns the label of the voxel in which each pixel lies, and where that is beyond rounding."""
     index = labels.grid.index(pixels_mm)
     nearest = np.rint(index).astype(int)
     inside = np.all((nearest >= 0) & (nearest < labels.grid.shape), axis=-1)

@@ -1,11 +1,9 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.browser import Browser, chromium
 from cspine.anatomy import Level
 from cspine.evidence import Evidence, HeatMap, Prediction
 from cspine.geometry import Grid
@@ -42,7 +40,7 @@ def prediction(broken_result: StudyResult, broken_neck: Study) -> Prediction:
 
 @pytest.fixture(scope="session")
 def identified_neck(broken_neck: Study, broken_result: StudyResult) -> tuple[Prediction, Study]:
-    """A study that an archive knows, with a warning of reading."""
+    """Returns a study that an archive knows, with a warning of reading."""
     facts = replace(
         broken_result.study, study_uid="1.2.3.99", series_uid="1.2.3.99.1", warnings=(Reason("gap", "A slice is missing."),)
     )
@@ -55,12 +53,3 @@ def page_file(prediction: Prediction, broken_neck: Study, tmp_path_factory: pyte
     path = tmp_path_factory.mktemp("page") / "result.html"
     path.write_text(to_html(study_page(prediction, broken_neck)), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    program = chromium()
-    if program is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with Browser(program) as running:
-        yield running

@@ -10,7 +10,8 @@ from PIL import Image
 
 from benchmarks.browser import Browser
 from cspine.evidence import Prediction
-from cspine.reporting.pages.overview import Entry, OverviewPage, Row, to_html
+from cspine.geometry import Grid
+from cspine.reporting.pages.overview import OverviewCell, OverviewPage, OverviewRow, to_html
 from cspine.reporting.pages.stack import stack_grid
 from cspine.reporting.pages.study import study_page
 from cspine.reporting.pages.study import to_html as study_to_html
@@ -22,8 +23,21 @@ pytestmark = pytest.mark.xdist_group("chromium")
 
 _WHERE = 'document.getElementById("where-am-i").textContent'
 _VALUE = 'Number(document.getElementById("slider").value)'
-_PICTURE = """[...document.getElementById("canvas").getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]
+_PICTURE = """[...document.getElementById("axial").getContext("2d").getImageData(0, 0, axial.width, axial.height).data]
   .reduce((sum, value, place) => (sum * 31 + value * (place % 97)) % 1000003, 7)"""
+
+
+_AXES = {"axial": (2, 1, 0), "sagittal": (1, 0, 2), "coronal": (2, 0, 1)}
+"""Which axis of ``(z, y, x)`` runs across a pane, down it, and through it."""
+
+
+def _fitted(browser: Browser, grid: Grid, plane: str) -> tuple[float, float, float]:
+    """Returns where a plane begins on its canvas, and its pixels per millimetre, before anybody zooms."""
+    width, height = browser.evaluate(f"[{plane}.width, {plane}.height]")
+    across, down, _ = _AXES[plane]
+    wide, high = grid.extent_mm[across], grid.extent_mm[down]
+    scale = min(width / wide, height / high)
+    return (width - wide * scale) / 2, (height - high * scale) / 2, scale
 
 
 @pytest.fixture
@@ -52,7 +66,7 @@ def test_the_page_begins_at_the_key_slice_of_the_most_suspicious_level_and_asks_
 
 
 def test_keys_move_through_the_slices_and_stop_at_either_end(page: Browser, slices: int) -> None:
-    page.click("#canvas")
+    page.click("#axial")
     before = page.evaluate(_VALUE)
     seen = []
     for key in ("ArrowDown", "ArrowRight", "ArrowUp", "PageDown", "PageUp", "Home", "ArrowUp", "End", "ArrowDown"):
@@ -66,11 +80,11 @@ def test_keys_move_through_the_slices_and_stop_at_either_end(page: Browser, slic
 
 def test_the_wheel_a_finger_and_the_side_view_move_through_the_slices(page: Browser, slices: int) -> None:
     before = page.evaluate(_VALUE)
-    page.wheel("#canvas", 80)
+    page.wheel("#axial", 80)
     rolled = page.evaluate(_VALUE)
-    page.swipe("#canvas", -40)
+    page.swipe("#axial", -40)
     swiped = page.evaluate(_VALUE)
-    page.click("#scout svg")
+    page.click("#sagittal")
 
     assert rolled == before + 2
     assert swiped == rolled - 10
@@ -87,7 +101,7 @@ def test_the_strip_jumps_to_a_level_and_says_so(page: Browser) -> None:
 
 
 def test_windows_and_overlays_change_the_picture_and_come_back(page: Browser) -> None:
-    page.click("#canvas")
+    page.click("#axial")
     first = _picture(page)
     pictures = []
     for key in ("2", "3", "1", "h", "h", "v", "v", "b", "b"):
@@ -108,19 +122,22 @@ def test_overlays_are_taken_off_the_still_pictures_too(page: Browser) -> None:
     assert (before, page.evaluate(shown)) == (True, False)
 
 
-def test_the_browser_unpacks_what_was_packed(page: Browser, prediction: Prediction, broken_neck: Study) -> None:
-    """Grey at the middle of a level, at the bone window, is that of its bone in the scan."""
-    page.click("#canvas")
-    for key in ("h", "b"):
+@pytest.mark.parametrize("plane", ["axial", "sagittal", "coronal"])
+def test_the_browser_unpacks_what_was_packed(page: Browser, prediction: Prediction, broken_neck: Study, plane: str) -> None:
+    """The grey at the middle of a level, at the bone window, is that of its bone in the scan, in each plane."""
+    for key in ("h", "b", "x"):
         page.press(key)
-    grid = stack_grid(broken_neck, prediction.result)
     centre = prediction.result.levels[3].centre_mm
+    grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
     assert centre is not None
-    _, row, column = grid.index(centre)
+    z, y, x = (float(index) for index in grid.index(centre))
+    middle = (grid.shape[0] - 1 - z, y, x)
 
-    across, down = (column + 0.5) / grid.shape[2], (row + 0.5) / grid.shape[1]
-    grey = page.evaluate(f"[...canvas.getContext('2d').getImageData({across} * canvas.width, {down} * canvas.height, 1, 1).data]")
+    left, top, scale = _fitted(page, grid, plane)
+    across, down, _ = _AXES[plane]
+    place = [(middle[axis] + 0.5) * grid.spacing_mm[axis] * scale for axis in (across, down)]
+    grey = page.evaluate(f"[...{plane}.getContext('2d').getImageData({left + place[0]}, {top + place[1]}, 1, 1).data]")
 
     assert grey[:3] == pytest.approx([255 * (900 + 500) / 1800] * 3, abs=4)
 
@@ -161,7 +178,7 @@ def test_ranges_stay_in_their_columns(
 
 
 def test_a_picture_of_the_page_shows_the_slice(page: Browser, tmp_path: Path) -> None:
-    page.evaluate("document.getElementById('canvas').scrollIntoView({block: 'center', behavior: 'instant'})")
+    page.evaluate("document.getElementById('axial').scrollIntoView({block: 'center', behavior: 'instant'})")
     page.painted()
     page.screenshot(tmp_path / "page.png", whole=False)
 
@@ -174,7 +191,7 @@ def test_a_picture_of_the_page_shows_the_slice(page: Browser, tmp_path: Path) ->
 def test_the_page_prints_on_one_sheet_and_from_three_flagged_levels_on_on_two_that_are_filled(
     browser: Browser, prediction: Prediction, broken_neck: Study, tmp_path: Path, flagged: int
 ) -> None:
-    """With all ranges and several notes, without the viewer."""
+    """The page has all ranges and several notes, and no viewer."""
     levels = tuple(
         replace(finding, assessment=Assessment(0.62 if place < flagged else 0.1, 0.5, 0.004, 0.996))
         if finding.assessment
@@ -203,8 +220,12 @@ def test_the_page_prints_on_one_sheet_and_from_three_flagged_levels_on_on_two_th
 
 
 def _overview(names: list[str]) -> str:
-    levels = tuple(Entry(Tone.SUSPICIOUS if level == 6 else Tone.CALM, 0.6, "62 %", "< 1 to > 99 %", True) for level in range(7))
-    rows = tuple(Row(name, "", "suspected", Entry(Tone.SUSPICIOUS, 0.9, "90 %", "4 to > 99 %"), levels, 3) for name in names)
+    levels = tuple(
+        OverviewCell(Tone.SUSPICIOUS if level == 6 else Tone.CALM, 0.6, "62 %", "< 1 to > 99 %", True) for level in range(7)
+    )
+    rows = tuple(
+        OverviewRow(name, "", "suspected", OverviewCell(Tone.SUSPICIOUS, 0.9, "90 %", "4 to > 99 %"), levels, 3) for name in names
+    )
     given = OverviewPage("batch", "coded", "balanced", "No.", "", ("C1", "C2", "C3", "C4", "C5", "C6", "C7"), True, {}, rows, ())
     return to_html(given)
 
@@ -237,11 +258,11 @@ def test_rows_that_are_searched_away_are_not_seen(browser: Browser, tmp_path: Pa
 
 
 def test_the_overview_sorts_and_searches(browser: Browser, tmp_path: Path) -> None:
-    def row(name: str, overall: float, c3: float) -> Row:
+    def row(name: str, overall: float, c3: float) -> OverviewRow:
         tone = Tone.SUSPICIOUS if overall >= 0.5 else Tone.CALM
-        levels = tuple(Entry(Tone.CALM, c3 if level == 2 else 0.01, "1 %") for level in range(7))
+        levels = tuple(OverviewCell(Tone.CALM, c3 if level == 2 else 0.01, "1 %") for level in range(7))
         verdict = "suspected" if overall >= 0.5 else "not suspected"
-        return Row(name, "", verdict, Entry(tone, overall, "50 %"), levels, 0)
+        return OverviewRow(name, "", verdict, OverviewCell(tone, overall, "50 %"), levels, 0)
 
     rows = (row("neck 10", 0.9, 0.1), row("neck 9", 0.6, 0.3), row("other", 0.2, -1.0))
     given = OverviewPage("batch", "coded", "balanced", "No.", "", ("C1", "C2", "C3", "C4", "C5", "C6", "C7"), False, {}, rows, ())

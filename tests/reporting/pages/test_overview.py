@@ -20,7 +20,7 @@ def _case(name: str, status: str = "ok", reason: str | None = None, files: tuple
 
 
 def _with_highest(result: StudyResult, probability: float) -> StudyResult:
-    """The result with its most suspicious level, and so the study, at a probability."""
+    """Returns the result with its most suspicious level, and so the study, at a probability."""
     levels = tuple(
         replace(finding, assessment=Assessment(min(finding.assessment.probability, probability), 0.5))
         if finding.assessment
@@ -32,15 +32,15 @@ def _with_highest(result: StudyResult, probability: float) -> StudyResult:
 
 @pytest.fixture
 def batch(broken_result: StudyResult, rejected_result: StudyResult, broken_neck: Study, tmp_path: Path) -> Path:
-    """Three studies that were assessed, one rejected, one failed, one not reached; and one that was taken away."""
-    said = {"quiet": 0.2, "loud & <clear>": 0.9, "middling": 0.6}
-    for name, probability in said.items():
+    """Returns three studies that were assessed, one rejected, one failed, one not reached; and one that was taken away."""
+    predicted = {"quiet": 0.2, "loud & <clear>": 0.9, "middling": 0.6}
+    for name, probability in predicted.items():
         (tmp_path / name).mkdir()
         result = _with_highest(broken_result, probability)
         write_result(Prediction(result), broken_neck, tmp_path / name, ["json"])
     (tmp_path / "odd").mkdir()
     write_result(Prediction(rejected_result), broken_neck, tmp_path / "odd", ["json"])
-    cases = [_case(name) for name in said]
+    cases = [_case(name) for name in predicted]
     cases[1]["files"] = ["result.json", "result.png", "result.html"]
     cases += [_case("odd", "rejected", "Not Hounsfield units."), _case("Bad", "failed", "Cannot be <read>.", ())]
     cases += [_case("late", "waiting", None, ()), _case("gone")]

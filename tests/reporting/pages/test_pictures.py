@@ -14,7 +14,7 @@ from cspine.imaging.windowing import windowed
 from cspine.reporting.pages.heat import coloured, hottest_mm
 from cspine.reporting.pages.pictures import level_pictures, scout, whole_pictures
 from cspine.reporting.pages.stack import stack_grid
-from cspine.reporting.views import BONE_WINDOW_HU, Plane, key_point_mm, section
+from cspine.reporting.views import BONE_WINDOW_HU, AnatomicalPlane, key_point_mm, section
 from cspine.results import Box, KeySlice
 from cspine.study import Study
 from cspine.volume import Volume
@@ -31,7 +31,11 @@ def test_a_level_is_shown_from_three_sides_through_its_hottest_point(prediction:
 
     axial, sagittal, coronal = level_pictures(prediction, broken_neck, finding)
 
-    assert [picture.plane for picture in (axial, sagittal, coronal)] == [Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL]
+    assert [picture.plane for picture in (axial, sagittal, coronal)] == [
+        AnatomicalPlane.AXIAL,
+        AnatomicalPlane.SAGITTAL,
+        AnatomicalPlane.CORONAL,
+    ]
     assert finding.key_slice is not None
     assert re.fullmatch(rf"Axial, key image {finding.key_slice.index + 1}, \d mm below its middle", axial.caption)
     assert re.fullmatch(r"Sagittal, reformatted, [789] mm to the right of its middle", sagittal.caption)
@@ -76,7 +80,7 @@ def test_the_picture_of_the_key_image_shows_the_stored_image(prediction: Predict
     assert (y, z) == finding.centre_mm[1:]
     assert x == pytest.approx(grid.world((index, 0, 0))[0])
     sagittal = level_pictures(prediction, study, finding)[1]
-    stored = windowed(section(study.volume, Plane.SAGITTAL, (x, y, z), (84.0, 84.0)).hu, BONE_WINDOW_HU) * 255
+    stored = windowed(section(study.volume, AnatomicalPlane.SAGITTAL, (x, y, z), (84.0, 84.0)).hu, BONE_WINDOW_HU) * 255
     assert np.abs(_pixels(sagittal.image).astype(float) - np.rint(stored)).max() <= 1
 
 
@@ -143,15 +147,19 @@ def test_names_beside_the_spine_do_not_cover_each_other(prediction: Prediction, 
 
 
 def test_a_scan_that_was_not_assessed_is_never_shown_from_the_side(broken_neck: Study) -> None:
-    assert [picture.plane for picture in whole_pictures(broken_neck)] == [Plane.AXIAL, Plane.CORONAL]
+    assert [picture.plane for picture in whole_pictures(broken_neck)] == [AnatomicalPlane.AXIAL, AnatomicalPlane.CORONAL]
 
 
 @pytest.mark.parametrize(
     ("plane", "right", "down"),
-    [(Plane.AXIAL, (1, 0, 0), (0, 1, 0)), (Plane.SAGITTAL, (0, 1, 0), (0, 0, -1)), (Plane.CORONAL, (1, 0, 0), (0, 0, -1))],
+    [
+        (AnatomicalPlane.AXIAL, (1, 0, 0), (0, 1, 0)),
+        (AnatomicalPlane.SAGITTAL, (0, 1, 0), (0, 0, -1)),
+        (AnatomicalPlane.CORONAL, (1, 0, 0), (0, 0, -1)),
+    ],
 )
 def test_a_section_shows_the_patients_right_and_front_on_the_left_and_the_head_above(
-    broken_neck: Study, plane: Plane, right: tuple[int, int, int], down: tuple[int, int, int]
+    broken_neck: Study, plane: AnatomicalPlane, right: tuple[int, int, int], down: tuple[int, int, int]
 ) -> None:
     volume = broken_neck.volume
     centre = volume.grid.centre_mm
@@ -168,6 +176,6 @@ def test_a_section_shows_the_patients_right_and_front_on_the_left_and_the_head_a
 
 
 def test_a_section_beyond_the_scan_is_filled(broken_neck: Study) -> None:
-    view = section(broken_neck.volume, Plane.AXIAL, broken_neck.volume.grid.centre_mm, (400.0, 400.0))
+    view = section(broken_neck.volume, AnatomicalPlane.AXIAL, broken_neck.volume.grid.centre_mm, (400.0, 400.0))
 
     assert view.hu[0, 0] == -1000

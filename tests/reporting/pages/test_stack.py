@@ -8,16 +8,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from cspine.anatomy import Level
+from cspine.anatomy import CERVICAL, Level
 from cspine.detection import Detector
 from cspine.evidence import Prediction
 from cspine.imaging import sample
 from cspine.reporting.pages.packing import HOUNSFIELD, coded, packed_slices
-from cspine.reporting.pages.stack import Stack, make_stack, slice_at, stack_grid
+from cspine.reporting.pages.stack import ViewerStack, make_stack, slice_at, stack_grid
+from cspine.reporting.style import LEVEL_COLOURS
 from cspine.results import StudyResult
 from cspine.study import Study
 from cspine.volume import Volume
 from tests.coded import coded_volume, shade_hu, study_of
+from tests.reporting.pages.conftest import HOT_MM
 from tests.reporting.restored import stored_otherwise, tilted
 
 
@@ -26,7 +28,7 @@ def _unpacked(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 def _codes(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """What a browser makes of packed slices, pixel after pixel."""
+    """Returns what a browser makes of packed slices, pixel after pixel."""
     codes = _unpacked(text, shape).astype(int)
     wide = np.zeros((shape[0], shape[1] + 1, shape[2] + 1), int)
     for y, x in np.ndindex(shape[1:]):
@@ -37,7 +39,7 @@ def _codes(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def made(prediction: Prediction, broken_neck: Study) -> Stack:
+def made(prediction: Prediction, broken_neck: Study) -> ViewerStack:
     grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
     return make_stack(prediction, broken_neck, grid)
@@ -62,7 +64,7 @@ def test_there_are_as_many_codes_as_a_byte_holds_at_most() -> None:
     assert np.all(np.diff(HOUNSFIELD) > 0)
 
 
-def test_slices_run_from_head_to_feet_with_the_images_that_are_stored(made: Stack, broken_neck: Study) -> None:
+def test_slices_run_from_head_to_feet_with_the_images_that_are_stored(made: ViewerStack, broken_neck: Study) -> None:
     numbers = [int(name.removeprefix("image ")) for name in made.names]
     assert numbers == list(range(numbers[0], numbers[0] - len(numbers), -1))
     assert numbers[0] <= broken_neck.volume.grid.shape[0]
@@ -70,7 +72,7 @@ def test_slices_run_from_head_to_feet_with_the_images_that_are_stored(made: Stac
     assert made.start == next(level.key for level in made.levels if level.name == "C4")
 
 
-def test_slices_show_what_is_stored(made: Stack, prediction: Prediction, broken_neck: Study) -> None:
+def test_slices_show_what_is_stored(made: ViewerStack, prediction: Prediction, broken_neck: Study) -> None:
     grid = stack_grid(broken_neck, prediction.result)
     assert grid is not None
     shown = HOUNSFIELD[_codes(made.voxels, made.shape)]
@@ -85,7 +87,7 @@ def test_slices_show_what_is_stored(made: Stack, prediction: Prediction, broken_
         assert np.median(inside[inside > 300]) == pytest.approx(shade_hu(Level[level.name]), abs=20)
 
 
-def test_labels_and_heat_lie_over_the_slices(made: Stack) -> None:
+def test_labels_and_heat_lie_over_the_slices(made: ViewerStack) -> None:
     assert made.labels is not None
     assert made.heat is not None
     assert made.heat_shape is not None
@@ -98,6 +100,20 @@ def test_labels_and_heat_lie_over_the_slices(made: Stack) -> None:
     assert set(np.unique(labels)) <= set(range(9))
     assert np.unravel_index(np.argmax(heat), heat.shape)[0] == pytest.approx(key, abs=2)
     assert heat.max() > 200
+
+
+def test_the_crosshair_goes_to_the_hottest_point_of_a_level_and_labels_have_the_colours_of_a_segmentation(
+    made: ViewerStack, prediction: Prediction, broken_neck: Study
+) -> None:
+    grid = stack_grid(broken_neck, prediction.result)
+    assert grid is not None
+    level = next(level for level in made.levels if level.name == "C4")
+
+    x, y, _ = grid.world((0, level.row, level.column))
+
+    assert (x, y) == pytest.approx(HOT_MM[:2], abs=2.6)  # the heat map has voxels of 2.5 mm
+    assert level.first <= level.middle <= level.last
+    assert made.colours[:7] == tuple(LEVEL_COLOURS[level] for level in CERVICAL)
 
 
 def test_the_stack_keeps_away_from_the_face(detector: Detector) -> None:

@@ -17,7 +17,7 @@ def kinds(path: Path) -> list[str]:
 
 
 def normalised(groups: int, axis: int = -1) -> keras.Model:
-    """A network of one normalisation whose scale and offset are not 1 and 0."""
+    """Returns a network of one normalisation whose scale and offset are not 1 and 0."""
     seen = keras.Input((None, None, None, 6), name="window")
     layer = keras.layers.GroupNormalization(groups, axis=axis, epsilon=0.01)
     network = keras.Model(seen, {"levels": layer(seen)})
@@ -49,8 +49,8 @@ def test_scale_offset_and_epsilon_are_those_of_the_network(tmp_path: Path) -> No
     write_ir(network, tmp_path / "one.xml")
 
     assert "MVN" in kinds(tmp_path / "one.xml")
-    said = open_session(tmp_path / "one.xml", Engine(precision="f32")).run(window)["levels"]
-    np.testing.assert_allclose(said, network.predict_on_batch(window)["levels"], atol=1e-5)
+    predicted = open_session(tmp_path / "one.xml", Engine(precision="f32")).run(window)["levels"]
+    np.testing.assert_allclose(predicted, network.predict_on_batch(window)["levels"], atol=1e-5)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3])
@@ -61,8 +61,8 @@ def test_maps_that_are_normalised_together_stay_as_they_are(groups: int, tmp_pat
     write_ir(network, tmp_path / "groups.xml")
 
     assert "MVN" not in kinds(tmp_path / "groups.xml")
-    said = open_session(tmp_path / "groups.xml", Engine(precision="f32")).run(window)["levels"]
-    np.testing.assert_allclose(said, network.predict_on_batch(window)["levels"], atol=1e-5)
+    predicted = open_session(tmp_path / "groups.xml", Engine(precision="f32")).run(window)["levels"]
+    np.testing.assert_allclose(predicted, network.predict_on_batch(window)["levels"], atol=1e-5)
 
 
 def test_a_network_without_is_left_alone(tmp_path: Path) -> None:

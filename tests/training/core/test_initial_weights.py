@@ -15,7 +15,7 @@ from cspine.training.core.initial_weights import set_weights_of_package
 from cspine.training.localiser.settings import LocaliserRecipe
 from cspine.training.refiner.settings import RefinerRecipe
 
-SHIPPED = "localiser_phantoms"
+SHIPPED = "localiser"
 
 
 def recipe_of(role: str) -> LocaliserRecipe | RefinerRecipe:
@@ -29,9 +29,9 @@ def test_says_what_the_package_says(role: str) -> None:
     recipe = recipe_of(role)
     network = of_any_window(set_weights_of_package(recipe.network.build(recipe.input, seed=3), SHIPPED, role))
     samples = load_localiser(SHIPPED).samples(role)
-    said = network.predict_on_batch(samples.inputs)
+    predicted = network.predict_on_batch(samples.inputs)
     for name, stored in samples.outputs.items():
-        np.testing.assert_allclose(said[name], stored, atol=1e-4)
+        np.testing.assert_allclose(predicted[name], stored, atol=1e-4)
 
 
 def test_keeps_fresh_weights_without_a_package() -> None:

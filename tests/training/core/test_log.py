@@ -14,7 +14,7 @@ def record(epoch: int, loss: float, auroc: float = math.nan) -> EpochRecord:
 
 
 def read(folder: Path) -> list[tuple[str, int, float]]:
-    """Every curve's points, in the order in which they were written: records of a length, its check, data, their check."""
+    """Returns the points of every curve in the order of writing, from records of a length, its check, data, their check."""
     found = []
     for path in sorted(folder.iterdir()):
         data, at = path.read_bytes(), 0

@@ -13,11 +13,20 @@ from cspine.networks.options import Learning, LearningStage
 from cspine.specs import SliceSpec
 from cspine.training.core.checkpoint import EpochRecord, Progress
 from cspine.training.core.loop import TrainingTask, advanced, compiled, enter_stage, stage_at
-from cspine.training.core.runs import CHECKPOINT, HELD_OUT
+from cspine.training.core.runs import HELD_OUT
 from cspine.training.core.settings import Precision
 from cspine.training.slices.family import slice_task
 from cspine.training.slices.settings import SliceRecipe
-from tests.training.synthetic import Silent, fit, fold_data, recipe
+from tests.training.synthetic import (
+    KilledError,
+    KillingReporter,
+    Silent,
+    assert_same_checkpoints,
+    fit,
+    fold_data,
+    recipe,
+    stored_arrays,
+)
 
 
 @dataclass(frozen=True)
@@ -29,17 +38,17 @@ class TwoStages:
 
     @property
     def stages(self) -> tuple[LearningStage, ...]:
-        """The heads first, then the second convolution with them."""
+        """Returns the stages: the heads first, then the second convolution with them."""
         return (
             LearningStage(Learning.HEADS, epochs=self.head_epochs),
             LearningStage(Learning.TUNING, rate=0.1, tuned_from="second"),
         )
 
     def check(self, spec: SliceSpec) -> None:
-        """Everything passes."""
+        """Accepts every input."""
 
     def build(self, spec: SliceSpec, seed: int) -> keras.Model:
-        """The network."""
+        """Returns the network."""
         keras.utils.set_random_seed(seed)
         inner = keras.Input((*spec.size, spec.channels))
         x = layers.BatchNormalization(name="first_normalisation")(layers.Conv2D(4, 3, 4, padding="same", name="first")(inner))
@@ -56,14 +65,14 @@ class TwoStages:
         return keras.Model(image, outputs)
 
     def fetch(self) -> None:
-        """Everything is there."""
+        """Does nothing: there are no pretrained weights."""
 
     def idle(self) -> dict[str, str]:
-        """Everything acts."""
+        """Says that every setting does something."""
         return {}
 
     def pretrain(self, model: keras.Model) -> None:
-        """A mark that fresh weights have not."""
+        """Adds what fresh weights do not have."""
         kernel, bias = model.get_layer(NAME).get_layer("first").get_weights()
         model.get_layer(NAME).get_layer("first").set_weights([kernel, bias + 0.125])
 
@@ -72,69 +81,49 @@ def two_stages(**fit: Any) -> SliceRecipe:
     return replace(recipe(**{"epochs": 3, "checkpoint_minutes": 0.0} | fit), network=TwoStages())
 
 
-class KilledError(Exception):
-    """As if the process ended here."""
+class KilledBetweenEpochs(KillingReporter):
+    """Ends training after some batches, or when an epoch ends with the last of them."""
 
-
-class Killer(Silent):
-    """Ends training after some batches."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.left = after
-
-    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise KilledError
-
-    def epoch(self, text: str) -> None:
-        super().epoch(text)
+    def epoch(self, record: EpochRecord, of: int, home: Path) -> None:
+        super().epoch(record, of, home)
         if self.left == 0:
             raise KilledError
 
 
-def stored(folder: Path) -> dict[str, np.ndarray]:
-    with np.load(folder / CHECKPOINT) as file:
-        return {name: file[name] for name in file.files if name != "progress"}
-
-
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("whole")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trains a run from its beginning to its end."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     fit(two_stages(), fold_data(), folder, Silent())
     return folder
 
 
 @pytest.mark.parametrize("killed_after", [3, 5, 8], ids=["in the first stage", "between the stages", "in the second stage"])
 def test_a_run_that_was_killed_in_any_stage_ends_with_the_weights_of_one_that_was_not(
-    whole: Path, tmp_path: Path, killed_after: int
+    uninterrupted: Path, tmp_path: Path, killed_after: int
 ) -> None:
     settings, data = two_stages(), fold_data()
 
     with pytest.raises(KilledError):
-        fit(settings, data, tmp_path, Killer(killed_after))
+        fit(settings, data, tmp_path, KilledBetweenEpochs(killed_after))
     fit(settings, data, tmp_path, Silent())
 
-    assert stored(tmp_path).keys() == stored(whole).keys()
-    for name, values in stored(whole).items():
-        np.testing.assert_array_equal(stored(tmp_path)[name], values, err_msg=name)
-    assert (whole / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
+    assert_same_checkpoints(uninterrupted, tmp_path)
+    assert (uninterrupted / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
 
 
-def test_pretrained_weights_are_where_training_begins_and_stay_until_they_are_tuned(whole: Path, tmp_path: Path) -> None:
+def test_pretrained_weights_are_where_training_begins_and_stay_until_they_are_tuned(uninterrupted: Path, tmp_path: Path) -> None:
     settings = two_stages()
     fresh = settings.network.build(settings.input, seed=settings.seed * 100)
     settings.network.pretrain(fresh)
 
     with pytest.raises(KilledError):
-        fit(settings, fold_data(), tmp_path, Killer(5))
+        fit(settings, fold_data(), tmp_path, KilledBetweenEpochs(5))
 
-    for folder, tuned in ((tmp_path, set()), (whole, {"second"})):
+    for folder, tuned in ((tmp_path, set()), (uninterrupted, {"second"})):
         changed = set()
         for number, variable in enumerate(fresh.variables):
-            if not np.array_equal(stored(folder)[f"model{number}"], keras.ops.convert_to_numpy(variable.value)):
+            if not np.array_equal(stored_arrays(folder)[f"model{number}"], keras.ops.convert_to_numpy(variable.value)):
                 changed.add(variable.path.split("/")[0 if NAME not in variable.path else 1])
         assert changed >= {"evidence", "level_map_logits"} | tuned
         assert not changed & ({"first", "second", "first_normalisation", "second_normalisation"} - tuned)
@@ -199,9 +188,9 @@ def test_a_network_in_mixed_precision_keeps_its_weights_and_its_best_in_float32(
     assert compiled(task_of(settings), settings.fit).get_layer("neck_convolution").compute_dtype == precision.value.removeprefix(
         "mixed_"
     )
-    assert {values.dtype for name, values in stored(tmp_path).items() if name.startswith("model") and values.dtype.kind == "f"} == {
-        np.dtype(np.float32)
-    }
+    assert {
+        values.dtype for name, values in stored_arrays(tmp_path).items() if name.startswith("model") and values.dtype.kind == "f"
+    } == {np.dtype(np.float32)}
     best = keras.saving.load_model(tmp_path / "best.keras", compile=False)
     assert {layer.compute_dtype for layer in best.layers} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"

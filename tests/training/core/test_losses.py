@@ -7,53 +7,55 @@ from cspine.training.core.losses import KnownBinaryCrossentropy, KnownCellCrosse
 
 def test_known_targets_cost_what_binary_cross_entropy_says() -> None:
     rng = np.random.default_rng(0)
-    target, said = rng.random((4, 7)).astype("float32"), rng.uniform(0.05, 0.95, (4, 7)).astype("float32")
+    target, predicted = rng.random((4, 7)).astype("float32"), rng.uniform(0.05, 0.95, (4, 7)).astype("float32")
 
-    ours = float(KnownBinaryCrossentropy()(target, said))
+    ours = float(KnownBinaryCrossentropy()(target, predicted))
 
-    assert ours == pytest.approx(float(keras.losses.BinaryCrossentropy()(target, said)), rel=1e-4)
+    assert ours == pytest.approx(float(keras.losses.BinaryCrossentropy()(target, predicted)), rel=1e-4)
 
 
 def test_an_unknown_target_costs_nothing_whatever_is_said() -> None:
     target = np.array([[1, -1, 0]], dtype="float32")
 
-    costs = [float(KnownBinaryCrossentropy()(target, np.array([[0.7, said, 0.2]], dtype="float32"))) for said in (0.01, 0.99)]
+    costs = [
+        float(KnownBinaryCrossentropy()(target, np.array([[0.7, predicted, 0.2]], dtype="float32"))) for predicted in (0.01, 0.99)
+    ]
 
     assert costs[0] == costs[1] > 0
 
 
 def test_a_positive_weighs_as_much_as_it_is_told_to() -> None:
-    said = np.array([[0.3]], dtype="float32")
+    predicted = np.array([[0.3]], dtype="float32")
 
-    assert float(KnownBinaryCrossentropy(3.0)(np.ones((1, 1)), said)) == pytest.approx(-3 * np.log(0.3), rel=1e-4)
-    assert float(KnownBinaryCrossentropy(3.0)(np.zeros((1, 1)), said)) == pytest.approx(-np.log(0.7), rel=1e-4)
+    assert float(KnownBinaryCrossentropy(3.0)(np.ones((1, 1)), predicted)) == pytest.approx(-3 * np.log(0.3), rel=1e-4)
+    assert float(KnownBinaryCrossentropy(3.0)(np.zeros((1, 1)), predicted)) == pytest.approx(-np.log(0.7), rel=1e-4)
 
 
 def test_an_unknown_map_costs_nothing_and_a_level_costs_more_than_background() -> None:
-    said = np.full((1, 2, 2, 8), 1 / 8, dtype="float32")
+    predicted = np.full((1, 2, 2, 8), 1 / 8, dtype="float32")
     level, background = (np.broadcast_to(np.eye(8, dtype="float32")[i], (1, 2, 2, 8)) for i in (3, 0))
 
-    assert float(KnownCellCrossentropy(4.0)(np.full_like(said, -1), said)) == 0
-    assert float(KnownCellCrossentropy(4.0)(background, said)) == pytest.approx(np.log(8), rel=1e-4)
-    assert float(KnownCellCrossentropy(4.0)(level, said)) == pytest.approx(4 * np.log(8), rel=1e-4)
+    assert float(KnownCellCrossentropy(4.0)(np.full_like(predicted, -1), predicted)) == 0
+    assert float(KnownCellCrossentropy(4.0)(background, predicted)) == pytest.approx(np.log(8), rel=1e-4)
+    assert float(KnownCellCrossentropy(4.0)(level, predicted)) == pytest.approx(4 * np.log(8), rel=1e-4)
 
 
 def test_maps_cost_what_dice_and_cross_entropy_say() -> None:
     levels = np.zeros((1, 4, 4), dtype="float32")
     levels[0, :2] = 3
-    said = np.full((1, 4, 4, 8), 0.1 / 7, dtype="float32")
-    np.put_along_axis(said, levels.astype(int)[..., None], 0.9, axis=-1)
+    predicted = np.full((1, 4, 4, 8), 0.1 / 7, dtype="float32")
+    np.put_along_axis(predicted, levels.astype(int)[..., None], 0.9, axis=-1)
 
     dice = (2 * 8 * 0.9 + 2) / (8 + 8 * 0.9 + 8 * 0.1 / 7 + 2)
 
-    assert float(KnownDiceCrossentropy(2.0)(levels, said)) == pytest.approx(-np.log(0.9) + 1 - dice, rel=1e-4)
+    assert float(KnownDiceCrossentropy(2.0)(levels, predicted)) == pytest.approx(-np.log(0.9) + 1 - dice, rel=1e-4)
 
 
 def test_maps_that_are_not_known_cost_nothing_and_levels_that_are_not_there_have_no_dice() -> None:
-    said = np.full((1, 4, 4, 8), 1 / 8, dtype="float32")
+    predicted = np.full((1, 4, 4, 8), 1 / 8, dtype="float32")
 
-    assert float(KnownDiceCrossentropy()(np.full((1, 4, 4), -1.0, dtype="float32"), said)) == 0
-    assert float(KnownDiceCrossentropy()(np.zeros((1, 4, 4), dtype="float32"), said)) == pytest.approx(np.log(8), rel=1e-4)
+    assert float(KnownDiceCrossentropy()(np.full((1, 4, 4), -1.0, dtype="float32"), predicted)) == 0
+    assert float(KnownDiceCrossentropy()(np.zeros((1, 4, 4), dtype="float32"), predicted)) == pytest.approx(np.log(8), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from cspine.errors import TrainingError, UsageError
 from cspine.networks.settings import CustomCNNSettings
 from cspine.recipes import load_recipe, load_slice_recipe, recipe_names
-from cspine.training.core.settings import BoxUse, as_started, parse_assignments, settings, with_settings
+from cspine.training.core.settings import AnnotationUse, as_started, parse_assignments, settings, with_settings
 
 RECIPE = load_slice_recipe("custom_cnn")
 
@@ -33,7 +33,7 @@ def test_settings_are_read_by_their_types() -> None:
     assert changed.fit.learning_rate == 1e-4
     assert changed.input.size == (64, 96)
     assert changed.network == CustomCNNSettings(widths=(4, 8, 8, 8, 8))
-    assert changed.labels.boxes is BoxUse.IGNORE
+    assert changed.labels.boxes is AnnotationUse.IGNORE
     assert RECIPE.fit.epochs != 3
 
 
@@ -45,7 +45,7 @@ def test_settings_are_read_by_their_types() -> None:
         ("fit.epochs", "many", "fit.epochs of custom_cnn cannot be 'many'"),
         ("input.size", "64", "2 values with commas"),
         ("labels.boxes", "maybe", "one of label, ignore is needed"),
-        ("fit.epochs", "0", "fit needs positive epochs"),
+        ("fit.epochs", "0", r"fit\.epochs must be 1 or more\. Received: 0"),
         ("fit.learning_rate", "nan", "a finite number is needed"),
         ("fit.learning_rate", "inf", "a finite number is needed"),
         ("input.window_hu", "5,1", "cannot be '5,1'.*rising window"),
@@ -81,7 +81,7 @@ def test_an_assignment_needs_an_equals_sign() -> None:
         ("custom_cnn", "epochs", "fit.epochs"),
         ("custom_cnn", "fit.lerning_rate", "fit.learning_rate"),
         ("custom_cnn", "augmentation.shift", "augmentation.shift_mm"),
-        ("custom_cnn", "sampling.batches", "fit.batches"),
+        ("custom_cnn", "sampling.batches", "patches.batches"),
         ("localiser", "augment.turn_deg", "augmentation.turn_deg"),
         ("vertebra_mil", "patch.epochs", "patches.epochs"),
         ("refiner", "pool.neck", "pool.necks"),

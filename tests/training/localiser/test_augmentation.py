@@ -19,7 +19,7 @@ CALM = VolumeAugmentation(
 
 
 def neck() -> LabelledImage:
-    """A block of each class, brighter the higher the class, in soft tissue."""
+    """Returns a block of each class, brighter the higher the class, in soft tissue."""
     classes = np.zeros(ROOM, np.uint8)
     for label in range(1, 10):
         classes[3 * label : 3 * label + 3, 12:28, 14:26] = label
@@ -31,7 +31,7 @@ def sampled(settings: VolumeAugmentation, seed: int = 0) -> VolumeChange:
 
 
 def plain(**changes: Any) -> VolumeChange:
-    """Nothing is done but what a test asks for."""
+    """Returns settings that do nothing but what a test asks for."""
     quiet: dict[str, Any] = {"shift": np.zeros(3), "tones_hu": KNOTS, "thickness_mm": 0.0, "blur": 0.0, "mirrored": False}
     return replace(sampled(CALM), **(quiet | changes))
 
@@ -115,3 +115,19 @@ def test_left_and_right_change_places_together() -> None:
 
     np.testing.assert_array_equal(classes, known[..., ::-1])
     np.testing.assert_allclose(image, straight[..., ::-1], atol=1e-6)
+
+
+def test_coarse_pixels_blur_slices_and_leave_the_way_across_them() -> None:
+    fine, coarse = (apply_change(plain(thick_axis=0, pixel_mm=size), neck(), SPEC)[0] for size in (0.0, 5.0))
+
+    across, within = (np.abs(np.diff(coarse, axis=axis)).max() / np.abs(np.diff(fine, axis=axis)).max() for axis in (0, 2))
+    assert across > 0.9
+    assert within < 0.6
+
+
+def test_as_many_windows_have_coarse_pixels_as_settings_say() -> None:
+    sizes = [sampled(replace(CALM, coarse_share=0.3), seed).pixel_mm for seed in range(200)]
+
+    assert 0.2 < np.mean(np.array(sizes) > 0) < 0.4
+    assert all(2 <= size <= 5 for size in sizes if size)
+    assert sampled(CALM).pixel_mm == 0

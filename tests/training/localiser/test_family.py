@@ -15,7 +15,7 @@ from cspine.training.localiser.pool import UNKNOWN_CLASS, UNNAMED_CLASS, PoolPar
 from cspine.training.localiser.scoring import score_windows
 from cspine.training.localiser.settings import LocaliserRecipe
 from tests.training.localiser.small import RECIPE, SPEC
-from tests.training.synthetic import Doomed, KilledError, Silent
+from tests.training.synthetic import Silent, assert_resumes_exactly
 
 Pool = dict[PoolPart, list[Path]]
 
@@ -33,15 +33,8 @@ def fit(recipe: LocaliserRecipe, pool: Pool, home: Path, reporter: Silent) -> No
 @pytest.mark.parametrize("after", [2, 4, 6])
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(pool: Pool, tmp_path: Path, after: int) -> None:
     recipe = replace(RECIPE, fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
-    fit(recipe, pool, tmp_path / "whole", Silent())
 
-    with pytest.raises(KilledError):
-        fit(recipe, pool, tmp_path / "cut", Doomed(after))
-    fit(recipe, pool, tmp_path / "cut", Silent())
-
-    with np.load(tmp_path / "whole" / CHECKPOINT) as one, np.load(tmp_path / "cut" / CHECKPOINT) as other:
-        for name in (name for name in one.files if name != "progress"):
-            np.testing.assert_array_equal(one[name], other[name])
+    assert_resumes_exactly(lambda home, reporter: fit(recipe, pool, home, reporter), tmp_path, after)
 
 
 def test_it_leaves_a_network_and_a_log(pool: Pool, tmp_path: Path) -> None:
@@ -61,7 +54,7 @@ def test_a_checkpoint_of_another_kind_is_refused(pool: Pool, tmp_path: Path) -> 
 
 
 def predicting(classes: np.ndarray) -> keras.Model:
-    """A network that says the same whatever it sees."""
+    """Returns a network that predicts the same whatever it sees."""
     window = keras.Input((*SPEC.size, 1))
     fixed = keras.ops.one_hot(classes.astype(int), 10)[None]
     return keras.Model(window, {"levels": keras.layers.Lambda(lambda x: fixed + 0 * x)(window)})
@@ -74,7 +67,7 @@ def test_who_says_what_is_there_is_right_and_who_is_one_off_is_wrong() -> None:
     shifted = np.where(classes > 0, classes + 1, 0)
     windows = [(np.zeros(SPEC.size, np.float32), classes)]
 
-    right, wrong, nothing = (score_windows(predicting(said), windows, SPEC) for said in (classes, shifted, 0 * classes))
+    right, wrong, nothing = (score_windows(predicting(predicted), windows, SPEC) for predicted in (classes, shifted, 0 * classes))
 
     assert (right.dice, right.right, right.wrong, right.invented) == (1, 1, 0, 0)
     assert (wrong.dice, wrong.right, wrong.wrong) == (0, 0, 1)
@@ -85,13 +78,13 @@ def test_who_says_what_is_there_is_right_and_who_is_one_off_is_wrong() -> None:
 def test_what_is_said_where_nothing_is_known_is_neither_right_nor_invented() -> None:
     classes = np.zeros(SPEC.size, np.uint8)
     classes[4:8, 4:12, 4:12] = 3
-    said = classes.copy()
-    said[8:12, 4:12, 4:12] = 3
+    predicted = classes.copy()
+    predicted[8:12, 4:12, 4:12] = 3
     unknown, unnamed = classes.copy(), classes.copy()
     unknown[8:12], unnamed[8:12] = UNKNOWN_CLASS, UNNAMED_CLASS
 
     forgiven, invented = (
-        score_windows(predicting(said), [(np.zeros(SPEC.size, np.float32), one)], SPEC) for one in (unknown, unnamed)
+        score_windows(predicting(predicted), [(np.zeros(SPEC.size, np.float32), one)], SPEC) for one in (unknown, unnamed)
     )
 
     assert (forgiven.dice, forgiven.right, forgiven.invented) == (1, 1, 0)

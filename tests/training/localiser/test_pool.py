@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from cspine.errors import OutputError, TrainingError, UsageError
+from cspine.training.localiser import pool
 from cspine.training.localiser.pool import PoolPart, classes_of, make_pool, read_pool_image, sample_pool_image
 from cspine.training.localiser.settings import PoolSettings
 from tests.training.localiser.small import RECIPE, SPEC
 
 
 def silent(_text: str) -> None:
-    """Nothing."""
+    """Says nothing."""
 
 
 def test_classes_keep_c1_to_c7_and_join_what_lies_below_and_all_other_bone() -> None:
@@ -66,7 +67,17 @@ def test_a_damaged_neck_and_a_place_in_the_way_are_told(tmp_path: Path) -> None:
         make_pool(tmp_path / "neck.npz" / "pool", RECIPE, tuple(PoolPart), 1, silent)
 
 
-@pytest.mark.parametrize("wrong", [{"necks": 0}, {"held_out": 0}, {"trunks": 1.5}])
+@pytest.mark.parametrize("wrong", [{"necks": 0}, {"held_out": 0}, {"trunks": 1.5}, {"wide": -0.5}])
 def test_a_pool_of_nothing_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="A pool needs a neck"):
+    with pytest.raises(UsageError, match=rf"pool\.{next(iter(wrong))} must be (1 or more\.|0 or more and 1 or less\.)"):
         PoolSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_wide_preset_is_trained_on_and_never_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(pool, "sample_neck", lambda _rng, variation, **_: asked.append(variation.name))
+
+    for part, wide in ((PoolPart.TRAIN, 1.0), (PoolPart.TRAIN, 0.0), (PoolPart.VALIDATE, 1.0)):
+        pool.sample_pool_neck(np.random.default_rng(0), part, 0.5, wide)
+
+    assert asked == ["wide", "typical", "typical"]

@@ -29,14 +29,14 @@ from tests.training.synthetic import SPEC, recipe, stack
 
 @pytest.fixture
 def alike(tmp_path: Path) -> tuple[SliceStack, SliceStack]:
-    """The same study with a mask, and without."""
+    """Returns the same study with a mask, and without."""
     folders = [write_data_set(tmp_path / str(mask), [stack(1, 2, mask=mask)]) for mask in (True, False)]
     known, bare = (prepare_stacks(read_dataset(folder).cases, SPEC, tmp_path / "cache")[0] for folder in folders)
     return known, bare
 
 
 def sees_all(_volume: Volume) -> Refined:
-    """A localiser that finds the vertebrae of the study, a rib, and nothing to doubt about their names."""
+    """Returns a localiser that finds the vertebrae of the study, a rib, and nothing to doubt about their names."""
     truth = stack(1, 2)
     labels = (truth.marks % BOX_BIT).astype(np.uint8)
     labels[:, 2:5, 2:5] = OTHER_BONE
@@ -129,7 +129,7 @@ def test_a_package_marks_with_all_its_networks(monkeypatch: pytest.MonkeyPatch) 
 
 
 def localiser_run(folder: Path, folds: dict[str, int], begun: Sequence[int], ended: Sequence[int]) -> Run:
-    """A run of a localiser, with the folds whose training has begun and ended."""
+    """Returns a run of a localiser, with the folds whose training has begun and ended."""
     facts = RunFacts("localiser", settings(RECIPE), "data", 3, "0" * 64, folds, "none")
     run = create_run(folder, facts)
     for fold in begun:

@@ -23,7 +23,7 @@ SHADES = np.array([0.0, *np.linspace(0.3, 0.9, 7)])
 
 
 def shaded(number: int, broken: int | None = None, *, mask: bool = False) -> SliceStack:
-    """A study whose levels can be told by their shade."""
+    """Returns a study whose levels can be told by their shade."""
     known = stack(number, broken)
     levels = known.marks % BOX_BIT
     low, high = SPEC.window_hu
@@ -33,7 +33,7 @@ def shaded(number: int, broken: int | None = None, *, mask: bool = False) -> Sli
 
 
 def reader(output: str) -> keras.Model:
-    """A network that reads the shade of the middle slice: pixel by pixel (``maps``) or cell by cell (``level_map``)."""
+    """Returns a network that reads the shade of the middle slice: pixel by pixel (``maps``) or cell by cell (``level_map``)."""
     image = keras.Input((*SPEC.size, SPEC.channels))
     x = layers.MaxPooling2D(8)(image) if output == "level_map" else image
     near = layers.Conv2D(8, 1, activation="softmax", name=f"{output}_logits")
@@ -51,7 +51,7 @@ def reader(output: str) -> keras.Model:
 
 
 def teacher(folder: Path, network: keras.Model, students: SliceRecipe, folds: dict[str, int], trained: Sequence[int] = (0,)) -> Run:
-    """A finished run."""
+    """Trains a teacher, and returns its run."""
     facts = RunFacts("custom_cnn", settings(students), "data", len(folds), "0" * 64, folds, "none")
     run = create_run(folder, facts)
     for fold in trained:
@@ -67,7 +67,7 @@ def students(folder: Path | str) -> SliceRecipe:
 
 
 def labelled(stacks: Sequence[SliceStack], held_out: str, teacher: Path, folder: Path) -> Sequence[SliceStack]:
-    """Studies with pseudo-labels; the cache and the folder of the fold are in ``folder``."""
+    """Returns studies with pseudo-labels; the cache and the folder of the fold are in ``folder``."""
     fold = Fold(0, folder / "fold-0", held_out=[stack(int(held_out), None).case])
     return PseudoLabelling(students(teacher)).with_masks(stacks, fold, TrainingPlace(folder / "cache"), Silent())
 
@@ -143,7 +143,7 @@ def test_a_teacher_that_is_missing_or_sees_something_else_is_refused(tmp_path: P
 
     with pytest.raises(TrainingError, match=r"A teacher is a run that .* or a package that finds vertebrae\. A model package is"):
         teacher_of(students(tmp_path / "none"))
-    with pytest.raises(TrainingError, match=r"must see what the network sees.*another input\.neighbours"):
+    with pytest.raises(TrainingError, match=r"needs the input of the network.*another input\.neighbours"):
         teacher_of(students(run.folder))
 
 

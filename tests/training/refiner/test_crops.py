@@ -81,7 +81,9 @@ def test_the_network_is_validated_on_the_same_crops_each_time(tmp_path: Path) ->
     assert targets.dtype == np.dtype(np.float32)
 
 
-@pytest.mark.parametrize("wrong", [{"necks": 0}, {"held_out": 0}, {"beyond_life": 1.5}, {"size": (0, 4, 4)}])
+@pytest.mark.parametrize("wrong", [{"necks": 0}, {"held_out": 0}, {"beyond_life": 1.5}, {"wide": -0.1}, {"size": (0, 4, 4)}])
 def test_a_pool_of_nothing_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="A pool needs a neck to train on, one to validate on, a share"):
+    with pytest.raises(
+        UsageError, match=rf"pool\.{next(iter(wrong))} must be (1 or more|0 or more and 1 or less|numbers, each 1 or more)\."
+    ):
         StripSettings(**wrong)  # type: ignore[arg-type]

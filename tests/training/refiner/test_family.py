@@ -16,7 +16,7 @@ from cspine.training.refiner.crops import sample_strip
 from cspine.training.refiner.family import refiner_task
 from cspine.training.refiner.settings import RefinerRecipe
 from tests.training.refiner.small import RECIPE, SPEC
-from tests.training.synthetic import Doomed, KilledError, Silent
+from tests.training.synthetic import Silent, assert_resumes_exactly
 
 Pool = dict[PoolPart, list[Path]]
 
@@ -35,15 +35,8 @@ def fit(recipe: RefinerRecipe, pool: Pool, home: Path, reporter: Silent) -> None
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(pool: Pool, tmp_path: Path, after: int) -> None:
     recipe = replace(RECIPE, fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
-    fit(recipe, pool, tmp_path / "whole", Silent())
 
-    with pytest.raises(KilledError):
-        fit(recipe, pool, tmp_path / "cut", Doomed(after))
-    fit(recipe, pool, tmp_path / "cut", Silent())
-
-    with np.load(tmp_path / "whole" / CHECKPOINT) as one, np.load(tmp_path / "cut" / CHECKPOINT) as other:
-        for name in (name for name in one.files if name != "progress"):
-            np.testing.assert_array_equal(one[name], other[name])
+    assert_resumes_exactly(lambda home, reporter: fit(recipe, pool, home, reporter), tmp_path, after)
 
 
 def test_it_leaves_a_network_and_a_log(pool: Pool, tmp_path: Path) -> None:
@@ -68,7 +61,7 @@ def test_a_checkpoint_of_another_kind_is_refused(pool: Pool, tmp_path: Path) -> 
 
 
 def predicting(mask: np.ndarray) -> keras.Model:
-    """A network that says the same whatever it sees."""
+    """Returns a network that predicts the same whatever it sees."""
     crop = keras.Input((*SPEC.size, 3))
     fixed = keras.ops.one_hot(mask.astype(int), 3)[None]
     return keras.Model(crop, {"vertebra": keras.layers.Lambda(lambda x: fixed + 0 * x)(crop)})

@@ -14,7 +14,7 @@ BACK, UP = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])
 
 
 def neck() -> NDArray[np.uint8]:
-    """C3, C4 and C5, each a block with an arch behind, and other bone in front."""
+    """Returns C3, C4 and C5, each a block with an arch behind, and other bone in front."""
     classes = np.zeros(SPEC.size, np.uint8)
     for level in (3, 4, 5):
         low = 4 + 14 * (5 - level)
@@ -25,7 +25,7 @@ def neck() -> NDArray[np.uint8]:
 
 
 def change(**changes: Any) -> GuideChange:
-    """Nothing is off but what a test asks for."""
+    """Returns settings of a guide that is off by nothing but what a test asks for."""
     quiet = GuideChange(np.zeros(3), np.zeros((3, 4, 5, 5)), 0.0, 0.0, (), 0)
     return replace(quiet, **changes)
 

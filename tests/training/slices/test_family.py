@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
 
 from cspine.errors import TrainingError
@@ -11,35 +10,21 @@ from cspine.training.core.loop import advanced, compiled
 from cspine.training.core.runs import BEST, CHECKPOINT, HELD_OUT, LOG
 from cspine.training.slices.family import slice_task
 from cspine.training.slices.prediction import all_slice_outputs, study_scores
-from tests.training.synthetic import Silent, fit, fold_data, recipe
-
-
-class KilledError(Exception):
-    """As if the process ended here."""
-
-
-class Killer(Silent):
-    """Ends training after some batches."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.left = after
-
-    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise KilledError
-
-
-def weights(folder: Path) -> list[np.ndarray]:
-    with np.load(folder / CHECKPOINT) as stored:
-        return [stored[name] for name in sorted(stored.files) if name != "progress"]
+from tests.training.synthetic import (
+    KilledError,
+    KillingReporter,
+    Silent,
+    assert_same_checkpoints,
+    fit,
+    fold_data,
+    recipe,
+)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("whole")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trains a run from its beginning to its end."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     settings = recipe(checkpoint_minutes=0.0)
     fit(settings, fold_data(), folder, Silent())
     return folder
@@ -47,37 +32,36 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("killed_after", [3, 6])
 def test_a_run_that_was_killed_and_resumed_ends_with_the_weights_of_one_that_was_not(
-    whole: Path, tmp_path: Path, killed_after: int
+    uninterrupted: Path, tmp_path: Path, killed_after: int
 ) -> None:
     settings = recipe(checkpoint_minutes=0.0)
     data = fold_data()
 
     with pytest.raises(KilledError):
-        fit(settings, data, tmp_path, Killer(killed_after))
+        fit(settings, data, tmp_path, KillingReporter(killed_after))
     again = Silent()
     fit(settings, data, tmp_path, again)
 
     assert again.epochs == (2 if killed_after < 5 else 1)
-    for one, other in zip(weights(whole), weights(tmp_path), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert (whole / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
+    assert_same_checkpoints(uninterrupted, tmp_path)
+    assert (uninterrupted / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
 
 
-def test_a_run_leaves_its_best_network_a_log_and_scores_of_held_out_patients(whole: Path) -> None:
-    assert set(keras.saving.load_model(whole / BEST, compile=False).output) == {"fracture", "visible", "level_map"}
-    assert len((whole / LOG).read_text().splitlines()) == 1 + recipe().fit.epochs
-    scores = StudyScores.from_csv(whole / HELD_OUT)
+def test_a_run_leaves_its_best_network_a_log_and_scores_of_held_out_patients(uninterrupted: Path) -> None:
+    assert set(keras.saving.load_model(uninterrupted / BEST, compile=False).output) == {"fracture", "visible", "level_map"}
+    assert len((uninterrupted / LOG).read_text().splitlines()) == 1 + recipe().fit.epochs
+    scores = StudyScores.from_csv(uninterrupted / HELD_OUT)
     assert scores.study_uids == ("1.2.6", "1.2.7", "1.2.8", "1.2.9")
     assert scores.truth[:, 0].tolist() == [False, True, False, True]
 
 
-def test_the_scores_of_held_out_patients_are_those_of_the_best_network(whole: Path) -> None:
-    held_out, network = fold_data().held_out, keras.saving.load_model(whole / BEST, compile=False)
+def test_the_scores_of_held_out_patients_are_those_of_the_best_network(uninterrupted: Path) -> None:
+    held_out, network = fold_data().held_out, keras.saving.load_model(uninterrupted / BEST, compile=False)
 
     predicted = study_scores(held_out, all_slice_outputs(network, held_out, recipe().input))
 
-    assert (whole / HELD_OUT).read_text() == predicted.to_csv()
-    assert len(list(whole.glob("*.csv"))) == 2
+    assert (uninterrupted / HELD_OUT).read_text() == predicted.to_csv()
+    assert len(list(uninterrupted.glob("*.csv"))) == 2
 
 
 @pytest.mark.parametrize(("aurocs", "ends"), [([0.5, 0.7, 0.6], False), ([0.7, 0.6, 0.6], True), ([0.5, 0.6, 0.7, 0.8], True)])
@@ -93,7 +77,7 @@ def test_training_ends_with_the_last_epoch_or_when_held_out_patients_gain_no_mor
     assert progress.best.score == max(aurocs)
 
 
-def test_one_repeated_batch_is_learnt() -> None:
+def test_the_loss_of_one_repeated_batch_falls() -> None:
     settings = recipe(learning_rate=0.02)
     task = slice_task(settings, fold_data(), Silent())
     model = compiled(task, settings.fit)

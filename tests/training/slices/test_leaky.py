@@ -20,16 +20,16 @@ def leaky() -> SliceRecipe:
 
 
 def constant(answer: float) -> keras.Model:
-    """A network that says the same of every level."""
+    """Returns a network that predicts the same of every level."""
     image = keras.Input((*SPEC.size, SPEC.channels))
     says = layers.Rescaling(0.0, answer)(layers.Dense(7)(layers.GlobalAveragePooling2D()(image)))
     return keras.Model(image, {"fracture": says, "visible": says})
 
 
 def test_its_target_is_what_a_slice_shows_whoever_is_broken() -> None:
-    broken, whole = (TrainingStudy.of(stack(1, level), leaky()).targets.fracture for level in (3, None))
+    broken, intact = (TrainingStudy.of(stack(1, level), leaky()).targets.fracture for level in (3, None))
 
-    np.testing.assert_array_equal(broken, whole)
+    np.testing.assert_array_equal(broken, intact)
     assert broken[24:, 0].all()
     assert not broken[:24, 0].any()
 
@@ -76,5 +76,5 @@ def test_a_split_or_a_sampling_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="split needs two folds"):
         SplitSettings(folds=1)
     for share in (1.0, -0.1, float("nan")):
-        with pytest.raises(UsageError, match="held_back_share below 1"):
+        with pytest.raises(UsageError, match=r"sampling\.held_back_share must be 0 or more and below 1"):
             SliceSamplingSettings(held_back_share=share)

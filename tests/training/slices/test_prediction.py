@@ -9,7 +9,7 @@ from tests.training.synthetic import stack
 
 
 def outputs(study: SliceStack, *peaks: tuple[tuple[int, int, int], float]) -> dict[str, np.ndarray]:
-    """What a network says that sees every level right, cell by cell, and suspects some cells."""
+    """Returns the outputs of a network that sees every level right, cell by cell, and suspects some cells."""
     count, rows, columns = study.hu.shape
     known = stack(1, None).marks % BOX_BIT
     visible = np.stack([(known == level).any(axis=(1, 2)) for level in CERVICAL], axis=1).astype(np.float32)
@@ -53,10 +53,10 @@ def test_a_fractured_study_without_boxes_is_not_counted() -> None:
 
 def test_a_network_without_a_map_of_fractures_suspects_no_place() -> None:
     study = stack(1, 3)
-    said = outputs(study)
-    del said["fracture_map"]
+    predicted = outputs(study)
+    del predicted["fracture_map"]
 
-    assert localise_fractures(study, said).lesions is None
+    assert localise_fractures(study, predicted).lesions is None
 
 
 def test_levels_that_are_seen_as_they_are_overlap_wholly_and_without_a_mask_it_is_not_known() -> None:
@@ -77,9 +77,9 @@ def test_suspected_places_are_the_strongest_and_lie_apart(seed: int) -> None:
 
     points = found * np.array([1.2, 5.6, 5.6])
     distances = np.linalg.norm(points[:, None] - points[None], axis=-1)[~np.eye(len(found), dtype=bool)]
-    said = suspicion[tuple(found.T)]
-    assert said[0] == suspicion.max()
-    assert (np.diff(said) <= 0).all()
+    predicted = suspicion[tuple(found.T)]
+    assert predicted[0] == suspicion.max()
+    assert (np.diff(predicted) <= 0).all()
     assert distances.min() > APART_MM
 
 

@@ -9,9 +9,10 @@ from cspine.datasets import Case, SliceBox
 from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.specs import VertebraSpec
 from cspine.training.core.marks import BOX_BIT
+from cspine.training.core.part_settings import HeadSettings, PatchSettings
 from cspine.training.core.settings import FitSettings
 from cspine.training.vertebrae.crops import StudyCrops
-from cspine.training.vertebrae.settings import CropAugmentation, CropSettings, HeadSettings, PatchSettings, VertebraRecipe
+from cspine.training.vertebrae.settings import CropAugmentation, CropSettings, VertebraRecipe
 
 SPEC = VertebraSpec(
     spacing_mm=(2.0, 2.0, 2.0), depth=8, size=(32, 32), slices=4, neighbours=1, window_hu=(-200.0, 1300.0), mask_blur_mm=0.0
@@ -37,7 +38,7 @@ BONE, BREAK = 128, 255
 
 
 def study(number: int = 0, broken: int | None = None, *, boxes: bool = True) -> StudyCrops:
-    """Seven levels of which one (0..6) may be broken, in three slices."""
+    """Returns seven levels of which one (0..6) may be broken, in three slices."""
     rng = np.random.default_rng(number)
     grey = rng.integers(40, 60, (7, 12, 40, 40)).astype(np.uint8)
     marks = np.zeros((7, 12, 20, 20), np.uint8)

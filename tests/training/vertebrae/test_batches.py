@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN
-from cspine.training.core.settings import BoxUse, FractureMaskUse
+from cspine.training.core.settings import AnnotationUse
 from cspine.training.vertebrae.augmentation import StudyChange, Voxels, sample_study_change, unchanged
 from cspine.training.vertebrae.batches import VertebraBatches, fracture_bit, mixed, study_input
 from cspine.training.vertebrae.settings import CropAugmentation, VertebraLabels, VertebraRecipe
@@ -22,7 +22,7 @@ def sampled(number: int, settings: CropAugmentation) -> StudyChange:
 
 
 def cells_of(picture: np.ndarray) -> np.ndarray:
-    """Share of each cell of 8 x 8 pixels."""
+    """Returns the share of each cell of 8 x 8 pixels."""
     slices, rows, columns = picture.shape
     return np.asarray(picture.reshape(slices, rows // 8, 8, columns // 8, 8).mean(axis=(2, 4)))
 
@@ -74,7 +74,7 @@ def test_crops_do_move_and_are_mirrored() -> None:
     assert all(np.abs(change.shift[:, 0]).max() <= 2 for change in changes)
 
 
-def test_a_fracture_that_was_not_cut_is_not_learnt() -> None:
+def test_a_fracture_that_was_not_cut_is_not_trained_on() -> None:
     given = study(1, 3)
     marks = given.marks % BOX_BIT
 
@@ -202,8 +202,8 @@ def test_fracture_masks_of_a_phantom_come_before_boxes_and_either_may_be_left_ou
         return [fracture_bit(one, replace(RECIPE, labels=labels)) for one in (phantom, boxed, bare)]
 
     assert bits(VertebraLabels()) == [FRACTURE_BIT, BOX_BIT, None]
-    assert bits(VertebraLabels(fracture_masks=FractureMaskUse.IGNORE)) == [BOX_BIT, BOX_BIT, None]
-    assert bits(VertebraLabels(BoxUse.IGNORE, FractureMaskUse.IGNORE)) == [None, None, None]
+    assert bits(VertebraLabels(fracture_masks=AnnotationUse.IGNORE)) == [BOX_BIT, BOX_BIT, None]
+    assert bits(VertebraLabels(AnnotationUse.IGNORE, AnnotationUse.IGNORE)) == [None, None, None]
 
 
 def batches(epoch: int = 0, first: int = 0, change: Callable[[VertebraRecipe], VertebraRecipe] = lambda r: r) -> VertebraBatches:
@@ -228,11 +228,11 @@ def test_mixed_studies_are_as_broken_as_their_shares_and_unknown_where_either_is
     fed = np.stack([np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)])
     targets = {"fracture": np.array([[1, 0, UNKNOWN], [0, 0, 1]], np.float32)}
 
-    found, said = mixed(fed, targets, 0.75)
+    found, predicted = mixed(fed, targets, 0.75)
 
     np.testing.assert_allclose(found, [np.full((2, 2), 0.25), np.full((2, 2), 0.75)])
-    np.testing.assert_allclose(said["fracture"], [[0.75, 0, UNKNOWN], [0.25, 0, UNKNOWN]])
-    assert found.dtype == said["fracture"].dtype == np.float32
+    np.testing.assert_allclose(predicted["fracture"], [[0.75, 0, UNKNOWN], [0.25, 0, UNKNOWN]])
+    assert found.dtype == predicted["fracture"].dtype == np.float32
 
 
 def test_batches_are_mixed_where_they_shall_be() -> None:

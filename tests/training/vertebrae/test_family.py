@@ -9,10 +9,11 @@ import pytest
 
 from cspine.errors import TrainingError
 from cspine.networks.loading import load_network
+from cspine.training.core.parts import HEADS, PATCHES
 from cspine.training.core.runs import CHECKPOINT, HELD_OUT, LAST, LOG
-from cspine.training.vertebrae.family import HEADS, PATCHES, VertebraFold, train_vertebrae, vertebra_task
+from cspine.training.vertebrae.family import VertebraFold, train_vertebrae, vertebra_task
 from cspine.training.vertebrae.prediction import predict_studies, scores_of
-from tests.training.synthetic import Doomed, KilledError, Silent
+from tests.training.synthetic import KilledError, KillingReporter, Silent, assert_same_checkpoints
 from tests.training.vertebrae.small import RECIPE, SPEC, study
 
 FOLD = VertebraFold(1, [study(i, i if i % 2 else None) for i in range(5)], [study(10, 2), study(11), study(12, 4)])
@@ -26,23 +27,23 @@ SAVING = replace(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run from its beginning to its end, through patches and heads."""
-    home = tmp_path_factory.mktemp("whole")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trains a run from its beginning to its end, through patches and heads."""
+    home = tmp_path_factory.mktemp("uninterrupted")
     train_vertebrae(SAVING, FOLD, home, Silent())
     return home
 
 
-def test_it_leaves_networks_logs_and_scores_of_the_held_out(whole: Path) -> None:
-    header, *rows = (whole / LOG).read_text().splitlines()
+def test_it_leaves_networks_logs_and_scores_of_the_held_out(uninterrupted: Path) -> None:
+    header, *rows = (uninterrupted / LOG).read_text().splitlines()
     assert header == (
         "epoch,loss,fracture_loss,fracture_map_loss,overall_loss,slices_loss,auroc_overall,auroc_levels,learning_rate,seconds"
     )
     assert len(rows) == 2
-    assert (whole / PATCHES / LOG).read_text().startswith("epoch,loss,auroc_cells,auroc_patches,learning_rate,seconds\n1,")
-    network = load_network(whole / LAST)
+    assert (uninterrupted / PATCHES / LOG).read_text().startswith("epoch,loss,auroc_cells,auroc_patches,learning_rate,seconds\n1,")
+    network = load_network(uninterrupted / LAST)
     assert network.input_shape == (None, *SPEC.shape)
-    with (whole / HELD_OUT).open() as file:
+    with (uninterrupted / HELD_OUT).open() as file:
         scored = list(csv.DictReader(file))
     assert [row["study_uid"] for row in scored] == ["1.2.10", "1.2.11", "1.2.12"]
     again = scores_of(FOLD.held_out, predict_studies(network, FOLD.held_out, SAVING))
@@ -50,10 +51,10 @@ def test_it_leaves_networks_logs_and_scores_of_the_held_out(whole: Path) -> None
     assert 0 < again.scores.min() <= again.scores.max() < 1
 
 
-def test_the_heads_learn_with_the_backbone_as_patches_left_it_and_then_all_learns(whole: Path) -> None:
-    patches = load_network(whole / PATCHES / LAST)
+def test_the_heads_learn_with_the_backbone_as_patches_left_it_and_then_all_learns(uninterrupted: Path) -> None:
+    patches = load_network(uninterrupted / PATCHES / LAST)
 
-    heads, after = load_network(whole / HEADS / LAST), load_network(whole / LAST)
+    heads, after = load_network(uninterrupted / HEADS / LAST), load_network(uninterrupted / LAST)
 
     backbone = [layer.name for layer in patches.layers if layer.weights]
     assert "neck_normalisation" in backbone
@@ -63,23 +64,20 @@ def test_the_heads_learn_with_the_backbone_as_patches_left_it_and_then_all_learn
             assert not np.array_equal(kept, tuned)
     fresh = SAVING.network.build(SPEC, SAVING.seed * 100 + 1).get_layer("level").get_weights()
     assert not np.array_equal(fresh[0], heads.get_layer("level").get_weights()[0])
-    assert len((whole / HEADS / LOG).read_text().splitlines()) == 2
+    assert len((uninterrupted / HEADS / LOG).read_text().splitlines()) == 2
 
 
-def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(whole: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(uninterrupted: Path, tmp_path: Path) -> None:
     for part in (PATCHES, HEADS):  # what has ended is not learnt again
-        shutil.copytree(whole / part, tmp_path / part)
+        shutil.copytree(uninterrupted / part, tmp_path / part)
     with pytest.raises(KilledError):
-        train_vertebrae(SAVING, FOLD, tmp_path, Doomed(4))
+        train_vertebrae(SAVING, FOLD, tmp_path, KillingReporter(4))
     assert (tmp_path / CHECKPOINT).exists()
     assert not (tmp_path / HELD_OUT).exists()
     train_vertebrae(SAVING, FOLD, tmp_path, Silent())
 
-    with np.load(whole / CHECKPOINT) as one, np.load(tmp_path / CHECKPOINT) as other:
-        assert set(one.files) == set(other.files)
-        for name in (name for name in one.files if name != "progress"):
-            np.testing.assert_array_equal(one[name], other[name])
-    assert (whole / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
+    assert_same_checkpoints(uninterrupted, tmp_path)
+    assert (uninterrupted / HELD_OUT).read_text() == (tmp_path / HELD_OUT).read_text()
 
 
 def test_a_level_that_is_not_in_the_scan_scores_nothing() -> None:
@@ -109,20 +107,20 @@ def test_an_epoch_is_scored_by_what_can_be_told() -> None:
     assert math.isnan(alike.score)
 
 
-def test_a_run_goes_on_from_a_trained_network(whole: Path, tmp_path: Path) -> None:
-    still = replace(SAVING, initial_weights=str(whole / LAST), fit=replace(SAVING.fit, epochs=1, learning_rate=1e-12))
+def test_a_run_goes_on_from_a_trained_network(uninterrupted: Path, tmp_path: Path) -> None:
+    still = replace(SAVING, initial_weights=str(uninterrupted / LAST), fit=replace(SAVING.fit, epochs=1, learning_rate=1e-12))
 
     train_vertebrae(still, FOLD, tmp_path, Silent())
 
     assert not (tmp_path / PATCHES).exists()
     assert not (tmp_path / HEADS).exists()
-    given, after = load_network(whole / LAST), load_network(tmp_path / LAST)
+    given, after = load_network(uninterrupted / LAST), load_network(tmp_path / LAST)
     for one, other in zip(given.trainable_weights, after.trainable_weights, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
 
 
-def test_a_network_of_other_layers_is_nothing_to_begin_with(whole: Path, tmp_path: Path) -> None:
-    wider = replace(RECIPE, initial_weights=str(whole / LAST), network=replace(RECIPE.network, width=16))
+def test_a_network_of_other_layers_is_nothing_to_begin_with(uninterrupted: Path, tmp_path: Path) -> None:
+    wider = replace(RECIPE, initial_weights=str(uninterrupted / LAST), network=replace(RECIPE.network, width=16))
 
     with pytest.raises(TrainingError, match="Initial weights need a network of the same layers"):
         train_vertebrae(wider, FOLD, tmp_path, Silent())

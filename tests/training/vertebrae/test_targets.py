@@ -8,7 +8,7 @@ from cspine.training.vertebrae.batches import fracture_targets
 
 
 def marks(bit: int, rows: int = 3) -> np.ndarray:
-    """Three slices of C3 with C4 beside it; the middle one is marked over both, in so many rows."""
+    """Returns three slices of C3 with C4 beside it; the middle one is marked over both, in so many rows."""
     found = np.zeros((3, 8, 16), np.uint8)
     found[:, :, :8], found[:, :, 12:] = 3, 4
     found[1, 1 : 1 + rows, 2:14] |= bit
@@ -51,7 +51,7 @@ def test_nothing_of_a_whole_vertebra_is_broken(bit: int | None) -> None:
     assert not found.cells.any()
 
 
-def test_where_nobody_knows_nothing_is_learnt() -> None:
+def test_where_nobody_knows_nothing_is_trained() -> None:
     found = fracture_targets(marks(0), 3, None, broken=True)
 
     assert np.all(found.slices == UNKNOWN)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cspine.geometry import Grid
 from cspine.phantoms.ct.soft_tissue import skin_mm
 from cspine.phantoms.ct.voxel_box import VoxelBox
-from cspine.phantoms.model.hardware.devices import Collar, CouchTop, Device, FaceMask, Implant, Support, Tube
+from cspine.phantoms.model.hardware.devices import Collar, CouchTop, FaceMask, HardwareDevice, Implant, Support, Tube
 from cspine.phantoms.model.shapes import Capsule, Field
 
 _SEAM_MM = 1.5
@@ -18,7 +18,7 @@ _HOLES_PER_MM, _HOLE = np.float32(np.pi / 9), 0.55
 """A hole every 9 mm in a mask over the face, less than half as wide."""
 
 
-def render_device(device: Device, grid: Grid, hu: NDArray[np.float32]) -> None:
+def render_device(device: HardwareDevice, grid: Grid, hu: NDArray[np.float32]) -> None:
     """Renders one device over what is there.
 
     Args:

@@ -1,12 +1,8 @@
 """A data set of phantoms: many studies at once, the same bytes whoever makes which, whole ones only."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -15,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from cspine.errors import OutputError
-from cspine.files import LockedError, clear_unfinished, locked, write_text
+from cspine.phantoms.dataset.claims import CollectionKind, claimed, write_tables
 from cspine.phantoms.dataset.layout import Shares, Size
 from cspine.phantoms.dataset.rsna import StudyPaths, SubjectSampler, make_study
 from cspine.phantoms.dataset.truth import StudyTruth, box_rows, label_rows, read_truth, submission_rows, task_rows
 from cspine.phantoms.dataset.workers import workers
-from cspine.strict_json import read_json
+from cspine.storage.files import clear_unfinished
 
 GENERATION = 2
 """Grows whenever the same seed would give other bytes."""
@@ -33,8 +29,7 @@ _NUMBERS = 1_999_999_973
 _STRIDE = 1_234_567_891
 """Both prime: ``_STRIDE`` walks through all numbers before one comes again."""
 
-_SETTINGS = "phantoms.json"
-_LOCK = ".phantoms.lock"
+_KIND = CollectionKind("phantoms", "phantoms.json", ".phantoms.lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,8 @@ def make_collection(plan: Plan, jobs: int) -> Iterator[bool]:
     Raises:
         OutputError: The folder holds phantoms of other settings, or cannot be written.
     """
-    with _claimed(plan):
+    with claimed(plan.root, _KIND, plan.settings()):
+        _refuse_fewer(plan)
         clear_unfinished(plan.root)
         places = plan.places()
         missing = [index for index, place in enumerate(places) if not place.is_complete()]
@@ -125,7 +121,7 @@ def _made(plan: Plan, places: list[StudyPaths], missing: list[int], jobs: int) -
                     yield True
         except BrokenProcessPool as error:
             raise OutputError(
-                f"{plan.root} is not finished: a worker died, perhaps of too little memory. Try fewer --jobs."
+                f"{plan.root} is not finished: a worker died, perhaps for lack of memory. Try fewer --jobs."
             ) from error
 
 
@@ -142,47 +138,6 @@ def _up_to(items: Iterator[int], count: int) -> Iterator[int]:
         yield item
 
 
-@contextmanager
-def _claimed(plan: Plan) -> Iterator[None]:
-    """Makes the folder, or makes sure that it may be used, and keeps other runs out of it."""
-    with ExitStack() as stack:
-        try:
-            plan.root.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(plan.root / _LOCK))
-            _check_folder(plan)
-        except LockedError as error:
-            raise OutputError(
-                f"{plan.root} can be filled by one run at a time. Another one is at work there: wait for its end, or give another"
-                " folder."
-            ) from error
-        except OSError as error:
-            raise OutputError(f"{plan.root} needs to be a folder that can be written. Received: {error}.") from error
-        yield
-
-
-def _check_folder(plan: Plan) -> None:
-    """Records the settings in an empty folder, or makes sure that it holds phantoms of the same kind."""
-    path = plan.root / _SETTINGS
-    wanted = plan.settings()
-    try:
-        if path.exists():
-            found = read_json(path)
-            if not isinstance(found, dict):
-                raise OutputError(f"{path} is damaged: it must say how the phantoms were made. Give another folder.")
-            if found != wanted:
-                other = ", ".join(f"{key} {found.get(key)}" for key in wanted if found.get(key) != wanted[key])
-                raise OutputError(
-                    f"{plan.root} holds phantoms of other settings ({other}). Give another folder, or the same settings."
-                )
-            _refuse_fewer(plan)
-            return
-        if any(path.name != _LOCK for path in plan.root.iterdir()):
-            raise OutputError(f"{plan.root} holds something else than phantoms. Give a new or an empty folder.")
-        write_text(path, json.dumps(wanted, indent=1) + "\n")
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{plan.root} needs to be a folder that can be written. Received: {error}.") from error
-
-
 def _refuse_fewer(plan: Plan) -> None:
     there = {path.name for path in (plan.root / "truth").glob("*")}
     more = len(there - {place.uid for place in plan.places()})
@@ -197,13 +152,12 @@ def _write_tables(plan: Plan, places: list[StudyPaths]) -> None:
     train, test = (
         [read_truth(p.truth) for p in places if p.images == kind and p.is_complete()] for kind in ("train_images", "test_images")
     )
-    tables: dict[str, tuple[Callable[..., Iterable[list[object]]], list[StudyTruth]]] = {
-        "train.csv": (label_rows, train),
-        "train_bounding_boxes.csv": (box_rows, train),
-        "test.csv": (task_rows, test),
-        "sample_submission.csv": (submission_rows, test),
-    }
-    for name, (rows, truths) in tables.items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows(truths))
-        write_text(plan.root / name, text.getvalue())
+    write_tables(
+        plan.root,
+        {
+            "train.csv": label_rows(train),
+            "train_bounding_boxes.csv": box_rows(train),
+            "test.csv": task_rows(test),
+            "sample_submission.csv": submission_rows(test),
+        },
+    )

@@ -48,7 +48,8 @@ def sample_levels(rng: np.random.Generator, enriched: float = 0.0) -> tuple[bool
 
     Args:
         rng: Samples it.
-        enriched: Chance that the study is fracture-enriched: each level is then fractured with a chance of :data:`ENRICHED_SHARE`.
+        enriched: Probability that the study is fracture-enriched: each level is then fractured with a probability of
+            :data:`ENRICHED_SHARE`.
     """
     chosen = int(np.searchsorted(np.cumsum(pattern_probabilities()), rng.random()))
     levels = PATTERNS[min(chosen, len(PATTERNS) - 1)]

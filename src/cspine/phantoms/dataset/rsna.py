@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import BACKGROUND, OTHER_BONE
 from cspine.errors import OutputError
-from cspine.files import remove, unfinished_folder
 from cspine.geometry import Grid
 from cspine.phantoms.ct.scanner import Scanner, Scene, sample_scanner, scan, varied_scanner
 from cspine.phantoms.dataset.layout import Shares, Size, StudyLayout, sample_layout, varied_layout
@@ -26,6 +25,7 @@ from cspine.phantoms.dataset.truth import BoxedSlice, StudyTruth, truth_text
 from cspine.phantoms.dataset.writing import SliceWriter, write_labels
 from cspine.phantoms.model.scan_mask import MASKED_HU
 from cspine.phantoms.model.variation import ScanRanges
+from cspine.storage.files import remove, unfinished_folder
 
 _FEWEST_VOXELS = 3
 """A slice with less of a fracture than this gets no box."""
@@ -117,7 +117,7 @@ def make_study(places: StudyPaths, seed: np.random.SeedSequence, sampler: Subjec
     try:
         with unfinished_folder(places.root) as folder:
             truth = _write(folder, places.uid, subject, layout, scanner, (noise, specks))
-            _publish(folder, places)
+            publish(folder, places)
     except OSError as error:
         raise OutputError(f"{places.root} needs room and permission for a study. Received: {error}.") from error
     return truth
@@ -145,7 +145,7 @@ def _write(
     (folder / "images").mkdir()
     (folder / "truth").mkdir()
     grid = layout.grid(subject.centre_mm, subject.top_mm, subject.bottom_mm, subject.limits_mm)
-    stored_grid = _as_told(_moved(grid, layout.table_mm))
+    stored_grid = as_stored(_moved(grid, layout.table_mm))
     writer = SliceWriter(folder / "images", uid, stored_grid, layout)
     labels, fractures = (np.zeros(grid.shape, dtype=np.uint8) for _ in range(2))
     for part in scan(subject.scene, grid, scanner, noise):
@@ -167,7 +167,7 @@ def _write(
     return truth
 
 
-def _publish(folder: Path, places: StudyPaths) -> None:
+def publish(folder: Path, places: StudyPaths) -> None:
     """Moves the parts to their places, the truth last; what an interrupted run left there goes at once."""
     for path in (places.image_folder, places.mask, places.truth):
         path.parent.mkdir(exist_ok=True)
@@ -185,7 +185,7 @@ def _moved(grid: Grid, shift_mm: tuple[float, float, float]) -> Grid:
     return replace(grid, affine=affine)
 
 
-def _as_told(grid: Grid) -> Grid:
+def as_stored(grid: Grid) -> Grid:
     """Returns a grid that is right-angled to the last digit that a file keeps."""
     affine = grid.affine.copy()
     affine[:3] = np.round(affine[:3], 8)

@@ -32,7 +32,7 @@ def sample_subject(
     Levels that the scan does not show are not fractured.
 
     Args:
-        rng: Source of chance.
+        rng: Random generator.
         fractured: C1..C7.
         anatomy: A file of ``cspine anatomy build``, or ``None`` for one of those shipped.
         variation: How far necks and scans differ, a name of :data:`cspine.phantoms.PRESETS`.
@@ -95,7 +95,7 @@ def _facts(neck: Neck, way_mm: NDArray[np.float64]) -> dict[str, Any]:
         "lookalikes": [_placed(fact, vertebrae[fact.level.name], neck.scale, way_mm) for fact in neck.lookalikes],
         "wear": neck.wear,
         "hardware": sorted(set(kinds(neck))),
-        "injuries": [_told(fact, vertebrae[fact.level.name], neck.scale, way_mm) for fact in neck.injuries],
+        "injuries": [_facts_of(fact, vertebrae[fact.level.name], neck.scale, way_mm) for fact in neck.injuries],
     }
 
 
@@ -108,7 +108,7 @@ def _placed(fact: LookalikeFacts, bone: PlacedBone, scale: float, way_mm: NDArra
     }
 
 
-def _told(fact: InjuryFacts, bone: PlacedBone, scale: float, way_mm: NDArray[np.float64]) -> dict[str, Any]:
+def _facts_of(fact: InjuryFacts, bone: PlacedBone, scale: float, way_mm: NDArray[np.float64]) -> dict[str, Any]:
     return {
         "level": Level(fact.level).name,
         "kind": fact.kind,

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from cspine.anatomy import CERVICAL
-from cspine.codec import decode_each
 from cspine.errors import OutputError, one_line
-from cspine.strict_json import read_json
+from cspine.storage.codec import decode_each
+from cspine.storage.strict_json import read_json
 
 FORMAT = 1
 
@@ -73,9 +73,9 @@ def read_truth(folder: Path) -> StudyTruth:
     """
     path = folder / "truth.json"
     try:
-        told = read_json(path)
-        boxes = decode_each(BoxedSlice, told["boxes"], "boxes")
-        return StudyTruth(str(told["study_uid"]), tuple(bool(told["fractured"][level.name]) for level in CERVICAL), boxes)
+        stored = read_json(path)
+        boxes = decode_each(BoxedSlice, stored["boxes"], "boxes")
+        return StudyTruth(str(stored["study_uid"]), tuple(bool(stored["fractured"][level.name]) for level in CERVICAL), boxes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(
             f"{path} is damaged ({one_line(str(error))}). Remove {folder}, and the study will be made again."

@@ -28,12 +28,14 @@ class SliceWriter:
         study_uid: The study.
         grid: All slices from feet to head, in the scanner's world.
         layout: How they are stored.
+        pixels_mm: Distance of rows and of columns, where pixels are not square.
     """
 
     folder: Path
     study_uid: str
     grid: Grid
     layout: StudyLayout
+    pixels_mm: tuple[float, float] | None = None
 
     def write(self, index: int, hu: NDArray[np.float32]) -> None:
         """Writes one slice ``(rows, columns)``, ``index`` from the feet."""
@@ -68,7 +70,7 @@ class SliceWriter:
         dataset.ImageOrientationPatient = [_decimal(v) for v in (*columns, *rows)]
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         dataset.Rows, dataset.Columns = self.grid.shape[1:]
-        dataset.PixelSpacing = [_decimal(self.layout.pixel_mm)] * 2
+        dataset.PixelSpacing = [_decimal(side) for side in self.pixels_mm or [self.layout.pixel_mm] * 2]
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, encoding.bits_stored, encoding.bits_stored - 1
         dataset.PixelRepresentation = int(encoding.signed)
         dataset.WindowCenter, dataset.WindowWidth = list(encoding.centres), list(encoding.widths)

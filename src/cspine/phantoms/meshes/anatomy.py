@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cspine.anatomy import Level
-from cspine.array_files import read_arrays
 from cspine.errors import AnatomyError, OutputError
-from cspine.files import write_bytes
 from cspine.geometry import Vector
-from cspine.strict_json import parse_json
+from cspine.storage.array_files import read_arrays
+from cspine.storage.files import write_bytes
+from cspine.storage.strict_json import parse_json
 
 FORMAT = 1
 
@@ -148,7 +148,7 @@ def load_anatomy(path: Path) -> Anatomy:
         table = parse_json(str(arrays["table"]))
         if table["format"] != FORMAT:
             raise AnatomyError(f"{path.name} has format {table['format']!r:.20}, this version reads {FORMAT}. Build it again.")
-        shapes = {name: _shape(told, arrays[f"{name}.steps"], arrays[f"{name}.frame"]) for name, told in table["bones"].items()}
+        shapes = {name: _shape(facts, arrays[f"{name}.steps"], arrays[f"{name}.frame"]) for name, facts in table["bones"].items()}
         name, notice = _text(table["name"]), _text(table["notice"])
     except FileNotFoundError as error:
         raise AnatomyError(f"There is no anatomy file {path}. `cspine anatomy build` makes one.") from error
@@ -188,8 +188,8 @@ def _described(shape: BoneShape) -> dict[str, object]:
     }
 
 
-def _shape(told: dict[str, object], differences: NDArray[np.uint8], frame: NDArray[np.float64]) -> BoneShape:
-    body = told["body"]
+def _shape(facts: dict[str, object], differences: NDArray[np.uint8], frame: NDArray[np.float64]) -> BoneShape:
+    body = facts["body"]
     if not isinstance(body, dict):
         raise TypeError("a bone without landmarks")
     if differences.ndim != 3 or differences.dtype != np.uint8 or min(differences.shape) < 2 or frame.dtype.kind != "f":
@@ -197,7 +197,7 @@ def _shape(told: dict[str, object], differences: NDArray[np.uint8], frame: NDArr
     landmarks = Body(_triple(body["size_mm"]), float(body["canal_mm"]), tuple(body["canal_size_mm"]), _triple(body["middle_mm"]))
     steps = np.cumsum(differences, axis=2, dtype=np.uint8).view(np.int8)
     return BoneShape(
-        steps, float(str(told["step_mm"])), _triple(told["first_mm"]), float(str(told["spacing_mm"])), frame, landmarks
+        steps, float(str(facts["step_mm"])), _triple(facts["first_mm"]), float(str(facts["spacing_mm"])), frame, landmarks
     )
 
 

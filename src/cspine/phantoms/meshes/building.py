@@ -46,8 +46,8 @@ def build_anatomy(folder: Path, table: Path | None = None, watch: Watch = iter) 
     Raises:
         AnatomyError: There is no vertebra, the table is wrong, surfaces are damaged or no vertebrae; all of these are told at once.
     """
-    told = read_table(folder, table)
-    sources = {level.name: source for level, source in told.levels.items()} | told.context
+    surfaces = read_table(folder, table)
+    sources = {level.name: source for level, source in surfaces.levels.items()} | surfaces.context
     shapes, faults = dict[str, BoneShape](), dict[str, str]()
     for name in watch(list(sources)):
         try:
@@ -55,11 +55,11 @@ def build_anatomy(folder: Path, table: Path | None = None, watch: Watch = iter) 
         except AnatomyError as error:
             faults[name] = str(error)
     if faults:
-        raise AnatomyError(" ".join(dict.fromkeys(faults.values())) + _axes_hint(folder, told))
-    vertebrae = {level: shapes[level.name] for level in told.levels}
+        raise AnatomyError(" ".join(dict.fromkeys(faults.values())) + _axes_hint(folder, surfaces))
+    vertebrae = {level: shapes[level.name] for level in surfaces.levels}
     check_order(vertebrae)
     check_apart(vertebrae)
-    return Anatomy(told.name, vertebrae, {name: shapes[name] for name in told.context}, told.notice)
+    return Anatomy(surfaces.name, vertebrae, {name: shapes[name] for name in surfaces.context}, surfaces.notice)
 
 
 def _bone_shape(surface: Surface, name: str) -> BoneShape:
@@ -68,13 +68,13 @@ def _bone_shape(surface: Surface, name: str) -> BoneShape:
     return skull_shape(surface) if name == "skull" else context_shape(surface, _CONTEXT_SPACING_MM)
 
 
-def _axes_hint(folder: Path, told: SurfaceTable) -> str:
+def _axes_hint(folder: Path, surfaces: SurfaceTable) -> str:
     """Returns a sentence that names other axes with which all levels would do, if there are any."""
-    named = {source.axes.upper() for source in told.levels.values()}
+    named = {source.axes.upper() for source in surfaces.levels.values()}
     if len(named) != 1:
         return ""
     solids: dict[Level, Solid] = {}
-    for level, source in told.levels.items():
+    for level, source in surfaces.levels.items():
         try:
             surface = _surface(folder, source)
             check_surface(surface, level)

@@ -56,7 +56,7 @@ def check_surface(surface: Surface, level: Level) -> None:
     share = open_share(surface, _STEP_MM)
     if share > _MOST_OPEN or abs(surface.volume) < _LEAST_MM3:
         raise AnatomyError(
-            f"{level.name} must be a closed surface whose faces all look outwards. Received one of"
+            f"{level.name} must be a closed surface whose faces all point outwards. Received one of"
             f" {abs(surface.volume) / 1000:.2g} ml that {share:.0%} of lines enter and never leave: close holes, turn faces."
         )
 
@@ -104,7 +104,7 @@ def check_vertebra(bone: BoneShape, solid: Solid, level: Level) -> None:
     tilt = float(np.degrees(np.arccos(np.clip(bone.frame[2, 2], -1, 1))))
     if tilt > _MOST_TILTED_DEG:
         raise AnatomyError(
-            f"{level.name} needs end plates that look up and down. Received some tilted by {tilt:.0f} degrees: {advice}."
+            f"{level.name} needs end plates that face up and down. Received some tilted by {tilt:.0f} degrees: {advice}."
         )
     if level >= Level.C3 and (rise := _tip_mm(solid)) > _RISING_MM:
         raise AnatomyError(

@@ -75,7 +75,7 @@ def windings(surface: Surface, axes: Axes) -> NDArray[np.int16]:
 def open_share(surface: Surface, step_mm: float) -> float:
     """Returns the share of lines that enter a surface and do not leave it, or the other way round; along the worst axis.
 
-    0 for a closed surface whose faces all look outwards.
+    0 for a closed surface whose faces all point outwards.
     """
     used = surface.points[surface.triangles.ravel()]
     axes = [np.arange(low - 2 * step_mm, high + 2 * step_mm, step_mm) for low, high in zip(used.min(0), used.max(0), strict=True)]

@@ -19,7 +19,7 @@ _MARGIN_MM = 4.0
 _ALL_AXES = tuple("".join(letters) for pairs in permutations(("LR", "AP", "SI")) for letters in product(*pairs))
 
 
-def fitting_axes(solids: Mapping[Level, Solid], told: str) -> tuple[str, ...]:
+def fitting_axes(solids: Mapping[Level, Solid], stated: str) -> tuple[str, ...]:
     """Returns the axes with which all of some solids would be their levels.
 
     Left and right cannot be told apart in a vertebra. Of two axes that differ in that alone the right-handed ones count, as nearly
@@ -27,11 +27,11 @@ def fitting_axes(solids: Mapping[Level, Solid], told: str) -> tuple[str, ...]:
 
     Args:
         solids: Each level as voxels, with the axes that it is said to have.
-        told: Those axes.
+        stated: Those axes.
     """
     if not solids:
         return ()
-    turns = {axes: _matrix(axes) @ np.linalg.inv(_matrix(told)) for axes in _ALL_AXES if axes != told}
+    turns = {axes: _matrix(axes) @ np.linalg.inv(_matrix(stated)) for axes in _ALL_AXES if axes != stated}
     return tuple(axes for axes, turn in turns.items() if np.linalg.det(_matrix(axes)) > 0 and _all_fit(solids, turn))
 
 

@@ -88,17 +88,17 @@ def read_table(folder: Path, path: Path | None = None) -> SurfaceTable:
         return SurfaceTable(folder.resolve().name, "", _levels_by_name(folder, {}), {})
     path = path or folder / TABLE
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        _check_keys(told.keys(), _KEYS, path)
-        levels, context = dict(told.get("levels", {})), dict(told.get("context", {}))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        _check_keys(content.keys(), _KEYS, path)
+        levels, context = dict(content.get("levels", {})), dict(content.get("context", {}))
         _check_keys(levels.keys(), {level.name for level in CERVICAL}, path)
         _check_keys(context.keys(), set(CONTEXT), path)
-        shared: dict[str, Any] = {key: told[key] for key in ("scale_mm", "axes") if key in told}
+        shared: dict[str, Any] = {key: content[key] for key in ("scale_mm", "axes") if key in content}
         named = {level: _source(levels[level.name], shared, path) for level in CERVICAL if level.name in levels}
         others = {str(name): _source(entry, shared, path) for name, entry in context.items()}
-        name = str(told.get("name", folder.resolve().name))
+        name = str(content.get("name", folder.resolve().name))
         return SurfaceTable(
-            name, _notice(path, folder, str(told.get("notice", ""))), named or _levels_by_name(folder, shared), others
+            name, _notice(path, folder, str(content.get("notice", ""))), named or _levels_by_name(folder, shared), others
         )
     except (tomllib.TOMLDecodeError, TypeError, ValueError, AttributeError, OSError) as error:
         raise AnatomyError(f"{path} cannot be read: {error}") from error
@@ -121,23 +121,23 @@ def _check_keys(keys: Any, known: set[str], path: Path) -> None:
 
 
 def _source(entry: Any, shared: dict[str, Any], path: Path) -> SurfaceSource:
-    told = shared | (entry if isinstance(entry, dict) else {"file": entry})
-    _check_keys(told.keys(), _SOURCE_KEYS, path)
-    if "file" not in told:
+    source = shared | (entry if isinstance(entry, dict) else {"file": entry})
+    _check_keys(source.keys(), _SOURCE_KEYS, path)
+    if "file" not in source:
         raise AnatomyError(f"{path.name} must say the `file` of each bone. Received: {entry}")
-    shift = tuple(float(value) for value in told.get("shift_mm", (0, 0, 0)))
+    shift = tuple(float(value) for value in source.get("shift_mm", (0, 0, 0)))
     if len(shift) != 3 or not np.all(np.isfinite(shift)):
         raise AnatomyError(
-            f"`shift_mm` must be three lengths, to the left, the back and the head. {told['file']} has: {list(shift)}"
+            f"`shift_mm` must be three lengths, to the left, the back and the head. {source['file']} has: {list(shift)}"
         )
-    return SurfaceSource(str(told["file"]), float(told.get("scale_mm", 1.0)), str(told.get("axes", "LPS")), shift)
+    return SurfaceSource(str(source["file"]), float(source.get("scale_mm", 1.0)), str(source.get("axes", "LPS")), shift)
 
 
-def _notice(table: Path, folder: Path, told: str) -> str:
+def _notice(table: Path, folder: Path, notice: str) -> str:
     for place in (folder, table.parent):
-        if told and "\n" not in told and (place / told).is_file():
-            return (place / told).read_text(encoding="utf-8")
-    return told
+        if notice and "\n" not in notice and (place / notice).is_file():
+            return (place / notice).read_text(encoding="utf-8")
+    return notice
 
 
 def _levels_by_name(folder: Path, shared: dict[str, Any]) -> dict[Level, SurfaceSource]:

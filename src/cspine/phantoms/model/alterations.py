@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cspine.geometry import Vector
 from cspine.phantoms.model.changes import BoneChange
-from cspine.phantoms.model.shapes import Field, Points, Shape, near_box
+from cspine.phantoms.model.shapes import Field, ImplicitShape, Points, near_box
 from cspine.phantoms.model.texture import value_noise
 
 _SOFT_MM = 0.5
@@ -74,7 +74,7 @@ class Pit:
         rim: How dense its rim is, 0..1.
     """
 
-    shape: Shape
+    shape: ImplicitShape
     round_mm: float = 0.8
     rim: float = 0.6
     spare_mm: float = 0.0
@@ -100,7 +100,7 @@ class Growth:
         solid: How compact it is, 0 like the rest of the bone, to 1.
     """
 
-    parts: tuple[Shape, ...] = field(repr=False)
+    parts: tuple[ImplicitShape, ...] = field(repr=False)
     spare_mm: float
     merge_mm: float = 1.5
     solid: float = 0.2

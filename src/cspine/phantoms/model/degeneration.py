@@ -13,7 +13,7 @@ from cspine.phantoms.model.alterations import Bump, Cloud, Growth, Thickening
 from cspine.phantoms.model.changes import BoneChange
 from cspine.phantoms.model.injuries.draft import vector
 from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Sites, beside
-from cspine.phantoms.model.shapes import Ellipsoid, Shape
+from cspine.phantoms.model.shapes import Ellipsoid, ImplicitShape
 from cspine.phantoms.model.variation import DegenerationRanges
 
 JOINTS = ("C2", "C3", "C4", "C5", "C6", "C7")
@@ -138,7 +138,7 @@ def _facets(rng: np.random.Generator, sites: Sites, way: int, worn: float) -> li
 def _bridge(sites: Sites, way: int) -> BoneChange:
     """Returns half of the bone that fills the space of a disc, and of the facet joints beside it."""
     wide, deep, tall = sites.half_mm
-    parts: list[Shape] = [Ellipsoid((0.0, 0.0, float(way * (tall + 0.5))), (0.85 * wide, 0.85 * deep, 3.4))]
+    parts: list[ImplicitShape] = [Ellipsoid((0.0, 0.0, float(way * (tall + 0.5))), (0.85 * wide, 0.85 * deep, 3.4))]
     for side in (LEFT, RIGHT):
         place = (sites.facet_up if way > 0 else sites.facet_down)[side]
         parts.append(Ellipsoid(vector(beside(place, z=-way * 4.0)), (5.0, 5.0, 5.0)))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.geometry import Vector
-from cspine.phantoms.model.shapes import Capsule, Combined, Ellipsoid, Shape
+from cspine.phantoms.model.shapes import Capsule, Combined, Ellipsoid, ImplicitShape
 
 _UPPER_ARM_MM, _FOREARM_MM, _HAND_MM = 300.0, 250.0, 85.0
 _SIDES = (-1, 1)
@@ -46,7 +46,7 @@ class Limb:
     """
 
     kind: str
-    bones: tuple[Shape, ...] = field(repr=False)
+    bones: tuple[ImplicitShape, ...] = field(repr=False)
     parts: tuple[LimbPart, ...] = field(repr=False)
     fat_mm: float
     muscle_hu: float
@@ -56,7 +56,7 @@ def sample_arms(rng: np.random.Generator, chest_mm: NDArray[np.float64], lift_mm
     """Samples both arms, raised beside the head; elbows stand beside neck or head, forearms fold over it or go on.
 
     Args:
-        rng: Source of chance.
+        rng: Random generator.
         chest_mm: World place of T1.
         lift_mm: How high the shoulders are pulled.
     """
@@ -92,7 +92,7 @@ def _arm(joints: tuple[NDArray[np.float64], ...], thick: float, tissue: tuple[fl
     shoulder, elbow, wrist = joints
     on = _unit(wrist - elbow)
     side = _across(on)
-    bones: list[Shape] = [Capsule(_vector(shoulder), _vector(elbow), 11.0)]
+    bones: list[ImplicitShape] = [Capsule(_vector(shoulder), _vector(elbow), 11.0)]
     condyles = [Ellipsoid(_vector(elbow + d * side), (13.0, 13.0, 13.0)) for d in (-19.0, 19.0)]
     bones.append(Combined((*condyles, Capsule(_vector(elbow - 24 * side), _vector(elbow + 24 * side), 9.0))))
     bones.append(Capsule(_vector(elbow + 15 * side + 4 * on), _vector(wrist + 14 * side), 7.5))
@@ -105,9 +105,11 @@ def _arm(joints: tuple[NDArray[np.float64], ...], thick: float, tissue: tuple[fl
     return Limb("arm", (*bones, *hand), (*parts, *flesh), *tissue)
 
 
-def _hand(wrist: NDArray[np.float64], along: NDArray[np.float64], side: NDArray[np.float64]) -> tuple[list[Shape], list[LimbPart]]:
+def _hand(
+    wrist: NDArray[np.float64], along: NDArray[np.float64], side: NDArray[np.float64]
+) -> tuple[list[ImplicitShape], list[LimbPart]]:
     """Returns eight carpals in two rows, and five rays of four bones each."""
-    bones: list[Shape] = []
+    bones: list[ImplicitShape] = []
     for row in range(2):
         for k in range(4):
             bones.append(Ellipsoid(_vector(wrist + (8 + 13 * row) * along + (k - 1.5) * 13 * side), (7.0, 7.0, 7.0)))

@@ -14,7 +14,7 @@ from cspine.geometry import Vector
 from cspine.phantoms.model.alterations import Canal, Cloud, Growth, Pit, Several, Shaved, Slit
 from cspine.phantoms.model.changes import BoneChange
 from cspine.phantoms.model.injuries.draft import vector
-from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Place, Sites, beside
+from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Site, Sites, beside
 from cspine.phantoms.model.shapes import Ellipsoid, Field, Points
 
 _VESSELS = ("basivertebral_vein", "nutrient_canal")
@@ -67,7 +67,7 @@ class Lookalike:
 class _Trait:
     """Holds what a kind is made of."""
 
-    site: Place
+    site: Site
     size_mm: float
     changes: tuple[BoneChange, ...]
 
@@ -126,7 +126,7 @@ def _nutrient_canal(rng: np.random.Generator, sites: Sites) -> _Trait:
     )
 
 
-def _slit(rng: np.random.Generator, site: Place, normal: Place, gap_mm: float, reach_mm: float, round_mm: float = 1.2) -> _Trait:
+def _slit(rng: np.random.Generator, site: Site, normal: Site, gap_mm: float, reach_mm: float, round_mm: float = 1.2) -> _Trait:
     unit = normal / np.linalg.norm(normal)
     rim, seed = float(rng.uniform(0.1, 0.5)), int(rng.integers(1 << 20))
     return _Trait(site, gap_mm, (Slit(vector(site), vector(unit), gap_mm, reach_mm, round_mm, rim, seed),))

@@ -9,14 +9,14 @@ from cspine.anatomy import BACKGROUND, OTHER_BONE, Level
 from cspine.geometry import Grid, Vector
 from cspine.phantoms.model.changes import BoneChange
 from cspine.phantoms.model.degeneration import Wear
-from cspine.phantoms.model.hardware.devices import Device
+from cspine.phantoms.model.hardware.devices import HardwareDevice
 from cspine.phantoms.model.injuries import Injury, InjuryFacts, Sites
 from cspine.phantoms.model.limbs import Limb
 from cspine.phantoms.model.lookalikes import Lookalike, LookalikeFacts
 from cspine.phantoms.model.posture import BonePose
 from cspine.phantoms.model.proportions import Deformation, Proportions
 from cspine.phantoms.model.scan_mask import ScanMask
-from cspine.phantoms.model.shapes import Field, Points, Shape
+from cspine.phantoms.model.shapes import Field, ImplicitShape, Points
 from cspine.phantoms.model.tissue import Tissue
 
 LABELS: dict[str, int] = {level.name: int(level) for level in Level} | {"T2": 9, "T3": 10}
@@ -125,7 +125,7 @@ class PlacedBone:
     """
 
     name: str
-    shape: Shape = field(repr=False)
+    shape: ImplicitShape = field(repr=False)
     pose: BonePose = field(repr=False)
     material: Material
     warp: Warp = field(repr=False)
@@ -232,7 +232,7 @@ class Neck:
     joint_mm: float = 1.2
     fused: tuple[frozenset[str], ...] = ()
     wear: Wear | None = None
-    hardware: tuple[Device, ...] = field(default=(), repr=False)
+    hardware: tuple[HardwareDevice, ...] = field(default=(), repr=False)
     limbs: tuple[Limb, ...] = field(default=(), repr=False)
     mask: ScanMask | None = field(default=None, repr=False)
     scale: float = 1.0

@@ -42,7 +42,7 @@ def sample_neck(
     """Samples one neck.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of random numbers.
         anatomy: Whose shapes it has; one of the shipped ones if ``None``.
         fractured: Which levels are broken, once at least.
         variation: How far necks differ. The same ``rng`` gives the same neck with other variations but for what they vary.

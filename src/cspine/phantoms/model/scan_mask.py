@@ -42,10 +42,10 @@ def sample_scan_mask(rng: np.random.Generator, heights_mm: dict[str, float]) -> 
     """Samples a mask; at least C3 to C5 stay in view.
 
     Args:
-        rng: Source of chance.
+        rng: Random generator.
         heights_mm: World z of the middle of each vertebra by name.
     """
-    chances = rng.random(5)
+    uniforms = rng.random(5)
     top = heights_mm["C1"] + rng.uniform(-12, 70)
     bottom = rng.uniform(heights_mm["T3"] - 15, heights_mm["C6"])
     side, near, slant = rng.uniform(45, 120), rng.uniform(35, 90), rng.uniform(-0.3, 0.6)
@@ -53,10 +53,10 @@ def sample_scan_mask(rng: np.random.Generator, heights_mm: dict[str, float]) -> 
     skin, thick, tube = rng.uniform(-1, 4), rng.uniform(3, 9), rng.uniform(5, 11)
     return ScanMask(
         skin_mm=float(skin),
-        top_mm=float(top) if chances[0] < _CUT_ABOVE else np.inf,
-        bottom_mm=float(bottom) if chances[1] < _CUT_BELOW else -np.inf,
-        side_mm=float(side) if chances[2] < _CUT_SIDES else np.inf,
-        front=(float(near), float(slant)) if chances[3] < _CUT_FRONT else (np.inf, 0.0),
-        gap_mm=(float(start), float(start + thick)) if chances[4] < _GAP else (np.inf, np.inf),
+        top_mm=float(top) if uniforms[0] < _CUT_ABOVE else np.inf,
+        bottom_mm=float(bottom) if uniforms[1] < _CUT_BELOW else -np.inf,
+        side_mm=float(side) if uniforms[2] < _CUT_SIDES else np.inf,
+        front=(float(near), float(slant)) if uniforms[3] < _CUT_FRONT else (np.inf, 0.0),
+        gap_mm=(float(start), float(start + thick)) if uniforms[4] < _GAP else (np.inf, np.inf),
         tube_mm=float(tube),
     )

@@ -18,7 +18,7 @@ Points = NDArray[np.float32]
 Field = NDArray[np.float32]
 
 
-class Shape(Protocol):
+class ImplicitShape(Protocol):
     """A solid."""
 
     def distance(self, points: Points) -> Field:
@@ -73,7 +73,7 @@ class Moved:
         frame: That frame in the new one, a rigid motion, ``(4, 4)``.
     """
 
-    shape: Shape
+    shape: ImplicitShape
     frame: NDArray[np.float64] = field(repr=False)
 
     def distance(self, points: Points) -> Field:
@@ -159,8 +159,8 @@ class Combined:
         above_mm: Nothing is below this height, if given.
     """
 
-    solids: tuple[Shape, ...]
-    holes: tuple[Shape, ...] = field(default=())
+    solids: tuple[ImplicitShape, ...]
+    holes: tuple[ImplicitShape, ...] = field(default=())
     above_mm: float | None = None
 
     def distance(self, points: Points) -> Field:
@@ -182,7 +182,7 @@ class Combined:
         return _mean_width(points, edges)
 
 
-def near_box(shape: Shape, points: Points, margin_mm: float) -> NDArray[np.intp]:
+def near_box(shape: ImplicitShape, points: Points, margin_mm: float) -> NDArray[np.intp]:
     """Returns which of ``(3, n)`` points lie in a shape's box or nearer to it than a margin."""
     low, high = shape.box_mm()
     near = np.arange(points.shape[1])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cspine.geometry import Vector
 from cspine.phantoms.model.neck import Material, PlacedBone, Warp
 from cspine.phantoms.model.posture import BonePose
-from cspine.phantoms.model.shapes import Capsule, Combined, Ellipsoid, Field, Moved, Points, Sampled, Shape
+from cspine.phantoms.model.shapes import Capsule, Combined, Ellipsoid, Field, ImplicitShape, Moved, Points, Sampled
 from cspine.phantoms.model.skeleton import HOSTS, Skeleton
 
 NECK_JOINT_MM: Vector = (0.0, 2.0, 12.0)
@@ -78,7 +78,7 @@ class Junction:
     opisthion_mm: float = 12.0
     jaw_back_mm: float = 0.0
 
-    def rims(self) -> tuple[Shape, ...]:
+    def rims(self) -> tuple[ImplicitShape, ...]:
         """Returns clivus and hind rim, in the frame of the skull's joint; they go where the skull goes."""
         if self.basion_mm is None:
             return ()
@@ -167,8 +167,8 @@ def _tooth_row(frame: NDArray[np.float64], skeleton: Skeleton, name: str, hu: fl
     return Teeth((x0, y0, z0), (x1, y1, z1), hu)
 
 
-def _shoulders(lift_mm: float) -> list[Shape]:
-    parts: list[Shape] = []
+def _shoulders(lift_mm: float) -> list[ImplicitShape]:
+    parts: list[ImplicitShape] = []
     for side in _SIDES:
         parts.append(_rod(_CLAVICLE, side, 5.5, lift_mm))
         blade = Ellipsoid((side * 95.0, 52.0, -70.0 + lift_mm), (42.0, 4.5, 52.0))
@@ -178,7 +178,7 @@ def _shoulders(lift_mm: float) -> list[Shape]:
     return parts
 
 
-def _rod(course: tuple[Vector, ...], side: int, radius_mm: float, lift_mm: float) -> Shape:
+def _rod(course: tuple[Vector, ...], side: int, radius_mm: float, lift_mm: float) -> ImplicitShape:
     """Returns a bent rod on one side."""
     places = [(side * x, y, z + lift_mm) for x, y, z in course]
     return Combined(tuple(Capsule(a, b, radius_mm) for a, b in pairwise(places)))

@@ -37,7 +37,7 @@ class Varied:
         proportions: What all vertebrae have in common.
         levels: Each vertebra's own, by name.
         junction: Skull and jaw at C1.
-        streams: Chance for wear, limbs, supports, view, sclerosis and joints.
+        streams: Random generators for wear, limbs, supports, view, sclerosis and joints.
     """
 
     variation: Variation
@@ -96,10 +96,10 @@ class Varied:
 
     def _with_limbs(self, rng: np.random.Generator, neck: Neck, lift_mm: float) -> Neck:
         shares, limbs = self.variation.surroundings, list[Limb]()
-        chances = rng.random(2)
-        if chances[0] < shares.arms_up:
+        uniforms = rng.random(2)
+        if uniforms[0] < shares.arms_up:
             limbs += sample_arms(rng, neck.bone("T1").pose.centre, lift_mm)
-        if chances[1] < shares.hands:
+        if uniforms[1] < shares.hands:
             limbs.append(sample_hand(rng, neck.bone("C3").pose.centre))
         made = _long_bone(neck.bone("C7").material)
         bones = [PlacedBone(limb.kind, shape, _WORLD, made, Warp.none()) for limb in limbs for shape in limb.bones]
@@ -112,7 +112,7 @@ def sample_varied(rng: np.random.Generator, variation: Variation, names: tuple[s
     ``rng`` itself is not used up: what is sampled comes from streams spawned of it, one for each value.
 
     Args:
-        rng: Source of chance.
+        rng: Random generator.
         variation: The ranges.
         names: The vertebrae.
     """
@@ -147,9 +147,9 @@ def _of_level(rng: np.random.Generator, common: Proportions, ranges: ProportionR
     )
 
 
-def _own(chance: float, ranges: Range) -> float:
+def _own(deviate: float, ranges: Range) -> float:
     """Returns a level's own factor; 1 where the value is fixed."""
-    return 1.0 if ranges[0] == ranges[1] else float(np.clip(1 + _LEVEL_SHARE * chance, 0.85, 1.15))
+    return 1.0 if ranges[0] == ranges[1] else float(np.clip(1 + _LEVEL_SHARE * deviate, 0.85, 1.15))
 
 
 def _uniform(rng: np.random.Generator, ranges: Range) -> float:

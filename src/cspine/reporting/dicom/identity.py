@@ -1,4 +1,4 @@
-"""Who made an object, of what, and when: the same input gives the same identifiers, so that sending twice stores once."""
+"""Identifies who made an object, of what, and when: the same input gives the same identifiers, so it is stored once."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cspine:dicom-objects")
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ObjectIdentity:
     """Derives the UIDs of a result.
 
     Attributes:
@@ -30,7 +30,7 @@ class Identity:
     seed: str
 
     @classmethod
-    def of(cls, result: StudyResult, study: Study) -> "Identity":
+    def of(cls, result: StudyResult, study: Study) -> "ObjectIdentity":
         """Returns the identity of a result about a scan."""
         images = hashlib.sha256()
         for source in study.sources:

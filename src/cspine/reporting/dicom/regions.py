@@ -14,7 +14,7 @@ _RADIUS_MM = 20.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class RoundRegion:
     """A round region of an image.
 
     Attributes:
@@ -26,7 +26,7 @@ class Region:
     points: NDArray[np.float64]
 
 
-def region_on(plane: Grid, finding: LevelFinding) -> Region | None:
+def region_on(plane: Grid, finding: LevelFinding) -> RoundRegion | None:
     """Returns a region around a vertebra on an image; ``None`` where it has no place, or lies beside the image.
 
     Args:
@@ -45,9 +45,9 @@ def region_on(plane: Grid, finding: LevelFinding) -> Region | None:
     middle = np.array((column, row))
     across, down = np.array((radius / width, 0.0)), np.array((0.0, radius / height))
     if abs(height / width - 1) < _SQUARE:
-        return Region("CIRCLE", np.stack((middle, middle + across)))
+        return RoundRegion("CIRCLE", np.stack((middle, middle + across)))
     major, minor = (across, down) if width < height else (down, across)
-    return Region("ELLIPSE", np.stack((middle - major, middle + major, middle - minor, middle + minor)))
+    return RoundRegion("ELLIPSE", np.stack((middle - major, middle + major, middle - minor, middle + minor)))
 
 
 def _disc(plane: Grid, finding: LevelFinding) -> tuple[NDArray[np.float64], float]:

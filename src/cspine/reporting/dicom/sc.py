@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from cspine.evidence import Prediction
-from cspine.reporting.dicom.identity import Identity, equipment
-from cspine.reporting.dicom.source import Source, finish, source_of
+from cspine.reporting.dicom.identity import ObjectIdentity, equipment
+from cspine.reporting.dicom.source import SourceSeries, finish, source_of
 from cspine.reporting.dicom.source import save as save_object
 from cspine.reporting.picture import draw
 from cspine.reporting.style import BACKGROUND, MARK
@@ -34,7 +34,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     source = source_of(study)
     if isinstance(source, Reason):
         return Written(notes=(source,))
-    identity = Identity.of(prediction.result, study)
+    identity = ObjectIdentity.of(prediction.result, study)
     save_object(capture(prediction.result, source, page(prediction.result, study), identity), folder / FILES[0])
     return Written(FILES, source.notes)
 
@@ -48,7 +48,7 @@ def page(result: StudyResult, study: Study) -> NDArray[np.uint8]:
     return np.concatenate([_pixels(band), _pixels(drawn)])
 
 
-def capture(result: StudyResult, source: Source, pixels: NDArray[np.uint8], identity: Identity) -> SCImage:
+def capture(result: StudyResult, source: SourceSeries, pixels: NDArray[np.uint8], identity: ObjectIdentity) -> SCImage:
     """Returns the page as an object."""
     made = SCImage(
         pixel_array=pixels,
@@ -75,7 +75,7 @@ def capture(result: StudyResult, source: Source, pixels: NDArray[np.uint8], iden
     return made
 
 
-def _cited(result: StudyResult, source: Source) -> list[Dataset]:
+def _cited(result: StudyResult, source: SourceSeries) -> list[Dataset]:
     """Returns the key slices of the levels, by object and frame, each once."""
     cited = {}
     for finding in result.levels:

@@ -13,10 +13,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStor
 from cspine.anatomy import Level
 from cspine.evidence import Prediction
 from cspine.reading.quiet import quiet
-from cspine.reporting.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE, coded
-from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, equipment
+from cspine.reporting.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE
+from cspine.reporting.dicom.coding import coded
+from cspine.reporting.dicom.identity import MAKER, ObjectIdentity, ascii_text, equipment
 from cspine.reporting.dicom.segments import Segments, segments_of
-from cspine.reporting.dicom.source import Source, clinical_source, finish, save
+from cspine.reporting.dicom.source import SourceSeries, clinical_source, finish, save
 from cspine.reporting.style import LEVEL_COLOURS
 from cspine.reporting.written import Written
 from cspine.results import Reason, StudyResult
@@ -36,12 +37,12 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     segments = segments_of(prediction.evidence.labels, study)
     if not segments.levels:
         return Written(notes=(NO_VERTEBRAE,))
-    identity = Identity.of(prediction.result, study)
+    identity = ObjectIdentity.of(prediction.result, study)
     save(segmentation(prediction.result, source, segments, identity), folder / FILES[0])
     return Written(FILES, source.notes)
 
 
-def segmentation(result: StudyResult, source: Source, segments: Segments, identity: Identity) -> Segmentation:
+def segmentation(result: StudyResult, source: SourceSeries, segments: Segments, identity: ObjectIdentity) -> Segmentation:
     """Returns the segmentation; frames without a segment are left out."""
     with quiet("highdicom.image"):
         made = Segmentation(
@@ -67,7 +68,7 @@ def segmentation(result: StudyResult, source: Source, segments: Segments, identi
     return made
 
 
-def reference(source: Source, identity: Identity) -> Dataset:
+def reference(source: SourceSeries, identity: ObjectIdentity) -> Dataset:
     """Returns the segmentation as another object cites it."""
     cited = Dataset()
     cited.SOPClassUID, cited.SOPInstanceUID = SegmentationStorage, identity.uid("seg")
@@ -75,7 +76,7 @@ def reference(source: Source, identity: Identity) -> Dataset:
     return cited
 
 
-def _described(level: Level, number: int, result: StudyResult, identity: Identity) -> SegmentDescription:
+def _described(level: Level, number: int, result: StudyResult, identity: ObjectIdentity) -> SegmentDescription:
     model = result.localiser
     return SegmentDescription(
         segment_number=number,
@@ -102,7 +103,7 @@ def _as_single(image: Dataset) -> Dataset:
     return single
 
 
-def _cite_frames(made: Segmentation, source: Source) -> None:
+def _cite_frames(made: Segmentation, source: SourceSeries) -> None:
     """Cites an object of several frames once, as what it is, with the right frame of it for each of ours."""
     if not any(source.frames):
         return
@@ -117,7 +118,7 @@ def _cite_frames(made: Segmentation, source: Source) -> None:
                 cited.ReferencedFrameNumber = number
 
 
-def _once(references: Iterable[Dataset], source: Source) -> list[Dataset]:
+def _once(references: Iterable[Dataset], source: SourceSeries) -> list[Dataset]:
     """Returns the references without repetitions, each with the true kind of its object."""
     kinds = {image.SOPInstanceUID: image.SOPClassUID for image in source.objects}
     kept = {item.ReferencedSOPInstanceUID: item for item in references}

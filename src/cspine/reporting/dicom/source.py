@@ -29,6 +29,9 @@ _EMPTY = (
 )
 """What must stand in every object of a study, if without a value."""
 
+_PLANE = ("ImageOrientationPatient", "PixelSpacing", "SliceThickness")
+"""What images take from the header of the first, where it has it."""
+
 NO_DICOM = Reason("no_dicom_source", "sr, seg and sc cite the images of a DICOM study. This scan is not one; give its DICOM files.")
 NOT_CITABLE = Reason(
     "not_citable", "sr, seg and sc cite images by their SOP Instance UIDs. Those of this scan have none, or share one."
@@ -37,7 +40,7 @@ NOT_ASSESSED = Reason("not_assessed", "A scan that was not assessed gets no sr a
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class SourceSeries:
     """A DICOM series, for an object that is being written; never to be kept or shown.
 
     Attributes:
@@ -58,7 +61,7 @@ class Source:
         return tuple({image.SOPInstanceUID: image for image in reversed(self.images)}.values())[::-1]
 
 
-def source_of(study: Study) -> Source | Reason:
+def source_of(study: Study) -> SourceSeries | Reason:
     """Returns what to cite, or why nothing can be cited.
 
     Raises:
@@ -71,17 +74,18 @@ def source_of(study: Study) -> Source | Reason:
     with quiet("pydicom"):
         header = read_header(study, study.origin)
         notes = _complete(header, study)
-        images = tuple(_image(study, index, header) for index in range(len(study.sources)))
-        return Source(header, images, tuple(source.frame_number for source in study.sources), notes)
+        common = _common(header)
+        images = tuple(_image(study, index, common, header) for index in range(len(study.sources)))
+        return SourceSeries(header, images, tuple(source.frame_number for source in study.sources), notes)
 
 
-def clinical_source(result: StudyResult, study: Study) -> Source | Reason:
+def clinical_source(result: StudyResult, study: Study) -> SourceSeries | Reason:
     """Returns the same for objects with clinical content, which only a study that was assessed can have."""
     could_be_cited = study.origin is not None and study.is_citable
     return NOT_ASSESSED if result.status is StudyStatus.REJECTED and could_be_cited else source_of(study)
 
 
-def finish(made: SOPClass, source: Source, result: StudyResult) -> None:
+def finish(made: SOPClass, source: SourceSeries, result: StudyResult) -> None:
     """Gives an object what all objects have in common: patient and study as the scan has them, and one moment."""
     header = source.header
     with quiet("pydicom"):
@@ -128,20 +132,32 @@ def _complete(header: Dataset, study: Study) -> tuple[Reason, ...]:
     return (Reason("completed", f"The source lacks attributes that sr, seg and sc must have: {'; '.join(texts)}."),)
 
 
-def _image(study: Study, index: int, header: Dataset) -> Dataset:
+def _common(header: Dataset) -> Dataset:
+    """Returns what all images of a series have in common; making it once saves most of the time that hundreds of images take."""
+    common = Dataset()
+    common.StudyInstanceUID, common.SeriesInstanceUID = header.StudyInstanceUID, header.SeriesInstanceUID
+    common.Modality, common.FrameOfReferenceUID = ascii_text(header.get("Modality") or "CT"), header.FrameOfReferenceUID
+    for keyword in _PLANE:
+        if header.get(keyword):
+            setattr(common, keyword, header.get(keyword))
+    for keyword in _EMPTY:
+        setattr(common, keyword, None)
+    return common
+
+
+def _image(study: Study, index: int, common: Dataset, header: Dataset) -> Dataset:
     """Returns a stored image as a single-frame image without pixels; frames of one object share its identity."""
     source, plane = study.sources[index], study.plane(index)
-    image = Dataset()
+    image = Dataset(dict(common.items()))
     image.SOPClassUID, image.SOPInstanceUID = source.sop_class_uid or header.SOPClassUID, source.sop_instance_uid
-    image.StudyInstanceUID, image.SeriesInstanceUID = header.StudyInstanceUID, header.SeriesInstanceUID
-    image.Modality, image.FrameOfReferenceUID = ascii_text(header.get("Modality") or "CT"), header.FrameOfReferenceUID
     image.Rows, image.Columns = plane.shape[1:]
     image.ImagePositionPatient = _decimals(source.position_mm)
-    image.ImageOrientationPatient = header.get("ImageOrientationPatient") or _decimals(plane.directions[:, (2, 1)].T.ravel())
-    image.PixelSpacing = header.get("PixelSpacing") or _decimals(plane.spacing_mm[1:])
-    image.SliceThickness = header.get("SliceThickness") or format_number_as_ds(plane.spacing_mm[0])
-    for keyword in _EMPTY:
-        setattr(image, keyword, None)
+    if "ImageOrientationPatient" not in image:
+        image.ImageOrientationPatient = _decimals(plane.directions[:, (2, 1)].T.ravel())
+    if "PixelSpacing" not in image:
+        image.PixelSpacing = _decimals(plane.spacing_mm[1:])
+    if "SliceThickness" not in image:
+        image.SliceThickness = format_number_as_ds(plane.spacing_mm[0])
     return image
 
 

@@ -10,12 +10,13 @@ from pydicom.uid import SegmentationStorage
 
 from cspine.anatomy import CERVICAL_SPINE, FRACTURE, Code
 from cspine.evidence import Prediction
-from cspine.reporting.dicom import codes, seg
-from cspine.reporting.dicom.codes import coded
-from cspine.reporting.dicom.identity import MAKER, Identity, ascii_text, derived_uid, equipment
+from cspine.reporting import codes
+from cspine.reporting.dicom import seg
+from cspine.reporting.dicom.coding import coded
+from cspine.reporting.dicom.identity import MAKER, ObjectIdentity, ascii_text, derived_uid, equipment
 from cspine.reporting.dicom.regions import region_on
 from cspine.reporting.dicom.segments import Segments, segments_of
-from cspine.reporting.dicom.source import Source, clinical_source, finish, save
+from cspine.reporting.dicom.source import SourceSeries, clinical_source, finish, save
 from cspine.reporting.words import STATUS_WORDS, span
 from cspine.reporting.written import Written
 from cspine.results import Assessment, LevelFinding, LevelStatus, Reason, StudyResult
@@ -36,7 +37,7 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     return Written(FILES, source.notes)
 
 
-def report(result: StudyResult, study: Study, source: Source, segments: Segments) -> sr.Comprehensive3DSR:
+def report(result: StudyResult, study: Study, source: SourceSeries, segments: Segments) -> sr.Comprehensive3DSR:
     """Returns the report.
 
     Args:
@@ -45,7 +46,7 @@ def report(result: StudyResult, study: Study, source: Source, segments: Segments
         source: What of it is cited.
         segments: The vertebrae that the segmentation of the same result shows; the report refers to them.
     """
-    identity = Identity.of(result, study)
+    identity = ObjectIdentity.of(result, study)
     groups = _Groups(result, study, source, segments, identity)
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_observer(result)),
@@ -73,7 +74,9 @@ def report(result: StudyResult, study: Study, source: Source, segments: Segments
 class _Groups:
     """The measurement groups of a report."""
 
-    def __init__(self, result: StudyResult, study: Study, source: Source, segments: Segments, identity: Identity) -> None:
+    def __init__(
+        self, result: StudyResult, study: Study, source: SourceSeries, segments: Segments, identity: ObjectIdentity
+    ) -> None:
         self._result, self._study, self._source = result, study, source
         self._segments, self._identity = segments, identity
 
@@ -88,21 +91,21 @@ class _Groups:
 
     def _overall(self) -> Any:
         tracking = sr.TrackingIdentifier(self._identity.uid("tracking", "overall"), "Any fracture of the levels in view")
-        group = sr.MeasurementsAndQualitativeEvaluations(tracking, **self._said(self._result.overall, CERVICAL_SPINE))
+        group = sr.MeasurementsAndQualitativeEvaluations(tracking, **self._assessment_items(self._result.overall, CERVICAL_SPINE))
         return _with_comments(group, _several(self._result.overall), self._result.disclaimer)
 
     def _level(self, finding: LevelFinding) -> Any:
         """Returns a volumetric group where the level is assessed and has a segment, else one without a region."""
         tracking = sr.TrackingIdentifier(self._identity.tracking_uid(finding.level), finding.level.name)
-        said = self._said(finding.assessment, finding.level.code)
+        items = self._assessment_items(finding.assessment, finding.level.code)
         number = self._segments.number(finding.level)
         group: Any
         if finding.assessment is None or number is None:
-            group = sr.MeasurementsAndQualitativeEvaluations(tracking, **said)
+            group = sr.MeasurementsAndQualitativeEvaluations(tracking, **items)
         else:
             series = sr.SourceSeriesForSegmentation(self._source.header.SeriesInstanceUID)
             segment = sr.ReferencedSegment(SegmentationStorage, self._identity.uid("seg"), number, source_series=series)
-            group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(tracking, referenced_segment=segment, **said)
+            group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(tracking, referenced_segment=segment, **items)
         status = "" if finding.status is LevelStatus.ASSESSED else STATUS_WORDS[finding.status].capitalize()
         return _with_comments(group, status, _several(finding.assessment))
 
@@ -122,10 +125,10 @@ class _Groups:
         return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking,
             referenced_region=sr.ImageRegion(region.graphic_type, region.points, cited),
-            **self._said(finding.assessment, finding.level.code),
+            **self._assessment_items(finding.assessment, finding.level.code),
         )
 
-    def _said(self, assessment: Assessment | None, site: Code) -> dict[str, Any]:
+    def _assessment_items(self, assessment: Assessment | None, site: Code) -> dict[str, Any]:
         """Returns finding, site, algorithm and assessment, alike in every kind of group."""
         return {
             "finding_type": coded(FRACTURE),
@@ -172,11 +175,11 @@ def _algorithm(result: StudyResult) -> sr.AlgorithmIdentification:
 
 def _several(assessment: Assessment | None) -> str:
     """Returns the range over the passes of test-time augmentation, in words; empty where they read the same."""
-    said = "" if assessment is None else span(assessment)
-    if assessment is None or not said:
+    spread = "" if assessment is None else span(assessment)
+    if assessment is None or not spread:
         return ""
-    low, _, high = said.partition("–")
-    return f"Range over test-time augmentation: {f'{low} to {high}' if high else said}{'' if assessment.sure else ', unsure'}"
+    low, _, high = spread.partition("–")
+    return f"Range over test-time augmentation: {f'{low} to {high}' if high else spread}{'' if assessment.sure else ', unsure'}"
 
 
 def _with_comments(group: Any, *texts: str) -> Any:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 from cspine.reporting.pages.pictures import Picture
-from cspine.reporting.pages.stack import Stack
+from cspine.reporting.pages.stack import ViewerStack
 from cspine.reporting.pages.tone import Tone
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StudyVerdict:
     """Holds what is said about the study.
 
     Attributes:
@@ -130,7 +130,7 @@ class StudyPage:
     """
 
     name: str
-    verdict: Verdict
+    verdict: StudyVerdict
     disclaimer: str
     caution: str
     strip: tuple[Cell, ...]
@@ -139,7 +139,7 @@ class StudyPage:
     alarm: bool
     seen: tuple[Picture, ...]
     scout: Picture | None
-    stack: Stack | None
+    stack: ViewerStack | None
     windows: tuple[Window, ...]
     notes: tuple[str, ...]
     checks: tuple[str, ...]

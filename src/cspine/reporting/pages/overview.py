@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from cspine.anatomy import CERVICAL
 from cspine.errors import OutputError
-from cspine.files import write_text
 from cspine.reporting.json_result import read_result
 from cspine.reporting.pages import identified, study
 from cspine.reporting.pages.templating import render
@@ -17,7 +16,8 @@ from cspine.reporting.pages.tone import Tone
 from cspine.reporting.table import OVERVIEW as FILE
 from cspine.reporting.words import STATUS_WORDS, from_to, percent
 from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, LevelStatus
-from cspine.strict_json import read_json
+from cspine.storage.files import write_text
+from cspine.storage.strict_json import read_json
 
 TEMPLATE = "overview.html"
 LEVELS = tuple(level.name for level in CERVICAL)
@@ -29,7 +29,7 @@ _BEST_TO_OPEN = (*study.FILES, *identified.FILES, "result.png", "result.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OverviewCell:
     """A number of a study.
 
     Attributes:
@@ -48,7 +48,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OverviewRow:
     """A study that was assessed.
 
     Attributes:
@@ -63,8 +63,8 @@ class Row:
     name: str
     link: str
     verdict: str
-    overall: Entry
-    levels: tuple[Entry, ...]
+    overall: OverviewCell
+    levels: tuple[OverviewCell, ...]
     notes: int
 
 
@@ -110,7 +110,7 @@ class OverviewPage:
     levels: tuple[str, ...]
     ranged: bool
     counts: dict[str, int]
-    rows: tuple[Row, ...]
+    rows: tuple[OverviewRow, ...]
     unassessed: tuple[Unassessed, ...]
 
 
@@ -200,10 +200,10 @@ def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
+def _row(case: dict[str, Any], result: dict[str, Any]) -> OverviewRow:
     reasons = [reason for reason in result["reasons"] if reason["code"] != TRAINED_ON_PHANTOMS]
     overall, levels = _entry(result["patient_overall"]), tuple(map(_entry, result["levels"]))
-    return Row(
+    return OverviewRow(
         name=case["name"],
         link=_link(case),
         verdict=SUSPECTED if overall.tone is Tone.SUSPICIOUS else NOT_SUSPECTED,
@@ -213,16 +213,16 @@ def _row(case: dict[str, Any], result: dict[str, Any]) -> Row:
     )
 
 
-def _entry(said: dict[str, Any]) -> Entry:
-    if said["probability"] is None:
-        return Entry(Tone.UNKNOWN, -1.0, STATUS_WORDS[LevelStatus(said["status"])])
-    tone, spread = Tone.SUSPICIOUS if said["positive"] else Tone.CALM, said["range"]
-    low, high = (spread["low"], spread["high"]) if spread else (said["probability"],) * 2
-    unsure = low < said["threshold"] <= high
-    return Entry(tone, said["probability"], percent(said["probability"]), from_to(low, high), unsure)
+def _entry(entry: dict[str, Any]) -> OverviewCell:
+    if entry["probability"] is None:
+        return OverviewCell(Tone.UNKNOWN, -1.0, STATUS_WORDS[LevelStatus(entry["status"])])
+    tone, spread = Tone.SUSPICIOUS if entry["positive"] else Tone.CALM, entry["range"]
+    low, high = (spread["low"], spread["high"]) if spread else (entry["probability"],) * 2
+    unsure = low < entry["threshold"] <= high
+    return OverviewCell(tone, entry["probability"], percent(entry["probability"]), from_to(low, high), unsure)
 
 
-def _suspicion(row: Row) -> tuple[int, float, float, str]:
+def _suspicion(row: OverviewRow) -> tuple[int, float, float, str]:
     """Returns a key that sorts by verdict, then by the probability of the study, then of its highest level."""
     highest = max((entry.value for entry in row.levels), default=-1.0)
     return VERDICTS.index(row.verdict), -row.overall.value, -highest, row.name.casefold()
@@ -240,7 +240,7 @@ def _link(case: dict[str, Any]) -> str:
     return ""
 
 
-def _counts(rows: Iterable[Row], others: Iterable[dict[str, Any]]) -> dict[str, int]:
+def _counts(rows: Iterable[OverviewRow], others: Iterable[dict[str, Any]]) -> dict[str, int]:
     verdicts, statuses = Counter(row.verdict for row in rows), Counter(case["status"] for case in others)
     known = {verdict: verdicts[verdict] for verdict in VERDICTS} | {name: statuses[name] for name in ("rejected", "failed")}
     return known | {name: count for name, count in statuses.items() if name not in known}

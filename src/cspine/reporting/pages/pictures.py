@@ -16,8 +16,8 @@ from cspine.reporting.pages.heat import coloured, hottest_mm
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.views import (
     BONE_WINDOW_HU,
-    Plane,
-    View,
+    AnatomicalPlane,
+    SliceView,
     axial_view,
     is_upright,
     key_height_mm,
@@ -29,11 +29,11 @@ from cspine.results import Box, LevelFinding
 from cspine.study import Study
 from cspine.volume import Volume
 
-_LETTERS = {Plane.AXIAL: "RLAP", Plane.SAGITTAL: "APHF", Plane.CORONAL: "RLHF"}
+_LETTERS = {AnatomicalPlane.AXIAL: "RLAP", AnatomicalPlane.SAGITTAL: "APHF", AnatomicalPlane.CORONAL: "RLHF"}
 _SIDES = {
-    Plane.AXIAL: ("above", "below"),
-    Plane.SAGITTAL: ("to the left of", "to the right of"),
-    Plane.CORONAL: ("behind", "in front of"),
+    AnatomicalPlane.AXIAL: ("above", "below"),
+    AnatomicalPlane.SAGITTAL: ("to the left of", "to the right of"),
+    AnatomicalPlane.CORONAL: ("behind", "in front of"),
 }
 """Which way of the middle, along x, y or z and against it."""
 
@@ -81,7 +81,7 @@ class Picture:
         marks: Levels beside it.
     """
 
-    plane: Plane
+    plane: AnatomicalPlane
     caption: str
     alt: str
     width: float
@@ -103,9 +103,9 @@ def level_pictures(prediction: Prediction, study: Study, finding: LevelFinding) 
     heat = prediction.evidence.heat
     hottest = finding.centre_mm if heat is None or finding.box_mm is None else hottest_mm(heat, finding.box_mm)
     centres = {
-        Plane.AXIAL: (x, y, key_height_mm(study, finding)),
-        Plane.SAGITTAL: (hottest[0], y, z),
-        Plane.CORONAL: (x, hottest[1], z),
+        AnatomicalPlane.AXIAL: (x, y, key_height_mm(study, finding)),
+        AnatomicalPlane.SAGITTAL: (hottest[0], y, z),
+        AnatomicalPlane.CORONAL: (x, hottest[1], z),
     }
     stored = stored_as(study)
     if stored is not None and finding.key_slice is not None:
@@ -119,15 +119,22 @@ def scout(prediction: Prediction, study: Study, grid: Grid) -> Picture:
     placed = [finding for finding in result.levels if finding.centre_mm is not None]
     middle = grid.centre_mm
     height, depth, _ = grid.extent_mm
-    view = section(study.volume, Plane.SAGITTAL, middle, (depth, height))
+    view = section(study.volume, AnatomicalPlane.SAGITTAL, middle, (depth, height))
     top = middle[2] + height / 2
     marks = _apart([_mark(study, finding, top) for finding in placed], _APART * depth, height)
     names = ", ".join(finding.level.name for finding in placed)
     alt = f"The cervical spine from the side, face to the left. Marked: {names}."
-    dashed = "key images" if stored_as(study) is Plane.AXIAL else "heights to look at first"
+    dashed = "key images" if stored_as(study) is AnatomicalPlane.AXIAL else "heights to look at first"
     caption = f"From the side. Dashed: {dashed} of flagged levels."
     return Picture(
-        Plane.SAGITTAL, caption, alt, depth, height, _grey(view.hu, BONE_WINDOW_HU), _LETTERS[Plane.SAGITTAL], marks=marks
+        AnatomicalPlane.SAGITTAL,
+        caption,
+        alt,
+        depth,
+        height,
+        _grey(view.hu, BONE_WINDOW_HU),
+        _LETTERS[AnatomicalPlane.SAGITTAL],
+        marks=marks,
     )
 
 
@@ -136,8 +143,10 @@ def whole_pictures(study: Study) -> tuple[Picture, ...]:
     box = study.volume.grid.corners_mm()
     low, high = box.min(axis=0), box.max(axis=0)
     views = {
-        Plane.AXIAL: axial_view(study),
-        Plane.CORONAL: section(study.volume, Plane.CORONAL, (low + high) / 2, (high[0] - low[0], high[2] - low[2])),
+        AnatomicalPlane.AXIAL: axial_view(study),
+        AnatomicalPlane.CORONAL: section(
+            study.volume, AnatomicalPlane.CORONAL, (low + high) / 2, (high[0] - low[0], high[2] - low[2])
+        ),
     }
     return tuple(_whole_picture(plane, view) for plane, view in views.items())
 
@@ -161,7 +170,9 @@ def _apart(marks: list[Mark], least: float, height: float) -> tuple[Mark, ...]:
     return tuple(replace(mark, at=round(at, 1)) for mark, at in zip(marks, places, strict=True))
 
 
-def _level_picture(prediction: Prediction, study: Study, finding: LevelFinding, plane: Plane, centre_mm: Vector) -> Picture:
+def _level_picture(
+    prediction: Prediction, study: Study, finding: LevelFinding, plane: AnatomicalPlane, centre_mm: Vector
+) -> Picture:
     view = section(study.volume, plane, centre_mm, _LEVEL_MM)
     heat = prediction.evidence.heat
     hot = None if heat is None else section(Volume(heat.values, heat.grid), plane, centre_mm, _LEVEL_MM, fill=0.0)
@@ -181,7 +192,7 @@ def _level_picture(prediction: Prediction, study: Study, finding: LevelFinding, 
     )
 
 
-def _caption(study: Study, finding: LevelFinding, plane: Plane, at_mm: Vector) -> str:
+def _caption(study: Study, finding: LevelFinding, plane: AnatomicalPlane, at_mm: Vector) -> str:
     """Returns what is shown: the key image by its number, or a reformatted slice; and its distance from the middle of the level."""
     what = f"{plane.capitalize()}, reformatted"
     if finding.key_slice is not None and plane is stored_as(study):
@@ -193,7 +204,7 @@ def _caption(study: Study, finding: LevelFinding, plane: Plane, at_mm: Vector) -
     return f"{what}, {abs(away):.0f} mm {_SIDES[plane][int(away < 0)]} its middle"
 
 
-def _whole_picture(plane: Plane, view: View) -> Picture:
+def _whole_picture(plane: AnatomicalPlane, view: SliceView) -> Picture:
     left, right, bottom, top = view.extent_mm
     low, high = (float(hu) for hu in np.percentile(view.hu, (1, 99)))
     return Picture(
@@ -208,12 +219,12 @@ def _whole_picture(plane: Plane, view: View) -> Picture:
     )
 
 
-def _on_view(box: Box, plane: Plane, view: View) -> tuple[float, float, float, float]:
+def _on_view(box: Box, plane: AnatomicalPlane, view: SliceView) -> tuple[float, float, float, float]:
     """Returns left, top, width and height in millimetres from the upper left corner of a view."""
     across, along = plane.axes
     left, _, _, top = view.extent_mm
     width, height = (box.high_mm[axis] - box.low_mm[axis] for axis in (across, along))
-    upper = box.low_mm[along] - top if plane is Plane.AXIAL else top - box.high_mm[along]
+    upper = box.low_mm[along] - top if plane is AnatomicalPlane.AXIAL else top - box.high_mm[along]
     return round(box.low_mm[across] - left, 1), round(upper, 1), round(width, 1), round(height, 1)
 
 

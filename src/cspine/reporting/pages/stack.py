@@ -11,11 +11,12 @@ from cspine.evidence import HeatMap, Prediction
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.reporting.numbering import numbering_of
-from cspine.reporting.pages.heat import ramp
+from cspine.reporting.pages.heat import hottest_mm, ramp
 from cspine.reporting.pages.packing import HOUNSFIELD, coded, packed, packed_slices
 from cspine.reporting.pages.tone import Tone, tone
+from cspine.reporting.style import LEVEL_COLOURS
 from cspine.reporting.suspicion import by_suspicion
-from cspine.reporting.views import Plane, is_upright, key_height_mm, stored_as
+from cspine.reporting.views import AnatomicalPlane, is_upright, key_height_mm, stored_as
 from cspine.results import Box, LevelFinding, StudyResult
 from cspine.study import Study
 from cspine.volume import LabelMap, Volume
@@ -30,6 +31,8 @@ _MOST_VOXELS = 5_500_000
 """About 3 MB in the page; a larger neck gets larger pixels."""
 
 _HEAT_MM = 2.0
+_BELOW = (170, 170, 170)
+"""The colour of the vertebra below C7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +43,27 @@ class StackLevel:
         name: Which one.
         tone: How it is coloured.
         key: Its key slice, counted from 0 at the head.
+        middle: The slice through its middle.
         first: The first slice of its box.
         last: The last one.
         box: Left, top, width and height of its box in pixels, or ``None``.
+        row: The row to put the crosshair on: of the hottest point in its box, else of its middle.
+        column: The column, likewise.
     """
 
     name: str
     tone: Tone
     key: int
+    middle: int
     first: int
     last: int
     box: tuple[float, float, float, float] | None
+    row: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class ViewerStack:
     """Axial slices around the spine, from the head to the feet, seen from the feet.
 
     Attributes:
@@ -71,6 +80,7 @@ class Stack:
         heat: The heat map, 0..255, on rows and columns of its own, packed; ``None`` where there is none.
         heat_shape: Its slices, rows, columns.
         ramp: Red, green, blue and opacity of the values of a heat map, packed.
+        colours: Red, green and blue of the labels from 1 on.
     """
 
     shape: tuple[int, int, int]
@@ -86,21 +96,22 @@ class Stack:
     heat: str | None = field(repr=False)
     heat_shape: tuple[int, int, int] | None
     ramp: str = field(repr=False)
+    colours: tuple[tuple[int, int, int], ...]
 
 
-def make_stack(prediction: Prediction, study: Study, grid: Grid) -> Stack:
+def make_stack(prediction: Prediction, study: Study, grid: Grid) -> ViewerStack:
     """Returns the slices on a grid of :func:`stack_grid`."""
     evidence, result = prediction.evidence, prediction.result
     codes = coded(sample(study.volume, grid).hu)[::-1]
     coarse, heat = _heat(evidence.heat, grid)
-    is_axial = stored_as(study) is Plane.AXIAL
-    return Stack(
+    is_axial = stored_as(study) is AnatomicalPlane.AXIAL
+    return ViewerStack(
         shape=grid.shape,
         pixel_mm=grid.spacing_mm[1],
         step_mm=grid.spacing_mm[0],
         names=_images(study, grid) if is_axial else _reformatted(grid),
         key_words="key image" if is_axial else "look here first",
-        levels=tuple(_level(study, finding, grid) for finding in result.levels if finding.centre_mm is not None),
+        levels=tuple(_level(prediction, study, finding, grid) for finding in result.levels if finding.centre_mm is not None),
         start=_start(study, result, grid),
         hounsfield=tuple(int(hu) for hu in HOUNSFIELD),
         voxels=packed_slices(codes),
@@ -108,6 +119,7 @@ def make_stack(prediction: Prediction, study: Study, grid: Grid) -> Stack:
         heat=heat,
         heat_shape=coarse,
         ramp=packed(ramp()),
+        colours=(*LEVEL_COLOURS.values(), _BELOW),
     )
 
 
@@ -164,12 +176,24 @@ def _on_a_stored_slice(stored: Grid, point_mm: tuple[float, float, float]) -> fl
     return float(stored.world((round(float(z)), y, x))[2])
 
 
-def _level(study: Study, finding: LevelFinding, grid: Grid) -> StackLevel:
-    key = slice_at(grid, key_height_mm(study, finding))
+def _level(prediction: Prediction, study: Study, finding: LevelFinding, grid: Grid) -> StackLevel:
+    if finding.centre_mm is None:
+        raise ValueError(f"A level in the stack needs a centre. Received: {finding}")
+    key, heat = slice_at(grid, key_height_mm(study, finding)), prediction.evidence.heat
+    crossing_mm = finding.centre_mm if heat is None or finding.box_mm is None else hottest_mm(heat, finding.box_mm)
+    _, row, column = grid.index(crossing_mm)
     box = finding.box_mm
     first, last = (key, key) if box is None else (slice_at(grid, box.high_mm[2]), slice_at(grid, box.low_mm[2]))
     return StackLevel(
-        finding.level.name, tone(finding.assessment), key, first, last, None if box is None else _in_pixels(box, grid)
+        name=finding.level.name,
+        tone=tone(finding.assessment),
+        key=key,
+        middle=slice_at(grid, finding.centre_mm[2]),
+        first=first,
+        last=last,
+        box=None if box is None else _in_pixels(box, grid),
+        row=min(max(round(float(row)), 0), grid.shape[1] - 1),
+        column=min(max(round(float(column)), 0), grid.shape[2] - 1),
     )
 
 

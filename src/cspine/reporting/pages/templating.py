@@ -10,6 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+VIEWER_SCRIPTS = ("volume.js", "pane.js", "viewer.js")
+"""The scripts of the viewer, in the order in which they build on each other."""
+
 
 @cache
 def environment() -> Environment:
@@ -18,7 +21,7 @@ def environment() -> Environment:
         loader=PackageLoader("cspine.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters["plain"] = asdict
-    made.globals |= {"asset": _asset, "digest": _digest}
+    made.globals |= {"asset": _asset, "digest": _digest, "viewer_scripts": VIEWER_SCRIPTS}
     return made
 
 

@@ -1,19 +1,19 @@
 """Writes what a page says about a study, in words."""
 
-from cspine.reporting.pages.nouns import Verdict
+from cspine.reporting.pages.nouns import StudyVerdict
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.words import STATUS_WORDS, percent, span
 from cspine.results import TRAINED_ON_PHANTOMS, LevelStatus, StudyResult
 
 
-def verdict(result: StudyResult) -> Verdict:
+def verdict(result: StudyResult) -> StudyVerdict:
     """Returns the verdict of a study, assessed or rejected."""
     overall = result.overall
     if overall is None:
         why = tuple(reason.text for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS)
-        return Verdict(Tone.UNKNOWN, "Not assessed", why)
-    return Verdict(
+        return StudyVerdict(Tone.UNKNOWN, "Not assessed", why)
+    return StudyVerdict(
         tone=tone(overall),
         title="Fracture suspected" if overall.positive else "No fracture suspected",
         sentences=(_where(result), *_unassessed(result)),
@@ -37,14 +37,14 @@ def _where(result: StudyResult) -> str:
 
 def _unassessed(result: StudyResult) -> tuple[str, ...]:
     """Returns one sentence for each way in which levels were not assessed, or only in part."""
-    said = []
+    sentences = []
     for status in (LevelStatus.NOT_IN_VIEW, LevelStatus.UNCERTAIN, LevelStatus.PARTLY_IN_VIEW):
         names = [finding.level.name for finding in result.levels if finding.status is status]
         if names:
             verb = "is" if len(names) == 1 else "are"
             assessed = "" if status is LevelStatus.PARTLY_IN_VIEW else ", not assessed"
-            said.append(f"{_listed(names)} {verb} {STATUS_WORDS[status]}{assessed}.")
-    return tuple(said)
+            sentences.append(f"{_listed(names)} {verb} {STATUS_WORDS[status]}{assessed}.")
+    return tuple(sentences)
 
 
 def _listed(names: list[str]) -> str:

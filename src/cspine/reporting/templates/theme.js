@@ -13,6 +13,15 @@
     label();
   });
   system.addEventListener("change", label);
+  // In a frame of a worklist: the page around has a head of its own, and says which colours it has.
+  if (window.parent !== window) {
+    root.dataset.framed = "";
+    addEventListener("message", (event) => {
+      if (event.source !== window.parent || !event.data || !["dark", "light"].includes(event.data.theme)) return;
+      root.dataset.theme = event.data.theme;
+      label();
+    });
+  }
   button.hidden = false;
   label();
 })();

@@ -9,8 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it while 
 
 import keras
 
+from cspine.concurrency.processors import limited_processors
 from cspine.errors import CspineError, UsageError
-from cspine.processors import limited_processors
 
 
 def prepare_backend(threads: int) -> None:

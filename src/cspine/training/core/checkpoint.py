@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cspine.array_files import read_arrays
-from cspine.codec import decode
 from cspine.errors import OutputError, TrainingError
-from cspine.files import replacing_file
-from cspine.strict_json import parse_json
+from cspine.storage.array_files import read_arrays
+from cspine.storage.codec import decode
+from cspine.storage.files import replacing_file
+from cspine.storage.strict_json import parse_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from cspine.evaluation.calibrating import (
 )
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.evaluation.localisation import StudyLocalisation
-from cspine.files import write_text
 from cspine.modelpack import OperatingPoint
+from cspine.storage.files import write_text
 from cspine.training.core.family import Classifying
 from cspine.training.core.log import Reporter
 from cspine.training.core.runs import CALIBRATION, Run, cases_as_started, checked_cases, data_digest

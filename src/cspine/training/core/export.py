@@ -30,6 +30,7 @@ from cspine.modelpack import (
 )
 from cspine.runtime import Engine, open_session
 from cspine.training.core.conversion import write_ir
+from cspine.training.core.ensemble import calibration_scores
 from cspine.training.core.family import Family, TrainingPlace
 from cspine.training.core.log import Reporter
 from cspine.training.core.packages import Agreement, PackagedNetwork, PackageRequest, card
@@ -66,7 +67,8 @@ def export(
         InputError: A study cannot be read.
         OutputError: ``folder`` cannot be written.
     """
-    run.network(request.fold)
+    for fold in request.folds:
+        run.network(fold)
     contents = family.package(run, request, _facts(family, run, request), place, reporter)
     files, written, agreements = dict[str, Path](), list[NetworkFile](), list[Agreement]()
     with tempfile.TemporaryDirectory() as scratch:
@@ -140,7 +142,7 @@ def _facts(family: Family[Any], run: Run, request: PackageRequest) -> dict[str, 
     facts: dict[str, Any] = {}
     if family.finds_fractures:
         request, facts = _calibrated(run, request)
-    training_set = sum(part != request.fold for part in run.facts.folds.values())
+    training_set = sum({part} != set(request.folds) for part in run.facts.folds.values())
     return facts | {
         "name": request.name,
         "version": request.version,
@@ -163,12 +165,13 @@ def _calibrated(run: Run, request: PackageRequest) -> tuple[PackageRequest, dict
     Raises:
         TrainingError: They are too few, of one kind or the other.
     """
-    scores = run.calibration_scores(request.fold)
+    scores = calibration_scores(run, request.folds)
     calibration = fit_calibration(scores)
     probabilities = replace(scores, scores=calibration.apply(scores.scores))
     points = choose_points(probabilities.truth, probabilities.scores, calibration)
     if not request.figures:
-        whom = f"{len(scores)} held-out {_MEASURED_ON[request.training_data]}"
+        out_of_fold = ", out of fold" if len(request.folds) > 1 else ""
+        whom = f"{len(scores)} held-out {_MEASURED_ON[request.training_data]}{out_of_fold}"
         request = replace(request, figures=_figures(evaluate(probabilities, points), whom))
     return request, {
         "calibration": calibration,

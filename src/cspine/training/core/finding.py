@@ -1,4 +1,4 @@
-"""Who finds the vertebrae of studies that networks classify: the localiser, as in service, or a mask."""
+"""Chooses who finds the vertebrae of studies that networks classify: the localiser, as in service, or a mask."""
 
 from enum import StrEnum
 from functools import cache as remembered
@@ -11,7 +11,7 @@ from cspine.volume import Volume
 
 
 class Finder(StrEnum):
-    """Who says where the vertebrae of a study are."""
+    """Says who finds the vertebrae of a study."""
 
     MASK = "mask"
     """Its mask, where it has one; else the localiser."""

@@ -1,7 +1,6 @@
-"""Initial weights: those of a package or of a trained network, so that training goes on from what other data taught."""
+"""Initial weights of a package, so that training goes on from what others were trained to."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
 from cspine.modelpack import Package, PackageManifest, load_localiser
-from cspine.networks.loading import load_network
 from cspine.runtime.openvino import ov
 
 _KERNELS = {"Convolution", "ConvolutionBackpropData"}
@@ -45,29 +43,6 @@ def set_weights_of_package(network: keras.Model, path_or_name: str, role: str) -
             "set network as the package was trained, or leave initial_weights out."
         )
     network.set_weights(weights)
-    return network
-
-
-def set_weights_of_file(network: keras.Model, path: Path) -> keras.Model:
-    """Puts the weights of a trained network in the place of fresh ones.
-
-    Args:
-        network: A fresh network; it is changed.
-        path: A ``.keras`` file of a network of the same layers.
-
-    Returns:
-        The network.
-
-    Raises:
-        TrainingError: There is no such file, or its network has other layers.
-    """
-    try:
-        network.set_weights(load_network(path).get_weights())
-    except ValueError as error:
-        raise TrainingError(
-            f"Initial weights need a network of the same layers. {path} has others; set network as it was trained, or leave "
-            "initial_weights out."
-        ) from error
     return network
 
 

@@ -1,4 +1,4 @@
-"""Who is told how training goes, and the log that it leaves: ``log.csv`` and curves for TensorBoard."""
+"""Reports how training goes, and keeps the log that it leaves: ``log.csv`` and curves for TensorBoard."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from tensorboardX import SummaryWriter
 
 from cspine.errors import OutputError
 from cspine.training.core.checkpoint import EpochRecord
+from cspine.training.core.settings import FitSettings
 
 TENSORBOARD = "tensorboard"
 
@@ -29,16 +30,93 @@ class Reporter(Protocol):
         """Tells that a batch of the epoch under way was done."""
         ...
 
-    def epoch(self, text: str) -> None:
-        """Tells what became of an epoch, in one line."""
+    def begins(self, home: Path, epoch: int, settings: FitSettings) -> None:
+        """Tells that an epoch begins, or goes on.
+
+        Args:
+            home: The folder of the fold.
+            epoch: Which one, counted from 1.
+            settings: How many there are, and of what.
+        """
         ...
+
+    def epoch(self, record: EpochRecord, of: int, home: Path) -> None:
+        """Tells what became of an epoch.
+
+        Args:
+            record: Its numbers.
+            of: How many epochs there are.
+            home: The folder of the fold.
+        """
+        ...
+
+
+class Callback:
+    """A :class:`Reporter` that ignores everything: the base of those that care for some of it.
+
+    What an entry point of ``cspine.callbacks`` names is called with the :class:`cspine.training.core.runs.Run`, and returns one.
+    """
+
+    def say(self, text: str) -> None:
+        """See :class:`Reporter`."""
+
+    def warn(self, text: str) -> None:
+        """See :class:`Reporter`."""
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        """See :class:`Reporter`."""
+
+    def begins(self, home: Path, epoch: int, settings: FitSettings) -> None:
+        """See :class:`Reporter`."""
+
+    def epoch(self, record: EpochRecord, of: int, home: Path) -> None:
+        """See :class:`Reporter`."""
+
+    def close(self) -> None:
+        """Ends what it began; called once, also when training fails or is interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reporters:
+    """Several that want to know how training goes, as one.
+
+    Attributes:
+        each: Who they are; told in this order.
+    """
+
+    each: tuple[Reporter, ...]
+
+    def say(self, text: str) -> None:
+        """See :class:`Reporter`."""
+        for one in self.each:
+            one.say(text)
+
+    def warn(self, text: str) -> None:
+        """See :class:`Reporter`."""
+        for one in self.each:
+            one.warn(text)
+
+    def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
+        """See :class:`Reporter`."""
+        for one in self.each:
+            one.batch(done, of, losses)
+
+    def begins(self, home: Path, epoch: int, settings: FitSettings) -> None:
+        """See :class:`Reporter`."""
+        for one in self.each:
+            one.begins(home, epoch, settings)
+
+    def epoch(self, record: EpochRecord, of: int, home: Path) -> None:
+        """See :class:`Reporter`."""
+        for one in self.each:
+            one.epoch(record, of, home)
 
 
 def line_of(record: EpochRecord, epochs: int) -> str:
     """Returns what became of an epoch, in one line."""
     numbers = {"loss": record.loss, **record.losses, **record.metrics}
-    told = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-    return f"epoch {record.epoch}/{epochs}  {told}  {record.seconds:.0f} s"
+    metrics = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+    return f"epoch {record.epoch}/{epochs}  {metrics}  {record.seconds:.0f} s"
 
 
 def log_csv(records: Sequence[EpochRecord]) -> str:

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 
 from cspine.errors import TrainingError
-from cspine.files import replacing_file, write_text
+from cspine.storage.files import replacing_file, write_text
 from cspine.training.core.backend import calculating_in, compiles, prepare_backend, seed_everything
 from cspine.training.core.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, stored_progress
-from cspine.training.core.log import TENSORBOARD, Curves, Reporter, line_of, log_csv
+from cspine.training.core.interruption import Interruption
+from cspine.training.core.log import TENSORBOARD, Curves, Reporter, log_csv
 from cspine.training.core.runs import BEST, CHECKPOINT, HELD_OUT, LAST, LOG
 from cspine.training.core.settings import FitSettings
 
@@ -41,7 +42,7 @@ class Stage:
     Attributes:
         epochs: How many.
         rate: Factor of the learning rate.
-        prepare: Sets which layers learn.
+        prepare: Sets which layers are trained.
     """
 
     epochs: int
@@ -77,7 +78,7 @@ class TrainingTask(Generic[HeldOut]):
         validate: What the network does on that.
         keep: Which epoch's network is kept.
         stages: Stretches of training, one after the other; all epochs alike if empty.
-        served: Gives the network that is validated and kept, with the weights that were learnt: the same one unless it learns from
+        served: Gives the network that is validated and kept, with the trained weights: the same one unless it learns from
             parts of what it serves on.
         pretrain: Puts pretrained weights into a network that has no checkpoint yet.
     """
@@ -101,7 +102,7 @@ def train_network(task: TrainingTask[HeldOut], settings: FitSettings, seed: int,
     ``held_out.csv`` into ``home``.
 
     Args:
-        task: What is learnt.
+        task: What the network is trained for.
         settings: How.
         seed: Of Python, numpy and the framework; the task has its own.
         home: Where it writes.
@@ -147,7 +148,7 @@ def compiled(task: TrainingTask[Any], settings: FitSettings) -> keras.Model:
 
 
 def enter_stage(model: keras.Model, task: TrainingTask[Any], settings: FitSettings, number: int) -> None:
-    """Lets learn what learns in a stage, with a fresh optimiser that is all in place."""
+    """Sets what is trained in a stage, with a fresh optimiser that is all in place."""
     stage, ends = _stages(task, settings)[number], _ends(task, settings)
     stage.prepare(model)
     begin = ends[number - 1] if number else 0
@@ -182,11 +183,20 @@ def optimizer_of(settings: FitSettings, steps: int, factor: float = 1.0) -> kera
     """
     steps = max(1, steps)
     warm, rate = max(1, steps // 20), settings.learning_rate * factor
-    optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(rate / 100, max(1, steps - warm), alpha=0.0, warmup_target=rate, warmup_steps=warm),
-        weight_decay=settings.weight_decay,
-        global_clipnorm=5.0,
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 100, max(1, steps - warm), alpha=0.0, warmup_target=rate, warmup_steps=warm
     )
+    return adamw(schedule, settings.weight_decay)
+
+
+def adamw(learning_rate: Any, weight_decay: float) -> keras.optimizers.Optimizer:
+    """Returns AdamW with clipped gradients; biases and normalisation do not decay.
+
+    Args:
+        learning_rate: A number, or a schedule of Keras.
+        weight_decay: Of all else.
+    """
+    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=5.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
@@ -206,8 +216,11 @@ class _Loop:
 def _epoch(loop: _Loop, progress: Progress) -> Progress:
     """Trains one epoch, or what is left of it, validates, saves."""
     task, settings, model, begin = loop.task, loop.settings, loop.model, time.monotonic()
+    loop.reporter.begins(loop.home, progress.epoch + 1, settings)
     batches = task.batches(progress.epoch, progress.batch)
-    history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[_Watch(loop, progress)]).history
+    with Interruption() as interruption:
+        watch = _Watch(loop, progress, interruption)
+        history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[watch]).history
     served = task.served(model)
     found = task.validate(served, loop.held_out)
     losses = {name: float(values[-1]) for name, values in history.items()}
@@ -230,7 +243,8 @@ def _epoch(loop: _Loop, progress: Progress) -> Progress:
         enter_stage(model, task, settings, stage_at(task, settings, progress.epoch))
     save_checkpoint(loop.home / CHECKPOINT, model, progress)
     write_text(loop.home / LOG, log_csv(progress.records))
-    loop.reporter.epoch(line_of(record, settings.epochs))
+    loop.reporter.epoch(record, settings.epochs, loop.home)
+    interruption.check()  # of the last batch: the epoch is finished first
     return progress
 
 
@@ -242,9 +256,9 @@ def _save_network(path: Path, network: keras.Model) -> None:
 class _Watch(keras.callbacks.Callback):
     """Reports and saves while an epoch is under way."""
 
-    def __init__(self, loop: _Loop, progress: Progress) -> None:
+    def __init__(self, loop: _Loop, progress: Progress, interruption: Interruption) -> None:
         super().__init__()
-        self._loop, self._progress = loop, progress
+        self._loop, self._progress, self._interruption = loop, progress, interruption
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -254,9 +268,11 @@ class _Watch(keras.callbacks.Callback):
         if not np.isfinite(losses["loss"]):
             raise TrainingError("The loss is NaN or infinite. Train with a lower fit.learning_rate.")
         self._loop.reporter.batch(done, of, losses)
-        if done < of and time.monotonic() - self._saved >= 60 * settings.checkpoint_minutes:
+        due = time.monotonic() - self._saved >= 60 * settings.checkpoint_minutes
+        if done < of and (due or self._interruption.asked):
             save_checkpoint(self._loop.home / CHECKPOINT, self.model, replace(self._progress, batch=done))
             self._saved = time.monotonic()
+            self._interruption.check()
 
 
 def _stages(task: TrainingTask[Any], settings: FitSettings) -> Sequence[Stage]:

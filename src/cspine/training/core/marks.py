@@ -74,7 +74,7 @@ def refuse_wrong_marks(case: Case, study: Study) -> None:
     if problems:
         raise DatasetError(
             f"Study {case.study_uid} needs a mask and boxes that fit its images. Received: {problems[0].text} "
-            "--skip-broken goes on in spite of it (in training, in a new run); else repair it."
+            "Repair it, or leave it out with --skip-broken (in training: in a new run)."
         )
 
 

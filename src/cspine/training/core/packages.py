@@ -38,18 +38,18 @@ class PackageRequest:
     Attributes:
         name: Of the package.
         version: Of the package.
-        fold: Which network of the run.
+        folds: Which networks of the run; the average of several is served as one.
         data: The data set in words.
         training_data: Whom the network has seen.
         precision: How an engine may calculate: ``f32`` or ``bf16``; a network that bf16 moves too far stays in ``f32``.
         figures: What was measured on patients that had no part in the run; on its held-out patients if empty.
-        coarse_mm: From which distance of slices and of pixels on results tell that intact vertebrae may look broken; the usual one
-            where nobody measured it.
+        coarse_mm: From which distance of slices and of pixels on results tell that intact vertebrae may look fractured; the usual
+            one where nobody measured it.
     """
 
     name: str
     version: str
-    fold: int
+    folds: tuple[int, ...]
     data: str
     training_data: TrainingData
     precision: str = "f32"
@@ -106,8 +106,8 @@ class Agreement:
     served: float | None = None
 
     def __str__(self) -> str:
-        told = f"{self.exact:.1e} at most"
-        return told if self.served is None else f"{told} in f32, and by {self.served:.1e} in {self.precision}, as it is served"
+        bound = f"{self.exact:.1e} at most"
+        return bound if self.served is None else f"{bound} in f32, and by {self.served:.1e} in {self.precision}, as it is served"
 
 
 def card(manifest: PackageManifest, text: CardText, agreements: Sequence[Agreement]) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import cspine
-from cspine.codec import decode
 from cspine.datasets import Case, Dataset, folds, read_dataset, verified, without
 from cspine.errors import DatasetError, OutputError, TrainingError, UsageError, one_line
 from cspine.evaluation import StudyScores
-from cspine.files import write_text
-from cspine.strict_json import read_json
+from cspine.storage.codec import decode
+from cspine.storage.files import write_text
+from cspine.storage.strict_json import read_json
 from cspine.training.core.backend import software
 from cspine.training.core.log import Reporter
 from cspine.training.core.settings import Recipe, settings
@@ -128,6 +128,26 @@ def data_digest(cases: Sequence[Case]) -> str:
     """Returns one name for a set of studies and their labels."""
     facts = sorted((case.study_uid, [int(f) for f in case.fractured or ()]) for case in cases)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def begin_on_cases(recipe: Recipe, data: Path | None, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+    """Returns a new run of a recipe that classifies, on all that can be used of a data set.
+
+    Args:
+        recipe: As for :func:`begin_on_data`.
+        data: The folder of the data set; one is needed.
+        folder: Of the run.
+        reporter: Who wants to know what is wrong with the data.
+        skip_broken: Whether the run goes on without what is broken.
+
+    Raises:
+        UsageError: There is no data set.
+        DatasetError: It cannot be read or parted.
+        OutputError: The folder holds something.
+    """
+    if data is None:
+        raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
+    return begin_on_data(recipe, checked_cases(data, skip_broken, reporter), data, folder, skip_broken=skip_broken)
 
 
 def begin_on_data(recipe: Recipe, found: Dataset, data: Path, folder: Path, *, skip_broken: bool) -> Run:

@@ -8,20 +8,14 @@ from enum import Enum, StrEnum
 from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from cspine.errors import CspineError, TrainingError, UsageError, one_line
+from cspine.intervals import Count, NotNegative, Positive, Whole, check_intervals
 
 _LONGEST_KEY = 80
 """Letters of a setting's name that a message shows."""
 
 
-class BoxUse(StrEnum):
-    """Says what the boxes of a study do to the labels."""
-
-    LABEL = "label"
-    IGNORE = "ignore"
-
-
-class FractureMaskUse(StrEnum):
-    """Says what the fracture masks of a phantom do to the labels."""
+class AnnotationUse(StrEnum):
+    """Says what the boxes of a study, or the fracture masks of a phantom, do to the labels."""
 
     LABEL = "label"
     IGNORE = "ignore"
@@ -52,22 +46,19 @@ class FitSettings:
         precision: What the network calculates in; the mixed ones are for GPUs. Weights and losses are float32.
     """
 
-    epochs: int = 30
-    batch: int = 16
-    batches: int = 250
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    patience: int = 0
-    checkpoint_minutes: float = 3.0
-    threads: int = 2
-    workers: int = 1
+    epochs: Count = 30
+    batch: Count = 16
+    batches: Count = 250
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 1e-3
+    patience: Whole = 0
+    checkpoint_minutes: NotNegative = 3.0
+    threads: Whole = 2
+    workers: Count = 1
     precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, self.batches, self.workers) < 1 or not 0 < self.learning_rate < float("inf"):
-            raise UsageError(f"fit needs positive epochs, batch, batches, learning_rate and workers. Received: {self}")
-        if min(self.weight_decay, self.patience, self.checkpoint_minutes, self.threads) < 0:
-            raise UsageError(f"fit needs weight_decay, patience, checkpoint_minutes and threads of 0 or more. Received: {self}")
+        check_intervals(self, "fit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,19 +219,19 @@ def _changed(noun: Any, changes: Mapping[str, str], recipe: str, prefix: str = "
         else:
             own[name] = text
     values = {name: _changed(getattr(noun, name), part, recipe, f"{prefix}{name}.") for name, part in inner.items()}
-    told = {name: f"{prefix}{name} of {recipe} cannot be {text!r:.80}" for name, text in own.items()}
+    refusals = {name: f"{prefix}{name} of {recipe} cannot be {text!r:.80}" for name, text in own.items()}
     hints = get_type_hints(type(noun))
     for name, text in own.items():
         try:
             values[name] = _parsed(hints[name], text)
         except ValueError as error:
-            raise UsageError(f"{told[name]}: {error!s:.120}") from error
+            raise UsageError(f"{refusals[name]}: {error!s:.120}") from error
     try:
         return replace(noun, **values)
     except UsageError:
         raise
     except CspineError as error:
-        raise UsageError(f"{', '.join(told.values())}: {error}") from error
+        raise UsageError(f"{', '.join(refusals.values())}: {error}") from error
 
 
 def _parsed(kind: Any, text: str) -> Any:

@@ -1,1 +1,1 @@
-"""Training of the network that finds the vertebrae: necks from a pool, changed by chance, one window at a time."""
+"""Training of the network that finds the vertebrae: necks from a pool, augmented, one window at a time."""

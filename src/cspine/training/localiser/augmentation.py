@@ -20,6 +20,7 @@ _LEAST_LEFT = 0.35
 """Share of a window along an axis that a cut leaves."""
 
 _THINNEST_MM, _THICKEST_MM = 0.5, 5.0
+_FINEST_COARSE_MM, _COARSEST_MM = 2.0, 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +36,7 @@ class VolumeChange:
         outside_hu: What lies beyond.
         thickness_mm: Of the slices.
         thick_axis: Along which they are thick.
+        pixel_mm: Of the slices; 0 where pixels are fine.
         blur: Standard deviation of the kernel, voxels.
         noise_hu: Standard deviation of the noise.
         grain: How far noise is correlated, voxels.
@@ -52,6 +54,7 @@ class VolumeChange:
     outside_hu: float
     thickness_mm: float
     thick_axis: int
+    pixel_mm: float
     blur: float
     noise_hu: float
     grain: float
@@ -83,6 +86,7 @@ def sample_change(rng: np.random.Generator, settings: VolumeAugmentation, spec: 
         outside_hu=float(rng.choice([-1000.0, -2000.0, 0.0], p=[0.7, 0.2, 0.1])),
         thickness_mm=float(rng.uniform(_THINNEST_MM, _THICKEST_MM)),
         thick_axis=int(rng.choice(3, p=[0.7, 0.15, 0.15])),
+        pixel_mm=_sample_pixel(rng, settings),
         blur=float(abs(rng.normal(0, settings.blur_voxels))),
         noise_hu=float(settings.noise_hu * rng.random() ** 2),
         grain=float(rng.uniform(0.0, 0.8)),
@@ -113,6 +117,12 @@ def _sample_tones(rng: np.random.Generator, settings: VolumeAugmentation) -> NDA
     gain = float(np.exp(rng.normal(-0.15, 0.35)))
     soft = _KNOTS_HU + rng.normal(0, 15, len(_KNOTS_HU)) + rng.normal(0, 20)
     return np.where(_KNOTS_HU > 80, 80 + (soft - 80) * gain, soft)
+
+
+def _sample_pixel(rng: np.random.Generator, settings: VolumeAugmentation) -> float:
+    if not settings.coarse_share or rng.random() >= settings.coarse_share:
+        return 0.0
+    return float(rng.uniform(_FINEST_COARSE_MM, _COARSEST_MM))
 
 
 def _sample_truncation(rng: np.random.Generator, settings: VolumeAugmentation) -> NDArray[np.float64]:
@@ -152,8 +162,9 @@ def _shapes(rng: np.random.Generator, spec: VolumeSpec) -> tuple[NDArray[np.floa
 
 def _scanned(rng: np.random.Generator, change: VolumeChange, hu: NDArray[np.float32], spec: VolumeSpec) -> NDArray[np.float32]:
     """Returns an image with thick slices, blur, streaks, noise."""
-    sigma = np.full(3, change.blur)
-    sigma[change.thick_axis] = np.hypot(change.blur, change.thickness_mm / 2.355 / spec.spacing_mm[change.thick_axis])
+    across = np.arange(3) != change.thick_axis
+    size_mm = np.where(across, change.pixel_mm, change.thickness_mm)
+    sigma = np.hypot(change.blur, size_mm / 2.355 / np.array(spec.spacing_mm))
     hu = np.asarray(ndimage.gaussian_filter(hu, sigma, mode="nearest", truncate=3.0), dtype=np.float32)
     if change.streaks[0]:
         hu += _streaks(rng, change.streaks, spec.size)

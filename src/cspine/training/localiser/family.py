@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.datasets import Case
-from cspine.errors import TrainingError
+from cspine.errors import TrainingError, UsageError
 from cspine.modelpack import LocaliserManifest, NetworkFile
 from cspine.networks.loading import load_network
 from cspine.specs import VolumeSpec
@@ -106,7 +106,9 @@ class LocaliserFamily:
     ) -> PackageContents:
         """See :class:`cspine.training.core.family.Family`."""
         fine = self.fine() if self.fine is not None else None
-        trained = load_network(run.network(request.fold))
+        if len(request.folds) > 1:
+            raise UsageError("A localiser is exported from one fold; an average is for classifiers. Give --fold K.")
+        trained = load_network(run.network(request.folds[0]))
         networks = (packed("coarse", trained, _windows(self.recipe)), *(() if fine is None else (fine.packed,)))
         if fine is not None:
             facts = facts | {"training": replace(facts["training"], recipe=f"{self.recipe.name} and {fine.recipe}")}

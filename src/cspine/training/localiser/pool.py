@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
-from cspine.array_files import read_arrays
 from cspine.errors import OutputError, TrainingError
-from cspine.files import replacing_file
 from cspine.geometry import Grid
-from cspine.phantoms import BEYOND_LIFE, LIFE, Neck, Spread, Variation, render, sample_neck
+from cspine.phantoms import BEYOND_LIFE, LIFE, WIDE, Neck, Spread, Variation, render, sample_neck
 from cspine.phantoms.dataset.workers import workers
 from cspine.specs import OTHER_BONE_CLASS, OTHER_VERTEBRA_CLASS, VolumeSpec
+from cspine.storage.array_files import read_arrays
+from cspine.storage.files import replacing_file
 from cspine.training.core.marks import LabelledImage
 from cspine.training.localiser.settings import LocaliserRecipe, PoolSettings
 
@@ -122,9 +122,7 @@ def fill_pool(
                 future.result()
                 tell(f"neck {done} of {len(missing)}")
         except BrokenProcessPool as error:
-            raise OutputError(
-                f"{folder} is not finished: a worker died, perhaps of too little memory. Try fewer --jobs."
-            ) from error
+            raise OutputError(f"{folder} is not finished: a worker died, perhaps for lack of memory. Try fewer --jobs.") from error
     return paths
 
 
@@ -147,7 +145,7 @@ def read_pool_image(path: Path) -> LabelledImage:
 def sample_pool_image(settings: PoolSettings, spec: VolumeSpec, part: PoolPart, number: int) -> LabelledImage:
     """Returns one neck of a pool, the same for the same settings and number."""
     rng = pool_rng(settings.seed, part, number)
-    neck = sample_pool_neck(rng, part, settings.beyond_life)
+    neck = sample_pool_neck(rng, part, settings.beyond_life, settings.wide)
     if rng.random() < settings.trunks:
         return _trunk(rng, neck, settings, spec)
     return image_of(neck, _sample_grid(rng, neck, settings, spec))
@@ -158,10 +156,19 @@ def pool_rng(seed: int, part: PoolPart, number: int) -> np.random.Generator:
     return np.random.default_rng([seed + _HELD_OUT_SEED * (part is PoolPart.VALIDATE), number])
 
 
-def sample_pool_neck(rng: np.random.Generator, part: PoolPart, beyond_life: float) -> Neck:
-    """Returns a neck to learn from, or one out of any such shape to validate on; three in ten are fractured."""
+def sample_pool_neck(rng: np.random.Generator, part: PoolPart, beyond_life: float, wide: float) -> Neck:
+    """Returns a neck to learn from, or one out of any such shape to validate on; three in ten are fractured.
+
+    Args:
+        rng: The only source of randomness.
+        part: What it is for.
+        beyond_life: Share of necks whose vertebrae move on their own.
+        wide: Share of necks of the preset ``wide``; none of those to validate on.
+    """
     fractured = _sample_fractured(rng)
     variation = Variation(spread=_sample_spread(rng, part, beyond_life))
+    if part is PoolPart.TRAIN and rng.random() < wide:
+        variation = WIDE
     return sample_neck(rng, fractured=fractured, variation=variation)
 
 

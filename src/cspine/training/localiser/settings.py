@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cspine.errors import UsageError
+from cspine.intervals import Count, NotNegative, Share, Whole, check_intervals
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import VolumeSpec
 from cspine.training.core.settings import FitSettings, SplitSettings
@@ -17,28 +18,22 @@ class PoolSettings:
         necks: How many.
         held_out: How many more, of anatomies that are bent far out of shape, the network is validated on.
         beyond_life: Share of necks whose vertebrae move on their own, far more than in life.
+        wide: Share of necks of the preset ``wide``: children to large men, arms beside the head, masks, worn and fused levels.
         trunks: Share of images of vertebrae as large as those of chest and loin, none of them cervical.
         margin: Voxels around a window that are rendered too, so that it can be turned and moved, ``(z, y, x)``.
         seed: Of the necks.
     """
 
-    necks: int = 1200
-    held_out: int = 40
-    beyond_life: float = 0.7
-    trunks: float = 0.12
-    margin: tuple[int, int, int] = (24, 24, 24)
+    necks: Count = 1200
+    held_out: Count = 40
+    beyond_life: Share = 0.7
+    wide: Share = 0.0
+    trunks: Share = 0.12
+    margin: tuple[Whole, Whole, Whole] = (24, 24, 24)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (
-            min(self.necks, self.held_out) < 1
-            or min(self.margin) < 0
-            or not 0 <= self.beyond_life <= 1
-            or not 0 <= self.trunks <= 1
-        ):
-            raise UsageError(
-                f"A pool needs a neck to train on, one to validate on, shares in 0..1 and a margin of 0 or more. Received: {self}"
-            )
+        check_intervals(self, "pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +63,7 @@ class VolumeAugmentation:
         shear: Standard deviation of its shear.
         elastic_mm: Standard deviation of a smooth displacement (elastic deformation: Simard et al., 2003).
         truncation_share: How often the image ends within the window, at each of its six sides.
+        coarse_share: How often pixels are as coarse as those of whole-body and planning CT, up to 5 mm.
         blur_voxels: Spread of the kernel: its standard deviation is the size of a normal number of this one.
         random_hu_share: How often densities are sampled without regard to what they are in life.
         noise_hu: The most noise.
@@ -75,22 +71,20 @@ class VolumeAugmentation:
         empty_share: How often there is nothing of a neck, only shapes.
     """
 
-    turn_deg: float = 8.0
-    scale: float = 0.07
-    shear: float = 0.04
-    elastic_mm: float = 2.0
-    truncation_share: float = 0.25
-    blur_voxels: float = 0.45
-    random_hu_share: float = 0.25
-    noise_hu: float = 90.0
-    streak_share: float = 0.15
-    empty_share: float = 0.04
+    turn_deg: NotNegative = 8.0
+    scale: NotNegative = 0.07
+    shear: NotNegative = 0.04
+    elastic_mm: NotNegative = 2.0
+    truncation_share: Share = 0.25
+    coarse_share: Share = 0.0
+    blur_voxels: NotNegative = 0.45
+    random_hu_share: Share = 0.25
+    noise_hu: NotNegative = 90.0
+    streak_share: Share = 0.15
+    empty_share: Share = 0.04
 
     def __post_init__(self) -> None:
-        shares = (self.truncation_share, self.random_hu_share, self.streak_share, self.empty_share)
-        amounts = (self.turn_deg, self.scale, self.shear, self.elastic_mm, self.blur_voxels, self.noise_hu)
-        if not min(*shares, *amounts) >= 0 or not max(shares) <= 1:
-            raise UsageError(f"augmentation needs shares in 0..1 and nothing below 0. Received: {self}")
+        check_intervals(self, "augmentation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +121,6 @@ class LocaliserRecipe:
             why = "without --data the network learns from necks that are made, and nobody is held out"
             return dict.fromkeys(("masked.share", "split.folds", "split.seed"), why)
         if self.masked.share == 1:
-            unused = ("necks", "held_out", "beyond_life", "trunks", "seed")
+            unused = ("necks", "held_out", "beyond_life", "wide", "trunks", "seed")
             return dict.fromkeys((f"pool.{name}" for name in unused), "with masked.share=1 no necks are made")
         return {"pool.held_out": "with --data the network is validated on patients"}

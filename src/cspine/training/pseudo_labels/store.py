@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.array_files import map_array
-from cspine.codec import decode_each
 from cspine.errors import OutputError
-from cspine.files import replacing_file, write_text
 from cspine.results import Reason
-from cspine.strict_json import read_json
+from cspine.storage.array_files import map_array
+from cspine.storage.codec import decode_each
+from cspine.storage.files import replacing_file, write_text
+from cspine.storage.strict_json import read_json
 from cspine.training.slices.stacks import SliceStack
 
 

@@ -1,4 +1,4 @@
-"""Who makes pseudo-labels, and for whom.
+"""Teachers make pseudo-labels for studies without masks.
 
 The teacher is a run of slice networks that see the same input, a run of a localiser, or a package of one. It has never seen the
 patients that are held out.
@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.errors import OutputError, PackageError, TrainingError
-from cspine.files import write_text
 from cspine.locating import Localiser, locate
 from cspine.locating.plausibility import check_plausibility
 from cspine.locating.refining import Refined
@@ -26,6 +25,7 @@ from cspine.networks.unet3d import of_any_window
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.reading import read_study
 from cspine.specs import HU_CEILING, SliceSpec, VolumeSpec
+from cspine.storage.files import write_text
 from cspine.training.core.family import Fold, TrainingPlace
 from cspine.training.core.log import Reporter
 from cspine.training.core.marks import level_marks
@@ -38,7 +38,7 @@ from cspine.training.slices.settings import SliceRecipe
 from cspine.training.slices.stacks import SliceStack
 from cspine.volume import Volume
 
-Source = Run | Package[LocaliserManifest]
+TeacherSource = Run | Package[LocaliserManifest]
 """Where the network of a teacher comes from."""
 
 PSEUDO_LABELS = "pseudo_labels.csv"
@@ -96,7 +96,7 @@ class PseudoLabelling:
         return found
 
 
-def teacher_of(recipe: SliceRecipe) -> Source | None:
+def teacher_of(recipe: SliceRecipe) -> TeacherSource | None:
     """Returns who makes pseudo-labels for a recipe; ``None`` where studies without masks stay as they are.
 
     Raises:
@@ -116,7 +116,7 @@ def teacher_of(recipe: SliceRecipe) -> Source | None:
     other = sorted(key for key, value in own.items() if source.facts.settings.get(key) != value)
     if other and not is_localiser(source):
         raise TrainingError(
-            f"A teacher must see what the network sees. {source.folder} has another {', '.join(other)}; "
+            f"A teacher needs the input of the network. {source.folder} has another {', '.join(other)}; "
             "set these alike in both runs."
         )
     return source
@@ -222,7 +222,7 @@ def run_teacher(run: Run, fold: int) -> LocaliserTeacher:
     return LocaliserTeacher(hashlib.sha256(path.read_bytes()).hexdigest(), outline)
 
 
-def _source(teacher: str) -> Source:
+def _source(teacher: str) -> TeacherSource:
     if is_run(Path(teacher)):
         return open_run(Path(teacher))
     try:
@@ -231,7 +231,7 @@ def _source(teacher: str) -> Source:
         raise TrainingError(f"A teacher is a run that `cspine train` wrote, or a package that finds vertebrae. {error}") from error
 
 
-def _teacher(source: Source, held_out: Collection[str], spec: SliceSpec) -> Teacher:
+def _teacher(source: TeacherSource, held_out: Collection[str], spec: SliceSpec) -> Teacher:
     """Returns the network of a teacher that has not seen the studies that are held out."""
     if isinstance(source, Package):
         return package_teacher(source)

@@ -80,7 +80,7 @@ def _middles(classes: NDArray[np.uint8], spec: RefinerSpec) -> dict[Level, NDArr
 
 def sample_strip(settings: StripSettings, spec: RefinerSpec, part: PoolPart, number: int) -> LabelledImage:
     """Returns one spine of a pool, the same for the same settings and number."""
-    neck = sample_pool_neck(pool_rng(settings.seed, part, number), part, settings.beyond_life)
+    neck = sample_pool_neck(pool_rng(settings.seed, part, number), part, settings.beyond_life, settings.wide)
     return image_of(neck, strip_grid(neck, settings, spec))
 
 

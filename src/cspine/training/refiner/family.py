@@ -59,7 +59,7 @@ class RefinerFamily:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is not None:
             raise UsageError(
-                f"{self.recipe.name} is trained on phantoms that it makes itself, and holds nobody out; give no --data."
+                f"{self.recipe.name} is trained on phantoms that it makes itself, and holds no patients out; give no --data."
             )
         return begin_on_necks(self.recipe, self.recipe.pool.necks, _made_of(self.recipe), folder)
 

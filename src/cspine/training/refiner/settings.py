@@ -1,9 +1,9 @@
 """Defines what a recipe of a refiner says."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
-from cspine.errors import UsageError
+from cspine.intervals import Count, NotNegative, Share, ShareBelowOne, check_intervals
 from cspine.networks.volume_settings import UNet3DSettings
 from cspine.specs import RefinerSpec
 from cspine.training.core.settings import FitSettings
@@ -18,19 +18,20 @@ class StripSettings:
         necks: How many.
         held_out: How many more, of anatomies that are bent far out of shape, the network is validated on.
         beyond_life: Share of necks whose vertebrae move on their own, far more than in life.
+        wide: Share of necks of the preset ``wide``: other sizes, arches, joints, worn and fused levels.
         size: Voxels that are rendered around the middle of C1..C7, ``(z, y, x)``.
         seed: Of the necks.
     """
 
-    necks: int = 800
-    held_out: int = 40
-    beyond_life: float = 0.5
-    size: tuple[int, int, int] = (160, 104, 104)
+    necks: Count = 800
+    held_out: Count = 40
+    beyond_life: Share = 0.5
+    wide: Share = 0.0
+    size: tuple[Count, Count, Count] = (160, 104, 104)
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.necks < 1 or self.held_out < 1 or not 0 <= self.beyond_life <= 1 or min(self.size) < 1:
-            raise UsageError(f"A pool needs a neck to train on, one to validate on, a share in 0..1 and a size. Received: {self}")
+        check_intervals(self, "pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,17 @@ class GuideSettings:
         swap_largest: The largest share of a vertebra that is given away.
     """
 
-    crop_shift_mm: float = 4.0
-    shift_mm: float = 4.0
-    elastic_mm: float = 1.2
-    border_noise: float = 0.12
-    size_noise: float = 0.12
-    swap_share: float = 0.45
-    drop_share: float = 0.3
-    swap_largest: float = 0.5
+    crop_shift_mm: NotNegative = 4.0
+    shift_mm: NotNegative = 4.0
+    elastic_mm: NotNegative = 1.2
+    border_noise: NotNegative = 0.12
+    size_noise: NotNegative = 0.12
+    swap_share: ShareBelowOne = 0.45
+    drop_share: Share = 0.3
+    swap_largest: Share = 0.5
 
     def __post_init__(self) -> None:
-        if not min(astuple(self)) >= 0 or not self.swap_share < 1 or not max(self.drop_share, self.swap_largest) <= 1:
-            raise UsageError(f"guide needs nothing below 0, a swap_share below 1 and other shares of 1 at most. Received: {self}")
+        check_intervals(self, "guide")
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,11 @@ def sample_change(rng: np.random.Generator, settings: SliceAugmentation, spec: S
 
 
 def apply_change(
-    image: NDArray[np.float32], marks: NDArray[np.uint8], change: Change, crop: tuple[int, int] | None = None
+    image: NDArray[np.float32],
+    marks: NDArray[np.uint8],
+    change: Change,
+    crop: tuple[int, int] | None = None,
+    centre: tuple[int, int] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Returns a slice and its marks after a change; the slice is interpolated linearly, marks take the nearest pixel.
 
@@ -70,9 +74,10 @@ def apply_change(
         marks: ``(rows, columns)``; beyond the border nothing is marked.
         change: What is done.
         crop: Rows and columns of the part that is wanted, around what is marked; the whole slice if ``None``.
+        centre: Row and column that the part lies around instead.
     """
     shape = marks.shape if crop is None else crop
-    matrix, offset = _source(_centre(marks, crop), shape, change)
+    matrix, offset = _source(_centre(marks, crop) if centre is None else np.array(centre) - 0.5, shape, change)
     order: Literal[0, 1] = 1 if change.warps else 0
     layers = [
         ndimage.affine_transform(image[..., channel], matrix, offset, shape, order=order, mode="nearest")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cspine.errors import TrainingError
 from cspine.training.core.marks import UNKNOWN, boxed_cells, cell_levels, fracture_mask, fractured_cells, pixel_levels
-from cspine.training.core.settings import FractureMaskUse
+from cspine.training.core.settings import AnnotationUse
 from cspine.training.slices.augmentation import apply_change, sample_change
 from cspine.training.slices.labels import SliceTargets, slice_targets
 from cspine.training.slices.settings import SliceRecipe, SliceSamplingSettings
@@ -136,7 +136,7 @@ class SliceBatches(keras.utils.PyDataset):
         image, marks = apply_change(image, study.stack.marks[number], change, crop)
         targets = {"fracture": study.targets.fracture[number], "visible": study.targets.visible[number]}
         case = study.stack.case
-        masked = recipe.labels.fracture_masks is FractureMaskUse.LABEL and study.fracture_mask_known
+        masked = recipe.labels.fracture_masks is AnnotationUse.LABEL and study.fracture_mask_known
         known = {"level_map": case.mask is not None, "maps": case.mask is not None, "fracture_map": masked or bool(case.boxes)}
         for name in (name for name in recipe.network.outputs if name in _MAPS):
             found = fractured_cells(marks) if masked and name == "fracture_map" else _MAPS[name](marks)

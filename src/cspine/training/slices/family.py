@@ -15,21 +15,24 @@ from cspine.errors import UsageError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
 from cspine.evaluation.metrics import auroc, mean_level_auroc
-from cspine.files import write_text
 from cspine.modelpack import NetworkFile, Samples, SliceManifest
-from cspine.networks.freezing import let_learn
+from cspine.networks.freezing import set_trainable
 from cspine.networks.loading import load_network
 from cspine.specs import SliceSpec
+from cspine.storage.files import write_text
 from cspine.training.core.backend import buildable, calculating_in
+from cspine.training.core.ensemble import PackagedFolds, served_network
 from cspine.training.core.family import Fold, Predictions, TrainingPlace
 from cspine.training.core.finding import Finder, localiser_of
 from cspine.training.core.log import Reporter
-from cspine.training.core.loop import Keep, Stage, TrainingTask, Validation, train_network
+from cspine.training.core.loop import Keep, Stage, TrainingTask, Validation
 from cspine.training.core.losses import KnownBinaryCrossentropy, KnownCellCrossentropy, KnownDiceCrossentropy
 from cspine.training.core.packages import CardText, PackageContents, PackagedNetwork, PackageRequest
-from cspine.training.core.runs import BEST, HELD_OUT, Run, begin_on_data, checked_cases, same_cases
+from cspine.training.core.parts import NO_PATCHES, PATCHES, Parts, train_in_parts
+from cspine.training.core.runs import BEST, HELD_OUT, Run, begin_on_cases, same_cases
 from cspine.training.slices.batches import SliceBatches, TrainingStudy
 from cspine.training.slices.located import located_scores, prepare_located
+from cspine.training.slices.patches import PatchPlace, find_slice_patches, slice_patch_task
 from cspine.training.slices.prediction import (
     all_outputs,
     all_slice_outputs,
@@ -112,14 +115,13 @@ class SliceFamily:
         with buildable(recipe.name):
             recipe.network.check(recipe.training_input)
             recipe.network.build(recipe.training_input, seed=0)
+            if recipe.patches.epochs:
+                recipe.network.build(replace(recipe.input, size=recipe.patches.size), seed=0)
         recipe.network.fetch()
 
     def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
-        if place.data is None:
-            raise UsageError(f"{self.recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
-        found = checked_cases(place.data, skip_broken, reporter)
-        return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
+        return begin_on_cases(self.recipe, place.data, folder, reporter, skip_broken=skip_broken)
 
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> list[SliceStack]:
         """Returns all studies on their slice grids."""
@@ -131,8 +133,7 @@ class SliceFamily:
         rest = [stack for stack in prepared if stack.case.study_uid not in held_out]
         training_set = self.masks.with_masks(rest, fold, place, reporter)
         data = SliceFold(fold.number, training_set, [stack for stack in prepared if stack.case.study_uid in held_out])
-        task = slice_task(self.recipe, data, reporter)
-        train_network(replace(task, validate=_without_scores), self.recipe.fit, self.recipe.seed, fold.home, reporter)
+        train_slices(self.recipe, data, fold.home, reporter)
         if not (fold.home / HELD_OUT).is_file():  # last of all: it says that training has ended
             served = replace(self, finder=Finder.LOCALISER)
             predicted = served.predict(fold.home / BEST, fold.held_out, place.cache, reporter, localise=False)
@@ -172,19 +173,18 @@ class SliceFamily:
             raise UsageError(
                 "A slice classifier is exported with --data DIR, the data set of its run, in f32, without --precision."
             )
-        cases = [case for case in same_cases(run, place.data) if run.facts.folds[case.study_uid] == request.fold]
+        cases = [case for case in same_cases(run, place.data) if run.facts.folds[case.study_uid] in request.folds]
         located = prepare_located(cases[:_SAMPLES], self.recipe, Finder.LOCALISER, place.cache, reporter.say)
         stacks = [one.stack for one in located]
-        trained = load_network(run.network(request.fold))
-        network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED if name in trained.output})
+        network = served_network(run, request.folds, SERVED)
         samples = _samples(network, stacks, self.recipe.input)
-        counts = len(run.held_out_scores(request.fold)), len(run.calibration_scores(request.fold))
+        packed = PackagedFolds.of(run, request.folds)
 
         def manifest(networks: tuple[NetworkFile, ...]) -> SliceManifest:
             return SliceManifest(**facts, kind=SliceManifest.KIND, spec=self.recipe.input, networks=networks, intended_use=_USE)
 
         return PackageContents(
-            (PackagedNetwork(SliceManifest.KIND, network, samples, (), {"f32": TOLERANCE}),), manifest, partial(_card_text, counts)
+            (PackagedNetwork(SliceManifest.KIND, network, samples, (), {"f32": TOLERANCE}),), manifest, partial(_card_text, packed)
         )
 
 
@@ -203,6 +203,34 @@ class SliceFold:
     held_out: Sequence[SliceStack]
 
 
+def train_slices(recipe: SliceRecipe, data: SliceFold, home: Path, reporter: Reporter) -> None:
+    """Trains one network in up to three parts, each from its checkpoint on where there is one; it leaves no held-out scores.
+
+    Raises:
+        TrainingError: A checkpoint does not fit, the label of a study is not known, or the loss is NaN.
+        OutputError: ``home`` cannot be written.
+    """
+    patches = _patch_part(recipe, data, home / PATCHES, reporter)
+    task = replace(slice_task(recipe, data, reporter), validate=_without_scores)
+    if patches is not None:  # its weights came from photographs already, and its new layers have learnt since
+        task = replace(task, pretrain=lambda _: None, stages=task.stages[-1:])
+    train_in_parts(recipe, Parts(task.build, patches, lambda build: replace(task, build=build)), home, reporter)
+
+
+def _patch_part(recipe: SliceRecipe, data: SliceFold, home: Path, reporter: Reporter) -> TrainingTask[Any] | None:
+    """Returns what cells learn from patches; ``None`` where this part is left out."""
+    if not recipe.patches.epochs:
+        return None
+    found = find_slice_patches([TrainingStudy.of(stack, recipe) for stack in data.training_set], recipe)
+    if not len(found.fractured) or not len(found.intact):
+        reporter.warn(NO_PATCHES)
+        return None
+    held_out = [TrainingStudy.of(stack, recipe) for stack in data.held_out]
+    task = slice_patch_task(recipe, found, held_out, PatchPlace(data.number, home))
+    stages = [Stage(stage.epochs, stage.rate, partial(set_trainable, stage=stage)) for stage in recipe.network.stages]
+    return replace(task, stages=stages)
+
+
 def slice_task(recipe: SliceRecipe, data: SliceFold, reporter: Reporter) -> TrainingTask["HeldOutSlices"]:
     """Returns what a slice network learns from studies, and how it is validated on others.
 
@@ -210,7 +238,7 @@ def slice_task(recipe: SliceRecipe, data: SliceFold, reporter: Reporter) -> Trai
         TrainingError: The label of a study is not known.
     """
     studies = [TrainingStudy.of(stack, recipe) for stack in data.training_set]
-    losses = _losses(recipe)
+    losses = slice_losses(recipe)
 
     def fresh(spec: SliceSpec) -> keras.Model:
         return recipe.network.build(spec, seed=recipe.seed * 100 + data.number)
@@ -223,7 +251,7 @@ def slice_task(recipe: SliceRecipe, data: SliceFold, reporter: Reporter) -> Trai
         held_out=lambda: HeldOutSlices(recipe, data.held_out, reporter),
         validate=_validate,
         keep=Keep.BEST,
-        stages=[Stage(stage.epochs, stage.rate, partial(let_learn, stage=stage)) for stage in recipe.network.stages],
+        stages=[Stage(stage.epochs, stage.rate, partial(set_trainable, stage=stage)) for stage in recipe.network.stages],
         served=(lambda model: model) if recipe.training_input == recipe.input else _Served(recipe, partial(fresh, recipe.input)),
         pretrain=recipe.network.pretrain,
     )
@@ -283,7 +311,7 @@ def _without_scores(model: keras.Model, held_out: HeldOutSlices) -> Validation:
     return replace(_validate(model, held_out), scores_csv=None)
 
 
-def _losses(recipe: SliceRecipe) -> dict[str, tuple[keras.losses.Loss, float]]:
+def slice_losses(recipe: SliceRecipe) -> dict[str, tuple[keras.losses.Loss, float]]:
     """Returns loss and weight of each output of the network."""
     weights = recipe.losses
     known: dict[str, tuple[keras.losses.Loss, float]] = {
@@ -343,16 +371,15 @@ Intervals are bootstraps over patients. Held-out studies also chose the epoch, o
 flatters a little; unseen studies did not."""
 
 
-def _card_text(counts: tuple[int, int], manifest: SliceManifest) -> CardText:
-    spec, training, (held_out, calibrated) = manifest.spec, manifest.training, counts
+def _card_text(packed: PackagedFolds, manifest: SliceManifest) -> CardText:
+    spec, training = manifest.spec, manifest.training
     (z, y, x), (low, high), (rows, columns) = spec.spacing_mm, spec.window_hu, spec.size
     shown = {"rows": rows, "columns": columns, "z": z, "y": y, "x": x, "low": low, "high": high, "neighbours": spec.neighbours}
     return CardText(
         networks=_NETWORK.format(recipe=training.recipe, pooling=manifest.pooling, **shown),
         risk="it may miss every fracture and find fractures where there are none",
         training=(
-            f"{training.patients} studies are the training set, {held_out} others were held out and chose the epoch.",
-            f"Calibration and thresholds: {calibrated} studies outside the training set.",
+            *packed.lines(training.patients, "were held out and chose the epoch"),
             _LABELS,
         ),
         intervals=_INTERVALS,

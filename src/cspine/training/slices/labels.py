@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN
-from cspine.training.core.settings import BoxUse, FractureMaskUse
+from cspine.training.core.settings import AnnotationUse
 from cspine.training.slices.settings import LabelSettings, Target
 
 _FEWEST_PIXELS = 6
@@ -68,7 +68,7 @@ def slice_targets(
         has_fracture_mask: Whether the fractures themselves are known, as of a phantom; then they tell, not the boxes.
     """
     broken = np.asarray(fractured, dtype=bool)
-    boxes_count = has_boxes and settings.boxes is BoxUse.LABEL
+    boxes_count = has_boxes and settings.boxes is AnnotationUse.LABEL
     levels: NDArray[np.uint8] = marks % BOX_BIT
     boxed = (marks & BOX_BIT) > 0
     if settings.target is Target.VISIBLE:
@@ -79,7 +79,7 @@ def slice_targets(
         on_box = np.array([slice_.any() for slice_ in boxed]) if boxes_count else None
         return SliceTargets(_without_mask(broken, on_box, len(marks)), unknown)
     visible = visible_share(levels, settings.full_from)
-    if has_fracture_mask and settings.fracture_masks is FractureMaskUse.LABEL:
+    if has_fracture_mask and settings.fracture_masks is AnnotationUse.LABEL:
         cracked = np.where(marks & FRACTURE_BIT, levels, 0).reshape(len(marks), -1)
         shown = np.stack([np.count_nonzero(cracked == level, axis=1) >= _FEWEST_PIXELS for level in CERVICAL], axis=1)
         return SliceTargets((shown & broken).astype(np.float32), visible)

@@ -1,13 +1,15 @@
 """Defines what a recipe of a network that classifies slices says."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cspine.errors import UsageError
+from cspine.intervals import NotNegative, Positive, Share, ShareAboveZero, ShareBelowOne, Whole, check_intervals
 from cspine.networks.settings import NetworkSettings
 from cspine.specs import SliceSpec
-from cspine.training.core.settings import BoxUse, FitSettings, FractureMaskUse, SplitSettings
+from cspine.training.core.part_settings import HeadSettings, PatchSettings, idle_parts
+from cspine.training.core.settings import AnnotationUse, FitSettings, SplitSettings
 
 
 class Target(StrEnum):
@@ -33,14 +35,13 @@ class LabelSettings:
     """
 
     target: Target = Target.FRACTURE
-    boxes: BoxUse = BoxUse.LABEL
-    fracture_masks: FractureMaskUse = FractureMaskUse.LABEL
-    full_from: float = 0.25
+    boxes: AnnotationUse = AnnotationUse.LABEL
+    fracture_masks: AnnotationUse = AnnotationUse.LABEL
+    full_from: ShareAboveZero = 0.25
     teacher: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 < self.full_from <= 1:
-            raise UsageError(f"labels.full_from needs a share above 0, and 1 at most. Received: {self.full_from}")
+        check_intervals(self, "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,19 @@ class SliceSamplingSettings:
             Fully convolutional networks learn the same from less; they are validated, and serve, on whole slices.
     """
 
-    fractured_share: float = 0.3
-    intact_share: float = 0.3
-    anywhere_share: float = 0.1
-    held_back_share: float = 0.0
-    crop: tuple[int, int] = (0, 0)
+    fractured_share: Share = 0.3
+    intact_share: Share = 0.3
+    anywhere_share: Share = 0.1
+    held_back_share: ShareBelowOne = 0.0
+    crop: tuple[Whole, Whole] = (0, 0)
 
     def __post_init__(self) -> None:
+        check_intervals(self, "sampling")
         shares = (self.fractured_share, self.intact_share, self.anywhere_share)
-        if not min(shares) >= 0 or not sum(shares) <= 1 or not 0 <= self.held_back_share < 1 or min(self.crop) < 0:
+        if sum(shares) > 1:
             raise UsageError(
-                f"sampling needs shares that sum to 1 at most, held_back_share below 1 and a crop of 0 or more. Received: {self}"
+                "sampling.fractured_share, intact_share and anywhere_share must sum to 1 at most. "
+                f"Received: {', '.join(f'{share:g}' for share in shares)}"
             )
 
 
@@ -87,18 +90,17 @@ class SliceAugmentation:
         noise_hu: Largest standard deviation of added noise.
     """
 
-    shift_mm: float = 10.0
-    warp_share: float = 0.5
-    turn_deg: float = 15.0
-    scale: float = 0.12
-    flip_share: float = 0.5
-    gain: float = 0.1
-    offset_hu: float = 60.0
-    noise_hu: float = 22.5
+    shift_mm: NotNegative = 10.0
+    warp_share: Share = 0.5
+    turn_deg: NotNegative = 15.0
+    scale: ShareBelowOne = 0.12
+    flip_share: Share = 0.5
+    gain: ShareBelowOne = 0.1
+    offset_hu: NotNegative = 60.0
+    noise_hu: NotNegative = 22.5
 
     def __post_init__(self) -> None:
-        if not max(self.warp_share, self.flip_share) <= 1 or not max(self.scale, self.gain) < 1 or not min(astuple(self)) >= 0:
-            raise UsageError(f"augmentation needs shares in 0..1, scale and gain below 1 and nothing below 0. Received: {self}")
+        check_intervals(self, "augmentation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +116,15 @@ class SliceLossWeights:
         positive: How much more a fractured level counts than an intact one.
     """
 
-    fracture: float = 1.0
-    visible: float = 0.3
-    level_map: float = 0.5
-    maps: float = 0.5
-    fracture_map: float = 0.3
-    positive: float = 1.0
+    fracture: NotNegative = 1.0
+    visible: NotNegative = 0.3
+    level_map: NotNegative = 0.5
+    maps: NotNegative = 0.5
+    fracture_map: NotNegative = 0.3
+    positive: Positive = 1.0
 
     def __post_init__(self) -> None:
-        if not min(self.fracture, self.visible, self.level_map, self.maps, self.fracture_map) >= 0 or not self.positive > 0:
-            raise UsageError(f"losses needs weights of 0 or more, and positive above 0. Received: {self}")
+        check_intervals(self, "losses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ class SliceRecipe:
         sampling: Which slices make a batch.
         augmentation: How slices are changed.
         losses: How much each output counts.
+        patches: What is trained on before whole slices; nothing by default.
+        heads: How the rest of the network learns to use that.
         fit: How the weights are found.
         localiser: Who finds the vertebrae of studies that are predicted: a package of kind localiser, by folder or name.
         split: How patients are parted.
@@ -151,8 +154,10 @@ class SliceRecipe:
     sampling: SliceSamplingSettings = field(default_factory=SliceSamplingSettings)
     augmentation: SliceAugmentation = field(default_factory=SliceAugmentation)
     losses: SliceLossWeights = field(default_factory=SliceLossWeights)
+    patches: PatchSettings = field(default_factory=lambda: PatchSettings(epochs=0))
+    heads: HeadSettings = field(default_factory=HeadSettings)
     fit: FitSettings = field(default_factory=FitSettings)
-    localiser: str = "localiser_phantoms"
+    localiser: str = "localiser"
     split: SplitSettings = field(default_factory=SplitSettings)
     seed: int = 0
 
@@ -166,6 +171,7 @@ class SliceRecipe:
         """See :class:`cspine.training.core.settings.Recipe`."""
         outputs = self.network.outputs
         found = {f"losses.{name}": f"the network has no output {name}" for name in ("maps", "fracture_map") if name not in outputs}
+        found |= idle_parts(self.patches, self.heads)
         found |= {f"network.{name}": why for name, why in self.network.idle().items()}
         if self.labels.target is Target.VISIBLE:
             why = "labels.target=visible takes the levels that a slice shows, not fractures"

@@ -12,7 +12,7 @@ from cspine.anatomy import CERVICAL
 from cspine.imaging.vertebrae import STEPS, classified_slices, smooth_mask, vertebra_input
 from cspine.specs import FRACTURE_CELL, MASK_STEP
 from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN, fracture_mask
-from cspine.training.core.settings import BoxUse, FractureMaskUse
+from cspine.training.core.settings import AnnotationUse
 from cspine.training.vertebrae.augmentation import StudyChange, coarsened, sample_study_change
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import VertebraRecipe
@@ -112,9 +112,9 @@ def _part(array: NDArray[np.uint8], start: NDArray[np.intp], shape: tuple[int, i
 
 def fracture_bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
     """Returns what marks the fractures of a study, if anything does."""
-    if recipe.labels.fracture_masks is FractureMaskUse.LABEL and fracture_mask(study.case) is not None:
+    if recipe.labels.fracture_masks is AnnotationUse.LABEL and fracture_mask(study.case) is not None:
         return FRACTURE_BIT
-    return BOX_BIT if recipe.labels.boxes is BoxUse.LABEL and study.case.boxes else None
+    return BOX_BIT if recipe.labels.boxes is AnnotationUse.LABEL and study.case.boxes else None
 
 
 def _recoloured(grey: NDArray[np.uint8], change: StudyChange, i: int) -> NDArray[np.uint8]:

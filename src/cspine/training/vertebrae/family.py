@@ -1,7 +1,7 @@
 """Networks that classify vertebra by vertebra, as the core trains, evaluates and packs them."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,16 @@ from cspine.imaging.appearance import appearance_of
 from cspine.modelpack import AppearanceLimits, NetworkFile, Samples, VertebraManifest
 from cspine.networks.loading import load_network
 from cspine.training.core.backend import buildable
+from cspine.training.core.ensemble import PackagedFolds, served_network
 from cspine.training.core.family import Fold, Predictions, TrainingPlace
 from cspine.training.core.finding import Finder
-from cspine.training.core.initial_weights import set_weights_of_file
+from cspine.training.core.layer_weights import Build, set_weights_of_file, with_file
 from cspine.training.core.log import Reporter
-from cspine.training.core.loop import TrainingTask, Validation, train_network
+from cspine.training.core.loop import TrainingTask, Validation
 from cspine.training.core.losses import KnownBinaryCrossentropy
 from cspine.training.core.packages import CardText, PackageContents, PackagedNetwork, PackageRequest
-from cspine.training.core.runs import LAST, Run, begin_on_data, checked_cases, same_cases
+from cspine.training.core.parts import NO_PATCHES, PATCHES, Parts, train_in_parts
+from cspine.training.core.runs import Run, begin_on_cases, same_cases
 from cspine.training.vertebrae.augmentation import StudyChange, sample_voxels, unchanged
 from cspine.training.vertebrae.batches import VertebraBatches, study_input
 from cspine.training.vertebrae.crops import Cutting, StudyCrops, prepare_crops
@@ -34,16 +36,11 @@ from cspine.training.vertebrae.patches import find_patch_centres, patch_task
 from cspine.training.vertebrae.prediction import TTA_PASSES, localise_fractures, predict_studies, predict_study, scores_of
 from cspine.training.vertebrae.settings import VertebraRecipe
 
-PATCHES, HEADS = "patches", "heads"
-"""Folders, in that of the fold, of the first and the second part of training."""
-
 SERVED = ("overall", "fracture", "fracture_map", "attention")
 """Outputs that a package has."""
 
 TOLERANCES = {"f32": 1e-3, "bf16": 0.05}
 """By how much any output may change by export, by precision: bf16 keeps three digits."""
-
-Build = Callable[[], keras.Model]
 
 _CELL_POSITIVE = 3.0
 """How much more a fractured cell counts than an intact one: one in a hundred is fractured."""
@@ -111,10 +108,7 @@ class VertebraFamily:
 
     def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
-        if place.data is None:
-            raise UsageError(f"{self.recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
-        found = checked_cases(place.data, skip_broken, reporter)
-        return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
+        return begin_on_cases(self.recipe, place.data, folder, reporter, skip_broken=skip_broken)
 
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
         """Prepares nothing: studies of the training set are cut otherwise than those that are held out."""
@@ -145,15 +139,14 @@ class VertebraFamily:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is None:
             raise UsageError("A vertebra classifier is exported with --data DIR, the data set of its run.")
-        cases = [case for case in same_cases(run, place.data) if run.facts.folds[case.study_uid] == request.fold]
+        cases = [case for case in same_cases(run, place.data) if run.facts.folds[case.study_uid] in request.folds]
         studies = prepare_crops(cases[:_CHECKED], Cutting(self.recipe, Finder.MASK), place.cache, reporter.say)
-        trained = load_network(run.network(request.fold))
-        network = keras.Model(trained.inputs, {name: trained.output[name] for name in SERVED})
+        network = served_network(run, request.folds, SERVED)
         stored = np.stack([_only(_crops(study, self.recipe), shown) for study, shown in zip(studies, _STORED, strict=False)])
         packed = PackagedNetwork(
             VertebraManifest.KIND, network, _predicted(network, stored), _several(network, studies, self.recipe), TOLERANCES
         )
-        counts = len(run.held_out_scores(request.fold)), len(run.calibration_scores(request.fold))
+        folds = PackagedFolds.of(run, request.folds)
 
         def manifest(networks: tuple[NetworkFile, ...]) -> VertebraManifest:
             return VertebraManifest(
@@ -166,7 +159,7 @@ class VertebraFamily:
                 appearance=AppearanceLimits(seen=_seen(studies, self.recipe)),
             )
 
-        return PackageContents((packed,), manifest, partial(_card_text, counts))
+        return PackageContents((packed,), manifest, partial(_card_text, folds))
 
     def _training_crops(self, fold: Fold, place: TrainingPlace, reporter: Reporter) -> list[StudyCrops]:
         """Returns the training set, each study as often as it is cut."""
@@ -195,17 +188,9 @@ def train_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, repo
     """
     build = partial(_fresh, recipe, data.number)
     if recipe.initial_weights:
-        build = partial(_from_file, build, Path(recipe.initial_weights))
-    backbone = _learn_patches(recipe, data, home / PATCHES, reporter)
-    if backbone is not None:
-        if recipe.heads.epochs:
-            fit = replace(recipe.fit, epochs=recipe.heads.epochs, learning_rate=recipe.heads.learning_rate, patience=0)
-            task = vertebra_task(recipe, data, partial(_with_backbone, build, backbone, frozen=True))
-            train_network(replace(task, validate=_without_scores(task)), fit, recipe.seed, home / HEADS, reporter)
-            build = partial(_from_file, build, home / HEADS / LAST)
-        else:
-            build = partial(_with_backbone, build, backbone)
-    train_network(vertebra_task(recipe, data, build), recipe.fit, recipe.seed, home, reporter)
+        build = partial(with_file, build, Path(recipe.initial_weights))
+    parts = Parts(build, _patch_part(recipe, data, home / PATCHES, reporter), partial(vertebra_task, recipe, data))
+    train_in_parts(recipe, parts, home, reporter)
 
 
 def vertebra_task(recipe: VertebraRecipe, data: VertebraFold, build: Build) -> TrainingTask[Sequence[StudyCrops]]:
@@ -239,53 +224,19 @@ def vertebra_task(recipe: VertebraRecipe, data: VertebraFold, build: Build) -> T
     )
 
 
-def _learn_patches(recipe: VertebraRecipe, data: VertebraFold, home: Path, reporter: Reporter) -> Path | None:
-    """Trains the backbone on patches.
-
-    Returns:
-        The file of what was learnt; ``None`` where this part is left out.
-    """
-    settings = recipe.patches
-    if not settings.epochs or recipe.initial_weights:
+def _patch_part(recipe: VertebraRecipe, data: VertebraFold, home: Path, reporter: Reporter) -> TrainingTask[Any] | None:
+    """Returns what the backbone learns from patches; ``None`` where this part is left out."""
+    if not recipe.patches.epochs or recipe.initial_weights:
         return None
     centres = find_patch_centres(data.training_set, recipe)
     if not len(centres.fractured) or not len(centres.intact):
-        reporter.warn("no study says where it is fractured, so patches are not used")
+        reporter.warn(NO_PATCHES)
         return None
-    fit = replace(
-        recipe.fit,
-        epochs=settings.epochs,
-        batch=settings.batch,
-        batches=settings.batches,
-        learning_rate=settings.learning_rate,
-        patience=0,
-    )
-    train_network(patch_task(recipe, data.number, centres, data.held_out), fit, recipe.seed, home, reporter)
-    return home / LAST
-
-
-def _without_scores(task: TrainingTask[Any]) -> Callable[[keras.Model, Any], Validation]:
-    """Returns a validation that leaves no scores: only the last part of training has held-out scores that count."""
-    return lambda model, held_out: replace(task.validate(model, held_out), scores_csv=None)
+    return patch_task(recipe, data.number, centres, data.held_out, home)
 
 
 def _fresh(recipe: VertebraRecipe, fold: int) -> keras.Model:
     return recipe.network.build(recipe.input, recipe.seed * 100 + fold)
-
-
-def _from_file(build: Build, path: Path) -> keras.Model:
-    return set_weights_of_file(build(), path)
-
-
-def _with_backbone(build: Build, trained: Path, *, frozen: bool = False) -> keras.Model:
-    """Returns a network with the backbone of another; frozen, its batch normalisation stays as it is too."""
-    network = build()
-    for layer in load_network(trained).layers:
-        if layer.weights:
-            own = network.get_layer(layer.name)
-            own.set_weights(layer.get_weights())
-            own.trainable = not frozen
-    return network
 
 
 def _several(network: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> Iterator[Samples]:
@@ -339,16 +290,15 @@ _FAILURES = """\
 localiser misnames or misses are classified wrongly or not at all."""
 
 
-def _card_text(counts: tuple[int, int], manifest: VertebraManifest) -> CardText:
-    spec, training, (held_out, calibrated) = manifest.spec, manifest.training, counts
+def _card_text(folds: PackagedFolds, manifest: VertebraManifest) -> CardText:
+    spec, training = manifest.spec, manifest.training
     (z, y, x), (low, high), (rows, columns) = spec.spacing_mm, spec.window_hu, spec.size
     shown = {"rows": rows, "columns": columns, "z": z, "y": y, "x": x, "low": low, "high": high, "neighbours": spec.neighbours}
     return CardText(
         networks=_NETWORK.format(recipe=training.recipe, slices=spec.slices, passes=_PASSES[manifest.tta_passes], **shown),
         risk="it may miss every fracture and find fractures where there are none",
         training=(
-            f"{training.patients} studies are the training set, {held_out} others were held out.",
-            f"Calibration and thresholds: {calibrated} studies outside the training set.",
+            *folds.lines(training.patients, "were held out"),
             _LABELS,
         ),
         intervals="Intervals are bootstraps over patients.",

@@ -1,54 +1,51 @@
-"""Learning what a fracture looks like, before whole studies are classified: small parts of slices, half of them on a fracture.
+"""Patches of crops: where they may be cut in vertebrae, and how one is cut and augmented (:mod:`cspine.training.core.patches`)."""
 
-A study has a hundred slices, of which few show a fracture, and that in few of their cells. Of parts around known fractures and
-around whole bone a backbone learns many times faster.
-"""
-
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.evaluation.metrics import auroc
 from cspine.imaging.vertebrae import STEPS, smooth_mask
 from cspine.specs import MASK_STEP
-from cspine.training.core.loop import TrainingTask, Validation
-from cspine.training.core.losses import KnownBinaryCrossentropy
+from cspine.training.core.loop import TrainingTask
 from cspine.training.core.marks import BOX_BIT
+from cspine.training.core.patches import Patch, PatchOrder, PatchTask
 from cspine.training.vertebrae.augmentation import Voxels, coarsened, sample_voxels
 from cspine.training.vertebrae.batches import fracture_bit, fracture_targets
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import VertebraRecipe
 
-_AT_ONCE = 50
 _NOISY = 0.5
 """How often noise is added."""
 
 _KEPT = 300
 """Places of a vertebra that are remembered, on its fracture and on the rest."""
 
-Patches = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""Parts ``(rows, columns, channels)`` with their cells ``(rows / 8, columns / 8)``."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchCentres:
-    """Says where patches may be cut.
+    """A :class:`cspine.training.core.patches.PatchSource` of crops.
 
     Attributes:
         studies: The studies.
+        recipe: What the network sees, and how patches are cut and augmented.
         fractured: On known fractures: number of the study, level counted from 0, slice, row and column in pixels of masks,
             ``(k, 5)``.
         intact: On bone that is known to be intact, the same.
     """
 
     studies: Sequence[StudyCrops]
+    recipe: VertebraRecipe
     fractured: NDArray[np.int32] = field(repr=False)
     intact: NDArray[np.int32] = field(repr=False)
+
+    def cut(self, rng: np.random.Generator, centre: NDArray[np.int32]) -> Patch:
+        """See :class:`cspine.training.core.patches.PatchSource`."""
+        return _augmented(rng, self, centre)
 
 
 def find_patch_centres(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> PatchCentres:
@@ -68,33 +65,12 @@ def find_patch_centres(studies: Sequence[StudyCrops], recipe: VertebraRecipe) ->
                 index = np.argwhere(found)
                 chosen = index[rng.permutation(len(index))[:_KEPT]]
                 centres.append(np.column_stack([np.tile([number, i], (len(chosen), 1)), chosen]).astype(np.int32))
-    return PatchCentres(studies, np.concatenate(fractured), np.concatenate(intact))
+    return PatchCentres(studies, recipe, np.concatenate(fractured), np.concatenate(intact))
 
 
-class PatchBatches(keras.utils.PyDataset):
-    """The batches of one epoch, from ``first`` on."""
-
-    def __init__(self, centres: PatchCentres, recipe: VertebraRecipe, fold: int, epoch: int, first: int = 0) -> None:
-        super().__init__(workers=recipe.fit.workers, use_multiprocessing=False, max_queue_size=8)
-        self._centres, self._recipe, self._fold, self._epoch, self._first = centres, recipe, fold, epoch, first
-
-    def __len__(self) -> int:
-        return self._recipe.patches.batches - self._first
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Returns patches ``(n, rows, columns, channels)`` and if their cells are fractured, ``(n, rows / 8, columns / 8, 1)``."""
-        rng = np.random.default_rng([self._recipe.seed, self._fold, self._epoch, self._first + index, 1])
-        sampled = [sample_patch(rng, self._centres, self._recipe) for _ in range(self._recipe.patches.batch)]
-        return np.stack([fed for fed, _ in sampled]), np.stack([cells for _, cells in sampled])[..., None]
-
-
-def sample_patch(
-    rng: np.random.Generator, centres: PatchCentres, recipe: VertebraRecipe
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns a patch, augmented, ``(rows, columns, channels)``, and its cells ``(rows / 8, columns / 8)``."""
-    settings = recipe.patches
-    pool = centres.fractured if len(centres.fractured) and rng.random() < settings.fractured_share else centres.intact
-    number, i, z, y, x = pool[int(rng.integers(len(pool)))]
+def _augmented(rng: np.random.Generator, centres: PatchCentres, centre: NDArray[np.int32]) -> Patch:
+    recipe, settings = centres.recipe, centres.recipe.patches
+    number, i, z, y, x = centre
     study = centres.studies[int(number)]
     off = rng.integers(-settings.shift_px // MASK_STEP, settings.shift_px // MASK_STEP + 1, 2)
     voxels = sample_voxels(rng, recipe.augmentation)
@@ -144,35 +120,23 @@ def _cut(
     return fed, around[z - low]
 
 
-def fixed_patches(studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> Patches:
-    """Returns patches of studies, always the same: what the network is validated on."""
-    centres = find_patch_centres(studies, recipe)
-    if not len(centres.intact):
-        return []
-    return [
-        sample_patch(np.random.default_rng([recipe.seed, number, 2]), centres, recipe) for number in range(recipe.patches.held_out)
-    ]
+def patch_task(
+    recipe: VertebraRecipe, fold: int, centres: PatchCentres, held_out: Sequence[StudyCrops], home: Path
+) -> TrainingTask[Any]:
+    """Returns what a backbone learns from patches, and how it is validated.
 
-
-def patch_task(recipe: VertebraRecipe, fold: int, centres: PatchCentres, held_out: Sequence[StudyCrops]) -> TrainingTask[Patches]:
-    """Returns what a backbone learns from patches, and how it is validated."""
-    return TrainingTask(
+    Args:
+        recipe: What is trained.
+        fold: Number of the fold.
+        centres: Where patches of the training set may be cut.
+        held_out: The studies of held-out patients.
+        home: Where hard negatives are kept.
+    """
+    return PatchTask(
         build=lambda: recipe.network.build(recipe.input, recipe.seed * 100 + fold).on_slices(recipe.patches.size),
-        batches=partial(PatchBatches, centres, recipe, fold),
-        losses=KnownBinaryCrossentropy(),
-        held_out=partial(fixed_patches, held_out, recipe),
-        validate=_validate,
-    )
-
-
-def _validate(model: keras.Model, patches: Patches) -> Validation:
-    if not patches:
-        return Validation({"auroc_cells": math.nan, "auroc_patches": math.nan}, math.nan)
-    parts = (np.stack([fed for fed, _ in patches[i : i + _AT_ONCE]]) for i in range(0, len(patches), _AT_ONCE))
-    predicted = np.concatenate([np.asarray(model.predict_on_batch(part))[..., 0] for part in parts]).astype(np.float64)
-    fractured = np.stack([cells for _, cells in patches]) > 0
-    metrics = {
-        "auroc_cells": auroc(fractured.ravel(), predicted.ravel()),
-        "auroc_patches": auroc(np.asarray(fractured.any(axis=(1, 2))), predicted.max(axis=(1, 2))),
-    }
-    return Validation(metrics, metrics["auroc_patches"])
+        source=centres,
+        held_out=partial(find_patch_centres, held_out, recipe),
+        settings=recipe.patches,
+        order=PatchOrder(recipe.seed, fold, recipe.fit.workers),
+        home=home,
+    ).as_training_task()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.geometry import Vector
-from cspine.phantoms.model.shapes import Field, Points, Shape
+from cspine.phantoms.model.shapes import Field, ImplicitShape, Points
 from cspine.phantoms.model.tissue import Tissue
 
 
@@ -46,7 +46,7 @@ class Implant:
     """
 
     kind: str
-    shapes: tuple[Shape, ...] = field(repr=False)
+    shapes: tuple[ImplicitShape, ...] = field(repr=False)
     hu: float
 
 
@@ -165,7 +165,7 @@ class Support:
     """
 
     kind: str
-    shapes: tuple[Shape, ...] = field(repr=False)
+    shapes: tuple[ImplicitShape, ...] = field(repr=False)
     hu: float
 
 
@@ -192,5 +192,5 @@ class FaceMask:
     kind: str = "face_mask"
 
 
-Device = Tube | Implant | Collar | CouchTop | Support | FaceMask
+HardwareDevice = Tube | Implant | Collar | CouchTop | Support | FaceMask
 """Something that is not the patient. Crowns are a change of a jaw, and no device."""

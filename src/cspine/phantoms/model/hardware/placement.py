@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from cspine.anatomy import Level
-from cspine.phantoms.model.hardware.devices import Collar, CouchTop, Crowns, Device, Implant, Slab, Tube
+from cspine.phantoms.model.hardware.devices import Collar, CouchTop, Crowns, HardwareDevice, Implant, Slab, Tube
 from cspine.phantoms.model.injuries.draft import vector
 from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Sites, beside, find_sites
 from cspine.phantoms.model.neck import Neck, PlacedBone
-from cspine.phantoms.model.shapes import Capsule, Moved, Sampled, Shape
+from cspine.phantoms.model.shapes import Capsule, ImplicitShape, Moved, Sampled
 from cspine.phantoms.model.surroundings import Teeth
 from cspine.phantoms.model.tissue import Tissue
 
@@ -30,7 +30,7 @@ SHARES = {
 
 def add_hardware(rng: np.random.Generator, neck: Neck) -> Neck:
     """Returns the same neck with what it brings."""
-    devices: list[Device] = [_couch_top(rng, neck.tissue)]
+    devices: list[HardwareDevice] = [_couch_top(rng, neck.tissue)]
     if rng.random() < SHARES["endotracheal_tube"]:
         devices.append(endotracheal_tube(rng, neck))
         if rng.random() < SHARES["gastric_tube"]:
@@ -88,7 +88,7 @@ def anterior_plate(rng: np.random.Generator, neck: Neck) -> list[Implant]:
     upper, lower = _stretch(rng, (Level.C4, Level.C5, Level.C6), 2)
     bones = [neck.bone(Level(n).name) for n in range(upper, lower + 1)]
     sites = [_sites(bone) for bone in bones]
-    metal: list[Shape] = []
+    metal: list[ImplicitShape] = []
     places = [_front(bone, own, height) for bone, own, height in zip(bones, sites, _heights(len(bones)), strict=True)]
     for start, end in pairwise(places):
         metal.append(Moved(Slab((8.0, 1.1, float(np.linalg.norm(end - start)) / 2 + 2.5)), _along(start, end, bones[0])))
@@ -99,7 +99,7 @@ def anterior_plate(rng: np.random.Generator, neck: Neck) -> list[Implant]:
             head = start + bone.pose.turn @ np.array([side * 4.8, -0.8, 0.0])
             metal.append(Capsule(vector(head), vector(head + 14.0 * way / np.linalg.norm(way)), 1.8))
             metal.append(Capsule(vector(head), vector(head + 0.6 * way), 3.0))
-    cages: list[Shape] = []
+    cages: list[ImplicitShape] = []
     for above, below in pairwise(bones):
         middle = (above.pose.centre + below.pose.centre) / 2
         frame = np.eye(4)
@@ -112,7 +112,7 @@ def anterior_plate(rng: np.random.Generator, neck: Neck) -> list[Implant]:
 def posterior_screws(rng: np.random.Generator, neck: Neck) -> Implant:
     """Samples screws in the lateral masses of two to four levels, and a rod on each side."""
     upper, lower = _stretch(rng, (Level.C3, Level.C4, Level.C5), 3)
-    metal: list[Shape] = []
+    metal: list[ImplicitShape] = []
     for side in (LEFT, RIGHT):
         heads = []
         for number in range(upper, lower + 1):

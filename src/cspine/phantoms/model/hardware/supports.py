@@ -4,28 +4,28 @@ from itertools import pairwise
 
 import numpy as np
 
-from cspine.phantoms.model.hardware.devices import Device, FaceMask, Slab, Support, Tube
+from cspine.phantoms.model.hardware.devices import FaceMask, HardwareDevice, Slab, Support, Tube
 from cspine.phantoms.model.hardware.placement import smooth_path
 from cspine.phantoms.model.injuries.draft import vector
 from cspine.phantoms.model.neck import Neck
-from cspine.phantoms.model.shapes import Capsule, Ellipsoid, Moved, Shape
+from cspine.phantoms.model.shapes import Capsule, Ellipsoid, ImplicitShape, Moved
 from cspine.phantoms.model.tissue import Tissue
 from cspine.phantoms.model.variation import SurroundingShares
 
 
-def sample_supports(rng: np.random.Generator, neck: Neck, shares: SurroundingShares) -> tuple[Device, ...]:
+def sample_supports(rng: np.random.Generator, neck: Neck, shares: SurroundingShares) -> tuple[HardwareDevice, ...]:
     """Samples what lies under, over and beside a neck."""
-    chances, devices = rng.random(3), list[Device]()
-    if chances[0] < shares.headrest:
+    uniforms, devices = rng.random(3), list[HardwareDevice]()
+    if uniforms[0] < shares.headrest:
         devices += headrest(rng, neck)
-    if chances[1] < shares.mask_frame:
+    if uniforms[1] < shares.mask_frame:
         devices += mask_and_frame(rng, neck)
-    if chances[2] < shares.external_tubes:
+    if uniforms[2] < shares.external_tubes:
         devices += [external_tube(rng, neck) for _ in range(int(rng.integers(1, 4)))]
     return tuple(devices)
 
 
-def headrest(rng: np.random.Generator, neck: Neck) -> list[Device]:
+def headrest(rng: np.random.Generator, neck: Neck) -> list[HardwareDevice]:
     """Returns a board under head and chest, and a foam wedge or roll that fills the hollow of the nape."""
     tissue, heights = neck.tissue, {name: place[2] / neck.scale for name, place in neck.centres_mm.items()}
     x, back = _back(tissue)
@@ -37,7 +37,7 @@ def headrest(rng: np.random.Generator, neck: Neck) -> list[Device]:
     return [Support("headrest", (roll,), float(rng.uniform(-975, -850))), board]
 
 
-def mask_and_frame(rng: np.random.Generator, neck: Neck) -> list[Device]:
+def mask_and_frame(rng: np.random.Generator, neck: Neck) -> list[HardwareDevice]:
     """Returns a mask from chest or chin to the forehead, pinned to a frame around the head."""
     tissue, heights = neck.tissue, {name: place[2] / neck.scale for name, place in neck.centres_mm.items()}
     head = tissue.head.centre
@@ -85,7 +85,7 @@ def _back(tissue: Tissue) -> tuple[float, float]:
     return float(course.canal_mm[:, 0].mean()), back
 
 
-def _slab(middle: tuple[float, float, float], half: tuple[float, float, float]) -> Shape:
+def _slab(middle: tuple[float, float, float], half: tuple[float, float, float]) -> ImplicitShape:
     frame = np.eye(4)
     frame[:3, 3] = middle
     return Moved(Slab(half), frame)

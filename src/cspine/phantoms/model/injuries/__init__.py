@@ -12,5 +12,7 @@ from cspine.phantoms.model.injuries.kinds import FREQUENCIES as FREQUENCIES
 from cspine.phantoms.model.injuries.kinds import KINDS as KINDS
 from cspine.phantoms.model.injuries.occurrence import sample_injuries as sample_injuries
 from cspine.phantoms.model.injuries.occurrence import sample_injury as sample_injury
+from cspine.phantoms.model.injuries.pieces import Fracture as Fracture
+from cspine.phantoms.model.injuries.pieces import Piece as Piece
 from cspine.phantoms.model.injuries.sites import Sites as Sites
 from cspine.phantoms.model.injuries.sites import find_sites as find_sites

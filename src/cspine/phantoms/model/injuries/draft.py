@@ -11,7 +11,7 @@ from cspine.geometry import Vector
 from cspine.phantoms.model.injuries.facts import InjuryFacts
 from cspine.phantoms.model.injuries.pieces import Cut, Fence, Fracture, Motion
 from cspine.phantoms.model.injuries.severity import Severity
-from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, SIDE_NAMES, Place, Sites
+from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, SIDE_NAMES, Site, Sites
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +19,7 @@ class Draft:
     """Holds what every kind of fracture is sampled from.
 
     Attributes:
-        rng: The only source of chance.
+        rng: The only source of random numbers.
         level: The vertebra.
         sites: Its parts.
         severity: How bad it is.
@@ -34,21 +34,21 @@ class Draft:
         """Samples left or right."""
         return LEFT if self.rng.random() < 0.5 else RIGHT
 
-    def near(self, place: ArrayLike, spread_mm: float = 1.0) -> Place:
+    def near(self, place: ArrayLike, spread_mm: float = 1.0) -> Site:
         """Samples a place near another."""
         return np.asarray(place, dtype=np.float64) + self.rng.normal(0, spread_mm, 3)
 
-    def towards(self, direction: ArrayLike, spread: float = 0.2) -> Place:
+    def towards(self, direction: ArrayLike, spread: float = 0.2) -> Site:
         """Returns a unit vector near a direction."""
         unit = np.asarray(direction, dtype=np.float64)
         turned = unit / np.linalg.norm(unit) + self.rng.normal(0, spread, 3)
         return np.asarray(turned / np.linalg.norm(turned))
 
-    def cut(self, site: Place, normal: Place, half_mm: float = 5.0, *, behind: int = 0, ahead: int = 1) -> Cut:
+    def cut(self, site: Site, normal: Site, half_mm: float = 5.0, *, behind: int = 0, ahead: int = 1) -> Cut:
         """Returns a cut from numbers."""
         return Cut(vector(site), vector(normal), behind, ahead, half_mm)
 
-    def moved(self, pivot: Place, direction: ArrayLike, share: float = 1.0) -> Motion:
+    def moved(self, pivot: Site, direction: ArrayLike, share: float = 1.0) -> Motion:
         """Samples how a fragment moves: about along ``direction``, ``share`` as far as the severity says, and turned a little."""
         way = self.towards(direction, 0.25) * self.severity.displacement_mm * share
         axis = self.rng.normal(0, 1, 3)
@@ -56,7 +56,7 @@ class Draft:
         return Motion(vector(pivot), vector(turn), vector(way))
 
     def fracture(
-        self, kind: str, side: int | str, cuts: Sequence[Cut], motions: Sequence[Motion], fences: Sequence[Place] = ()
+        self, kind: str, side: int | str, cuts: Sequence[Cut], motions: Sequence[Motion], fences: Sequence[Site] = ()
     ) -> Fracture:
         """Returns the fracture; its site is the middle of its cuts."""
         site = np.mean([cut.site_mm for cut in cuts], axis=0)

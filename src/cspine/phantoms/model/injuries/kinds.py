@@ -14,16 +14,16 @@ from cspine.phantoms.model.injuries import lower, upper
 from cspine.phantoms.model.injuries.draft import Draft
 from cspine.phantoms.model.injuries.pieces import Fracture
 
-Kind = Callable[[Draft], Fracture]
+FractureKind = Callable[[Draft], Fracture]
 
-_ATLAS: dict[str, Kind] = {
+_ATLAS: dict[str, FractureKind] = {
     "anterior_arch": upper.anterior_arch,
     "posterior_arch": upper.posterior_arch,
     "jefferson": upper.jefferson,
     "lateral_mass": upper.lateral_mass,
     "transverse_process": lower.transverse_process,
 }
-_AXIS: dict[str, Kind] = {
+_AXIS: dict[str, FractureKind] = {
     "odontoid_type_1": upper.odontoid_tip,
     "odontoid_type_2": upper.odontoid_neck,
     "odontoid_type_3": upper.odontoid_body,
@@ -35,7 +35,7 @@ _AXIS: dict[str, Kind] = {
     "spinous_process": lower.spinous_process,
     "transverse_process": lower.transverse_process,
 }
-_SUBAXIAL: dict[str, Kind] = {
+_SUBAXIAL: dict[str, FractureKind] = {
     "compression": lower.compression,
     "burst": lower.burst,
     "teardrop": lower.teardrop,
@@ -57,7 +57,9 @@ _UPPER_SHARES: dict[Level, tuple[float, ...]] = {
     Level.C7: (0.08, 0.05, 0.05, 0.13, 0.10, 0.04, 0.12, 0.23, 0.20),
 }
 
-KINDS: dict[Level, dict[str, Kind]] = {Level.C1: _ATLAS, Level.C2: _AXIS} | dict.fromkeys(list(_UPPER_SHARES)[2:], _SUBAXIAL)
+KINDS: dict[Level, dict[str, FractureKind]] = {Level.C1: _ATLAS, Level.C2: _AXIS} | dict.fromkeys(
+    list(_UPPER_SHARES)[2:], _SUBAXIAL
+)
 """What can break at a level."""
 
 FREQUENCIES: dict[Level, dict[str, float]] = {

@@ -8,7 +8,7 @@ from cspine.anatomy import Level
 from cspine.phantoms.model.injuries.crush import Crush
 from cspine.phantoms.model.injuries.draft import Draft, vector
 from cspine.phantoms.model.injuries.pieces import Cut, Fracture, Motion
-from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Place, beside
+from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Site, beside
 
 
 def compression(draft: Draft) -> Fracture:
@@ -149,7 +149,7 @@ def _crush(draft: Draft, front_mm: float, back_mm: float) -> Crush:
     return Crush((wide, deep, tall), float(front_mm), float(back_mm), lean, int(draft.rng.integers(1 << 20)))
 
 
-def _behind_the_body(draft: Draft) -> list[Place]:
+def _behind_the_body(draft: Draft) -> list[Site]:
     """Returns what does not belong to the body: pedicles, transverse processes, and the arch."""
     sites = draft.sites
     beside = [part[side] for part in (sites.pedicle, sites.transverse, sites.lamina) for side in (LEFT, RIGHT)]

@@ -1,4 +1,4 @@
-"""Chance: how often what breaks, and how badly."""
+"""Samples what breaks, how often and how badly."""
 
 import numpy as np
 
@@ -22,14 +22,24 @@ _SAME_PART = (
 """Kinds that would break each other's fragments."""
 
 
-def sample_injuries(rng: np.random.Generator, level: Level, sites: Sites) -> tuple[Injury, ...]:
-    """Samples one to three fractures of different kinds; no fracture hides another."""
+def sample_injuries(
+    rng: np.random.Generator, level: Level, sites: Sites, severity: tuple[float, float] | None = None
+) -> tuple[Injury, ...]:
+    """Samples one to three fractures of different kinds; no fracture hides another.
+
+    Args:
+        rng: The only source of chance.
+        level: The vertebra.
+        sites: Its parts, in its own frame.
+        severity: From where to where, 0 (a hairline) to 1; as often as in phantoms if ``None``.
+    """
     shares = FREQUENCIES[level]
     count = int(rng.choice(len(_COUNTS), p=_COUNTS)) + 1
     chosen = rng.choice(list(shares), size=count, replace=False, p=list(shares.values()))
     sampled: list[Injury] = []
     for kind in chosen:
-        injury = sample_injury(rng, level, sites, str(kind))
+        share = None if severity is None else float(rng.uniform(*severity))
+        injury = sample_injury(rng, level, sites, str(kind), share)
         if all(_compatible(injury, other) for other in sampled):
             sampled.append(injury)
     return tuple(sampled)
@@ -39,7 +49,7 @@ def sample_injury(rng: np.random.Generator, level: Level, sites: Sites, kind: st
     """Returns a fracture of a given kind.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of random numbers.
         level: The vertebra.
         sites: Its parts, in its own frame.
         kind: One of :data:`cspine.phantoms.model.injuries.kinds.KINDS` of the level.

@@ -4,11 +4,12 @@ A fracture is a few cuts. Each cut has a seed on either side, each seed belongs 
 fragment of the nearest seed. So two cuts through a ring free the arch between them, and cuts in all directions shatter a body.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from scipy.special import ndtr
 
 from cspine.geometry import Vector
 from cspine.phantoms.model.injuries.crush import Crush
@@ -88,6 +89,21 @@ class Motion:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Describes a fragment as seen through the point spread of a scanner.
+
+    Attributes:
+        share: How much of what a voxel shows lies in the fragment's cell, 0..1, ``(n,)``.
+        back: Where what is there now was before, ``(3, n)``.
+        moved: Whether anything of it moved.
+    """
+
+    share: Field
+    back: Points
+    moved: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Fracture:
     """Some cuts at once, and the fragments between them.
 
@@ -153,6 +169,27 @@ class Fracture:
         share[near] = np.clip(1 - solid, 0, 1)
         away[near] = np.where(share[near] > 0.999, 0, wall)
         return FractureLine(share, away)
+
+    def pieces(self, points: Points, blur: NDArray[np.float32]) -> list[Piece]:
+        """Returns every fragment as a scanner shows it, for bone that is an image already: what is left is the fracture line.
+
+        Args:
+            points: Middles of voxels, ``(3, n)``.
+            blur: The point spread: columns are standard deviations along three directions at right angles, mm, ``(3, 3)``.
+        """
+        flat = points if self.crush is None else self.crush.undo(points)
+        half = np.float32(self.facts.gap_mm / 2) * np.clip(self._closeness(flat), 0, 1)
+        found = []
+        for fragment in self._fragments():
+            back = self._back(fragment, flat)
+            outside = self._outside(fragment, back)
+            wide = outside.deviation(blur)
+            solid = np.asarray(ndtr(-(self._roughened(outside, back) + half) / wide), dtype=np.float32)
+            moved = self.crush is not None or (fragment > 0 and not self.motions[fragment - 1].at_rest)
+            found.append(Piece(solid, back, moved))
+        # fragments that were driven into each other share their place
+        total = np.maximum(np.sum([piece.share for piece in found], axis=0), np.float32(1))
+        return [replace(piece, share=np.asarray(piece.share / total, dtype=np.float32)) for piece in found]
 
     def parts(self, points: Points, margin_mm: float) -> dict[int, NDArray[np.bool_]]:
         """Returns by fragment which of ``(3, n)`` points belonged to it before anything moved, or lay nearer than a margin."""
@@ -264,6 +301,11 @@ class _Outside:
     def width(self, edges: NDArray[np.float32]) -> Field:
         """Returns a voxel's width across the border, ``(n,)``."""
         widths = np.abs(self.normals @ edges).sum(axis=1)
+        return np.asarray(np.maximum(widths, np.float32(0.05))[self.pair], dtype=np.float32)
+
+    def deviation(self, blur: NDArray[np.float32]) -> Field:
+        """Returns the standard deviation of a point spread across the border, mm, ``(n,)``."""
+        widths = np.linalg.norm(self.normals @ blur, axis=1)
         return np.asarray(np.maximum(widths, np.float32(0.05))[self.pair], dtype=np.float32)
 
 

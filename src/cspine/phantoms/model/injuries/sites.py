@@ -11,7 +11,7 @@ from cspine.anatomy import Level
 from cspine.phantoms.meshes.anatomy import BoneShape
 from cspine.phantoms.model.shapes import Points
 
-Place = NDArray[np.float64]
+Site = NDArray[np.float64]
 
 LEFT, RIGHT = 1, -1
 _COARSE_MM = 1.4
@@ -51,23 +51,23 @@ class Sites:
         lattice: The bone in coarse voxels.
     """
 
-    half_mm: Place
-    pillar: dict[int, Place] = field(repr=False)
-    facet_up: dict[int, Place] = field(repr=False)
-    facet_down: dict[int, Place] = field(repr=False)
-    transverse: dict[int, Place] = field(repr=False)
-    pedicle: dict[int, Place] = field(repr=False)
-    lamina: dict[int, Place] = field(repr=False)
-    arch: Place
-    spinous: Place
-    front: Place
-    dens_base: Place
-    dens_tip: Place
+    half_mm: Site
+    pillar: dict[int, Site] = field(repr=False)
+    facet_up: dict[int, Site] = field(repr=False)
+    facet_down: dict[int, Site] = field(repr=False)
+    transverse: dict[int, Site] = field(repr=False)
+    pedicle: dict[int, Site] = field(repr=False)
+    lamina: dict[int, Site] = field(repr=False)
+    arch: Site
+    spinous: Site
+    front: Site
+    dens_base: Site
+    dens_tip: Site
     lattice: Lattice = field(repr=False)
 
     def moved(self, move: Callable[[Points], Points]) -> "Sites":
         """Returns all places where ``move`` takes them."""
-        out: dict[str, Place | Lattice | dict[int, Place]] = {}
+        out: dict[str, Site | Lattice | dict[int, Site]] = {}
         for part in fields(self):
             value = getattr(self, part.name)
             if isinstance(value, Lattice):
@@ -77,11 +77,11 @@ class Sites:
         return replace(self, **out)  # type: ignore[arg-type]
 
 
-def _moved(place: Place, move: Callable[[Points], Points]) -> Place:
+def _moved(place: Site, move: Callable[[Points], Points]) -> Site:
     return np.asarray(move(np.asarray(place, dtype=np.float32)[:, None])[:, 0], dtype=np.float64)
 
 
-def beside(place: Place, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Place:
+def beside(place: Site, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Site:
     """Returns a place so many millimetres from another."""
     return np.asarray(place + np.array([x, y, z]), dtype=np.float64)
 
@@ -98,7 +98,7 @@ def find_sites(level: Level, bone: BoneShape) -> Sites:
 class _Finder:
     """Asks for places by where they are among the others."""
 
-    def __init__(self, level: Level, bone: BoneShape, places: Place, depth: Place) -> None:
+    def __init__(self, level: Level, bone: BoneShape, places: Site, depth: Site) -> None:
         self._level, self._bone, self._places, self._depth = level, bone, places, depth
         self._x, self._y, self._z = places.T
 
@@ -133,7 +133,7 @@ class _Finder:
         places = np.asarray(self._bone.first_mm) + np.argwhere(inside)[:, ::-1] * (step * self._bone.spacing_mm)
         return Lattice(inside, np.asarray(places.T, dtype=np.float32))
 
-    def _half_body(self) -> Place:
+    def _half_body(self) -> Site:
         wide, deep, tall = self._bone.body.size_mm
         if self._level is Level.C2:
             low = self._z[(np.abs(self._x) < 3) & (self._y < deep / 2)].min()
@@ -141,19 +141,19 @@ class _Finder:
         # the width between the uncinate processes, not that of the rims
         return np.array([min(wide, 1.3 * max(deep, 10.0)), deep, tall]) / 2
 
-    def _front(self, half: Place) -> Place:
+    def _front(self, half: Site) -> Site:
         if self._level is Level.C1:
             return self._centroid((np.abs(self._x) < 2) & (self._y < 0), (0.0, -12.0, 0.0))
         return np.array([0.0, -half[1], 0.0])
 
-    def _pillar(self, side: int, half: Place) -> Place:
+    def _pillar(self, side: int, half: Site) -> Site:
         back = half[1] if self._level > Level.C2 else -0.5 * half[1]
         far = back + (14 if self._level > Level.C2 else 12)
         least = {Level.C1: 12.0, Level.C2: half[0] + 3}.get(self._level, max(8.0, 0.75 * half[0]))
         region = (side * self._x > least) & (self._y > back) & (self._y < far)
         return self._far(region, self._depth, np.array([side * 19.0, (back + far) / 2, 0.0]))
 
-    def _facet(self, pillar: Place, way: int) -> Place:
+    def _facet(self, pillar: Site, way: int) -> Site:
         """Returns the highest or lowest bone of the column around a pillar."""
         x, y = pillar[0], pillar[1]
         if self._level is Level.C2 and way < 0:
@@ -161,16 +161,16 @@ class _Finder:
         near = (np.hypot(self._x - x, self._y - y) < 8.0) & (np.abs(self._x) > 8)
         return self._far(near, way * self._z, np.array([x, y, pillar[2] + way * 8.0]))
 
-    def _transverse(self, side: int, pillar: Place) -> Place:
+    def _transverse(self, side: int, pillar: Site) -> Site:
         before = self._y < pillar[1] + {Level.C1: 20, Level.C2: 9}.get(self._level, -4)
         return self._far(before, side * self._x, beside(pillar, side * 8.0, -4.0))
 
-    def _lamina(self, pillar: Place, arch: Place) -> Place:
+    def _lamina(self, pillar: Site, arch: Site) -> Site:
         x = (0.7 if self._level is Level.C1 else 0.5) * pillar[0]
         behind = (np.abs(self._x - x) < 1.5) & (self._y > (pillar[1] + arch[1]) / 2)
         return self._centroid(behind, (float(x), float(0.2 * pillar[1] + 0.8 * arch[1]), float(arch[2])))
 
-    def _pedicle(self, side: int, pillar: Place, half: Place) -> Place:
+    def _pedicle(self, side: int, pillar: Site, half: Site) -> Site:
         if self._level is Level.C2:
             behind = (side * self._x > 8) & (np.abs(self._y - 0.65 * half[1] - 5) < 1.5) & (self._z > -4)
             return self._centroid(behind, (side * 14.0, 10.0, 4.0))
@@ -179,7 +179,7 @@ class _Finder:
             return self._centroid((np.abs(self._x - x) < 1.5) & (self._y < 0), (float(x), -8.0, 0.0))
         return self._near(0.55 * pillar + 0.45 * np.array([side * half[0], 0.6 * half[1], 0.0]), self._z > -1e9, 4.0)
 
-    def _dens(self, half: Place) -> tuple[Place, Place]:
+    def _dens(self, half: Site) -> tuple[Site, Site]:
         tip = self._far(np.abs(self._x) < 4, self._z, np.array([0.0, 0.0, 30.0]))
         if self._level is not Level.C2:
             return tip, tip
@@ -196,17 +196,17 @@ class _Finder:
         row = (np.abs(self._z - z) < 0.5) & (self._y < self._bone.body.canal_mm - 4)
         return float(np.ptp(self._x[row])) if row.any() else np.inf
 
-    def _near(self, place: Place, among: NDArray[np.bool_], within_mm: float) -> Place:
+    def _near(self, place: Site, among: NDArray[np.bool_], within_mm: float) -> Site:
         """Returns the middle of the bone around a place."""
         away = np.linalg.norm(self._places - place, axis=1)
         return self._centroid(among & (away < within_mm), (float(place[0]), float(place[1]), float(place[2])))
 
-    def _far(self, among: NDArray[np.bool_], along: Place, otherwise: Place) -> Place:
+    def _far(self, among: NDArray[np.bool_], along: Site, otherwise: Site) -> Site:
         """Returns the middle of the few percent of some bone that lie farthest along something."""
         if np.count_nonzero(among) < 20:
             return np.asarray(otherwise, dtype=np.float64)
         limit = np.quantile(along[among], 0.99)
         return np.asarray(self._places[among & (along >= limit)].mean(axis=0))
 
-    def _centroid(self, among: NDArray[np.bool_], otherwise: tuple[float, float, float]) -> Place:
+    def _centroid(self, among: NDArray[np.bool_], otherwise: tuple[float, float, float]) -> Site:
         return np.asarray(self._places[among].mean(axis=0)) if among.any() else np.asarray(otherwise)

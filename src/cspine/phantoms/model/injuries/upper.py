@@ -4,7 +4,7 @@ import numpy as np
 
 from cspine.phantoms.model.injuries.draft import Draft, vector
 from cspine.phantoms.model.injuries.pieces import Cut, Fracture, Motion
-from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Place, beside
+from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Site, beside
 
 
 def anterior_arch(draft: Draft) -> Fracture:
@@ -117,23 +117,23 @@ def axis_teardrop(draft: Draft) -> Fracture:
     return draft.fracture("teardrop", "middle", [cut], [draft.moved(site, (0.0, -0.6, -0.7))], [np.array([0, 0.5 * half[1], 0])])
 
 
-def _tilted(draft: Draft, pivot: Place, way: int) -> Motion:
+def _tilted(draft: Draft, pivot: Site, way: int) -> Motion:
     """Samples the motion of the dens: it slides along y and leans to where it slid."""
     shift = draft.towards((0.0, way, 0.25), 0.15) * draft.severity.displacement_mm
     turn = np.array([-way * draft.severity.angle_deg, draft.rng.normal(0, 0.3) * draft.severity.angle_deg, 0.0])
     return Motion(vector(pivot), vector(turn), vector(shift))
 
 
-def _masses_below(draft: Draft) -> list[Place]:
+def _masses_below(draft: Draft) -> list[Site]:
     """Returns the places beside the foot of the dens that stay."""
     return [draft.sites.pillar[side] for side in (LEFT, RIGHT)]
 
 
-def _groove(draft: Draft, side: int) -> Place:
+def _groove(draft: Draft, side: int) -> Site:
     return draft.near(draft.sites.lamina[side], 1.0)
 
 
-def _along_groove(draft: Draft, side: int) -> Place:
+def _along_groove(draft: Draft, side: int) -> Site:
     """Returns the direction from the lateral mass into the posterior arch."""
     way = draft.sites.arch - draft.sites.pillar[side]
     return np.array([way[0] * 0.6, way[1], 0.0])

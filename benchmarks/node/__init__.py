@@ -1,0 +1,1 @@
+"""Measures a node: whether it survives, and how fast it is."""

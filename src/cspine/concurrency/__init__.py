@@ -1,0 +1,1 @@
+"""Shares the processors of this machine among threads: how many there are, pools, matrix products on one thread."""

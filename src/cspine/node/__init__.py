@@ -1,0 +1,1 @@
+"""Serves a network: scans come in over DICOM, results go back to archives, people work from a list."""

@@ -1,0 +1,1 @@
+"""Takes images in, over DICOM and from folders, and queues a series once it is complete."""

@@ -1,0 +1,90 @@
+"""Removes what is old: images after some days, results and what is known of patients after some more."""
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import and_, delete, or_, select, update
+
+from cspine.node.config import KeepSettings
+from cspine.node.receiving.completeness import Completeness
+from cspine.node.receiving.spool import Folders, Spool
+from cspine.node.store import DeliveryState, Store
+from cspine.node.store.nouns import OPEN
+from cspine.node.store.tables import jobs, outbox, patients, series
+from cspine.storage.files import remove
+
+_DAY_S = 86400.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Counts what retention removed.
+
+    Attributes:
+        scans: Series whose images are gone.
+        results: Versions whose results are gone.
+    """
+
+    scans: int
+    results: int
+
+
+def remove_old(store: Store, folders: Folders, keep: KeepSettings, completeness: Completeness) -> Removed:
+    """Removes once what is older than the configuration says; series that are coming in or in work stay.
+
+    Run by the receiver, which alone knows what is coming in.
+    """
+    scans = sum(_remove_scans(store, folders, number, uid) for number, uid in _old_scans(store, folders, keep, completeness))
+    old = _old_results(store, keep)
+    for number, key in old:
+        remove(folders.results / key)
+        with store.writing() as connection:
+            left = and_(outbox.c.job_id == number, outbox.c.state == DeliveryState.WAITING)
+            connection.execute(update(outbox).where(left).values(state=DeliveryState.CANCELLED, error="The result was removed."))
+            connection.execute(update(jobs).where(jobs.c.id == number).values(erased=True))
+    _erase_patients(store)
+    if scans or old:
+        _log.info("retention removed the images of %d series and %d results", scans, len(old))
+    return Removed(scans, len(old))
+
+
+def _old_scans(store: Store, folders: Folders, keep: KeepSettings, completeness: Completeness) -> list[tuple[int, str]]:
+    in_work = select(jobs.c.id).where(jobs.c.series_id == series.c.id, jobs.c.state.in_(OPEN)).exists()
+    moment, spool = store.clock() - keep.scans_days * _DAY_S, Spool(folders)
+    old = and_(series.c.updated_at < moment, ~series.c.scans_erased, ~in_work)
+    with store.reading() as connection:
+        rows = connection.execute(select(series.c.id, series.c.series_uid).where(old)).all()
+    found = [(int(row.id), str(row.series_uid)) for row in rows]
+    return [(number, uid) for number, uid in found if not completeness.is_pending(uid) and not spool.is_newer(uid, moment)]
+
+
+def _remove_scans(store: Store, folders: Folders, number: int, series_uid: str) -> bool:
+    """Removes the images of a series; a crash before the store knows has the next run do it again."""
+    with store.writing() as connection:
+        connection.execute(select(series.c.id).where(series.c.id == number).with_for_update())
+        in_work = select(jobs.c.id).where(jobs.c.series_id == number, jobs.c.state.in_(OPEN))
+        if connection.execute(in_work).first() is not None:
+            return False
+        keys = connection.execute(select(jobs.c.key).where(jobs.c.series_id == number)).scalars().all()
+        Spool(folders).drop_series(series_uid)
+        for key in keys:
+            remove(folders.scans / key)
+        connection.execute(update(series).where(series.c.id == number).values(scans_erased=True))
+    return True
+
+
+def _old_results(store: Store, keep: KeepSettings) -> list[tuple[int, str]]:
+    old = and_(jobs.c.finished_at < store.clock() - keep.results_days * _DAY_S, ~jobs.c.erased, jobs.c.state.not_in(OPEN))
+    never = and_(jobs.c.finished_at.is_(None), jobs.c.changed_at < store.clock() - keep.results_days * _DAY_S)
+    waiting = and_(never, ~jobs.c.erased, jobs.c.state.not_in(OPEN))
+    with store.reading() as connection:
+        rows = connection.execute(select(jobs.c.id, jobs.c.key).where(or_(old, waiting))).all()
+    return [(row.id, row.key) for row in rows]
+
+
+def _erase_patients(store: Store) -> None:
+    """Erases what is known of patients none of whose results are left."""
+    kept = select(jobs.c.id).where(jobs.c.series_id == patients.c.series_id, ~jobs.c.erased).exists()
+    with store.writing() as connection:
+        connection.execute(delete(patients).where(~kept))

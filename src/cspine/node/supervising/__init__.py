@@ -1,0 +1,1 @@
+"""Runs the processes of a node and keeps them running."""

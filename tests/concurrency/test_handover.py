@@ -1,0 +1,48 @@
+"""Arrays that another process is handed."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from cspine.concurrency.handover import handing_over, room, taken
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has memory that a descriptor stands for")
+
+
+def test_both_sides_see_one_memory() -> None:
+    with handing_over(1 << 20) as arrays:
+        made = room((2, 3, 4))
+        handle = arrays.handle_of(made.data.cast("B"))
+        assert handle is not None
+        got = taken(os.dup(handle), made.nbytes).view(np.float32).reshape(made.shape)
+
+    made[1, 2, 3] = 7.5  # after all descriptors are closed
+
+    assert got[1, 2, 3] == 7.5
+    assert got.flags.writeable
+
+
+def test_what_was_made_elsewhere_or_is_a_part_has_no_handle() -> None:
+    with handing_over(1 << 20) as arrays:
+        made = room((2, 3))
+
+        assert arrays.handle_of(np.zeros((2, 3), np.float32).data.cast("B")) is None
+        assert arrays.handle_of(made[:1].data.cast("B")) is None
+        assert arrays.handle_of(memoryview(b"")) is None
+
+
+def test_more_than_may_be_taken_is_a_want_of_memory() -> None:
+    with handing_over(1000):
+        room((200,))
+        with pytest.raises(MemoryError):
+            room((51,))
+
+
+def test_outside_an_array_is_the_process_s_own() -> None:
+    with handing_over(1000) as arrays:
+        pass
+
+    assert room((5,)).shape == (5,)
+    assert not arrays.handles

@@ -1,0 +1,86 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from cspine.node.config import Folder
+from cspine.node.receiving.completeness import Completeness
+from cspine.node.receiving.spool import Folders, Spool
+from cspine.node.receiving.watching import FolderWatch
+from tests.node.nodes import Series, write_series
+from tests.node.times import Clock
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Series:
+    return write_series(tmp_path / "in" / "CD" / "1", 1)
+
+
+class Watched:
+    """A folder, a spool, and a clock."""
+
+    def __init__(self, folder: Path, *, remove: bool = False) -> None:
+        folders = Folders(folder / "data")
+        folders.make()
+        self.clock, self.spool = Clock(0.0), Spool(folders)
+        self.completeness = Completeness(5, 60, self.clock)
+        self.watch = FolderWatch(
+            Folder(folder / "in", "CD", quiet_s=10, remove=remove), "folder 1", self.spool, self.completeness, self.clock
+        )
+
+
+def test_files_come_in_once_they_do_not_change_any_more(tmp_path: Path, series: Series) -> None:
+    watched = Watched(tmp_path)
+
+    assert watched.watch.step() == 0
+    watched.clock.now = 9
+    os.utime(series.files[0])
+    assert watched.watch.step() == 0
+    watched.clock.now = 10
+    assert watched.watch.step() == len(series.files) - 1
+    watched.clock.now = 19
+    assert watched.watch.step() == 1
+    assert watched.completeness.take() == []
+    watched.clock.now = 24
+    assert watched.completeness.take() == [(series.uid, "folder 1", "CD")]
+    assert len(watched.spool.images(series.uid)) == len(series.files)
+
+
+def test_files_that_came_in_are_not_taken_again(tmp_path: Path, series: Series) -> None:
+    watched = Watched(tmp_path)
+    for now in (0, 10, 20, 30):
+        watched.clock.now = now
+        watched.watch.step()
+    watched.completeness.take()
+
+    assert watched.watch.step() == 0
+    assert not watched.completeness.is_pending(series.uid)
+    assert all(file.is_file() for file in series.files)
+
+
+def test_files_are_removed_where_that_is_asked_for(tmp_path: Path, series: Series) -> None:
+    watched = Watched(tmp_path, remove=True)
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    for now in (0, 10):
+        watched.clock.now = now
+        watched.watch.step()
+
+    assert [path.name for path in (tmp_path / "in").rglob("*") if path.is_file()] == ["notes.txt"]
+    assert len(watched.spool.images(series.uid)) == len(series.files)
+
+
+def test_links_and_hidden_files_stay_outside(tmp_path: Path, series: Series) -> None:
+    watched = Watched(tmp_path)
+    outside = tmp_path / "outside.dcm"
+    series.files[0].rename(outside)
+    (tmp_path / "in" / "link.dcm").symlink_to(outside)
+    series.files[1].rename(series.files[1].with_name(".hidden"))
+    for now in (0, 10):
+        watched.clock.now = now
+        watched.watch.step()
+
+    assert len(watched.spool.images(series.uid)) == len(series.files) - 2
+
+
+def test_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    assert Watched(tmp_path).watch.step() == 0
