@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
+from cspine.geometry import Vector
 from cspine.specs import MASK_STEP
+from cspine.training.vertebrae.acquisition import (
+    CropKernel,
+    CropStreaks,
+    reconstructed,
+    sample_grain,
+    sample_kernel,
+    sample_streaks,
+)
 from cspine.training.vertebrae.settings import CropAugmentation, VertebraRecipe
 
 _ACROSS = 0.7
@@ -61,6 +70,14 @@ def coarsened(grey: NDArray[np.uint8], voxels: Voxels, spacing_mm: tuple[float, 
     return np.ascontiguousarray(found).astype(np.uint8)
 
 
+def scanned(
+    grey: NDArray[np.uint8], kernel: CropKernel | None, voxels: Voxels | None, spacing_mm: tuple[float, float, float]
+) -> NDArray[np.uint8]:
+    """Returns an image ``(slices, rows, columns)`` as another kernel shows it, and then a scan of larger voxels."""
+    sharp = grey if kernel is None else reconstructed(grey, kernel, spacing_mm)
+    return sharp if voxels is None else coarsened(sharp, voxels, spacing_mm)
+
+
 @lru_cache(maxsize=512)
 def _averaging(length: int, side: float, phase: float) -> NDArray[np.float32]:
     """Returns how much of each sample is in what is read in its place, ``(length, length)``; rows add up to 1."""
@@ -93,6 +110,9 @@ class StudyChange:
         gain: Factor of contrast around the middle of the window.
         offset: Added brightness, in units of the window.
         noise: Standard deviation of added noise, in units of the window.
+        grain_mm: How far it is correlated along slices, rows and columns: standard deviations.
+        kernel: Another reconstruction kernel, if it has one.
+        streaks: Those of metal, if there is some.
         voxels: Those of a coarser scan, if it is one.
         raised: By how many slices those that are classified lie nearer the head.
         seed: Of the noise.
@@ -107,6 +127,9 @@ class StudyChange:
     gain: float = 1.0
     offset: float = 0.0
     noise: float = 0.0
+    grain_mm: Vector = (0.0, 0.0, 0.0)
+    kernel: CropKernel | None = None
+    streaks: CropStreaks | None = None
     voxels: Voxels | None = None
     raised: int = 0
     seed: int = 0
@@ -144,4 +167,7 @@ def sample_study_change(rng: np.random.Generator, recipe: VertebraRecipe) -> Stu
         noise=float(settings.noise_hu / (high - low) * max(rng.uniform(-1, 1), 0)),
         voxels=sample_voxels(rng, settings),
         seed=int(rng.integers(1 << 31)),
+        grain_mm=sample_grain(rng, settings),
+        kernel=sample_kernel(rng, settings),
+        streaks=sample_streaks(rng, settings, recipe.input.window_hu),
     )

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cspine.anatomy import CERVICAL
+from cspine.geometry import Vector
 from cspine.imaging.vertebrae import STEPS, classified_slices, smooth_mask, vertebra_input
 from cspine.specs import FRACTURE_CELL, MASK_STEP
 from cspine.training.core.marks import BOX_BIT, FRACTURE_BIT, UNKNOWN, fracture_mask
 from cspine.training.core.settings import AnnotationUse
-from cspine.training.vertebrae.augmentation import StudyChange, coarsened, sample_study_change
+from cspine.training.vertebrae.acquisition import sample_noise, streaks_in
+from cspine.training.vertebrae.augmentation import StudyChange, sample_study_change, scanned
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import VertebraRecipe
 
@@ -98,7 +100,7 @@ def _vertebra(study: StudyCrops, i: int, change: StudyChange, recipe: VertebraRe
     mask = _part(study.marks[i], coarse + change.shift[i] + change.mask_shift[i], small) % BOX_BIT == i + 1
     if change.grown[i]:
         mask = (ndimage.binary_dilation if change.grown[i] > 0 else ndimage.binary_erosion)(mask)
-    grey = _recoloured(grey if change.voxels is None else coarsened(grey, change.voxels, spec.spacing_mm), change, i)
+    grey = _recoloured(scanned(grey, change.kernel, change.voxels, spec.spacing_mm), change, i, spec.spacing_mm)
     if change.mirrored:
         grey, marks, mask = grey[..., ::-1], marks[..., ::-1], mask[..., ::-1]
     chosen = classified_slices(study.heights_mm[i] * change.heights[i], spec, change.raised)
@@ -117,16 +119,21 @@ def fracture_bit(study: StudyCrops, recipe: VertebraRecipe) -> int | None:
     return BOX_BIT if recipe.labels.boxes is AnnotationUse.LABEL and study.case.boxes else None
 
 
-def _recoloured(grey: NDArray[np.uint8], change: StudyChange, i: int) -> NDArray[np.uint8]:
-    """Returns the image with other contrast, brightness and noise."""
+def _recoloured(grey: NDArray[np.uint8], change: StudyChange, i: int, spacing_mm: Vector) -> NDArray[np.uint8]:
+    """Returns the image with other contrast and brightness, streaks and noise."""
     if change.gain != 1 or change.offset:
         steps = (np.arange(STEPS + 1) / STEPS - 0.5) * change.gain + 0.5 + change.offset
         grey = np.rint(np.clip(steps, 0, 1) * STEPS).astype(np.uint8)[grey]
+    added: NDArray[np.float32] | None = None
+    if change.streaks is not None and abs(i - change.streaks.level) <= 1:
+        added = streaks_in(change.streaks, grey.shape, spacing_mm) * np.float32(STEPS)
     if change.noise > 0:
-        rng = np.random.default_rng([change.seed, i])
-        noise = rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(change.noise * STEPS)
-        grey = np.clip(grey + noise + np.float32(0.5), 0, STEPS).astype(np.uint8)  # whole numbers are cut off, which rounds
-    return grey
+        noise = sample_noise(np.random.default_rng([change.seed, i]), grey.shape, change.grain_mm, spacing_mm)
+        noise *= np.float32(change.noise * STEPS)
+        added = noise if added is None else added + noise
+    if added is None:
+        return grey
+    return np.clip(grey + added + np.float32(0.5), 0, STEPS).astype(np.uint8)  # whole numbers are cut off, which rounds
 
 
 def _targets(study: StudyCrops, shown: NDArray[np.bool_], parts: list[VertebraTargets | None], recipe: VertebraRecipe) -> Targets:

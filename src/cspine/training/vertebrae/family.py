@@ -22,7 +22,7 @@ from cspine.training.core.backend import buildable
 from cspine.training.core.ensemble import PackagedFolds, served_network
 from cspine.training.core.family import Fold, Predictions, TrainingPlace
 from cspine.training.core.finding import Finder
-from cspine.training.core.layer_weights import Build, set_weights_of_file, with_file
+from cspine.training.core.layer_weights import Build
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import TrainingTask, Validation
 from cspine.training.core.losses import KnownBinaryCrossentropy
@@ -32,6 +32,7 @@ from cspine.training.core.runs import Run, begin_on_cases, same_cases
 from cspine.training.vertebrae.augmentation import StudyChange, sample_voxels, unchanged
 from cspine.training.vertebrae.batches import VertebraBatches, study_input
 from cspine.training.vertebrae.crops import Cutting, StudyCrops, prepare_crops
+from cspine.training.vertebrae.packaged_weights import with_initial_weights
 from cspine.training.vertebrae.patches import find_patch_centres, patch_task
 from cspine.training.vertebrae.prediction import TTA_PASSES, localise_fractures, predict_studies, predict_study, scores_of
 from cspine.training.vertebrae.settings import VertebraRecipe
@@ -104,7 +105,7 @@ class VertebraFamily:
             if recipe.patches.epochs:
                 network.on_slices(recipe.patches.size)
         if recipe.initial_weights:
-            set_weights_of_file(network, Path(recipe.initial_weights))
+            with_initial_weights(lambda: network, recipe.initial_weights)
 
     def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
@@ -188,7 +189,7 @@ def train_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, repo
     """
     build = partial(_fresh, recipe, data.number)
     if recipe.initial_weights:
-        build = partial(with_file, build, Path(recipe.initial_weights))
+        build = partial(with_initial_weights, build, recipe.initial_weights)
     parts = Parts(build, _patch_part(recipe, data, home / PATCHES, reporter), partial(vertebra_task, recipe, data))
     train_in_parts(recipe, parts, home, reporter)
 

@@ -1,6 +1,6 @@
 """Patches of crops: where they may be cut in vertebrae, and how one is cut and augmented (:mod:`cspine.training.core.patches`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ from cspine.specs import MASK_STEP
 from cspine.training.core.loop import TrainingTask
 from cspine.training.core.marks import BOX_BIT
 from cspine.training.core.patches import Patch, PatchOrder, PatchTask
-from cspine.training.vertebrae.augmentation import Voxels, coarsened, sample_voxels
+from cspine.training.vertebrae.acquisition import sample_grain, sample_kernel, sample_noise, sample_streaks, streaks_in
+from cspine.training.vertebrae.augmentation import sample_voxels, scanned
 from cspine.training.vertebrae.batches import fracture_bit, fracture_targets
 from cspine.training.vertebrae.crops import StudyCrops
 from cspine.training.vertebrae.settings import VertebraRecipe
@@ -74,29 +75,52 @@ def _augmented(rng: np.random.Generator, centres: PatchCentres, centre: NDArray[
     study = centres.studies[int(number)]
     off = rng.integers(-settings.shift_px // MASK_STEP, settings.shift_px // MASK_STEP + 1, 2)
     voxels = sample_voxels(rng, recipe.augmentation)
-    fed, marks = _cut(study, int(i), np.array([z, y + off[0], x + off[1]]), recipe, voxels)
+    scan = partial(scanned, kernel=sample_kernel(rng, recipe.augmentation), voxels=voxels, spacing_mm=recipe.input.spacing_mm)
+    reach = 0 if voxels is None else int(np.ceil(2 * voxels.mm[0] / recipe.input.spacing_mm[0]))
+    fed, marks = _cut(study, int(i), np.array([z, y + off[0], x + off[1]]), recipe, _Scan(scan, reach))
     bit = fracture_bit(study, recipe)
     broken = bool(study.broken[i])
     cells = fracture_targets(marks[None], int(i) + 1, bit, broken=broken).cells[0]
     picture = fed[..., :-1]
-    low, high = recipe.input.window_hu
-    augmentation = recipe.augmentation
-    picture *= np.float32(1 + augmentation.gain * rng.uniform(-1, 1))
-    picture += np.float32(augmentation.offset_hu / (high - low) * rng.uniform(-1, 1))
-    if rng.random() < _NOISY:
-        picture += np.float32(augmentation.noise_hu / (high - low) * rng.random()) * rng.standard_normal(
-            picture.shape, dtype=np.float32
-        )
-    np.clip(picture, 0, 1, out=picture)
-    if rng.random() < augmentation.flip_share:
+    _recolour(rng, picture, recipe)
+    if rng.random() < recipe.augmentation.flip_share:
         fed, cells = fed[:, ::-1], cells[:, ::-1]
     return fed, cells
 
 
+def _recolour(rng: np.random.Generator, picture: NDArray[np.float32], recipe: VertebraRecipe) -> None:
+    """Gives a patch ``(rows, columns, slices)`` other contrast and brightness, streaks and noise."""
+    low, high = recipe.input.window_hu
+    augmentation, spacing = recipe.augmentation, recipe.input.spacing_mm
+    picture *= np.float32(1 + augmentation.gain * rng.uniform(-1, 1))
+    picture += np.float32(augmentation.offset_hu / (high - low) * rng.uniform(-1, 1))
+    if (streaks := sample_streaks(rng, augmentation, recipe.input.window_hu)) is not None:
+        slices = np.moveaxis(picture, -1, 0)
+        slices += streaks_in(streaks, slices.shape, spacing)
+    if rng.random() < _NOISY:
+        strength = np.float32(augmentation.noise_hu / (high - low) * rng.random())
+        grain = sample_grain(rng, augmentation)
+        picture += strength * sample_noise(rng, picture.shape, (*grain[1:], grain[0]), (*spacing[1:], spacing[0]))
+    np.clip(picture, 0, 1, out=picture)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """How another scan shows slices.
+
+    Attributes:
+        show: Takes slices ``(slices, rows, columns)`` and returns what it shows in their place.
+        reach: Slices above and below on which what is shown depends.
+    """
+
+    show: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+    reach: int
+
+
 def _cut(
-    study: StudyCrops, i: int, middle: NDArray[np.integer], recipe: VertebraRecipe, voxels: Voxels | None
+    study: StudyCrops, i: int, middle: NDArray[np.integer], recipe: VertebraRecipe, scan: _Scan
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Returns a patch around a pixel of a mask, or as near to it as the crop allows, as some voxels show it, and its marks."""
+    """Returns a patch around a pixel of a mask, or as near to it as the crop allows, as a scan shows it, and its marks."""
     spec, settings = recipe.input, recipe.patches
     depth, *most = study.marks.shape[1:]
     high, wide = settings.size[0] // MASK_STEP, settings.size[1] // MASK_STEP
@@ -108,13 +132,9 @@ def _cut(
     mask = smooth_mask(around % BOX_BIT == i + 1, spec)[z - low]
     fed = np.empty((*settings.size, spec.channels), np.float32)
     first, last = z - spec.neighbours, z + spec.neighbours + 1
-    spare = 0 if voxels is None else int(np.ceil(2 * voxels.mm[0] / spec.spacing_mm[0]))
-    start = max(first - spare, 0)
+    start = max(first - scan.reach, 0)
     rows, columns = (slice(MASK_STEP * low, MASK_STEP * (low + side)) for low, side in ((y, high), (x, wide)))
-    slices = study.grey[i, start : last + spare, rows, columns]
-    if voxels is not None:
-        slices = coarsened(slices, voxels, spec.spacing_mm)
-    slices = slices[first - start : last - start]
+    slices = scan.show(study.grey[i, start : last + scan.reach, rows, columns])[first - start : last - start]
     np.divide(np.moveaxis(slices, 0, -1), np.float32(STEPS), out=fed[..., :-1])
     fed[..., -1] = mask.repeat(MASK_STEP, axis=0).repeat(MASK_STEP, axis=1) if spec.masked else 1.0
     return fed, around[z - low]

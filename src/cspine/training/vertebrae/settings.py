@@ -61,6 +61,12 @@ class CropAugmentation:
         gain: Relative change of contrast, either way.
         offset_hu: Change of brightness, either way.
         noise_hu: Largest standard deviation of added noise.
+        grain_mm: How far that noise is correlated, across and within slices: largest standard deviation.
+        kernel_share: How often the scan has another reconstruction kernel, softer as often as sharper.
+        softest_mm: Blur of the softest, standard deviation.
+        sharpest: How much of the fine detail the sharpest adds.
+        streak_share: How often metal in front of the spine throws streaks.
+        streak_hu: Amplitude of the strongest.
         coarse_share: How often the scan is one of thicker slices and larger pixels.
         coarse_mm: The thickest slices, and the largest pixels, of these.
         hidden_share: How often only some neighbouring levels are in the scan.
@@ -75,7 +81,13 @@ class CropAugmentation:
     flip_share: Share = 0.5
     gain: ShareBelowOne = 0.12
     offset_hu: NotNegative = 95.0
-    noise_hu: NotNegative = 57.0
+    noise_hu: NotNegative = 60.0
+    grain_mm: NotNegative = 0.8
+    kernel_share: Share = 0.5
+    softest_mm: NotNegative = 0.8
+    sharpest: NotNegative = 2.0
+    streak_share: Share = 0.05
+    streak_hu: NotNegative = 150.0
     coarse_share: Share = 0.5
     coarse_mm: tuple[NotNegative, NotNegative] = (3.5, 1.1)
     hidden_share: Share = 0.15
@@ -83,6 +95,15 @@ class CropAugmentation:
 
     def __post_init__(self) -> None:
         check_intervals(self, "augmentation")
+
+
+_IDLE = {
+    "coarse_share": ("coarse_mm",),
+    "kernel_share": ("softest_mm", "sharpest"),
+    "noise_hu": ("grain_mm",),
+    "streak_share": ("streak_hu",),
+}
+"""Settings of augmentation that do nothing where another is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +143,8 @@ class VertebraRecipe:
         patches: What is trained before whole studies are.
         heads: How the rest of the network learns to use that.
         fit: How the weights are found.
-        initial_weights: The file of a trained network of the same layers to go on from, with whole studies at once; fresh weights
-            if empty. It must not have been trained on patients who are held out here.
+        initial_weights: A trained network of the same layers to go on from, with whole studies at once: a ``.keras`` file, or a
+            package by folder or name; fresh weights if empty. It must not have been trained on patients who are held out here.
         split: How patients are parted.
         seed: Of weights, batches and augmentation.
     """
@@ -148,8 +169,9 @@ class VertebraRecipe:
             found = dict.fromkeys(every_setting_of_parts(), "with initial_weights training starts on whole studies")
         else:
             found = idle_parts(self.patches, self.heads)
-        if not self.augmentation.coarse_share:
-            found["augmentation.coarse_mm"] = "augmentation.coarse_share is 0"
+        for nothing, idle in _IDLE.items():
+            if not getattr(self.augmentation, nothing):
+                found |= {f"augmentation.{name}": f"augmentation.{nothing} is 0" for name in idle}
         if not self.network.mixers:
             found["network.heads"] = "network.mixers is 0"
         return found
