@@ -7,11 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import assert_type
 
+import numpy as np
 import pytest
 
 import cspine
+from cspine.geometry import Grid
 
-_PUBLIC = {"Detector", "Study", "StudyResult", "detect", "read_study"}
+_PUBLIC = {"Detector", "Study", "StudyResult", "as_study", "detect", "read_study"}
 
 
 def test_dir_lists_what_is_public_and_all_of_it_can_be_used() -> None:
@@ -33,6 +35,9 @@ def _types_that_mypy_compares(result: cspine.StudyResult) -> None:
     """States types for the type checker, which `make test` calls; it refuses them where a lazy name is of any type."""
     assert_type(cspine.detect("scan"), cspine.StudyResult)
     assert_type(cspine.Detector()(cspine.read_study(Path("scan"))), cspine.StudyResult)
+    assert_type(cspine.Detector()(np.zeros((2, 3, 4)), Grid((2, 3, 4), np.eye(4))), cspine.StudyResult)
+    assert_type(cspine.as_study("scan"), cspine.Study)
+    assert_type(cspine.StudyResult.from_json(result.to_json()), cspine.StudyResult)
     assert_type(result.to_json(), str)
 
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cspine.detection import Detector as Detector
     from cspine.detection import detect as detect
+    from cspine.reading import as_study as as_study
     from cspine.reading import read_study as read_study
     from cspine.results import StudyResult as StudyResult
     from cspine.study import Study as Study
 
 __version__ = "0.1.0"
-__all__ = ["Detector", "Study", "StudyResult", "__version__", "detect", "read_study"]
+__all__ = ["Detector", "Study", "StudyResult", "__version__", "as_study", "detect", "read_study"]
 
 _HOMES = {
     "Detector": "cspine.detection",
     "detect": "cspine.detection",
+    "as_study": "cspine.reading",
     "read_study": "cspine.reading",
     "StudyResult": "cspine.results",
     "Study": "cspine.study",

@@ -3,10 +3,12 @@
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from cspine.anatomy import Level
 from cspine.geometry import Vector
+from cspine.storage.codec import ShapeError, decode
+from cspine.storage.strict_json import parse_json
 
 DISCLAIMER = "Research software, not a medical device. Not for diagnosis."
 
@@ -295,6 +297,58 @@ class StudyResult:
     def to_json(self) -> str:
         """Returns the text of ``result.json``."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Returns the result that :meth:`to_dict` gave, with the digits that are kept there and without the figures of packages.
+
+        Raises:
+            ValueError: The data are not those of a result, or contradict themselves; the message says where.
+        """
+        if not isinstance(data, dict):
+            raise ShapeError(f"A result is a JSON object, as in result.json. Received: {data!r:.80}")
+        try:
+            result = decode(cls, _shaped(data), "result")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ShapeError(f"A result has the keys and values of result.json. Received: {error!s:.80}") from error
+        known = result.to_dict()
+        wrong = [key for key in known if key != "disclaimer" and data.get(key) != known[key]]  # its wording may change
+        if wrong or set(data) != set(known):
+            where = (wrong or sorted(set(data) ^ set(known)))[0]
+            raise ShapeError(f"A result must be as cspine wrote it, with schema {SCHEMA_VERSION}. It differs at {where!r:.80}.")
+        return result
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Returns the result whose ``result.json`` has this text; otherwise as :meth:`from_dict`."""
+        return cls.from_dict(parse_json(text))
+
+
+def _shaped(data: dict[str, Any]) -> dict[str, Any]:
+    """Returns the content of ``result.json`` as the nouns of this module are shaped."""
+    return {
+        **{name: data[name] for name in ("status", "reasons", "study", "operating_point", "timings_s", "created")},
+        **{name: {**data[name], "figures": []} for name in ("model", "localiser")},
+        "overall": _shaped_assessment(data["patient_overall"]),
+        "levels": [_shaped_finding(level) for level in data["levels"]],
+    }
+
+
+def _shaped_assessment(data: dict[str, Any]) -> dict[str, Any] | None:
+    if data["probability"] is None:
+        return None
+    spread = data["range"] or {"low": None, "high": None}
+    return {name: data[name] for name in ("probability", "threshold")} | {name: spread[name] for name in ("low", "high")}
+
+
+def _shaped_finding(data: dict[str, Any]) -> dict[str, Any]:
+    box = data["box_mm"]
+    return {
+        **{name: data[name] for name in ("status", "centre_mm", "key_slice", "confidence")},
+        "level": Level[data["level"]].value,
+        "assessment": _shaped_assessment(data),
+        "box_mm": None if box is None else {"low_mm": box["low"], "high_mm": box["high"]},
+    }
 
 
 def _rounded(numbers: Vector, digits: int) -> list[float]:

@@ -1,7 +1,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
+import pydicom
 import pytest
 
 import cspine
@@ -14,7 +16,7 @@ from cspine.results import LevelFinding, LevelStatus, StudyResult, StudyStatus
 from cspine.runtime import Device, Engine
 from cspine.study import ReadingWarning, SourceSlice
 from cspine.volume import Volume
-from tests.coded import HEIGHT_MM, coded_volume, study_of, write_coded_package, write_nifti
+from tests.coded import HEIGHT_MM, coded_volume, study_of, write_coded_package, write_dicom, write_nifti
 
 _STORED: dict[str, Callable[[Grid], Grid]] = {
     "as it is": lambda grid: grid,
@@ -66,6 +68,43 @@ def test_the_broken_level_is_found_however_the_scan_is_stored(stored: str, detec
     for finding in result.levels:
         assert finding.status is LevelStatus.ASSESSED
         assert finding.centre_mm == pytest.approx((10, -6, _depth_mm(upright, finding.level)), abs=3)
+
+
+def _without_times(result: StudyResult) -> dict[str, object]:
+    return result.to_dict() | {"timings_s": {}, "created": "", "study": {}}
+
+
+def test_a_scan_that_a_program_holds_has_the_result_of_its_study(detector: Detector, tmp_path: Path) -> None:
+    volume = coded_volume(fractured=[Level.C5])
+    wanted = _without_times(detector(study_of(volume)))
+    image = nibabel.load(write_nifti(volume, tmp_path / "scan.nii"))
+    datasets = [pydicom.dcmread(path) for path in write_dicom(volume, tmp_path / "scan").iterdir()]
+
+    assert _without_times(detector(volume.hu, volume.grid)) == wanted
+    assert _without_times(detector(volume)) == wanted
+    assert _positive(detector(image)) == {Level.C5}
+    assert _without_times(detector(datasets)) == _without_times(detector(cspine.read_study(tmp_path / "scan")))
+    assert detector.predict(volume.hu, volume.grid).evidence is not None
+
+
+def test_vertebrae_are_found_in_a_scan_that_a_program_holds(detector: Detector, tmp_path: Path) -> None:
+    volume = coded_volume()
+    wanted = detector.localiser(volume)
+
+    for found in (
+        detector.localiser(volume.hu, volume.grid),
+        detector.localiser(nibabel.load(write_nifti(volume, tmp_path / "scan.nii"))),
+        detector.localiser.outline(study_of(volume)).located,
+    ):
+        assert [one.level for one in found.vertebrae] == [one.level for one in wanted.vertebrae] == list(CERVICAL)
+        assert np.allclose([v.centre_mm for v in found.vertebrae], [v.centre_mm for v in wanted.vertebrae], atol=0.5)
+
+
+def test_what_is_no_scan_is_refused_before_any_network_runs(detector: Detector) -> None:
+    with pytest.raises(StudyError, match=r"^A scan is .* Received: an array without a grid\.$"):
+        detector(coded_volume().hu)
+    with pytest.raises(StudyError, match=r"Received: builtins\.int\.$"):
+        detector.localiser(3)
 
 
 def test_an_intact_neck_is_negative(detector: Detector) -> None:

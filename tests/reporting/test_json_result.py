@@ -12,6 +12,7 @@ from cspine.reporting import write_result
 from cspine.reporting.json_result import schema
 from cspine.results import Assessment, StudyResult
 from cspine.study import Study
+from tests.made_results import made_result
 
 _VALIDATOR = jsonschema.Draft202012Validator
 
@@ -71,6 +72,67 @@ def test_what_a_result_gives_is_a_copy(broken_result: StudyResult) -> None:
     data["levels"][0]["probability"] = 2.0
 
     _VALIDATOR(schema()).validate(broken_result.to_dict())
+
+
+@pytest.mark.parametrize("which", ["broken_result", "rejected_result"])
+def test_a_written_result_is_read_back_as_it_was(which: str, request: pytest.FixtureRequest) -> None:
+    result: StudyResult = request.getfixturevalue(which)
+
+    read = StudyResult.from_json(result.to_json())
+
+    assert read.to_json() == result.to_json()
+    assert StudyResult.from_dict(result.to_dict()) == read
+    assert (read.disclaimer, read.caution, read.overall) == (result.disclaimer, result.caution, result.overall)
+    assert [finding.assessment for finding in read.levels] == [finding.assessment for finding in result.levels]
+
+
+def test_a_result_without_a_scan_comes_back_equal() -> None:
+    assert StudyResult.from_json(made_result(read=1.5).to_json()) == made_result(read=1.5)
+
+
+def test_the_wording_of_a_disclaimer_may_change() -> None:
+    assert StudyResult.from_dict(made_result().to_dict() | {"disclaimer": "Other words."}) == made_result()
+
+
+def _set(*keys: str | int, value: object) -> Callable[[dict[str, Any]], None]:
+    def spoil(data: Any) -> None:
+        for key in keys[:-1]:
+            data = data[key]
+        data[keys[-1]] = value
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda data: data.pop("model"), "the keys and values of result.json. Received: 'model'"),
+        (_set("schema_version", value="1.1"), "It differs at 'schema_version'"),
+        (_set("patient_name", value="x"), "It differs at 'patient_name'"),
+        (_set("levels", 3, "positive", value=False), "It differs at 'levels'"),
+        (_set("levels", 3, "level", value="L1"), "Received: 'L1'"),
+        (_set("levels", 3, "centre_mm", value=["a", 1, 2]), r"levels\[3\]\.centre_mm\[0\] must be float"),
+        (_set("levels", 3, value=7), "the keys and values of result.json"),
+        (_set("status", value="perhaps"), "result.status must be StudyStatus. Received: 'perhaps'"),
+        (_set("status", value="rejected"), "if and only if it was not rejected"),
+        (_set("timings_s", value={"read": "long"}), "result.timings_s.read must be float"),
+        (_set("patient_overall", "probability", value=1.5), "must lie in 0..1"),
+    ],
+)
+def test_data_that_are_no_result_are_refused_in_one_line(spoil: Callable[[dict[str, Any]], None], words: str) -> None:
+    data = made_result().to_dict()
+    spoil(data)
+
+    with pytest.raises(ValueError, match=words) as raised:
+        StudyResult.from_dict(data)
+
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{", '{"status": NaN}'])
+def test_text_that_is_no_result_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        StudyResult.from_json(text)
 
 
 def test_a_number_that_json_does_not_know_is_refused(broken_result: StudyResult) -> None:

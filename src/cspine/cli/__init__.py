@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": "compare runs or evaluations on the same patients",
     "calibrate": "fit a run's probabilities on another data set",
     "export": "turn a trained run into a model package",
+    "bundle": "write a package's networks as ONNX, for use elsewhere",
     "submit": "write the submission file for the test studies of a data set",
     "models": "list the model packages at hand",
     "recipes": "list the recipes that can be trained",
@@ -48,6 +49,7 @@ EXTRAS = {
     "wandb": "wandb",
     "highdicom": "dicom",
     "onnxruntime": "onnx",
+    "onnx": "onnx",
     "ray": "ray",
     **dict.fromkeys(("sqlalchemy", "pynetdicom", "starlette", "uvicorn", "prometheus_client", "psycopg"), "serve"),
 }

@@ -17,6 +17,7 @@ from cspine.detection.slice_classifier import SliceClassifier
 from cspine.detection.vertebra_classifier import VertebraClassifier
 from cspine.errors import PackageError
 from cspine.evidence import Evidence, Prediction
+from cspine.geometry import Grid
 from cspine.locating import Localiser
 from cspine.modelpack import Manifest, Package, SliceManifest, VertebraManifest, load_package
 from cspine.moment import now
@@ -67,20 +68,24 @@ class Detector:
         self._classifier = _classifier_of(manifest, network.session)
         self._standing = tuple(dict.fromkeys((*network.reasons, *self.localiser.reasons)))
 
-    def __call__(self, study: Study) -> StudyResult:
+    def __call__(self, scan: "reading.Scan", grid: Grid | None = None) -> StudyResult:
         """Returns the result for one study: assessed, or rejected with reasons.
 
-        Raises:
-            PackageError: The network does not do what its manifest says.
-        """
-        return self.predict(study).result
-
-    def predict(self, study: Study) -> Prediction:
-        """Returns the result for one study with what it rests on, for pictures and archives.
+        Args:
+            scan: A study; or what :func:`cspine.as_study` makes one of: an array ``(z, y, x)`` in Hounsfield units with its
+                ``grid``, a volume, a NIfTI image of nibabel, the data sets of a series, a path.
+            grid: Where the voxels of an array lie.
 
         Raises:
+            StudyError: What is given cannot be read as a study.
+            GeometryError: An array does not have the shape of its grid.
             PackageError: The network does not do what its manifest says.
         """
+        return self.predict(scan, grid).result
+
+    def predict(self, scan: "reading.Scan", grid: Grid | None = None) -> Prediction:
+        """Returns the result for one study with what it rests on, for pictures and archives; otherwise as calling."""
+        study = scan if isinstance(scan, Study) and grid is None else reading.as_study(scan, grid)
         with alone():
             return self._predicted(study, Clock())
 

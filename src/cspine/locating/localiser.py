@@ -1,8 +1,11 @@
 """A localiser that is loaded once and finds the vertebrae of many scans."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cspine import reading
 from cspine.concurrency.threads import alone
+from cspine.geometry import Grid
 from cspine.locating.coarse_to_fine import locate
 from cspine.locating.located import Located
 from cspine.locating.magnifying import magnified, magnified_located
@@ -13,6 +16,9 @@ from cspine.runtime import Engine, Session
 from cspine.serving import open_network
 from cspine.specs import RefinerSpec
 from cspine.volume import Volume
+
+if TYPE_CHECKING:
+    from cspine.reading import Scan
 
 
 class Localiser:
@@ -44,22 +50,27 @@ class Localiser:
         self._coarse, self._fine = coarse.session, fine.session if fine else None
         self.reasons = tuple(dict.fromkeys((*coarse.reasons, *(fine.reasons if fine else ()))))
 
-    def __call__(self, volume: Volume) -> Located:
+    def __call__(self, scan: "Scan", grid: Grid | None = None) -> Located:
         """Returns the cervical spine in a scan, however it is oriented and wherever the neck lies in it.
 
+        Args:
+            scan: A volume, which is taken as it is; or what :func:`cspine.as_study` reads and checks: a study, an array
+                ``(z, y, x)`` in Hounsfield units with its ``grid``, a NIfTI image of nibabel, the data sets of a series, a path.
+            grid: Where the voxels of an array lie.
+
         Raises:
+            StudyError: What is given cannot be read as a study.
+            GeometryError: An array does not have the shape of its grid.
             PackageError: A network does not do what its manifest says.
         """
-        return self.outline(volume).located
+        return self.outline(scan, grid).located
 
-    def outline(self, volume: Volume) -> Refined:
-        """Returns the same with the borders of the vertebrae, which can be laid on any grid.
+    def outline(self, scan: "Scan", grid: Grid | None = None) -> Refined:
+        """Returns the same with the borders of the vertebrae, which can be laid on any grid; otherwise as calling.
 
         Meanwhile numpy's matrix products keep to one thread in all of the process (:mod:`cspine.concurrency.threads`).
-
-        Raises:
-            PackageError: As above.
         """
+        volume = scan if isinstance(scan, Volume) and grid is None else reading.as_study(scan, grid).volume
         manifest = self.package.manifest
         with alone():
             located = locate(volume, manifest.coarse, self._coarse, manifest.hu_ceiling)

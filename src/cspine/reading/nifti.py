@@ -70,7 +70,7 @@ class Slices:
 
     grid: Grid
     notices: tuple[ReadingWarning, ...]
-    values: Iterator[NDArray[np.float64]] = field(repr=False)
+    values: Iterator[NDArray[Any]] = field(repr=False)
 
 
 def is_nifti(name: str) -> bool:
@@ -95,11 +95,44 @@ def read(file: BinaryIO, name: str) -> Study:
         StudyError: It cannot be read, has no place, or is no single grey volume.
         PixelError: Its values cannot be Hounsfield units.
     """
-    slices = slices_of(file, name)
+    return _study_of(slices_of(file, name), name)
+
+
+def _study_of(slices: Slices, name: str) -> Study:
     hu, bad = _voxels(slices)
     unusual = check_hounsfield(hu, name)
     notices = (*slices.notices, *unusual, *((Notice.NOT_FINITE.warning(count=bad),) if bad else ()))
     return Study(name_of(name), Volume(hu, slices.grid), None, None, orientation_of_grid(slices.grid), (), notices)
+
+
+def read_image(image: nibabel.Nifti1Pair, name: str) -> Study:
+    """Reads an image that a program holds, as :func:`read` does its file.
+
+    Args:
+        image: A NIfTI image of nibabel, with its values in memory or still in its file.
+        name: What to call it.
+
+    Raises:
+        StudyError: Its file cannot be read, it has no place, or is no single grey volume.
+        PixelError: Its values cannot be Hounsfield units.
+    """
+    with quiet("nibabel.global"):
+        shape = _checked_shape(image.shape, image.dataobj.dtype, name)
+        affine, notices = _affine(_header_of(image), name)
+        grid = _grid((shape[2], shape[1], shape[0]), affine, name)
+        try:
+            values = np.asanyarray(image.dataobj).reshape(shape)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise Refusal.NIFTI_BROKEN_OFF.error(name=name, cause=error) from error
+    return _study_of(Slices(grid, notices, (values[..., index].T for index in range(shape[2]))), name)
+
+
+def _header_of(image: nibabel.Nifti1Pair) -> Any:
+    """Returns the header, with the affine of the image where somebody changed that since."""
+    header = image.header.copy()
+    if image.affine is not None and not np.allclose(header.get_best_affine(), image.affine):
+        header.set_sform(image.affine, code="aligned")
+    return header
 
 
 def slices_of(file: BinaryIO, name: str) -> Slices:
@@ -178,14 +211,7 @@ def _head(file: BinaryIO, name: str) -> _Head:
     # nibabel raises many kinds on a damaged header
     except Exception as error:
         raise Refusal.NIFTI_DAMAGED.error(name=name, cause=type(error).__name__) from error
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 2:
-        raise Refusal.NIFTI_DIMENSIONS.error(name=name, shape=" x ".join(map(str, shape)))
-    if dtype.kind not in "iuf":
-        raise Refusal.NIFTI_COLOUR.error(name=name, kind="colours" if dtype.kind == "V" else dtype.name)
-    if max(shape) > limits.MAX_SIDE or shape[0] * shape[1] * shape[2] > limits.MAX_VOXELS:
-        raise Refusal.TOO_LARGE.error(limit=limits.MAX_VOXELS, uid=name, slices=shape[2], rows=shape[1], columns=shape[0])
+    shape = _checked_shape(shape, dtype, name)
     least = int(header.sizeof_hdr) if hasattr(header, "sizeof_hdr") else len(header.binaryblock)
     if not least <= offset <= _MOST_EXTENSIONS:
         raise Refusal.NIFTI_DAMAGED.error(name=name, cause=f"its voxels begin at byte {offset}")
@@ -195,6 +221,19 @@ def _head(file: BinaryIO, name: str) -> _Head:
     if abs(scale[0]) > limits.STEEPEST_SLOPE or abs(scale[1]) > limits.FARTHEST_INTERCEPT:
         raise Refusal.BAD_RESCALE.error(name=name, found=f"{scale[0]:g} and {scale[1]:g}")
     return _Head(grid, dtype, max(0, offset - len(start)), start[offset:], *scale, notices)
+
+
+def _checked_shape(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Shape:
+    """Returns the three sizes ``(x, y, z)`` of a volume of numbers."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 2:
+        raise Refusal.NIFTI_DIMENSIONS.error(name=name, shape=" x ".join(map(str, shape)))
+    if dtype.kind not in "iuf":
+        raise Refusal.NIFTI_COLOUR.error(name=name, kind="colours" if dtype.kind == "V" else dtype.name)
+    if max(shape) > limits.MAX_SIDE or shape[0] * shape[1] * shape[2] > limits.MAX_VOXELS:
+        raise Refusal.TOO_LARGE.error(limit=limits.MAX_VOXELS, uid=name, slices=shape[2], rows=shape[1], columns=shape[0])
+    return shape[0], shape[1], shape[2]
 
 
 def _parsed(start: bytes) -> Any:
