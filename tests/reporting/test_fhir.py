@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhirclient.models.bundle import Bundle as BundleOfR4
+from fhirclient.models.fhirabstractbase import FHIRValidationError
 
 from cspine.evidence import Prediction
 from cspine.reporting import write_result
 from cspine.reporting.fhir import bundle
 from cspine.results import Assessment, LevelStatus, StudyResult
 from cspine.study import Study
+from tests.reporting.fhir_rules import broken_rules
 
 
 def _resources(made: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -30,23 +33,90 @@ def identified(broken_result: StudyResult, broken_neck: Study) -> tuple[StudyRes
     return replace(broken_result, study=facts), replace(broken_neck, study_uid="1.2.3.99", series_uid="1.2.3.99.1")
 
 
-@pytest.mark.parametrize("which", ["broken_result", "rejected_result"])
-def test_every_bundle_follows_the_rules_of_fhir(which: str, broken_neck: Study, request: pytest.FixtureRequest) -> None:
-    result = request.getfixturevalue(which)
-    ranged = replace(result, overall=Assessment(0.62, 0.5, 0.48, 0.71)) if result.overall else result
+@pytest.fixture(params=["assessed", "ranged", "uncertain", "rejected", "undated"])
+def each(request: pytest.FixtureRequest, identified: tuple[StudyResult, Study], rejected_result: StudyResult) -> dict[str, Any]:
+    """A bundle of each kind of result."""
+    result, study = identified
+    assert result.overall is not None
+    uncertain = replace(result.levels[5], status=LevelStatus.UNCERTAIN, assessment=None)
+    results = {
+        "assessed": result,
+        "ranged": replace(result, overall=Assessment(0.62, 0.5, 0.48, 0.71)),
+        "uncertain": replace(result, levels=(*result.levels[:5], uncertain, result.levels[6])),
+        "rejected": rejected_result,
+        "undated": replace(result, created=""),
+    }
+    made: dict[str, Any] = json.loads(json.dumps(bundle(results[request.param], study)))
+    return made
 
-    for given in (result, ranged, replace(result, created="")):
-        parsed = Bundle.model_validate_json(json.dumps(bundle(given, broken_neck)))  # refuses what R4 does not know
-        kinds = [type(entry.resource).__name__ for entry in parsed.entry or ()]
-        assert kinds == ["DiagnosticReport", *["Observation"] * 8, "Device"]
+
+def test_every_bundle_has_the_elements_of_r4_and_no_others(each: dict[str, Any]) -> None:
+    kinds = ["DiagnosticReport", *["Observation"] * 8, "Device"]
+
+    assert [entry.resource.resource_type for entry in BundleOfR4(each).entry] == kinds  # of FHIR 4.0.1; it is strict
+    parsed = Bundle.model_validate(each)  # R4B has the same elements of these; this knows the forms of their values too
+    assert [type(entry.resource).__name__ for entry in parsed.entry or ()] == kinds
+
+
+def test_every_bundle_keeps_the_rules_of_r4(each: dict[str, Any]) -> None:
+    assert broken_rules(each) == []
 
 
 @pytest.mark.parametrize(("key", "value"), [("status", None), ("valueQuantity", "high"), ("patient", "Doe")])
-def test_a_bundle_that_breaks_the_rules_is_refused(known: dict[str, Any], key: str, value: str | None) -> None:
+def test_a_bundle_that_has_other_elements_is_refused(known: dict[str, Any], key: str, value: str | None) -> None:
     known["entry"][1]["resource"][key] = value
+    if value is None:
+        del known["entry"][1]["resource"][key]
 
     with pytest.raises(ValueError, match=key):
         Bundle.model_validate(known)
+    with pytest.raises(FHIRValidationError, match=key):
+        BundleOfR4(known)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rule"),
+    [
+        (("total",), 10, "bdl-1"),
+        (("entry", 0, "search"), {"mode": "match"}, "bdl-2"),
+        (("entry", 0, "request"), None, "bdl-3"),
+        (("entry", 0, "response"), {"status": "200"}, "bdl-4"),
+        (("entry", 1, "fullUrl"), "urn:uuid:00000000-0000-0000-0000-000000000000", "reference within the transaction"),
+        (("entry", 0, "fullUrl"), "https://a/DiagnosticReport/1/_history/2", "bdl-8"),
+        (("entry", 0, "request", "method"), "POT", "http-verb"),
+        (("entry", 0, "resource", "contained"), [{"resourceType": "Device"}], "dom-2"),
+        (("entry", 0, "resource", "status"), "draft", "DiagnosticReport.status"),
+        (("entry", 0, "resource", "issued"), "2026-01-02T03:04:05", "instant"),
+        (("entry", 0, "resource", "imagingStudy", 0, "identifier", "value"), "urn:oid:1.02", "uri"),
+        (("entry", 0, "resource", "text", "div"), '<div xmlns="http://www.w3.org/1999/xhtml"><script/>a</div>', "txt-1"),
+        (("entry", 0, "resource", "text", "div"), '<div xmlns="http://www.w3.org/1999/xhtml"> </div>', "txt-2"),
+        (("entry", 0, "resource", "text", "status"), "made", "narrative-status"),
+        (("entry", 1, "resource", "referenceRange"), [{"appliesTo": [{"text": "all"}]}], "obs-3"),
+        (("entry", 1, "resource", "dataAbsentReason"), {"text": "unknown"}, "obs-6"),
+        (("entry", 1, "resource", "component"), "code of the observation", "obs-7"),
+        (("entry", 1, "resource", "valueQuantity"), None, "an observation has a value, or says why it has none"),
+        (("entry", 1, "resource", "valueQuantity", "system"), None, "qty-3"),
+        (("entry", 1, "resource", "note"), [], "ele-1"),
+        (("entry", 9, "resource", "deviceName", 0, "type"), "name", "Device.deviceName.type"),
+    ],
+)
+def test_a_rule_that_is_broken_is_told(known: dict[str, Any], path: tuple[Any, ...], value: Any, rule: str) -> None:
+    place: Any = known
+    for step in path[:-1]:
+        place = place[step]
+    if rule == "obs-7":
+        value = [{"code": place["code"], "valueQuantity": place["valueQuantity"]}]
+    place[path[-1]] = value
+    if value is None:
+        del place[path[-1]]
+
+    assert broken_rules(known) == [rule]
+
+
+def test_two_entries_of_one_name_are_told(known: dict[str, Any]) -> None:
+    known["entry"][0]["fullUrl"] = known["entry"][1]["fullUrl"]
+
+    assert broken_rules(known) == ["bdl-7"]
 
 
 def test_every_reference_within_the_bundle_is_to_one_of_its_entries(known: dict[str, Any]) -> None:
