@@ -7,6 +7,7 @@ one current result, the archive each of its objects, and no folder anything that
 
 import argparse
 import json
+import logging
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,23 +24,30 @@ from subprocess import Popen
 from typing import IO, Any
 
 from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
 from sqlalchemy import select
 
 from benchmarks.node.processes import below
 from cspine.node.config import Config
 from cspine.node.config_file import read_config
+from cspine.node.receiving.spool import INCOMING, digest_of
 from cspine.node.store import DeliveryState, State, Store, open_store
+from cspine.node.store.arrivals import is_queued
 from cspine.node.store.queue import open_jobs
 from cspine.node.store.sending import has_open_parcels
 from cspine.node.store.tables import jobs, outbox, series
+from cspine.node.working.outcome import FILES
+from cspine.reporting.json_result import read_result
 from tests.coded import write_coded_localiser, write_coded_package
 from tests.node.nodes import ROOT, Series, Shelf, destination, environment, send, shelf, write_config, write_series
+
+_log = logging.getLogger(__name__)
 
 _WAYS = ("plain", "plain", "plain", "late", "twice", "aborted")
 _WEIGHTS = {"supervisor": 1, "worker": 2, "reader": 3, "web": 1, "receiver": 4, "deliverer": 4}
 """How often each is killed: a worker needs some seconds to load its model, and with the supervisor all end."""
 
-_PATIENCE_S = 600.0
+_PATIENCE_S, _CLEARING_S = 600.0, 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ def survive(plan: Plan, folder: Path, package: Path) -> Survived:
         config = read_config(config_file)
         with Prey(config_file, folder / "log") as prey:
             senders = [
-                threading.Thread(target=_send_all, args=(config.node.dicom.port, studies[start::2], plan, start))
+                threading.Thread(target=_send_all, args=(config.node.dicom.port, studies[start::2], plan, start), daemon=True)
                 for start in range(2)
             ]
             for sender in senders:
@@ -109,9 +117,9 @@ def survive(plan: Plan, folder: Path, package: Path) -> Survived:
                 prey.keep_running()
                 time.sleep(0.2)
             store = open_store(config.node.database, config.node.data)
-            faults = _settle(store, prey)
+            faults = _settle(store, prey, [one for one, _ in studies])
             survived = Survived(killed, faults=faults)
-            survived.faults += list(_faults(store, config, [one for one, _ in studies], archive, survived))
+            survived.faults += _lasting(prey, lambda: list(_faults(store, config, [one for one, _ in studies], archive, survived)))
             store.close()
     survived.seconds = round(time.monotonic() - begin, 1)
     return survived
@@ -161,6 +169,8 @@ def _kill(prey: Prey, plan: Plan, chance: random.Random) -> dict[str, int]:
         with suppress(ProcessLookupError):
             os.kill(by_role[role], signal.SIGKILL)
             killed[role] += 1
+            if killed.total() % 50 == 0:
+                _log.info("%d of %d killed", killed.total(), plan.kills)
     return dict(killed)
 
 
@@ -192,16 +202,34 @@ def _send_surely(port: int, images: Sequence[Dataset]) -> None:
             time.sleep(0.3)
 
 
-def _settle(store: Store, prey: Prey) -> list[str]:
-    """Waits until nothing is to be done for a while."""
+def _settle(store: Store, prey: Prey, studies: Sequence[Series]) -> list[str]:
+    """Waits until every series was queued with all its images and nothing is to be done for a while.
+
+    Where the receiver was killed often, it starts anew only after a pause, and then waits to see whether more images come.
+    """
     end, quiet = time.monotonic() + _PATIENCE_S, 0
+    digests = {study.uid: digest_of(tuple(str(image.SOPInstanceUID) for image in study.images())) for study in studies}
     while quiet < 10:
         prey.keep_running()
         time.sleep(0.5)
-        quiet = 0 if open_jobs(store) or has_open_parcels(store) else quiet + 1
+        late = [uid for uid, digest in digests.items() if not is_queued(store, uid, digest)]
+        quiet = 0 if late or open_jobs(store) or has_open_parcels(store) else quiet + 1
         if time.monotonic() > end:
-            return [f"{open_jobs(store)} jobs are open after {_PATIENCE_S:g} s, parcels: {has_open_parcels(store)}"]
+            return [
+                f"after {_PATIENCE_S:g} s {open_jobs(store)} jobs are open, parcels: {has_open_parcels(store)}, not queued: {late}"
+            ]
     return []
+
+
+def _lasting(prey: Prey, look: Callable[[], list[str]]) -> list[str]:
+    """Returns the faults that stay: what a dead process left is cleared when its successor has started, perhaps after a pause."""
+    end = time.monotonic() + _CLEARING_S
+    while found := look():
+        if time.monotonic() > end:
+            break
+        prey.keep_running()
+        time.sleep(1.0)
+    return found
 
 
 def _faults(store: Store, config: Config, studies: Sequence[Series], archive: Shelf, survived: Survived) -> Iterator[str]:
@@ -228,6 +256,8 @@ def _faults(store: Store, config: Config, studies: Sequence[Series], archive: Sh
     if strangers:
         yield f"the archive has {len(strangers)} objects that nobody sent"
     yield from _orphans(config.node.data, versions)
+    yield from _spooled(config.node.data, studies)
+    yield from _halves(config.node.data, [row.key for row in current.values()], {one.sop_uid for one in parcels})
 
 
 def _orphans(data: Path, versions: Sequence[Any]) -> Iterator[str]:
@@ -245,6 +275,32 @@ def _orphans(data: Path, versions: Sequence[Any]) -> Iterator[str]:
         yield f"half-written files are left: {[str(path.relative_to(data)) for path in left]}"
 
 
+def _spooled(data: Path, studies: Sequence[Series]) -> Iterator[str]:
+    """Yields what the spool lacks of the images that were sent, or holds beside them."""
+    wanted = {study.uid: {f"{image.SOPInstanceUID}.dcm" for image in study.images()} | {".source.json"} for study in studies}
+    found = {
+        folder.name: {file.name for file in folder.iterdir()} for folder in (data / "spool").iterdir() if folder.name != INCOMING
+    }
+    if found != wanted:
+        yield f"the spool differs for {sorted(uid for uid in found.keys() | wanted.keys() if found.get(uid) != wanted.get(uid))}"
+
+
+def _halves(data: Path, keys: Sequence[str], sent: set[str]) -> Iterator[str]:
+    """Yields results that are not there with all of their files, each whole."""
+    for key in keys:
+        folder = data / "results" / key
+        try:
+            read_result(folder / "result.json")
+            json.loads((folder / "result_fhir.json").read_text(encoding="utf-8"))
+            whole = (folder / "result.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+            uids = {str(dcmread(folder / name).SOPInstanceUID) for name in FILES.values()}
+        except (OSError, ValueError, AttributeError) as error:
+            yield f"the result {key} cannot be read: {error}"
+            continue
+        if not whole or not uids <= sent:
+            yield f"the result {key} is not the one that was sent"
+
+
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=60)
@@ -252,13 +308,16 @@ def _main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pause", type=float, default=2.0, metavar="SECONDS")
     parser.add_argument("--database", default="sqlite")
+    parser.add_argument("--folder", type=Path, help="an empty folder, which stays; one that goes in the end if left out")
     options = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    plan = Plan(options.studies, options.kills, options.seed, options.pause, options.database)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "network").mkdir()
+        folder = options.folder or Path(name)
+        (folder / "network").mkdir(parents=True)
         write_coded_localiser(folder / "packages" / "coded_localiser", folder / "network")
         package = write_coded_package(folder / "packages" / "coded", folder / "network")
-        plan = Plan(options.studies, options.kills, options.seed, options.pause, options.database)
         survived = survive(plan, folder, package)
         if survived.faults:
             sys.stderr.write((folder / "log").read_text(errors="replace")[-20_000:])

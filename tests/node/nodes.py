@@ -105,7 +105,11 @@ def send(port: int, images: list[Dataset], ae_title: str = "CT1", called: str = 
         if not association.is_established:
             answers.append(-1)
             break
-        answer = association.send_c_store(image)
+        try:
+            answer = association.send_c_store(image)
+        except RuntimeError:  # it was closed since
+            answers.append(-1)
+            break
         answers.append(int(answer.get("Status", -1)))
     if abort:
         association.abort()
