@@ -1,11 +1,12 @@
 """Measures a node at work: studies an hour, the time from the last image to the result, memory by process.
 
 ``python -m benchmarks.node.soak --studies 500`` sends small studies over DICOM, one by one, and prints the figures as JSON.
-``--scan FOLDER`` then sends one DICOM series of full size to the idle node with the shipped packages.
+``--scan FOLDER`` then sends one DICOM series of full size to an idle node with the shipped packages, five times.
 """
 
 import argparse
 import json
+import os
 import socket
 import statistics
 import sys
@@ -15,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pydicom.filereader import dcmread
@@ -23,6 +25,7 @@ from benchmarks.node.processes import below
 from cspine.node.config import Config
 from cspine.node.config_file import read_config
 from cspine.node.store import Store, open_store
+from cspine.node.store.scores import read_scores
 from cspine.node.store.worklist import Filter, Order, worklist
 from tests.coded import write_coded_localiser, write_coded_package
 from tests.node.nodes import destination, send, serving, shelf, until, write_config, write_series
@@ -45,7 +48,7 @@ class Soaked:
         p95_s: The same for the slowest twentieth.
         memory_mb: Resident memory by process, after a tenth of the studies and at the end.
         delivered: Objects that the archive has.
-        idle_s: The same of one full-size study that comes to an idle node, and its seconds by stage.
+        idle: What one study of full size took.
     """
 
     studies: int = 0
@@ -54,7 +57,24 @@ class Soaked:
     p95_s: float = 0.0
     memory_mb: dict[str, tuple[float, float]] = field(default_factory=dict)
     delivered: int = 0
-    idle_s: dict[str, float] = field(default_factory=dict)
+    idle: "Idle | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Holds what a series of full size took that came to an idle node, each time.
+
+    Attributes:
+        images: How many it has.
+        beyond_quiet_s: Seconds from the last image to the result, less the quiet time.
+        processor_s: Processor seconds of all processes meanwhile.
+        stages_s: Median seconds by stage.
+    """
+
+    images: int
+    beyond_quiet_s: list[float]
+    processor_s: list[float]
+    stages_s: dict[str, float]
 
 
 def soak(folder: Path, package: Path, studies: int) -> Soaked:
@@ -90,22 +110,38 @@ def soak(folder: Path, package: Path, studies: int) -> Soaked:
     )
 
 
-def idle(folder: Path, scan: Path) -> dict[str, float]:
+def idle(folder: Path, scan: Path, times: int) -> Idle:
     """Returns how long one series takes on an idle node with the shipped packages, beyond the quiet time."""
     images = [dcmread(path) for path in sorted(scan.rglob("*")) if path.is_file()]
     config_file = write_config(folder, folder)
     lines = [line for line in config_file.read_text().splitlines() if not line.startswith(("model", "localiser", "threads"))]
     config_file.write_text("\n".join(lines) + "\n")
     config = read_config(config_file)
-    with serving(config_file, folder / "log"):
+    waits, processor_s = [], []
+    with serving(config_file, folder / "log") as process:
         store = _ready(config)
-        if set(send(config.node.dicom.port, images)) != {0}:
-            raise RuntimeError("The series was not taken.")
-        end = time.time()
-        (moment,) = until(lambda: tuple(_finished(store, 1).values()), "the result", _PATIENCE_S)
-        (row,) = worklist(store)
+        for number in range(1, times + 1):
+            for image in images:
+                image.StudyInstanceUID, image.SeriesInstanceUID = f"1.2.7.{number}", f"1.2.7.{number}.1"
+                image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.7.{number}.1.{image.InstanceNumber}"
+            if set(send(config.node.dicom.port, images)) != {0}:
+                raise RuntimeError("The series was not taken.")
+            end, before = time.time(), _processor_s(process.pid)
+            finished = until(partial(_result_of, store, images[0].SeriesInstanceUID), "the result", _PATIENCE_S)
+            processor_s.append(_processor_s(process.pid) - before)
+            waits.append(finished - end - _QUIET_S)
+        stages = [one.timings for one in read_scores(store)]
         store.close()
-    return {"images": len(images), "state_is_done": float(row.state == "done"), "beyond_quiet_s": round(moment - end - _QUIET_S, 2)}
+    return Idle(
+        images=len(images),
+        beyond_quiet_s=[round(wait, 2) for wait in waits],
+        processor_s=[round(spent, 2) for spent in processor_s],
+        stages_s={name: round(statistics.median(one[name] for one in stages), 2) for name in stages[0]},
+    )
+
+
+def _result_of(store: Store, uid: str) -> float | None:
+    return _finished(store, 2000).get(uid)
 
 
 def _ready(config: Config) -> Store:
@@ -134,6 +170,15 @@ def _memory(pid: int) -> dict[str, float]:
     return dict(found)
 
 
+def _processor_s(pid: int) -> float:
+    """Returns the processor seconds that a node has spent, those of processes that have ended included."""
+    ticks = 0
+    for child in [pid, *(number for number, _ in below(pid))]:
+        with suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _status(pid: int) -> Iterator[str]:
     with suppress(OSError):
         yield from Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -143,15 +188,16 @@ def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--scan", type=Path)
+    parser.add_argument("--times", type=int, default=5, help="how often the scan is sent")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "network").mkdir()
         write_coded_localiser(folder / "packages" / "coded_localiser", folder / "network")
         package = write_coded_package(folder / "packages" / "coded", folder / "network")
-        soaked = soak(folder / "soak", package, options.studies)
+        soaked = soak(folder / "soak", package, options.studies) if options.studies else Soaked()
         if options.scan is not None:
-            soaked.idle_s = idle(folder / "idle", options.scan)
+            soaked.idle = idle(folder / "idle", options.scan, options.times)
     print(json.dumps(asdict(soaked), indent=2))
     return 0
 
