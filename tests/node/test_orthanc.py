@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -21,6 +22,7 @@ from tests.node.nodes import free_port, serving, until, write_config, write_seri
 
 pytestmark = pytest.mark.slow
 
+_DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 _FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
@@ -44,7 +46,8 @@ class Orthanc:
             "HttpPort": self.http,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
-            "Plugins": [],
+            "Plugins": [str(_DICOMWEB)] if _DICOMWEB.is_file() else [],
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
             "DicomModalities": {"cspine": ["CSPINE", "127.0.0.1", node_port], "finder": ["FINDER", "127.0.0.1", 1]},
         }
         self._file = folder / "orthanc.json"
@@ -87,28 +90,66 @@ class Orthanc:
         association.release()
         return sorted(found)
 
+    def query(self, study_uid: str) -> list[str]:
+        """Modalities of the series of a study, by QIDO-RS."""
+        found = self.get(f"/dicom-web/studies/{study_uid}/series")
+        return sorted(one["00080060"]["Value"][0] for one in found)
 
-def test_a_study_goes_from_orthanc_to_the_node_and_its_results_come_back_for_good(coded_package: Path, tmp_path: Path) -> None:
-    port = free_port()
-    orthanc, series = Orthanc(tmp_path, port), write_series(tmp_path / "scan", 1, fractured=True)
+
+@dataclass(frozen=True)
+class Course:
+    """What was seen of a study that went from Orthanc to the node and back.
+
+    Attributes:
+        sent: How many images it has.
+        statistics: What Orthanc counts in the end.
+        found: What C-FIND finds, before and after Orthanc was started anew.
+        queried: The same by QIDO-RS; empty where Orthanc has no plugin for it.
+    """
+
+    sent: int
+    statistics: dict[str, Any]
+    found: list[list[str]]
+    queried: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def course(coded_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
+    folder, port = tmp_path_factory.mktemp("orthanc"), free_port()
+    orthanc, series = Orthanc(folder, port), write_series(folder / "scan", 1, fractured=True)
     archive = f'[[destination]]\nname = "pacs"\nae_title = "ORTHANC"\naddress = "127.0.0.1:{orthanc.dicom}"\ncommitment = true\n'
-    config_file = write_config(tmp_path, coded_package, archive, node={"dicom": f"127.0.0.1:{port}"})
-    config = read_config(config_file)
-    with orthanc.running(), serving(config_file, tmp_path / "log"):
+    config_file = write_config(folder, coded_package, archive, node={"dicom": f"127.0.0.1:{port}"})
+    config, found, queried = read_config(config_file), [], []
+    with orthanc.running(), serving(config_file, folder / "log"):
         for file in series.files:
             orthanc.post("/instances", file.read_bytes())
         (own,) = orthanc.get("/series")
         until(lambda: _pushed(orthanc, own), "the push")
-        until(lambda: orthanc.find("1.2.3.1") == ["CT", "OT", "SEG", "SR"], "the results")
+        until(lambda: len(orthanc.find("1.2.3.1")) == 4, "the results")
         store = open_store(config.node.database, config.node.data)
         until(lambda: read_counters(store).parcels == {("pacs", DeliveryState.CONFIRMED): 3}, "storage commitment")
         store.close()
         statistics = orthanc.get("/statistics")
+        found.append(orthanc.find("1.2.3.1"))
+        queried += [orthanc.query("1.2.3.1")] if _DICOMWEB.is_file() else []
     with orthanc.running():
-        assert orthanc.find("1.2.3.1") == ["CT", "OT", "SEG", "SR"]
+        found.append(orthanc.find("1.2.3.1"))
+        queried += [orthanc.query("1.2.3.1")] if _DICOMWEB.is_file() else []
+    return Course(len(series.files), statistics, found, queried)
 
-    assert (statistics["CountPatients"], statistics["CountStudies"], statistics["CountSeries"]) == (1, 1, 4)
-    assert statistics["CountInstances"] == len(series.files) + 3
+
+def test_a_study_goes_from_orthanc_to_the_node_and_its_results_come_back_for_good(course: Course) -> None:
+    counted = [course.statistics[f"Count{name}"] for name in ("Patients", "Studies", "Series", "Instances")]
+
+    assert course.found == [["CT", "OT", "SEG", "SR"]] * 2
+    assert counted == [1, 1, 4, course.sent + 3]
+
+
+def test_results_are_found_over_dicomweb_too(course: Course) -> None:
+    if not course.queried:
+        pytest.skip("needs the DICOMweb plugin of Orthanc (apt-get install orthanc-dicomweb)")
+
+    assert course.queried == [["CT", "OT", "SEG", "SR"]] * 2
 
 
 def _pushed(orthanc: Orthanc, series: str) -> bool:

@@ -3,11 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from cspine.node.config import Folder
+from cspine.node.config import Config, Folder, NodeSettings, ReceiverSettings
 from cspine.node.receiving.completeness import Completeness
 from cspine.node.receiving.spool import Folders, Spool
 from cspine.node.receiving.watching import FolderWatch
-from tests.node.nodes import Series, write_series
+from cspine.node.store import open_store
+from cspine.node.store.worklist import Listed, worklist
+from cspine.node.supervising.roles import _Desk
+from tests.node.nodes import Series, until, write_series
 from tests.node.times import Clock
 
 
@@ -80,6 +83,26 @@ def test_links_and_hidden_files_stay_outside(tmp_path: Path, series: Series) -> 
         watched.watch.step()
 
     assert len(watched.spool.images(series.uid)) == len(series.files) - 2
+
+
+def test_a_series_from_a_folder_is_queued_with_the_name_of_its_site(tmp_path: Path, series: Series) -> None:
+    config = Config(
+        node=NodeSettings(data=tmp_path / "node"),
+        receiver=ReceiverSettings(quiet_s=0.1),
+        folders=(Folder(tmp_path / "in", "CD", 0.1),),
+    )
+    Folders(config.node.data).make()
+    store = open_store("sqlite", config.node.data)
+    desk = _Desk(config, store)
+
+    def queued() -> tuple[Listed, ...]:
+        desk.step()
+        return worklist(store)
+
+    (row,) = until(queued, "a job")
+    store.close()
+
+    assert (row.series_uid, row.images, row.source, row.site) == (series.uid, len(series.files), "folder 1", "CD")
 
 
 def test_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
