@@ -15,8 +15,8 @@ FAILED = Finished(State.FAILED, code="pixels", reason="Pixels are needed. None c
 
 def arrive(store: Store, name: str = "1", images: int = 10, **more: object) -> int | None:
     """Queues a series of so many images."""
-    patient = Patient(patient_name=f"Name{name}", patient_id=f"ID{name}", accession=f"A{name}")
-    arrival = Arrival(f"1.2.{name}", f"1.9.{name}", "CT1", "ER", patient=patient, **more)  # type: ignore[arg-type]
+    about = {"patient": Patient(patient_name=f"Name{name}", patient_id=f"ID{name}", accession=f"A{name}")} | more
+    arrival = Arrival(f"1.2.{name}", f"1.9.{name}", "CT1", "ER", **about)  # type: ignore[arg-type]
     return enqueue(store, arrival, lambda: Snapshot(f"key{name}-{images}", f"digest{images}", images))
 
 

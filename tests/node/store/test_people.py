@@ -9,7 +9,7 @@ from cspine.errors import OutputError, UsageError
 from cspine.node.store import Role, State, Store, open_store
 from cspine.node.store.audit import Entry, first_broken, record
 from cspine.node.store.queue import finish
-from cspine.node.store.tables import audit, facts
+from cspine.node.store.tables import audit, facts, jobs
 from cspine.node.store.users import (
     all_users,
     disable_user,
@@ -53,6 +53,43 @@ def test_the_worklist_is_filtered_as_asked(filled: Store) -> None:
     assert _keys(filled, Filter(text="%")) == []
     assert _keys(filled, Filter(site="elsewhere")) == []
     assert _keys(filled, Filter(most=1, skip=1)) == ["key1-10"]
+
+
+def test_what_somebody_has_read_comes_after_all_others(filled: Store) -> None:
+    put_verdict(filled, Verdict("key2-10", "ann", {"C2": True}))
+
+    assert _keys(filled, Filter()) == ["key1-10", "key3-10", "key2-10"]
+    assert _keys(filled, Filter(acknowledged=True)) == ["key2-10"]
+    assert _keys(filled, Filter(acknowledged=False)) == ["key1-10", "key3-10"]
+
+
+def test_the_worklist_can_be_limited_to_the_last_days(filled: Store, clock: Clock) -> None:
+    clock.now += 86400 - 90
+
+    assert _keys(filled, Filter(days=1, order=Order.RECEIVED)) == ["key3-10", "key2-10"]
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        ((State.DONE,), 1),
+        ((State.SUPERSEDED, State.DONE, State.IGNORED), 2),
+        ((State.DONE, State.IGNORED, State.IGNORED), 1),
+        ((State.IGNORED, State.QUEUED), 2),
+        ((State.IGNORED, State.IGNORED), 2),
+        ((State.IGNORED, State.SUPERSEDED, State.FAILED), 3),
+    ],
+)
+def test_a_series_is_shown_by_its_newest_version_and_an_ignored_one_only_if_there_is_no_other(
+    store: Store, states: tuple[State, ...], shown: int
+) -> None:
+    arrive(store, "2", images=50)
+    for version, state in enumerate(states, 1):
+        arrive(store, "1", images=version)
+        with store.writing() as connection:
+            connection.execute(update(jobs).where(jobs.c.key == f"key1-{version}").values(state=state))
+
+    assert sorted(_keys(store, Filter())) == [f"key1-{shown}", "key2-50"]
 
 
 def test_a_row_says_all_about_its_series(filled: Store) -> None:

@@ -150,6 +150,8 @@ def test_rows_are_filtered_by_what_stands_in_no_address(node: Made) -> None:
     assert len(found(text="ACC3")) == 1
     assert len(found(unread="1")) == 4
     assert found(text="%") == set()
+    assert len(found(days="7")) == 5
+    assert client.post("/rows", data={"csrf": token, "days": "2"}).status_code == 400
     assert client.post("/rows", data={"csrf": token, "state": "no such"}).status_code == 400
     assert client.get("/rows").status_code == 405
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from cspine.errors import OutputError, UsageError
 from cspine.node.store.tables import SCHEMA_VERSION, facts, metadata
+from cspine.node.store.watch import Watch
 
 SQLITE = "node.sqlite"
 _BUSY_S = 30.0
@@ -29,10 +30,15 @@ class Store:
     Attributes:
         engine: The database.
         clock: Says what time it is, in seconds since 1970.
+        watch: Says whether anything was written.
     """
 
     engine: Engine
     clock: Callable[[], float] = time.time
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "watch", Watch(self.engine))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -48,6 +54,7 @@ class Store:
 
     def close(self) -> None:
         """Closes all connections."""
+        self.watch.close()
         self.engine.dispose()
 
 

@@ -1,18 +1,19 @@
 """Lists the series that people work from: the newest version of each, its result, and how far that has gone."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, func, or_, select
 
 from cspine.node.store.database import Store
 from cspine.node.store.nouns import WITH_RESULT, DeliveryState, Patient, State
 from cspine.node.store.tables import jobs, outbox, patients, series, verdicts
 
 _PATIENT = tuple(Patient.__dataclass_fields__)
-_MOST = 2000
+_MOST, _DAY_S = 2000, 86400.0
 
 
 class Order(StrEnum):
@@ -32,7 +33,8 @@ class Filter:
         site: Of which site; all if ``None``.
         text: Part of the name, identifier or accession number of the patient.
         acknowledged: Only those that readers have given a verdict on, or have not; both if ``None``.
-        order: By what.
+        days: Only those that came within so many days; all if ``None``.
+        order: By what; by rank, those that nobody has read come first.
         most: How many.
         skip: How many of the first are left out.
     """
@@ -41,6 +43,7 @@ class Filter:
     site: str | None = None
     text: str = field(default="", repr=False)
     acknowledged: bool | None = None
+    days: float | None = None
     order: Order = Order.RANK
     most: int = 200
     skip: int = 0
@@ -137,30 +140,73 @@ class Listed:
 
 
 _OF_JOB = ("key", "version", "state", "code", "reason", "attempts", "images", "credit_minutes", "rank_at", "changed_at")
-_OF_SERIES = ("series_uid", "study_uid", "source", "site", "scanner", "kernel")
-_PLAIN = (*_OF_JOB, *_OF_SERIES, "received_at")
+_OF_SERIES = ("series_uid", "study_uid", "source", "site", "scanner", "kernel", "received_at")
+_PLAIN = (*_OF_JOB, *_OF_SERIES)
+_OF_RESULT = tuple(ListedResult.__dataclass_fields__)
+_JSON = ("levels", "warnings")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Holds what the database says of a row, as it came: equal exactly where the row is, and quickly compared.
+
+    Attributes:
+        newest: Columns of the newest version, its series and its patient.
+        result: Columns of the newest finished version, lists as JSON; empty where there is none.
+        deliveries: Destination, state and number of objects of that result.
+        refusals: Destination and answer.
+        readers: Who gave a verdict on that result.
+    """
+
+    newest: tuple[Any, ...] = field(repr=False)
+    result: tuple[Any, ...] = ()
+    deliveries: tuple[tuple[str, str, int], ...] = ()
+    refusals: tuple[tuple[str, str], ...] = ()
+    readers: tuple[str, ...] = ()
+
+    def row(self) -> Listed:
+        """Returns the row."""
+        plain = dict(zip(_PLAIN, self.newest, strict=False))
+        person = self.newest[len(_PLAIN) :]
+        deliveries: dict[str, dict[DeliveryState, int]] = {}
+        for destination, state, number in self.deliveries:
+            deliveries.setdefault(destination, {})[DeliveryState(state)] = number
+        return Listed(
+            **plain | {"state": State(plain["state"])},
+            patient=Patient(*(value or "" for value in person)),
+            result=_result(self.result) if self.result else None,
+            deliveries=deliveries,
+            refusals=dict(self.refusals),
+            readers=self.readers,
+        )
 
 
 def worklist(store: Store, wanted: Filter | None = None) -> tuple[Listed, ...]:
     """Returns the rows of the worklist."""
-    query = _filtered(_newest(), wanted or Filter())
+    return tuple(stored.row() for stored in stored_rows(store, wanted))
+
+
+def stored_rows(store: Store, wanted: Filter | None = None) -> tuple[Stored, ...]:
+    """Returns the rows of the worklist as the database has them."""
+    query = _chosen(wanted or Filter(), store.clock())
     with store.reading() as connection:
         return _rows(connection, connection.execute(query).all())
 
 
 def listed(store: Store, key: str) -> Listed | None:
     """Returns one version as a row; ``None`` where there is none."""
-    with store.reading() as connection:
-        found = connection.execute(_joined().where(jobs.c.key == key)).all()
-        rows = _rows(connection, found)
-    return rows[0] if rows else None
+    return _one(store, jobs.c.key == key)
 
 
 def listed_by_number(store: Store, number: int) -> Listed | None:
     """Returns the version that a job is, by the number of the job; ``None`` where there is none."""
+    return _one(store, jobs.c.id == number)
+
+
+def _one(store: Store, which: ColumnElement[bool]) -> Listed | None:
     with store.reading() as connection:
-        rows = _rows(connection, connection.execute(_joined().where(jobs.c.id == number)).all())
-    return rows[0] if rows else None
+        rows = _rows(connection, connection.execute(_joined().where(which)).all())
+    return rows[0].row() if rows else None
 
 
 def last_change(store: Store) -> float:
@@ -170,102 +216,121 @@ def last_change(store: Store) -> float:
     return max((moment for moment in moments if moment is not None), default=0.0)
 
 
+def _result_columns() -> tuple[ColumnElement[Any], ...]:
+    return tuple(cast(jobs.c[name], Text) if name in _JSON else jobs.c[name] for name in _OF_RESULT)
+
+
 def _joined() -> Select[Any]:
-    columns = tuple(series.c[name] for name in _OF_SERIES)
+    """Returns rows of the number of the series and of the job, then the columns of :class:`Stored`: newest, result."""
+    ours = (*(jobs.c[name] for name in _OF_JOB), *(series.c[name] for name in _OF_SERIES))
     person = tuple(patients.c[name] for name in _PATIENT)
-    ours = tuple(jobs.c[name] for name in _OF_JOB)
-    found = select(jobs.c.series_id, *ours, *columns, series.c.received_at, *person).join(series, series.c.id == jobs.c.series_id)
-    return found.outerjoin(patients, patients.c.series_id == series.c.id)
+    found = select(jobs.c.series_id, jobs.c.id, *ours, *person, *_result_columns())
+    return found.join(series, series.c.id == jobs.c.series_id).outerjoin(patients, patients.c.series_id == series.c.id)
 
 
-def _newest() -> Select[Any]:
-    """Returns the newest version of every series, an ignored one only where there is no other."""
-    counted = func.row_number().over(
-        partition_by=jobs.c.series_id, order_by=[(jobs.c.state == State.IGNORED).asc(), jobs.c.version.desc()]
-    )
-    numbered = select(jobs.c.id, counted.label("place")).subquery()
-    return _joined().join(numbered, numbered.c.id == jobs.c.id).where(numbered.c.place == 1)
+def _chosen(wanted: Filter, now: float) -> Select[Any]:
+    """Returns the rows that are wanted, in order; all columns are read of those only."""
+    order = _order(wanted.order)
+    few = select(jobs.c.id).outerjoin(series, series.c.id == jobs.c.series_id)  # databases leave out what is not asked for
+    few = few.outerjoin(patients, patients.c.series_id == jobs.c.series_id).where(~_newer().exists(), *_conditions(wanted, now))
+    numbers = few.order_by(*order).limit(min(wanted.most, _MOST)).offset(wanted.skip).subquery()
+    return _joined().join(numbers, numbers.c.id == jobs.c.id).order_by(*order)
 
 
-def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
+def _newer() -> Select[Any]:
+    """Returns later versions of the same series; an ignored one is shown only where there is no other."""
+    other, ignored = jobs.alias(), jobs.c.state == State.IGNORED
+    other_counts = other.c.state != State.IGNORED
+    later = and_(other.c.version > jobs.c.version, or_(other_counts, ignored))
+    return select(other.c.id).where(other.c.series_id == jobs.c.series_id, or_(later, and_(ignored, other_counts)))
+
+
+def _conditions(wanted: Filter, now: float) -> Iterator[ColumnElement[bool]]:
     if wanted.states:
-        query = query.where(jobs.c.state.in_(wanted.states))
+        yield jobs.c.state.in_(wanted.states)
     if wanted.site is not None:
-        query = query.where(series.c.site == wanted.site)
+        yield series.c.site == wanted.site
     if wanted.text:
         columns = (patients.c.patient_name, patients.c.patient_id, patients.c.accession)
-        query = query.where(or_(*(column.icontains(wanted.text, autoescape=True) for column in columns)))
+        yield or_(*(column.icontains(wanted.text, autoescape=True) for column in columns))
+    if wanted.days is not None:
+        yield series.c.received_at >= now - wanted.days * _DAY_S
     if wanted.acknowledged is not None:
-        said = select(verdicts.c.id).where(verdicts.c.job_id == jobs.c.id).exists()
-        query = query.where(said if wanted.acknowledged else ~said)
-    orders: dict[Order, tuple[Any, ...]] = {
-        Order.RANK: (jobs.c.rank_at,),
+        yield _said() if wanted.acknowledged else ~_said()
+
+
+def _order(order: Order) -> tuple[ColumnElement[Any], ...]:
+    orders: dict[Order, tuple[ColumnElement[Any], ...]] = {
+        Order.RANK: (_said(), jobs.c.rank_at),
         Order.RECEIVED: (series.c.received_at.desc(),),
         Order.PROBABILITY: (jobs.c.probability.is_(None), jobs.c.probability.desc()),
     }
-    return query.order_by(*orders[wanted.order], jobs.c.id).limit(min(wanted.most, _MOST)).offset(wanted.skip)
+    return (*orders[order], jobs.c.id)
 
 
-def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Listed, ...]:
-    results = _results(connection, [row.series_id for row in found])
-    numbers = [result.id for result in results.values()]
+def _said() -> ColumnElement[bool]:
+    return select(verdicts.c.id).where(verdicts.c.job_id == jobs.c.id).exists()
+
+
+def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Stored, ...]:
+    start, end = 2, 2 + len(_PLAIN) + len(_PATIENT)
+    state = start + _OF_JOB.index("state")
+    results = {row[0]: (row[1], tuple(row[end:])) for row in found if row[state] in WITH_RESULT}
+    results |= _earlier_results(connection, [row[0] for row in found if row[0] not in results])
+    numbers = [number for number, _ in results.values()]
     deliveries, readers = _deliveries(connection, numbers), _readers(connection, numbers)
-    refusals = _refusals(connection, numbers)
+    waiting = [number for number, said in deliveries.items() if any(state == DeliveryState.WAITING for _, state, _ in said)]
+    refusals = _refusals(connection, waiting)
     rows = []
     for row in found:
-        result = results.get(row.series_id)
-        number = None if result is None else result.id
-        known = row._mapping
-        plain = {name: known[name] for name in _PLAIN}
-        rows.append(
-            Listed(
-                **plain | {"state": State(row.state)},
-                patient=Patient(**{name: known[name] or "" for name in _PATIENT}),
-                result=None if result is None else _result(result),
-                deliveries=deliveries.get(number, {}),
-                refusals=refusals.get(number, {}),
-                readers=readers.get(number, ()),
-            )
-        )
+        number, result = results.get(row[0], (0, ()))
+        newest = tuple(row[start:end])
+        rows.append(Stored(newest, result, deliveries.get(number, ()), refusals.get(number, ()), readers.get(number, ())))
     return tuple(rows)
 
 
-def _results(connection: Connection, series_ids: Sequence[int]) -> dict[int, Row[Any]]:
+def _earlier_results(connection: Connection, series_ids: Sequence[int]) -> dict[int, tuple[int, tuple[Any, ...]]]:
     """Returns the newest finished version of each series; those that newer ones superseded are no results any more."""
-    columns = (jobs.c.id, jobs.c.series_id, *(jobs.c[name] for name in ListedResult.__dataclass_fields__))
-    finished = select(*columns).where(jobs.c.series_id.in_(series_ids), jobs.c.state.in_(WITH_RESULT)).order_by(jobs.c.version)
-    return {row.series_id: row for row in connection.execute(finished)}
+    if not series_ids:
+        return {}
+    finished = select(jobs.c.series_id, jobs.c.id, *_result_columns())
+    finished = finished.where(jobs.c.series_id.in_(series_ids), jobs.c.state.in_(WITH_RESULT)).order_by(jobs.c.version)
+    return {row[0]: (row[1], tuple(row[2:])) for row in connection.execute(finished)}
 
 
-def _result(row: Row[Any]) -> ListedResult:
-    names = [name for name in ListedResult.__dataclass_fields__ if name not in ("state", "levels", "warnings")]
-    known = row._mapping
-    plain = {name: known[name] for name in names}
-    return ListedResult(**plain, state=State(row.state), levels=tuple(row.levels), warnings=tuple(row.warnings))
+def _result(values: tuple[Any, ...]) -> ListedResult:
+    plain = dict(zip(_OF_RESULT, values, strict=True))
+    lists = {name: tuple(json.loads(plain[name])) for name in _JSON}
+    return ListedResult(**plain | lists | {"state": State(plain["state"])})
 
 
-def _deliveries(connection: Connection, job_ids: Sequence[int]) -> dict[int | None, dict[str, dict[DeliveryState, int]]]:
+def _deliveries(connection: Connection, job_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str, int], ...]]:
+    if not job_ids:
+        return {}
     key = (outbox.c.job_id, outbox.c.destination, outbox.c.state)
-    found: dict[int | None, dict[str, dict[DeliveryState, int]]] = {}
-    for job_id, destination, state, number in connection.execute(
-        select(*key, func.count()).where(outbox.c.job_id.in_(job_ids)).group_by(*key)
-    ):
-        found.setdefault(job_id, {}).setdefault(destination, {})[DeliveryState(state)] = number
+    found: dict[int, tuple[tuple[str, str, int], ...]] = {}
+    counted = select(*key, func.count()).where(outbox.c.job_id.in_(job_ids)).group_by(*key).order_by(*key)
+    for job_id, destination, state, number in connection.execute(counted):
+        found[job_id] = (*found.get(job_id, ()), (destination, state, number))
     return found
 
 
-def _refusals(connection: Connection, job_ids: Sequence[int]) -> dict[int | None, dict[str, str]]:
+def _refusals(connection: Connection, job_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str], ...]]:
     """Returns the newest answer of each archive that has not taken all; answers to objects that it took meanwhile do not count."""
+    if not job_ids:
+        return {}
     wanted = and_(outbox.c.job_id.in_(job_ids), outbox.c.state == DeliveryState.WAITING, outbox.c.error.is_not(None))
     key = (outbox.c.job_id, outbox.c.destination, outbox.c.error)
-    found: dict[int | None, dict[str, str]] = {}
+    found: dict[int, dict[str, str]] = {}
     for job_id, destination, error in connection.execute(select(*key).where(wanted).order_by(outbox.c.changed_at)):
         found.setdefault(job_id, {})[destination] = error
-    return found
+    return {job_id: tuple(sorted(said.items())) for job_id, said in found.items()}
 
 
-def _readers(connection: Connection, job_ids: Sequence[int]) -> dict[int | None, tuple[str, ...]]:
-    found: dict[int | None, tuple[str, ...]] = {}
+def _readers(connection: Connection, job_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    if not job_ids:
+        return {}
+    found: dict[int, tuple[str, ...]] = {}
     key = (verdicts.c.job_id, verdicts.c.reader)
     for job_id, reader in connection.execute(select(*key).where(verdicts.c.job_id.in_(job_ids)).distinct().order_by(*key)):
         found[job_id] = (*found.get(job_id, ()), reader)

@@ -7,7 +7,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from cspine.node.store.worklist import last_change
 from cspine.node.web.guard import needs
 from cspine.node.web.services import services_of
 from cspine.node.web.visitors import Permission, identify
@@ -26,7 +25,7 @@ async def _changes(request: Request) -> AsyncIterator[str]:
     services, known, turn = services_of(request), -1.0, 0
     yield "retry: 2000\n\n"
     while not services.stopping.is_set() and not await request.is_disconnected():
-        latest = await run_in_threadpool(last_change, services.store)
+        latest = await run_in_threadpool(services.board.last_change)
         if latest != known:
             known = latest
             yield f"event: change\ndata: {latest}\n\n"

@@ -13,13 +13,15 @@ from cspine.node.store.queue import requeue
 from cspine.node.store.verdicts import KeptVerdict, Verdict, put_verdict, read_verdicts
 from cspine.node.store.worklist import Filter, Listed, Order, listed, worklist
 from cspine.node.web.guard import FRAMED_POLICY, failure, needs
-from cspine.node.web.rows import level_cells, moment_text, worklist_row
+from cspine.node.web.markup import asset
+from cspine.node.web.rows import duration, level_cells, moment_text, worklist_row
 from cspine.node.web.services import Services, services_of, visitor_of
-from cspine.node.web.templating import MASK_COOKIE, asset, fragment, is_masked, page
+from cspine.node.web.templating import MASK_COOKIE, fragment, is_masked, page
 from cspine.node.web.texts import field, key_of
 from cspine.node.web.visitors import Permission
 
 _MOST_ROWS, _MOST_ENTRIES, _LONGEST = 500, 500, 10_000
+_DAYS = {"": None, "1": 1.0, "7": 7.0}
 _WORDS = {"agree": True, "disagree": False}
 _SHOWN = tuple(state for state in State if state is not State.SUPERSEDED)
 
@@ -40,24 +42,24 @@ async def worklist_rows(request: Request) -> Response:
             site=field(form, "site", 64) or None,
             text=field(form, "text", 100),
             acknowledged=False if field(form, "unread", 1) else None,
+            days=_DAYS[field(form, "days", 3)],
             order=Order(field(form, "order", 20) or Order.RANK),
             most=_MOST_ROWS,
         )
-    except ValueError:
-        return failure(request, 400, "A filter needs a state and an order that exist. Load the page again.")
+    except (ValueError, KeyError):
+        return failure(request, 400, "A filter needs a state, days and an order that exist. Load the page again.")
     return fragment("rows.html", await _rows(request, wanted))
 
 
 async def _rows(request: Request, wanted: Filter) -> dict[str, Any]:
-    services, masked = services_of(request), is_masked(request)
-    found = await run_in_threadpool(worklist, services.store, wanted)
-    now = services.store.clock()
-    rows = [worklist_row(row, now, masked=masked) for row in found]
+    services = services_of(request)
+    shown = await run_in_threadpool(services.board.show, wanted, masked=is_masked(request))
     free = services.folders.free_gb() if services.folders.data.is_dir() else 0.0
     return {
-        "rows": rows,
-        "sites": sorted({row.site for row in rows if row.site}),
-        "cut": len(found) == _MOST_ROWS,
+        "body": shown.body,
+        "count": shown.count,
+        "sites": shown.sites,
+        "cut": shown.count == _MOST_ROWS,
         "full": free < services.config.keep.free_gb,
         "free_gb": round(free, 1),
     }
@@ -73,7 +75,8 @@ async def study_page(request: Request) -> Response:
     verdicts = () if row.result is None else await run_in_threadpool(read_verdicts, services.store, row.result.key)
     await run_in_threadpool(record, services.store, Entry(_name(request), "read", row.key))
     context = {
-        "row": worklist_row(row, services.store.clock(), masked=is_masked(request)),
+        "row": worklist_row(row, masked=is_masked(request)),
+        "waited": duration(services.store.clock() - row.received_at),
         "levels": () if row.result is None or row.result.state is not State.DONE else level_cells(row.result),
         "has_page": services.result_file(row, "result.html") is not None,
         "may_give_verdict": visitor.may(Permission.GIVE_VERDICT) and row.result is not None and row.result.key == row.key,

@@ -13,6 +13,9 @@ from cspine.results import TRAINED_ON_PHANTOMS
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _HIDDEN = "•••"
+_READ_S = 1e12
+"""Added to the rank of what was read: later than any moment."""
+
 _HIGHEST = 20
 """Steps of a bar: a style sheet has a class for each, as the policy of the pages allows no style in an element."""
 
@@ -60,9 +63,8 @@ class WorklistRow:
         link: Its page.
         tone: How it is coloured.
         why: What counts in its favour, in a word.
-        waited: Since when it waits, in words.
         received: When it came, ISO 8601.
-        rank: By what it is ordered, the smallest first.
+        rank: By what it is ordered, the smallest first; what somebody has read comes after all others.
         patient: Name of the patient.
         patient_id: Identifier of the patient.
         accession: Accession number.
@@ -90,7 +92,6 @@ class WorklistRow:
     link: str
     tone: str
     why: str
-    waited: str
     received: str
     rank: float
     patient: str = field(repr=False)
@@ -116,25 +117,24 @@ class WorklistRow:
     can_requeue: bool
 
 
-def worklist_row(row: Listed, now: float, *, masked: bool) -> WorklistRow:
-    """Returns a row as it is shown.
+def worklist_row(row: Listed, *, masked: bool) -> WorklistRow:
+    """Returns a row as it is shown; it says nothing that changes by itself, as how long it has waited.
 
     Args:
         row: What the store knows.
-        now: The present moment.
         masked: Whether the patient is hidden.
     """
     result, patient = row.result, row.patient
     hide = _hidden if masked else str
     shown = result is not None and result.state is State.DONE
+    older = 0 if result is None or result.version == row.version else result.version
     return WorklistRow(
         key=row.key,
         link=f"/studies/{quote(row.key)}",
         tone=_tone(row),
         why=_why(row),
-        waited=duration(now - row.received_at),
         received=moment_text(row.received_at),
-        rank=row.rank_at,
+        rank=row.rank_at + (_READ_S if row.readers and not older else 0.0),
         patient=hide(patient.patient_name.replace("^", " ").strip()),
         patient_id=hide(patient.patient_id),
         accession=hide(patient.accession),
@@ -150,7 +150,7 @@ def worklist_row(row: Listed, now: float, *, masked: bool) -> WorklistRow:
         state=_STATES[row.state],
         reason=row.reason or "",
         version=row.version,
-        older=0 if result is None or result.version == row.version else result.version,
+        older=older,
         warnings=_warnings(result),
         delivery=delivery_words(row.deliveries),
         refusal="; ".join(f"{name}: {why}" for name, why in sorted(row.refusals.items())),

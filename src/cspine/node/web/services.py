@@ -11,6 +11,7 @@ from cspine.node.receiving.spool import Folders
 from cspine.node.store import Store
 from cspine.node.store.worklist import Listed
 from cspine.node.web.attempts import LoginAttempts
+from cspine.node.web.board import Board
 from cspine.node.web.visitors import Visitor
 
 RESULT_FILES = frozenset(
@@ -28,12 +29,17 @@ class Services:
         store: What the node knows.
         attempts: Slows down who guesses passwords.
         stopping: Set once the process shall end, so that streams end by themselves.
+        board: Keeps the worklist as it was last shown.
     """
 
     config: Config
     store: Store
     attempts: LoginAttempts = field(default_factory=LoginAttempts)
     stopping: threading.Event = field(default_factory=threading.Event)
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "board", Board(self.store))
 
     @property
     def folders(self) -> Folders:

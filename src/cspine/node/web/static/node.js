@@ -47,7 +47,7 @@
       const all = rows(), come = all.filter((row) => !known.has(row.dataset.key));
       come.forEach((row) => row.classList.add("new"));
       known = new Set([...known, ...all.map((row) => row.dataset.key)]);
-      const wanted = new FormData(filter), isFiltered = ["text", "state", "site", "unread"].some((name) => wanted.get(name));
+      const wanted = new FormData(filter), isFiltered = ["text", "state", "site", "days", "unread"].some((name) => wanted.get(name));
       const isNew = come.length && !isFiltered;
       told.textContent = isFiltered ? `${all.length} shown` : isNew ? `${come.length} new` : told.textContent;
       choose(all.find((row) => row.dataset.key === chosen) || null, false);
