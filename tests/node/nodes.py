@@ -37,7 +37,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(reached: Callable[[], Any], what: str, within_s: float = 180.0) -> Any:
+def until(reached: Callable[[], Any], what: str, within_s: float = 400.0) -> Any:
     """Waits until something is true, and returns it."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:

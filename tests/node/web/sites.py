@@ -146,7 +146,7 @@ def csrf_of(client: TestClient, page: str = "/") -> str:
     return text.split('name="csrf" content="')[1].split('"')[0]
 
 
-def awaited(reached: Callable[[], Any], within_s: float = 180.0) -> Any:
+def awaited(reached: Callable[[], Any], within_s: float = 400.0) -> Any:
     """Waits for what a page shows; it may be on its way to another page meanwhile."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:
