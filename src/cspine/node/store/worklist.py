@@ -273,19 +273,19 @@ def _said() -> ColumnElement[bool]:
 
 
 def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Stored, ...]:
+    lines: list[tuple[Any, ...]] = [tuple(row) for row in found]
     start, end = 2, 2 + len(_PLAIN) + len(_PATIENT)
     state = start + _OF_JOB.index("state")
-    results = {row[0]: (row[1], tuple(row[end:])) for row in found if row[state] in WITH_RESULT}
-    results |= _earlier_results(connection, [row[0] for row in found if row[0] not in results])
+    results = {line[0]: (line[1], line[end:]) for line in lines if line[state] in WITH_RESULT}
+    results |= _earlier_results(connection, [line[0] for line in lines if line[0] not in results])
     numbers = [number for number, _ in results.values()]
     deliveries, readers = _deliveries(connection, numbers), _readers(connection, numbers)
     waiting = [number for number, said in deliveries.items() if any(state == DeliveryState.WAITING for _, state, _ in said)]
     refusals = _refusals(connection, waiting)
     rows = []
-    for row in found:
-        number, result = results.get(row[0], (0, ()))
-        newest = tuple(row[start:end])
-        rows.append(Stored(newest, result, deliveries.get(number, ()), refusals.get(number, ()), readers.get(number, ())))
+    for line in lines:
+        number, result = results.get(line[0], (0, ()))
+        rows.append(Stored(line[start:end], result, deliveries.get(number, ()), refusals.get(number, ()), readers.get(number, ())))
     return tuple(rows)
 
 
@@ -295,7 +295,8 @@ def _earlier_results(connection: Connection, series_ids: Sequence[int]) -> dict[
         return {}
     finished = select(jobs.c.series_id, jobs.c.id, *_result_columns())
     finished = finished.where(jobs.c.series_id.in_(series_ids), jobs.c.state.in_(WITH_RESULT)).order_by(jobs.c.version)
-    return {row[0]: (row[1], tuple(row[2:])) for row in connection.execute(finished)}
+    lines: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(finished)]
+    return {line[0]: (line[1], line[2:]) for line in lines}
 
 
 def _result(values: tuple[Any, ...]) -> ListedResult:
