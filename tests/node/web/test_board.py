@@ -12,9 +12,10 @@ from cspine.node.store.queue import finish
 from cspine.node.store.sending import claim_parcels, refused
 from cspine.node.store.tables import patients
 from cspine.node.store.verdicts import Verdict, put_verdict
-from cspine.node.store.worklist import Filter
+from cspine.node.store.worklist import Filter, stored_rows
 from cspine.node.web import board
 from cspine.node.web.board import Board
+from cspine.node.web.markup import rendered
 from tests.node.series import arrive, take
 from tests.node.times import Clock
 from tests.node.web.sites import NEGATIVE, POSITIVE, Made
@@ -25,15 +26,14 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.read, self.made = 0, 0
-        read, made = board.stored_rows, board.rendered
 
         def counted_read(*arguments: Any) -> Any:
             self.read += 1
-            return read(*arguments)
+            return stored_rows(*arguments)
 
         def counted_made(*arguments: Any) -> Any:
             self.made += 1
-            return made(*arguments)
+            return rendered(*arguments)
 
         monkeypatch.setattr(board, "stored_rows", counted_read)
         monkeypatch.setattr(board, "rendered", counted_made)
