@@ -85,6 +85,21 @@ def test_a_scan_in_which_c1_lies_elsewhere_or_was_not_found_gives_no_mask() -> N
     assert pseudo_label(teacher(), SpineMarks(MARKS.ring, np.empty((0, 6)))) is None
 
 
+@pytest.mark.parametrize("sides", ["both", "left"])
+def test_one_side_of_c1_alone_is_not_learnt_from(sides: str) -> None:
+    grid = Grid.upright((0.0, 0.0, 0.0), (80, 40, 40), (2.0, 2.0, 2.0))
+    places = grid.world(np.argwhere(np.ones(grid.shape))).reshape(*grid.shape, 3)
+    radius = np.hypot(places[..., 0], places[..., 1])
+    ring = (radius > 15) & (radius < 30) & (places[..., 2] >= 56) & ((places[..., 0] > 0) | (sides == "both"))
+    labels = np.where(ring, Level.C1, np.where((places[..., 2] < 54) & (radius < 12), Level.C2, 0)).astype(np.uint8)
+    atlas = _vertebra(Level.C1, (0.0, 0.0, 63.0), 0.95)
+
+    mask = pseudo_label(Located((atlas,), LabelMap(labels, grid), np.zeros((2, 3))), MARKS)
+
+    assert ("C1" in names(mask)) is (sides == "both")
+    assert {"C2", "C3"} <= set(names(mask))
+
+
 def test_a_scan_becomes_a_study_with_a_mask_that_names_what_was_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     neck = sample_neck(np.random.default_rng(5))
     image = render(neck, neck.scan_grid((2.5, 2.0, 2.0), 180.0, above_mm=25.0, below_mm=25.0)).volume

@@ -73,7 +73,9 @@ def outline_bone(mask: LabelMap, level: Level, axis: Vector) -> RealBone:
     if len(index) < _FEWEST_VOXELS:
         raise AnatomyError(f"{level.name} needs an outline of at least {_FEWEST_VOXELS} voxels. It has {len(index)}.")
     places = mask.grid.world(index)
-    axes = _upright_axes(places, level, axis)
+    axes, alike = upright_axes(places, axis)
+    if alike < _LEAST_SYMMETRY:
+        raise AnatomyError(f"{level.name} needs two sides that are alike. Its outline covers {alike:.0%} of its mirror image.")
     middle = axes @ np.mean(np.percentile(places @ axes, (1, 99), axis=0), axis=0)
     turned = find_frame(_solid(mask, level, places, axes, middle), level)
     origin, axes = middle + axes @ turned[:3, 3], axes @ turned[:3, :3]
@@ -82,8 +84,16 @@ def outline_bone(mask: LabelMap, level: Level, axis: Vector) -> RealBone:
     return RealBone(level, origin, axes, shape, find_sites(level, shape))
 
 
-def _upright_axes(places: NDArray[np.float64], level: Level, axis: Vector) -> NDArray[np.float64]:
-    """Returns axes to the left, the back and the head, turned so that left and right are as alike as can be."""
+def upright_axes(places: NDArray[np.float64], axis: Vector) -> tuple[NDArray[np.float64], float]:
+    """Returns axes to the left, the back and the head, turned so that left and right are as alike as can be.
+
+    Args:
+        places: Points of a vertebra, ``(n, 3)`` in LPS millimetres.
+        axis: Unit vector along the spine at its height, towards the head, LPS.
+
+    Returns:
+        The axes as columns, ``(3, 3)``, and which share of the points its mirror image covers.
+    """
     up, back, left = frame(axis).T
     straight = np.stack([left, back, up], axis=1)
     best, most = straight, 0.0
@@ -93,9 +103,7 @@ def _upright_axes(places: NDArray[np.float64], level: Level, axis: Vector) -> ND
             alike = _symmetry(places @ axes)
             if alike > most + 1e-9:
                 best, most = axes, alike
-    if most < _LEAST_SYMMETRY:
-        raise AnatomyError(f"{level.name} needs two sides that are alike. Its outline covers {most:.0%} of its mirror image.")
-    return best
+    return best, most
 
 
 def _symmetry(points: NDArray[np.float64]) -> float:
