@@ -57,10 +57,15 @@ def calibrate_made_up(run: Path, uids: Sequence[str] = (), studies: int = 40, in
     (run / "fold-0" / CALIBRATION).write_text(made_up_scores(uids, studies, intact).to_csv())
 
 
+def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
+    """Returns what ``cspine`` is told so that it trains a tiny network."""
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    return ["train", "custom_cnn", "--data", str(data), "-o", str(run), *settings, *more]
+
+
 def train(data: Path, run: Path, *more: str) -> int:
     """Runs ``cspine train`` with a tiny network."""
-    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
-    return main(["train", "custom_cnn", "--data", str(data), "-o", str(run), *settings, *more])
+    return main(train_arguments(data, run, *more))
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def test_a_recipe_may_be_a_file_that_a_run_keeps(tiny_run: TinyRun, tmp_path: Pa
     file, run = tmp_path / "my_recipe.py", tmp_path / "run"
     file.write_text(OWN)
     small = {"network.widths": "4,4,4,4", "network.head_width": "6", "input.size": "48,48", "input.spacing_mm": "3,2,2"}
-    small |= {key: value for key, value in _SMALL.items() if key.startswith(("fit.", "split."))} | {
+    small |= {key: value for key, value in _SMALL.items() if key.startswith(("fit.", "patches.", "split."))} | {
         "localiser": str(tiny_run.localiser)
     }
     settings = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]

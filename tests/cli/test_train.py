@@ -1,16 +1,31 @@
 import json
 import shlex
 import shutil
-import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cspine.cli import main
-from cspine.cli.screen import Screen
 from cspine.training.core.checkpoint import stored_progress
-from tests.cli.conftest import TinyRun, train
+from tests.cli.conftest import TinyRun, train, train_arguments
 from tests.training.synthetic import assert_same_checkpoints
+
+_INTERRUPTED = """
+import signal, sys
+from cspine.cli import main
+from cspine.cli.screen import Screen
+
+def interrupting(screen, done, of, losses):
+    if done == 2:
+        signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
+Screen.batch = interrupting
+sys.exit(main(sys.argv[1:]))
+"""
+"""In a process of its own, as a signal that goes wrong ends a process."""
 
 
 def test_a_run_says_what_was_trained_on_whom_and_how(tiny_run: TinyRun) -> None:
@@ -56,23 +71,21 @@ def test_progress_comes_as_lines_of_json_with_time_left_speed_and_memory(
 
 
 def test_an_interruption_leaves_a_checkpoint_of_the_step_under_way_and_the_command_that_goes_on(
-    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: TinyRun, tmp_path: Path
 ) -> None:
-    def interrupting(screen: Screen, done: int, of: int, losses: dict[str, float]) -> None:
-        if done == 2:
-            signal.raise_signal(signal.SIGINT)
-
     run, more = tmp_path / "run", ("--cache", str(tmp_path), "--set", f"localiser={tiny_run.localiser}")
-    monkeypatch.setattr(Screen, "batch", interrupting)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
-    assert train(tiny_run.data, run, *more) == 130
-    signal.signal(signal.SIGINT, before)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, *train_arguments(tiny_run.data, run, *more)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 130, ended.stderr
     stopped = stored_progress(run / "fold-0" / "checkpoint.npz")
-    command = next(line for line in capsys.readouterr().err.splitlines() if "Go on with: " in line).split("Go on with: ")[1]
-    monkeypatch.undo()
-
+    command = next(line for line in ended.stderr.splitlines() if "Go on with: " in line).split("Go on with: ")[1]
     assert main(shlex.split(command)[1:]) == 0
-
     assert (stopped.epoch, stopped.batch) == (0, 2)
     assert_same_checkpoints(run / "fold-0", tiny_run.run / "fold-0")
 
