@@ -24,12 +24,12 @@ from cspine.detection import Detector
 from cspine.errors import DatasetError
 from cspine.evaluation.bootstrap import Bootstrap, Estimate
 from cspine.evaluation.weighted import resampled_auroc, resampled_share
+from cspine.geometry import Grid
 from cspine.locating import Localiser, Located
 from cspine.locating.crop_geometry import located_by
 from cspine.modelpack.calibration import logits
-from cspine.reading import read_study
+from cspine.reading import AnyScan, read_study
 from cspine.storage.files import write_text
-from cspine.volume import Volume
 
 RISE = 2.0
 """A graft is seen if the logit of its level rises by so much over the same level of the intact scan."""
@@ -86,7 +86,7 @@ class MaskLocaliser(Localiser):
 
     case: Case | None = None
 
-    def __call__(self, volume: Volume) -> Located:  # noqa: ARG002  # the signature of a localiser
+    def __call__(self, scan: AnyScan, grid: Grid | None = None) -> Located:  # noqa: ARG002  # the signature of a localiser
         """Returns the vertebrae of the mask."""
         if self.case is None or self.case.mask is None:
             raise DatasetError("A copy with a mask is needed. `cspine graft` writes one of each: make the data set again.")

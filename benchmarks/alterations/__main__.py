@@ -19,10 +19,11 @@ from benchmarks.alterations.changes import ALTERATIONS, Corners
 from benchmarks.alterations.counting import Finding, rows, table
 from cspine.detection import Detector
 from cspine.errors import DatasetError, InputError, StudyError
+from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.locating import Localiser, Located
 from cspine.locating.crop_geometry import located_by
-from cspine.reading import read_study, studies_in
+from cspine.reading import AnyScan, as_study, read_study, studies_in
 from cspine.results import LevelStatus, StudyResult
 from cspine.storage.codec import decode_each
 from cspine.storage.files import write_text
@@ -40,9 +41,12 @@ class KeptLocaliser(Localiser):
 
     labels: LabelMap | None = None
 
-    def __call__(self, volume: Volume) -> Located:
+    def __call__(self, scan: AnyScan, grid: Grid | None = None) -> Located:
         """Returns the vertebrae that were found before."""
-        return super().__call__(volume) if self.labels is None else located_by(sample(self.labels, volume.grid))
+        if self.labels is None:
+            return super().__call__(scan, grid)
+        volume = scan if isinstance(scan, Volume) else as_study(scan, grid).volume
+        return located_by(sample(self.labels, volume.grid))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is done to a scan: kernels, noise, storage, crops, thicker slices, shifted and scaled HU, streaks."""
+"""Alters a scan: kernels, noise, storage, crops, thicker slices, shifted and scaled HU, streaks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

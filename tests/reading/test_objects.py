@@ -1,4 +1,4 @@
-"""What a program holds is read as its files are: arrays, NIfTI images of nibabel, data sets of pydicom."""
+"""Holds that arrays, NIfTI images of nibabel and data sets of pydicom are read as their files are."""
 
 import copy
 import gzip

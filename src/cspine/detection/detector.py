@@ -68,7 +68,7 @@ class Detector:
         self._classifier = _classifier_of(manifest, network.session)
         self._standing = tuple(dict.fromkeys((*network.reasons, *self.localiser.reasons)))
 
-    def __call__(self, scan: "reading.Scan", grid: Grid | None = None) -> StudyResult:
+    def __call__(self, scan: "reading.AnyScan", grid: Grid | None = None) -> StudyResult:
         """Returns the result for one study: assessed, or rejected with reasons.
 
         Args:
@@ -83,7 +83,7 @@ class Detector:
         """
         return self.predict(scan, grid).result
 
-    def predict(self, scan: "reading.Scan", grid: Grid | None = None) -> Prediction:
+    def predict(self, scan: "reading.AnyScan", grid: Grid | None = None) -> Prediction:
         """Returns the result for one study with what it rests on, for pictures and archives; otherwise as calling."""
         study = scan if isinstance(scan, Study) and grid is None else reading.as_study(scan, grid)
         with alone():

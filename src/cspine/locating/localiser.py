@@ -18,7 +18,7 @@ from cspine.specs import RefinerSpec
 from cspine.volume import Volume
 
 if TYPE_CHECKING:
-    from cspine.reading import Scan
+    from cspine.reading import AnyScan
 
 
 class Localiser:
@@ -50,7 +50,7 @@ class Localiser:
         self._coarse, self._fine = coarse.session, fine.session if fine else None
         self.reasons = tuple(dict.fromkeys((*coarse.reasons, *(fine.reasons if fine else ()))))
 
-    def __call__(self, scan: "Scan", grid: Grid | None = None) -> Located:
+    def __call__(self, scan: "AnyScan", grid: Grid | None = None) -> Located:
         """Returns the cervical spine in a scan, however it is oriented and wherever the neck lies in it.
 
         Args:
@@ -65,7 +65,7 @@ class Localiser:
         """
         return self.outline(scan, grid).located
 
-    def outline(self, scan: "Scan", grid: Grid | None = None) -> Refined:
+    def outline(self, scan: "AnyScan", grid: Grid | None = None) -> Refined:
         """Returns the same with the borders of the vertebrae, which can be laid on any grid; otherwise as calling.
 
         Meanwhile numpy's matrix products keep to one thread in all of the process (:mod:`cspine.concurrency.threads`).

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from cspine.reading.listing import list_studies as list_studies
     from cspine.reading.listing import studies_in as studies_in
     from cspine.reading.listing import unguarded as unguarded
-    from cspine.reading.objects import Scan as Scan
+    from cspine.reading.objects import AnyScan as AnyScan
     from cspine.reading.objects import as_study as as_study
     from cspine.reading.studies import read_study as read_study
 
 _HOMES = {
     "SeriesSummary": "choosing",
     **dict.fromkeys(("FileGuard", "Listing", "find_series", "list_studies", "studies_in", "unguarded"), "listing"),
-    **dict.fromkeys(("Scan", "as_study"), "objects"),
+    **dict.fromkeys(("AnyScan", "as_study"), "objects"),
     "read_study": "studies",
 }
 

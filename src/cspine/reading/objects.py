@@ -26,14 +26,14 @@ from cspine.reading.studies import read_study
 from cspine.study import Study
 from cspine.volume import AIR_HU, Volume
 
-Scan: TypeAlias = Study | Volume | NDArray[Any] | nibabel.Nifti1Pair | Dataset | Sequence[Dataset] | str | Path
+AnyScan: TypeAlias = Study | Volume | NDArray[Any] | nibabel.Nifti1Pair | Dataset | Sequence[Dataset] | str | Path
 """What can be read as a study: a study, a volume, an array that comes with its grid, a NIfTI image of nibabel, one data set of
 pydicom or those of a series, or a path."""
 
 _WANTED = "a path, a Study, a Volume, an array with its Grid, a NIfTI image of nibabel, or the data sets of pydicom"
 
 
-def as_study(scan: Scan, grid: Grid | None = None, name: str | None = None, series_uid: str | None = None) -> Study:
+def as_study(scan: AnyScan, grid: Grid | None = None, name: str | None = None, series_uid: str | None = None) -> Study:
     """Returns a scan that a program holds as a study, checked like one that is read from files.
 
     Nothing that is given is changed. A study of data sets cites their SOP Instance UIDs, but not where they were read, so that

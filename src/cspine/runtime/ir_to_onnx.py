@@ -253,7 +253,7 @@ def _gathered(graph: _Graph, node: Any, inputs: list[str]) -> str:
 
 
 def _rectified(graph: _Graph, node: Any, inputs: list[str]) -> str:
-    """A slope for each channel, the second axis in OpenVINO, is spread over the others in ONNX."""
+    """Spreads a slope for each channel, the second axis in OpenVINO, over the other axes."""
     count = int(np.prod(list(node.input_value(1).get_shape())))
     axes = [-1, *[1] * (_rank(node.input_value(0)) - 2)] if count > 1 else [1]
     return graph.add("PRelu", [inputs[0], graph.add("Reshape", [inputs[1], graph.whole(*axes)])])
@@ -286,7 +286,7 @@ def _resized(graph: _Graph, node: Any, inputs: list[str]) -> str:
 
 
 def _sliced(graph: _Graph, node: Any, inputs: list[str]) -> str:
-    """Slices as numpy does, with new axes, an ellipsis, and axes that vanish."""
+    """Takes a part as numpy does, with new axes, an ellipsis, and axes that vanish."""
     given, rank = node.get_attributes(), _rank(node.input_value(0))
     begin, end = _fixed(graph, node, 1), _fixed(graph, node, 2)
     steps = _fixed(graph, node, 3) if len(inputs) > 3 else [1] * len(begin)
@@ -323,7 +323,7 @@ def _cut_out(graph: _Graph, node: Any, inputs: list[str]) -> str:
 
 
 def _attention(graph: _Graph, node: Any, inputs: list[str]) -> str:
-    """Scaled dot-product attention (Vaswani et al., 2017), spelled out."""
+    """Spells out scaled dot-product attention (Vaswani et al., 2017)."""
     if node.get_attributes()["causal"]:
         raise graph.refuse(node, "that is causal")
     query, key, value, *mask = inputs

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,7 +43,7 @@ def crops(number: int = 2) -> np.ndarray:
 
 @pytest.fixture(scope="module", params=["one mixer", "alone, not residual"])
 def trained(request: pytest.FixtureRequest) -> tuple[VertebraRecipe, keras.Model]:
-    more = {} if request.param == "one mixer" else {"mixers": 0, "residual": False, "close": 5}
+    more: dict[str, Any] = {} if request.param == "one mixer" else {"mixers": 0, "residual": False, "close": 5}
     recipe = replace(RECIPE, network=replace(RECIPE.network, **more))
     return recipe, shuffled(recipe.network.build(SPEC, seed=1))
 

@@ -106,7 +106,7 @@ def _recolour(rng: np.random.Generator, picture: NDArray[np.float32], recipe: Ve
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """How another scan shows slices.
+    """Describes how another scan shows slices.
 
     Attributes:
         show: Takes slices ``(slices, rows, columns)`` and returns what it shows in their place.
