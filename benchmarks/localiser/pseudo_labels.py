@@ -145,8 +145,8 @@ def pseudo_label(located: Located, marks: SpineMarks) -> LabelMap | None:
 
 def _shows_both_sides(atlas_mm: NDArray[np.float64], marks: SpineMarks) -> bool:
     """Returns whether the points ``(n, 3)`` of C1 are about the same left and right."""
-    towards_head = -marks.discs[0, 3:] / np.linalg.norm(marks.discs[0, 3:])
-    return upright_axes(atlas_mm, towards_head)[1] >= _LEAST_SYMMETRY
+    x, y, z = (float(part) for part in -marks.discs[0, 3:] / np.linalg.norm(marks.discs[0, 3:]))
+    return upright_axes(atlas_mm, (x, y, z))[1] >= _LEAST_SYMMETRY
 
 
 def _trusted_below(located: Located, last: int, predicted: NDArray[np.uint8], named: NDArray[np.intp]) -> list[Level]:

@@ -86,7 +86,7 @@ def test_a_scan_in_which_c1_lies_elsewhere_or_was_not_found_gives_no_mask() -> N
 
 
 @pytest.mark.parametrize("sides", ["both", "left"])
-def test_one_side_of_c1_alone_is_not_learnt_from(sides: str) -> None:
+def test_one_side_of_c1_alone_is_left_unknown(sides: str) -> None:
     grid = Grid.upright((0.0, 0.0, 0.0), (80, 40, 40), (2.0, 2.0, 2.0))
     places = grid.world(np.argwhere(np.ones(grid.shape))).reshape(*grid.shape, 3)
     radius = np.hypot(places[..., 0], places[..., 1])

@@ -98,7 +98,7 @@ class Orthanc:
 
 @dataclass(frozen=True)
 class Course:
-    """What was seen of a study that went from Orthanc to the node and back.
+    """Holds what was seen of a study that went from Orthanc to the node and back.
 
     Attributes:
         sent: How many images it has.

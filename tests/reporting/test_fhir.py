@@ -35,7 +35,7 @@ def identified(broken_result: StudyResult, broken_neck: Study) -> tuple[StudyRes
 
 @pytest.fixture(params=["assessed", "ranged", "uncertain", "rejected", "undated"])
 def each(request: pytest.FixtureRequest, identified: tuple[StudyResult, Study], rejected_result: StudyResult) -> dict[str, Any]:
-    """A bundle of each kind of result."""
+    """Returns a bundle of each kind of result."""
     result, study = identified
     assert result.overall is not None
     uncertain = replace(result.levels[5], status=LevelStatus.UNCERTAIN, assessment=None)

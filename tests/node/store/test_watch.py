@@ -1,4 +1,4 @@
-"""What was read may be kept for as long as nothing was written, and never for longer."""
+"""Holds that what was read is kept for as long as nothing was written, and never for longer."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from cspine.errors import OutputError, UsageError
 from cspine.node.store.tables import SCHEMA_VERSION, facts, metadata
-from cspine.node.store.watch import Watch
+from cspine.node.store.watch import StoreWatch
 
 SQLITE = "node.sqlite"
 _BUSY_S = 30.0
@@ -35,10 +35,10 @@ class Store:
 
     engine: Engine
     clock: Callable[[], float] = time.time
-    watch: Watch = field(init=False)
+    watch: StoreWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "watch", Watch(self.engine))
+        object.__setattr__(self, "watch", StoreWatch(self.engine))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 _BUSY_S = 30.0
 
 
-class Watch:
+class StoreWatch:
     """Watches the database of one store; threads may share it."""
 
     def __init__(self, engine: Engine) -> None:

@@ -147,7 +147,7 @@ _JSON = ("levels", "warnings")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredRow:
     """Holds what the database says of a row, as it came: equal exactly where the row is, and quickly compared.
 
     Attributes:
@@ -186,7 +186,7 @@ def worklist(store: Store, wanted: Filter | None = None) -> tuple[Listed, ...]:
     return tuple(stored.row() for stored in stored_rows(store, wanted))
 
 
-def stored_rows(store: Store, wanted: Filter | None = None) -> tuple[Stored, ...]:
+def stored_rows(store: Store, wanted: Filter | None = None) -> tuple[StoredRow, ...]:
     """Returns the rows of the worklist as the database has them."""
     query = _chosen(wanted or Filter(), store.clock())
     with store.reading() as connection:
@@ -221,7 +221,7 @@ def _result_columns() -> tuple[ColumnElement[Any], ...]:
 
 
 def _joined() -> Select[Any]:
-    """Returns rows of the number of the series and of the job, then the columns of :class:`Stored`: newest, result."""
+    """Returns rows of the number of the series and of the job, then the columns of :class:`StoredRow`: newest, result."""
     ours = (*(jobs.c[name] for name in _OF_JOB), *(series.c[name] for name in _OF_SERIES))
     person = tuple(patients.c[name] for name in _PATIENT)
     found = select(jobs.c.series_id, jobs.c.id, *ours, *person, *_result_columns())
@@ -272,7 +272,7 @@ def _said() -> ColumnElement[bool]:
     return select(verdicts.c.id).where(verdicts.c.job_id == jobs.c.id).exists()
 
 
-def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Stored, ...]:
+def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[StoredRow, ...]:
     lines: list[tuple[Any, ...]] = [tuple(row) for row in found]
     start, end = 2, 2 + len(_PLAIN) + len(_PATIENT)
     state = start + _OF_JOB.index("state")
@@ -285,7 +285,9 @@ def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Stored, ..
     rows = []
     for line in lines:
         number, result = results.get(line[0], (0, ()))
-        rows.append(Stored(line[start:end], result, deliveries.get(number, ()), refusals.get(number, ()), readers.get(number, ())))
+        rows.append(
+            StoredRow(line[start:end], result, deliveries.get(number, ()), refusals.get(number, ()), readers.get(number, ()))
+        )
     return tuple(rows)
 
 

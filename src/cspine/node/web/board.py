@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from cspine.node.store import Store
-from cspine.node.store.worklist import Filter, Stored, last_change, stored_rows
+from cspine.node.store.worklist import Filter, StoredRow, last_change, stored_rows
 from cspine.node.web.markup import rendered
 from cspine.node.web.rows import duration, worklist_row
 
@@ -44,7 +44,7 @@ class _Piece:
 class _List:
     mark: str
     read_at: float
-    pieces: dict[Stored, _Piece]
+    pieces: dict[StoredRow, _Piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Board:
         body = "".join(f"{piece.before}{duration(now - piece.received_at)}{piece.after}" for piece in pieces)
         return Shown(Markup(body), len(pieces), sorted({piece.site for piece in pieces if piece.site}))  # escaped by the template
 
-    def _current(self, key: tuple[Filter, bool], mark: str) -> dict[Stored, _Piece]:
+    def _current(self, key: tuple[Filter, bool], mark: str) -> dict[StoredRow, _Piece]:
         (wanted, masked), now, kept = key, time.monotonic(), self._lists.get(key)
         if kept is None or kept.mark != mark or (wanted.days is not None and now - kept.read_at > _LONGEST_S):
             known = {} if kept is None else kept.pieces
@@ -105,7 +105,7 @@ class Board:
         return kept.pieces
 
 
-def _piece(stored: Stored, masked: bool) -> _Piece:
+def _piece(stored: StoredRow, masked: bool) -> _Piece:
     listed = stored.row()
     row = worklist_row(listed, masked=masked)
     before, _, after = rendered("row.html", {"row": row, "waited": _WAITED}).partition(_WAITED)
