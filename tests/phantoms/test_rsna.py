@@ -208,6 +208,20 @@ def test_masks_are_uncompressed_ras_files_of_vertebrae_with_specks(make: Make, m
     assert set(np.unique(noisy)) <= set(range(20))
 
 
+def test_specks_have_no_label_of_a_level_that_is_not_seen_or_hardly() -> None:
+    labels = np.zeros((40, 40, 40), np.uint8)
+    for level in range(1, 5):
+        labels[40 - 9 * level : 48 - 9 * level, 10:30, 10:30] = level
+    labels[2:4, 20:25, 20:25] = 5  # a sliver
+    layout = replace(SMALL_LAYOUT, small_components=60)
+
+    mask = rsna._mask(labels, layout, np.random.default_rng(0))
+
+    assert np.any(mask != labels)
+    assert set(np.unique(mask)) == {0, 1, 2, 3, 4, 5}
+    assert not np.any((mask == 5) & (labels != 5))
+
+
 def test_truth_tells_places_in_the_coordinates_of_the_files(make: Make) -> None:
     case, places = make(SMALL_LAYOUT)
     told = json.loads((places.truth / "truth.json").read_text())

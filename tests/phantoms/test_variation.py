@@ -9,7 +9,7 @@ import pytest
 from cspine.anatomy import CERVICAL, OTHER_BONE, Level
 from cspine.errors import UsageError
 from cspine.geometry import Grid
-from cspine.phantoms import HELD_OUT, PRESETS, TYPICAL, WIDE, Spread, Variation, render, sample_neck
+from cspine.phantoms import FINE, HELD_OUT, PRESETS, TYPICAL, WIDE, Spread, Variation, render, sample_neck
 from cspine.phantoms.ct.scanner import sample_scanner, varied_scanner
 from cspine.phantoms.dataset.layout import Shares, Size, sample_layout, varied_layout
 from cspine.phantoms.dataset.subjects import sample_subject
@@ -36,7 +36,7 @@ def test_every_preset_has_all_levels_once_and_in_order(preset: str) -> None:
 
 def test_presets_are_what_their_names_say() -> None:
     assert Variation() == TYPICAL
-    assert list(PRESETS) == ["typical", "wide", "held_out"]
+    assert list(PRESETS) == ["typical", "wide", "fine", "held_out"]
     for axis in (
         "pedicle_mm",
         "facet_deg",
@@ -46,10 +46,12 @@ def test_presets_are_what_their_names_say() -> None:
         "spinous_height",
         "spinous_slope_deg",
     ):
-        (low, high), (first, last) = getattr(WIDE.proportions, axis), getattr(HELD_OUT.proportions, axis)
-        assert last < low or first > high, axis
-    assert WIDE.proportions.arch_width == (1.0, 1.0)
-    assert WIDE.proportions.arch_tilt_deg == (0.0, 0.0)
+        for preset in (WIDE, FINE):
+            (low, high), (first, last) = getattr(preset.proportions, axis), getattr(HELD_OUT.proportions, axis)
+            assert last < low or first > high, axis
+    for preset in (WIDE, FINE):
+        assert preset.proportions.arch_width == (1.0, 1.0)
+        assert preset.proportions.arch_tilt_deg == (0.0, 0.0)
 
 
 def test_a_variation_of_posture_alone_takes_nothing_from_other_chances() -> None:

@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--variation",
-        choices=["typical", "wide", "held_out"],
+        choices=["typical", "wide", "fine", "held_out"],
         default="typical",
-        help="how much necks and scans vary: typical, adults in trauma CT; wide, to train a localiser; held_out, to test it",
+        help="how much necks and scans vary: typical, adults in trauma CT; wide, to train a localiser; fine, to train a classifier "
+        "on bone of more kinds; held_out, to test either",
     )
     parser.add_argument("--jobs", type=int, default=0, metavar="J", help="processes (default: one for each core)")
     parser.add_argument(

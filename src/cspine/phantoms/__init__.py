@@ -7,6 +7,7 @@ from cspine.phantoms.model.sampling import sample_neck as sample_neck
 from cspine.phantoms.model.spread import BEYOND_LIFE as BEYOND_LIFE
 from cspine.phantoms.model.spread import LIFE as LIFE
 from cspine.phantoms.model.spread import Spread as Spread
+from cspine.phantoms.model.variation import FINE as FINE
 from cspine.phantoms.model.variation import HELD_OUT as HELD_OUT
 from cspine.phantoms.model.variation import PRESETS as PRESETS
 from cspine.phantoms.model.variation import TYPICAL as TYPICAL

@@ -172,13 +172,16 @@ def _shell_mm(made: Material, points: Points) -> Field:
     arch = np.clip((points[1] - made.arch_mm) / 4, 0, 1)
     plate = np.clip(np.abs(points[2]) - made.plate_mm, 0, 1) * (1 - arch)
     region = 1 + (made.arch_gain - 1) * arch + 0.35 * plate
-    uneven = np.clip(1 + 0.3 * value_noise(points, 6.0, made.seed), 0.4, 2)
+    uneven = np.clip(1 + made.unevenness * value_noise(points, 6.0, made.seed), 0.4, 2)
     return np.asarray(made.cortex_mm * region * uneven, dtype=np.float32)
 
 
 def _spongy_hu(made: Material, points: Points, under: Field) -> Field:
     """Returns HU of trabeculae: coarse and fine, denser towards the shell; ``under`` is the distance to it, negative below."""
-    texture = 0.65 * value_noise(points, 1.1, made.seed + 1) + 0.75 * value_noise(points, 3.5, made.seed + 2)
+    if made.striation != 1:
+        points = points * np.array([[1], [1], [1 / made.striation]], np.float32)
+    fine, coarse = value_noise(points, made.grain_mm, made.seed + 1), value_noise(points, made.clumps_mm, made.seed + 2)
+    texture = 0.65 * fine + 0.75 * coarse
     rim = np.exp(np.clip(under, -9, 0) / np.float32(1.2))
     return np.asarray(made.cancellous_hu * (1 + 0.45 * rim) + made.roughness_hu * texture, dtype=np.float32)
 

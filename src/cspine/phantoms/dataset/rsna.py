@@ -31,6 +31,10 @@ _FEWEST_VOXELS = 3
 """A slice with less of a fracture than this gets no box."""
 
 
+_OUTWEIGHS = 270
+"""Voxels of a level that outweigh a speck of 27 by far."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
     """Holds what is scanned.
@@ -193,15 +197,21 @@ def as_stored(grid: Grid) -> Grid:
 
 
 def _mask(labels: NDArray[np.uint8], layout: StudyLayout, rng: np.random.Generator) -> NDArray[np.generic]:
-    """Returns the labels as a person's mask has them: vertebrae only, with specks of noise."""
+    """Returns the labels as a person's mask has them: vertebrae only, with specks of noise.
+
+    A speck has the label of a level that is seen well enough to outweigh it; else readers would take it for that level.
+    """
     mask = np.where(labels < OTHER_BONE, labels, 0).astype(np.uint8)
     inside = np.argwhere(mask > 0)
+    seen = np.flatnonzero(np.bincount(mask.ravel(), minlength=8)[1:8] >= _OUTWEIGHS) + 1
     if len(inside):
         low, high = inside.min(axis=0), inside.max(axis=0)
         for _ in range(layout.small_components):
             k, j, i = rng.integers(low, high + 1)
             size = rng.integers(1, 4, 3)
-            mask[k : k + size[0], j : j + size[1], i : i + size[2]] = rng.integers(1, 8)
+            level = rng.integers(1, 8)
+            if level in seen:
+                mask[k : k + size[0], j : j + size[1], i : i + size[2]] = level
     return mask.astype(layout.mask_type)
 
 

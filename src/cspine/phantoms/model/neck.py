@@ -42,6 +42,10 @@ class Material:
         arch_mm: From here backwards, along the bone's own y, it is arch.
         arch_gain: By how much compact bone is thicker there.
         plate_mm: From here up and down, along the bone's own z, compact bone is end plate.
+        unevenness: Standard deviation of the thickness of compact bone from place to place, relative.
+        grain_mm: Size of fine trabeculae.
+        clumps_mm: Size of coarse ones.
+        striation: By how much trabeculae are longer along the spine than across it.
     """
 
     cortex_mm: float
@@ -52,6 +56,10 @@ class Material:
     arch_mm: float = float("inf")
     arch_gain: float = 1.0
     plate_mm: float = float("inf")
+    unevenness: float = 0.3
+    grain_mm: float = 1.1
+    clumps_mm: float = 3.5
+    striation: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from cspine.anatomy import Level
 from cspine.phantoms.meshes.anatomy import BoneShape
 from cspine.phantoms.model.alterations import Cloud
 from cspine.phantoms.model.degeneration import Wear, sample_wear
+from cspine.phantoms.model.detail import with_detail
 from cspine.phantoms.model.hardware.supports import sample_supports
 from cspine.phantoms.model.injuries import find_sites
 from cspine.phantoms.model.injuries.draft import vector
@@ -37,7 +38,9 @@ class Varied:
         proportions: What all vertebrae have in common.
         levels: Each vertebra's own, by name.
         junction: Skull and jaw at C1.
+        atlas_mm: How far C1 and the skull are shifted to the left and to the back.
         streams: Random generators for wear, limbs, supports, view, sclerosis and joints.
+        detail_stream: Random generator for the detail of bones.
     """
 
     variation: Variation
@@ -46,7 +49,9 @@ class Varied:
     proportions: Proportions
     levels: dict[str, Proportions] = field(repr=False)
     junction: Junction
+    atlas_mm: tuple[float, float]
     streams: tuple[np.random.Generator, ...] = field(repr=False)
+    detail_stream: np.random.Generator = field(repr=False)
 
     def wear(self, usual: Wear) -> Wear:
         """Returns how worn the neck is: as usual where the variation does not ask for more."""
@@ -58,7 +63,11 @@ class Varied:
         """Returns the poses with the skull of its size, where it sank to."""
         skull, atlas = poses["skull"], poses["C1"]
         down = atlas.turn @ np.array([0.0, 0.0, -self.junction.settling_mm])
-        return poses | {"skull": BonePose(skull.turn, skull.size * self.head, skull.centre + down)}
+        aside = poses["C2"].turn @ np.array([*self.atlas_mm, 0.0])
+        return poses | {
+            "skull": BonePose(skull.turn, skull.size * self.head, skull.centre + down + aside),
+            "C1": BonePose(atlas.turn, atlas.size, atlas.centre + aside),
+        }
 
     def deformation(self, name: str, bone: BoneShape) -> Deformation | None:
         """Returns what sets the parts of a vertebra apart from its anatomy's; ``None`` where nothing does."""
@@ -77,6 +86,7 @@ class Varied:
         if joints.random() < ranges.junction.assimilation_share:
             neck = replace(neck, fused=(*neck.fused, frozenset(("skull", "C1"))))
         neck = self._with_sclerosis(bodies, neck)
+        neck = with_detail(self.detail_stream, neck, ranges.detail)
         neck = self._with_limbs(limbs, neck, lift_mm)
         neck = replace(neck, hardware=(*neck.hardware, *sample_supports(supports, neck, ranges.surroundings)))
         if view.random() < ranges.view.masked:
@@ -125,7 +135,10 @@ def sample_varied(rng: np.random.Generator, variation: Variation, names: tuple[s
     values = {name: _uniform(stream, getattr(ranges, name)) for name, stream in zip(_AXES, shared.spawn(len(_AXES)), strict=True)}
     common = Proportions(**values)
     each = {name: _of_level(levels, common, ranges) for name in names}
-    return Varied(variation, size, float(head), common, each, _sample_junction(close, variation), tuple(streams))
+    junction = _sample_junction(close, variation)
+    detail, atlas = streams[-1].spawn(2)  # of a stream that was there before they were
+    aside = (_uniform(atlas, variation.detail.atlas_mm), _uniform(atlas, variation.detail.atlas_mm))
+    return Varied(variation, size, float(head), common, each, junction, aside, tuple(streams), detail)
 
 
 def _sample_junction(rng: np.random.Generator, variation: Variation) -> Junction:
