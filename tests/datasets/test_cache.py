@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cspine.cli import main
+from cspine.cli import Exit, main
 from cspine.datasets.cache import Cache
 from cspine.errors import OutputError
 
@@ -104,6 +104,40 @@ def test_an_array_of_which_a_bit_flipped_is_made_again(tmp_path: Path) -> None:
 
     assert (Cache(tmp_path).arrays("a", HOW, make)["hu"] == 7).all()
     assert make.count == 2
+
+
+def test_a_limit_that_a_folder_states_holds_for_whoever_uses_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for number in range(3):
+        cache.arrays(str(number), HOW, Maker(number))
+    size = cache.use().size_bytes // 3
+
+    cache.state_limit(2 * size + 10)
+
+    assert cache.use().entries == 2
+    other = Cache(tmp_path)
+    assert other.limit_bytes == 2 * size + 10
+    for number in range(5):
+        other.arrays(str(number), HOW, Maker(number))
+        assert other.use().size_bytes <= other.limit_bytes
+    assert Cache(tmp_path, limit_bytes=5).limit_bytes == 5
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"limit_bytes": -1}', '{"limit_bytes": "9"}', '{"limit": 9}'])
+def test_a_limit_that_is_damaged_does_not_count(text: str, tmp_path: Path) -> None:
+    (tmp_path / "limit.json").write_text(text)
+
+    assert Cache(tmp_path, limit_bytes=77).limit_bytes == 77
+
+
+def test_a_limit_is_stated_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cache").mkdir()
+
+    assert main(["cache", str(tmp_path / "cache"), "--keep-below", "1.5"]) == Exit.DONE
+    assert "0 entries, 0.00 GiB of 1.50 GiB" in capsys.readouterr().out
+    assert main(["cache", str(tmp_path / "cache"), "--keep-below", "-1"]) == Exit.WRONG_INPUT
+    assert "--keep-below needs a size from 0 GiB. Received: -1." in capsys.readouterr().err
+    assert Cache(tmp_path / "cache").limit_bytes == 3 << 29
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"files": "x", "content": "y"}', "0" * 40])
@@ -210,7 +244,7 @@ ENDLESS = """
 import sys
 from pathlib import Path
 import numpy as np
-from cspine.cli import main
+from cspine.cli import Exit, main
 from cspine.datasets import cache as cache_module
 from cspine.datasets.cache import Cache
 

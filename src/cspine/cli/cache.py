@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the cache")
     parser.add_argument("--clean", action="store_true", help="remove what was unused for longest, until the rest fits --limit")
     parser.add_argument("--limit", type=float, default=0.0, metavar="GIB", help="GiB that may stay after --clean (default: 0)")
+    parser.add_argument(
+        "--keep-below", type=float, metavar="GIB", help="state what the cache may hold from now on, whatever uses it"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,7 +29,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"A cache is a folder. Received: {options.folder}, which is not there.")
     if options.limit < 0:
         raise UsageError(f"--limit needs a size from 0 GiB. Received: {options.limit:g}.")
+    if options.keep_below is not None and options.keep_below < 0:
+        raise UsageError(f"--keep-below needs a size from 0 GiB. Received: {options.keep_below:g}.")
     cache = Cache(options.folder)
+    if options.keep_below is not None:
+        cache.state_limit(round(options.keep_below * _GIB))
     if options.clean:
         print(f"{cache.clean(round(options.limit * _GIB))} entries removed")  # noqa: T201
     use = cache.use()

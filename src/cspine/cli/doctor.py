@@ -1,4 +1,4 @@
-"""Says what this machine can do: engines and devices, model packages, decoders, optional parts.
+"""Says what this machine can do: engines, frameworks and their devices, packages, decoders, memory, caches, optional parts.
 
 Runs the stored samples of every shipped package, and says how far the outputs are from those of the trained model and how long a
 network takes. Ends with 0 if `cspine detect` can run here, otherwise with one line that says why not.
@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import cspine
 from cspine.cli import EXTRAS, Exit
+from cspine.cli.frameworks import FrameworkFacts, frameworks
 from cspine.concurrency.processors import processors
 from cspine.errors import InputError
 from cspine.modelpack import DEFAULT_LOCALISER, DEFAULT_PACKAGE, Package, PackageManifest, load_any_package, shipped_packages
@@ -26,6 +28,7 @@ from cspine.reading.decoders import Decoding, try_decoders
 from cspine.runtime import Engine
 from cspine.runtime.facts import EngineFacts, engines
 from cspine.serving import open_network
+from cspine.storage.cache_folder import cache_folder
 
 _LIBRARIES = ("numpy", "scipy", "pydicom", "imagecodecs", "nibabel", "openvino", "matplotlib", "jinja2")
 _RUNS = 7
@@ -88,12 +91,29 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheFacts:
+    """Describes where cspine keeps what it compiled and checked.
+
+    Attributes:
+        folder: Where that is; ``None`` where nothing is kept.
+        size_bytes: What it takes.
+        free_bytes: What is free on its disk.
+    """
+
+    folder: str | None
+    size_bytes: int = 0
+    free_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Checkup:
     """Holds what a machine can do."""
 
     machine: dict[str, str | int | float]
     libraries: dict[str, str | None]
     engines: tuple[EngineFacts, ...]
+    frameworks: tuple[FrameworkFacts, ...]
+    cache: CacheFacts
     packages: tuple[PackageCheck, ...]
     decoders: tuple[Decoding, ...]
     parts: tuple[Extra, ...]
@@ -134,6 +154,8 @@ def check_all(needed: Sequence[str]) -> Checkup:
         machine=_machine(),
         libraries={name: _version(name) for name in _LIBRARIES},
         engines=engines(),
+        frameworks=frameworks(),
+        cache=_cache(),
         packages=tuple(packages),
         decoders=try_decoders(),
         parts=tuple(_part(name) for name in dict.fromkeys(EXTRAS.values())),
@@ -173,7 +195,18 @@ def _machine() -> dict[str, str | int | float]:
         "system": f"{platform.system()} {platform.machine()}",
         "processors": processors(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "free_memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / 2**30, 1),
     }
+
+
+def _cache() -> CacheFacts:
+    """Returns what is kept for this account, and what room there is; a folder that nobody has made yet takes nothing."""
+    folder = cache_folder("")
+    if folder is None:
+        return CacheFacts(None)
+    there = next((one for one in (folder, *folder.parents) if one.is_dir()), Path("/"))
+    size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    return CacheFacts(str(folder), size, shutil.disk_usage(there).free)
 
 
 def _version(library: str) -> str | None:
@@ -192,13 +225,17 @@ def _lines(checkup: Checkup) -> Iterator[str]:
     machine = checkup.machine
     yield f"cspine {machine['cspine']} in {machine['folder']}"
     yield f"Python {machine['python']}, {machine['system']}"
-    yield f"{machine['processors']} processors, {machine['memory_gib']} GiB of memory"
+    yield f"{machine['processors']} processors, {machine['memory_gib']} GiB of memory, {machine['free_memory_gib']} of them unused"
     yield ", ".join(f"{name} {text or 'missing'}" for name, text in checkup.libraries.items())
     yield "\nengines"
     for engine in checkup.engines:
         yield _row(engine.name, engine.version or f"not here: {engine.problem}")
         for device in engine.devices:
             yield _row("", f"{device.name}: {device.text} ({', '.join(device.precisions)})" if device.precisions else device.text)
+    yield "\nframeworks for training"
+    for framework in checkup.frameworks:
+        yield _row(f"{framework.name}{' (in use)' * framework.chosen}", _framework(framework))
+    yield _row("cache", _cache_in_words(checkup.cache))
     yield "\nmodel packages"
     for package in checkup.packages:
         yield from _package(package)
@@ -211,6 +248,19 @@ def _lines(checkup: Checkup) -> Iterator[str]:
         yield _row(part.name, f"lacks {', '.join(part.missing)}. Run: {part.remedy}" if part.missing else "here")
     if checkup.obstacle is None:
         yield "\ncspine detect can run here."
+
+
+def _framework(framework: FrameworkFacts) -> str:
+    if framework.problem is not None:
+        return framework.problem
+    seen = ", ".join(framework.accelerators) or "no accelerator seen: it calculates on the processor"
+    return f"{framework.version}; {seen}"
+
+
+def _cache_in_words(cache: CacheFacts) -> str:
+    if cache.folder is None:
+        return "switched off, or without a place"
+    return f"{cache.size_bytes / 2**20:.0f} MiB in {cache.folder}, {cache.free_bytes / 2**30:.1f} GiB free there"
 
 
 def _package(package: PackageCheck) -> Iterator[str]:

@@ -4,6 +4,7 @@
 
     <folder>/entries/<key>/facts.json, <name>.npy   one preparation of one study: whose, how, and a digest of each array
     <folder>/digests/<key>                          the content of files whose names, sizes and times are known, and of which
+    <folder>/limit.json                             what it may hold, where somebody stated that
 
 Many processes may use one folder. An entry is written beside and renamed (:mod:`cspine.storage.files`), so a reader sees a whole
 one or none; two writers of the same entry wrote the same. An entry that is not of the study that is asked for, or whose arrays
@@ -33,7 +34,7 @@ DEFAULT_LIMIT_BYTES = 20 << 30
 """What a cache holds unless it is told otherwise: 20 GiB."""
 
 _FORMAT = 2
-_FACTS, _ENTRIES, _DIGESTS = "facts.json", "entries", "digests"
+_FACTS, _ENTRIES, _DIGESTS, _LIMIT = "facts.json", "entries", "digests", "limit.json"
 _BLOCK = 1 << 20
 _DIGEST = r"[0-9a-f]{40}"
 
@@ -85,12 +86,13 @@ class Cache:
 
     Args:
         folder: Where they lie; made when it is first written to.
-        limit_bytes: Beyond this, those that were not used for longest are removed.
+        limit_bytes: Beyond this, those that were not used for longest are removed; less where the folder states less.
     """
 
     def __init__(self, folder: str | Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self.folder = Path(folder)
-        self.limit_bytes = limit_bytes
+        stated = _stated_limit(self.folder)
+        self.limit_bytes = limit_bytes if stated is None else min(stated, limit_bytes)
         self._seen: dict[Path, tuple[object, ...]] = {}
 
     def arrays(
@@ -134,6 +136,20 @@ class Cache:
                     content.update(block)
         self._remember(memo, json.dumps({"files": seen, "content": content.hexdigest()}))
         return content.hexdigest()
+
+    def state_limit(self, limit_bytes: int) -> None:
+        """States what the folder may hold from now on, whoever uses it, and removes what is too much.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_text(self.folder / _LIMIT, json.dumps({"limit_bytes": limit_bytes}))
+        except OSError as error:
+            raise self._no_room(error) from error
+        self.limit_bytes = limit_bytes
+        self.clean()
 
     def use(self) -> CacheUse:
         """Returns how full it is."""
@@ -236,6 +252,15 @@ class Cache:
         return OutputError(
             f"The cache needs a folder that can be written, and room in it. Received: {self.folder} ({error.strerror})."
         )
+
+
+def _stated_limit(folder: Path) -> int | None:
+    """Returns what a folder states that it may hold; ``None`` where it states nothing."""
+    try:
+        limit = read_json(folder / _LIMIT)["limit_bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return limit if type(limit) is int and limit >= 0 else None
 
 
 def _remembered(memo: Path, seen: str) -> str | None:

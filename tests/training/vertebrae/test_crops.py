@@ -11,7 +11,8 @@ import pytest
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import Case, read_dataset
-from cspine.errors import DatasetError
+from cspine.datasets.cache import Cache
+from cspine.errors import DatasetError, OutputError
 from cspine.geometry import Grid
 from cspine.locating import Located, Vertebra
 from cspine.phantoms.dataset.writing import write_labels
@@ -212,3 +213,10 @@ def test_a_fold_learns_from_masks_and_from_what_the_localiser_finds(
     assert [study.case.study_uid for study in both.training_set[2:]] == with_masks
     assert not both.held_out[0].there[0], "the localiser is not sure of C1, and held-out studies are classified as in service"
     assert masks.held_out[0].there[0] == (masks.held_out[0].case.mask is not None)
+
+
+def test_crops_that_the_cache_cannot_hold_are_refused_at_once(folder: Path, tmp_path: Path) -> None:
+    Cache(tmp_path).state_limit(100_000)
+
+    with pytest.raises(OutputError, match=r"^The crops of 2 studies need .* GiB\. The cache .* state more with `cspine cache DIR"):
+        prepare_crops(read_dataset(folder).cases[:2], CUTTING, tmp_path)

@@ -77,9 +77,9 @@ def prepare_stacks(
         tell(f"preparing study {number} of {len(given)}")
         stacks.append(_stack(case, spec, kept))
         needed = len(given) * sum(stack.hu.nbytes + stack.marks.nbytes for stack in stacks) // number
-        if needed > LIMIT_BYTES:
+        if needed > kept.limit_bytes:
             raise OutputError(
-                f"{len(given)} prepared studies need {needed / 2**30:.0f} GiB. A cache holds {LIMIT_BYTES / 2**30:.0f} GiB; "
+                f"{len(given)} prepared studies need {needed / 2**30:.0f} GiB. A cache holds {kept.limit_bytes / 2**30:.0f} GiB; "
                 "set a smaller input.size or a larger input.spacing_mm."
             )
     return stacks

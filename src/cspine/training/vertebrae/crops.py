@@ -14,6 +14,7 @@ from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import Case, box_in_world, load_mask
 from cspine.datasets.cache import Cache
 from cspine.datasets.masks import without_small_components
+from cspine.errors import OutputError
 from cspine.imaging import around, sample
 from cspine.imaging.vertebrae import Pose, greyed, mask_grid, vertebra_grid
 from cspine.locating import Localiser
@@ -107,13 +108,19 @@ def prepare_crops(
 
     Raises:
         InputError: A study, mask or box cannot be read, or a mask that is used or a box does not fit its images.
-        OutputError: ``cache`` cannot be written.
+        OutputError: ``cache`` cannot be written, or is too small for all.
     """
     kept, given, found = Cache(cache, LIMIT_BYTES), list(cases), []
     let_be_open(_FILES * len(given))
     for number, case in enumerate(given, 1):
         tell(f"cutting study {number} of {len(given)}")
         found.append(_study(case, cutting, kept))
+        needed = len(given) * sum(study.grey.nbytes + study.marks.nbytes for study in found) // number
+        if needed > kept.limit_bytes:
+            raise OutputError(
+                f"The crops of {len(given)} studies need {needed / 2**30:.1f} GiB. The cache {cache} holds "
+                f"{kept.limit_bytes / 2**30:.1f} GiB; state more with `cspine cache DIR --keep-below`, or set a smaller input.size."
+            )
     return found
 
 
