@@ -1,4 +1,4 @@
-"""What `cspine doctor` says of the frameworks that could train here."""
+"""Holds what `cspine doctor` says of the frameworks that could train here."""
 
 import json
 import subprocess

@@ -23,7 +23,7 @@ _THINNEST_MM, _THICKEST_MM = 0.25, 2.2
 _PLAIN = DetailRanges()
 _SIDES = (LEFT, RIGHT)
 
-KINDS = ("marrow_island", "venous_plexus", "wide_canal", "worn_facet", "loose_ossicle")
+KINDS = ("fatty_marrow", "venous_plexus", "wide_canal", "worn_facet", "loose_ossicle")
 """What a truth table calls them."""
 
 
@@ -109,7 +109,7 @@ def _sample_changes(
     found: list[_Detail] = []
     has_body = level is not Level.C1
     wanted = dict(zip(KINDS, rng.random(len(KINDS)), strict=True))
-    if has_body and wanted["marrow_island"] < ranges.marrow_share:
+    if has_body and wanted["fatty_marrow"] < ranges.marrow_share:
         found.append(_marrow(rng, sites))
     if has_body and wanted["venous_plexus"] < ranges.vein_share:
         found.append(_SHAPES[int(rng.integers(len(_SHAPES)))](rng, sites))
@@ -130,7 +130,7 @@ def _marrow(rng: np.random.Generator, sites: Sites) -> _Detail:
     for place in places:
         radii = vector(rng.uniform(1.5, 4.5, 3))
         clouds.append(Cloud(vector(place), radii, -float(rng.uniform(0.3, 0.9))))
-    return _Detail("marrow_island", places[0], 2 * max(clouds[0].radii_mm), tuple(clouds))
+    return _Detail("fatty_marrow", places[0], 2 * max(clouds[0].radii_mm), tuple(clouds))
 
 
 def _comb(rng: np.random.Generator, sites: Sites) -> _Detail:
