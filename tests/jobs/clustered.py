@@ -10,6 +10,7 @@ from cspine.cli import main
 from cspine.errors import UsageError
 from cspine.jobs import cluster as engine
 from cspine.jobs.job import Job
+from cspine.jobs.joining import Cluster
 from cspine.jobs.task import Task
 from tests.coded import asked
 from tests.jobs.readings import read
@@ -28,11 +29,11 @@ def run(studies: Path, out: Path, model: str) -> dict[str, object]:
     task = Task(out / "dying", model=model, localiser=asked(Path(model))[-1])
     task.out.mkdir()
     names = ("a", "leave", "b", "refuse")
-    with engine.on_cluster(task, task.load(), [Job(n, n) for n in names], engine.Cluster(machines.address), read) as done:
+    with engine.on_cluster(task, task.load(), [Job(n, n) for n in names], Cluster(machines.address), read) as done:
         dying = {job.name: (job.status, job.code, job.reason) for job in done}
     engine.MEMORY_BYTES <<= 20
     try:
-        with engine.on_cluster(task, task.load(), [Job("a", "a")], engine.Cluster(machines.address)):
+        with engine.on_cluster(task, task.load(), [Job("a", "a")], Cluster(machines.address)):
             full = "there was room"
     except UsageError as error:
         full = str(error)

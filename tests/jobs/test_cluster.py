@@ -170,7 +170,7 @@ def test_a_job_over_which_workers_died_leaves_no_result_of_an_earlier_run(tmp_pa
 
 
 def test_a_number_of_workers_is_positive() -> None:
-    from cspine.jobs.cluster import Cluster
+    from cspine.jobs.joining import Cluster
 
     with pytest.raises(UsageError, match=r"^--workers needs a positive number\. Received: 0$"):
         Cluster(workers=0)

@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
-from cspine.errors import UsageError
 from cspine.jobs.folders import Provenance, drop_job, kept
 from cspine.jobs.job import Job, JobStatus, Shard
 from cspine.jobs.journal import JOURNAL, Journal
@@ -55,14 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     many.add_argument(
         "--shard", metavar="i/n", help="do the i-th of n shares only; the others may run elsewhere, into the same OUT"
     )
-    many.add_argument(
-        "--engine",
-        choices=["local", "ray"],
-        default="local",
-        help="where the work is done: this machine or a Ray cluster (default: local)",
-    )
-    many.add_argument("--cluster", metavar="ADDRESS", help="with ray: the cluster (default: RAY_ADDRESS, or a new one here)")
-    many.add_argument("--workers", type=int, metavar="N", help="with ray: workers, a processor each; as many as fit if not given")
+    add_engine(many)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -115,8 +108,7 @@ def _write_overview(task: Task) -> None:
 
 
 def _task(options: argparse.Namespace) -> Task:
-    if options.engine != "ray" and (options.cluster or options.workers):
-        raise UsageError("--cluster and --workers need --engine ray. Received: --engine local.")
+    check_engine(options)
     return Task(
         out=options.out.absolute(),
         formats=chosen(options.format),
@@ -135,9 +127,9 @@ def _working(
     if not jobs:
         return nullcontext(iter(()))
     if options.engine == "ray":
-        from cspine.jobs.cluster import Cluster, on_cluster
+        from cspine.jobs.cluster import on_cluster
 
-        return on_cluster(task, packages, jobs, Cluster(options.cluster, options.workers))
+        return on_cluster(task, packages, jobs, cluster_of(options))
     from cspine.jobs.local import on_this_machine
 
     return on_this_machine(task, packages, jobs, reader)

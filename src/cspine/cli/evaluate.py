@@ -7,9 +7,11 @@ thresholds that `cspine export` gives it. OUT gets evaluation.html, evaluation.j
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.cli.files import print_files, write_result
 from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import Screen
@@ -17,7 +19,9 @@ from cspine.errors import UsageError
 
 if TYPE_CHECKING:
     from cspine.evaluation.report import Report
-    from cspine.training.core.evaluation import RunEvaluation
+    from cspine.training.core.evaluation import EvaluationOptions, RunEvaluation
+    from cspine.training.core.family import Classifying
+    from cspine.training.core.finding import Finder
     from cspine.training.core.runs import Run
 
 
@@ -43,28 +47,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--skip-broken", action="store_true", help="leave out what is broken in the data set, and list it")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+    add_engine(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    check_engine(options)
     load_keras()
     from cspine.cli.families import classifying_family_of_run
     from cspine.evaluation.page import to_html
     from cspine.evaluation.report import to_csv, to_json, to_table
     from cspine.training.core.backend import prepare_backend
-    from cspine.training.core.evaluation import EvaluationOptions, evaluate_run
+    from cspine.training.core.evaluation import EvaluationOptions
     from cspine.training.core.finding import Finder
     from cspine.training.core.runs import open_run
 
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise UsageError(f"--prevalence needs a share between 0 and 1. Received: {options.prevalence:g}")
     current = open_run(options.run_folder)
-    family = classifying_family_of_run(current, Finder.MASK if options.masks else Finder.LOCALISER)
-    cache = options.cache or options.run_folder.absolute().parent / "cache"
+    finder = Finder.MASK if options.masks else Finder.LOCALISER
+    family = classifying_family_of_run(current, finder)
+    cache = options.cache.absolute() if options.cache else options.run_folder.absolute().parent / "cache"
     prepare_backend(family.recipe.fit.threads)
     with Screen() as screen:
         how = EvaluationOptions(cache, skip_broken=options.skip_broken, localise=not options.no_localisation)
-        found = evaluate_run(current, family, options.data, how, screen)
+        found = _evaluated(Evaluating(current, family, finder, how), options, screen)
         screen.say("bootstrap")
         about = _about(current, found, options)
         report = _report(found, about, options.resamples, options.prevalence)
@@ -78,6 +85,38 @@ def run(options: argparse.Namespace) -> int:
     print(f"{current.facts.recipe}, {found.how}\n\n{to_table(report)}")  # noqa: T201
     print_files(options.out, ("scores.csv", "evaluation.csv", "evaluation.json", "evaluation.html"))
     return 0
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """Holds what is evaluated.
+
+    Attributes:
+        run: The run.
+        family: Asks its networks.
+        finder: Who finds the vertebrae.
+        how: In which way.
+    """
+
+    run: "Run"
+    family: "Classifying[Any]"
+    finder: "Finder"
+    how: "EvaluationOptions"
+
+
+def _evaluated(evaluating: Evaluating, options: argparse.Namespace, screen: Screen) -> "RunEvaluation":
+    """Evaluates, with predictions made here or by the workers of a cluster."""
+    from cspine.training.core.evaluation import evaluate_run
+
+    current, how, data = evaluating.run, evaluating.how, options.data.absolute()
+    if options.engine == "local":
+        return evaluate_run(current, evaluating.family, data, how, screen)
+    from cspine.cli.spread import on_cluster, predicting_elsewhere
+    from cspine.training.core.family import TrainingPlace
+
+    with on_cluster(cluster_of(options), current, TrainingPlace(how.cache, data), screen) as spread_run:
+        family = predicting_elsewhere(evaluating.family, evaluating.finder, spread_run)
+        return evaluate_run(current, family, data, how, screen)
 
 
 def _about(current: "Run", found: "RunEvaluation", options: argparse.Namespace) -> dict[str, Any]:

@@ -5,12 +5,23 @@ studies. A command that was stopped leaves only whole studies; called again, it 
 """
 
 import argparse
+import sys
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.cli.progress import progress
 from cspine.concurrency.processors import processors
 from cspine.errors import UsageError
+
+if TYPE_CHECKING:
+    from cspine.jobs.joining import Cluster
+    from cspine.phantoms.dataset.collection import Makers, Plan
+
+_MEMORY_BYTES = 2 << 30
+"""What a worker of a cluster asks its machine for: a study of full size takes less."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "on bone of more kinds; held_out, to test either",
     )
     parser.add_argument("--jobs", type=int, default=0, metavar="J", help="processes (default: one for each core)")
+    add_engine(parser)
     parser.add_argument(
         "--anatomy", type=Path, metavar="FILE", help="an anatomy that `cspine anatomy build` made (default: those shipped)"
     )
@@ -62,21 +74,40 @@ def run(options: argparse.Namespace) -> int:
     )
     varied = {} if options.variation == "typical" else {"variation": options.variation}
     plan = Plan(
-        root=options.out,
+        root=options.out.absolute(),
         studies=options.studies,
         test_studies=options.test_studies,
         seed=options.seed,
         size=Size(options.size),
         shares=shares,
-        sampler=partial(sample_subject, anatomy=options.anatomy, **varied),
+        sampler=partial(sample_subject, anatomy=options.anatomy and options.anatomy.absolute(), **varied),
     )
     total = options.studies + options.test_studies
-    made = sum(progress(make_collection(plan, options.jobs or processors()), total, "phantoms"))
+    made = sum(progress(make_collection(plan, _makers(options)), total, "phantoms"))
     print(f"{made} studies made, {total - made} were there: {options.out}")  # noqa: T201
     return 0
 
 
+def _makers(options: argparse.Namespace) -> "int | Makers":
+    """Returns who makes the studies: processes of this machine, or workers of a cluster."""
+    return options.jobs or processors() if options.engine == "local" else partial(_on_cluster, cluster_of(options))
+
+
+def _on_cluster(cluster: "Cluster", plan: "Plan", indices: Sequence[int]) -> Iterator[object]:
+    from cspine.jobs.joining import Needs, joined
+    from cspine.jobs.spreading import Labour, spread
+    from cspine.phantoms.dataset.collection import make_at
+
+    if indices:
+        with joined(cluster):
+            labour = Labour("study", make_at, Needs(_MEMORY_BYTES), cluster.workers)
+            yield from spread(labour, [(plan, index) for index in indices], lambda text: print(text, file=sys.stderr))  # noqa: T201
+
+
 def _check(options: argparse.Namespace) -> None:
+    check_engine(options)
+    if options.engine == "ray" and options.jobs:
+        raise UsageError("--jobs is for this machine. With --engine ray, give --workers.")
     if options.studies < 0 or options.test_studies < 0 or options.studies + options.test_studies < 1:
         raise UsageError(f"--studies needs a positive number. Received: {options.studies} and {options.test_studies} test studies.")
     if options.seed < 0:

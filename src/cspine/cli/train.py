@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.cli.keras_import import load_keras
 from cspine.cli.screen import JsonLines, Screen
 from cspine.errors import UsageError
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-broken", action="store_true", help="leave out what is broken in the data set, and list it")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make phantoms (default: 1)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+    add_engine(parser)
     _add_watchers(parser)
 
 
@@ -81,6 +83,7 @@ def _add_watchers(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    _check_engine(options)
     recipe, changes = load_recipe(options.recipe), _changes(options)
     _check_data(recipe, options)
     recipe = with_settings(recipe, changes, on_data=options.data is not None)
@@ -88,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
     from cspine.training.core.family import TrainingPlace, start_run
     from cspine.training.core.runs import open_run
 
-    place = TrainingPlace(options.cache or options.out.absolute().parent / "cache", options.data, options.jobs)
+    cache = options.cache.absolute() if options.cache else options.out.absolute().parent / "cache"
+    place = TrainingPlace(cache, options.data and options.data.absolute(), options.jobs)
     if options.resume:
         current = open_run(options.out)
         recipe = as_started(recipe, _settings_of(current, recipe, changes, options))
@@ -134,7 +138,10 @@ def _train(training: Training, options: argparse.Namespace, screen: "Screen | Js
         for one in others:
             ended.callback(one.close)
         try:
-            train(training.family, run, training.place, training.folds, Reporters((screen, *others)) if others else screen)
+            if options.engine == "ray":
+                _train_on_cluster(training, options, screen)
+            else:
+                train(training.family, run, training.place, training.folds, Reporters((screen, *others)) if others else screen)
         except KeyboardInterrupt:
             resume = resume_command(options)
             screen.warn(f"Go on with: {resume}")
@@ -149,12 +156,31 @@ def _train(training: Training, options: argparse.Namespace, screen: "Screen | Js
         print("\n".join(f"{what}: {command}" for what, command in commands.items()))  # noqa: T201
 
 
+def _train_on_cluster(training: Training, options: argparse.Namespace, screen: "Screen | JsonLines") -> None:
+    """Trains each fold on a worker, after all of them have filled the cache together."""
+    from cspine.cli.spread import on_cluster
+    from cspine.training.core.family import FillsCache, cases_to_train
+
+    family, run, place = training.family, training.run, training.place
+    cases = cases_to_train(run, place, training.folds)
+    left = [fold for fold in training.folds if fold not in run.trained_folds()]
+    with on_cluster(cluster_of(options), run, place, screen) as spread_run:
+        if isinstance(family, FillsCache):
+            spread_run.fill_cache(cases if left else ())
+        else:
+            family.prepare(cases, place, screen)  # what all folds share is made once, here
+        spread_run.train(left, family.recipe.fit.threads)
+
+
 def resume_command(options: argparse.Namespace) -> str:
     """Returns the command that goes on with a run that was interrupted."""
     words = ["cspine", "train", options.recipe, *_data(options), "-o", str(options.out), "--resume"]
     words += [] if options.fold == "0" else ["--fold", options.fold]
     words += [] if options.jobs == 1 else ["--jobs", str(options.jobs)]
     words += [] if options.cache is None else ["--cache", str(options.cache)]
+    words += [] if options.engine == "local" else ["--engine", options.engine]
+    words += [] if options.cluster is None else ["--cluster", options.cluster]
+    words += [] if options.workers is None else ["--workers", str(options.workers)]
     words += [word for name in options.tracker for word in ("--tracker", name)]
     words += [word for name in options.callback for word in ("--callback", name)]
     return shlex.join([*words, *([] if options.progress == "screen" else ["--progress", options.progress])])
@@ -176,6 +202,12 @@ def next_commands(training: Training, options: argparse.Namespace) -> dict[str, 
     return {
         "export it with its localiser": f"cspine export LOCALISER_RUN --refiner {shlex.quote(str(out))} -o {shlex.quote(beside[1])}"
     }
+
+
+def _check_engine(options: argparse.Namespace) -> None:
+    check_engine(options)
+    if options.engine == "ray" and (options.tracker or options.callback):
+        raise UsageError("--tracker and --callback watch training on this machine. With --engine ray, leave them out.")
 
 
 def _data(options: argparse.Namespace) -> list[str]:

@@ -1,11 +1,8 @@
 """The engine of many machines: workers of a Ray cluster, each with the model loaded once.
 
-Paths travel, never volumes: all machines see the scans and the folder of the batch under the same names. Nothing is sent to the
-makers of Ray.
+Paths travel, never volumes: all machines see the scans and the folder of the batch under the same names.
 """
 
-import logging
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from cspine.errors import InputError, OutputError, UsageError
 from cspine.jobs.folders import RECORD, Provenance, drop_job
 from cspine.jobs.job import Job, JobStatus
+from cspine.jobs.joining import Cluster, Needs, joined, room
 from cspine.jobs.reader import Read, died
 from cspine.jobs.scans import read_scan
 from cspine.jobs.task import Packages, Task
@@ -31,23 +27,6 @@ MEMORY_BYTES = 2 << 30
 
 _TRIES = 2
 """A job whose worker died is tried once more: perhaps the machine went, not the job."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Says which cluster to use, and how much of it.
-
-    Attributes:
-        address: As Ray writes it, ``auto`` for the one that runs here; ``None`` for that of ``RAY_ADDRESS``, or a new one.
-        workers: How many, one processor each; as many as fit if ``None``.
-    """
-
-    address: str | None = None
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"--workers needs a positive number. Received: {self.workers}")
 
 
 @contextmanager
@@ -66,13 +45,11 @@ def on_cluster(
     Raises:
         UsageError: There is no such cluster, or no room on it.
     """
-    _join(cluster)
-    try:
-        count = min(_room(), len(jobs), cluster.workers or len(jobs))
-        actor, provenance = ray.remote(num_cpus=1, memory=MEMORY_BYTES)(_Actor), task.provenance(packages)
+    needs = Needs(MEMORY_BYTES)
+    with joined(cluster):
+        count = min(room(needs), len(jobs), cluster.workers or len(jobs))
+        actor, provenance = ray.remote(**needs.options)(_Actor), task.provenance(packages)
         yield _WorkerPool(task.out, jobs, lambda: actor.remote(task, provenance, read)).work(count)
-    finally:
-        ray.shutdown()
 
 
 class _Actor:
@@ -170,27 +147,3 @@ class _WorkerPool:
         return job.failed(
             OutputError(f"A worker wrote {job.name}, which is not in {self._out} here. Give an -o that all machines share.")
         )
-
-
-def _join(cluster: Cluster) -> None:
-    address = cluster.address or os.environ.get("RAY_ADDRESS", "local")  # left to itself, Ray may look for one that is long gone
-    try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"A Ray cluster is needed; {address} cannot be joined: {reason}") from error
-
-
-def _room() -> int:
-    """Returns how many workers find room.
-
-    Raises:
-        UsageError: None does.
-    """
-    offers = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    count = sum(int(min(offer.get("CPU", 0), offer.get("memory", 0) // MEMORY_BYTES)) for offer in offers)
-    if count < 1:
-        found = ", ".join(f"{offer.get('CPU', 0):g} and {offer.get('memory', 0) / 2**30:.1f} GiB" for offer in offers)
-        needed = f"One processor and {MEMORY_BYTES >> 30} GiB of memory"
-        raise UsageError(f"{needed} are needed on a machine of the cluster. Received: {found}. Add machines, or free some.")
-    return count

@@ -1,6 +1,6 @@
 """A data set of phantoms: many studies at once, the same bytes whoever makes which, whole ones only."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cspine.concurrency.threads import alone
 from cspine.errors import OutputError
 from cspine.phantoms.dataset.claims import CollectionKind, claimed, write_tables
 from cspine.phantoms.dataset.layout import Shares, Size
@@ -62,8 +63,13 @@ class Plan:
 
     def places(self) -> list[StudyPaths]:
         """Returns every study, labelled ones first."""
-        labelled = [StudyPaths(self.root, study_uid(self.seed, 2 * n)) for n in range(self.studies)]
-        return labelled + [StudyPaths(self.root, study_uid(self.seed, 2 * n + 1), "test_images") for n in range(self.test_studies)]
+        return [self.place(index) for index in range(self.studies + self.test_studies)]
+
+    def place(self, index: int) -> StudyPaths:
+        """Returns the study that :meth:`places` lists at ``index``."""
+        if index < self.studies:
+            return StudyPaths(self.root, study_uid(self.seed, 2 * index))
+        return StudyPaths(self.root, study_uid(self.seed, 2 * (index - self.studies) + 1), "test_images")
 
     def study_seed(self, index: int) -> np.random.SeedSequence:
         """Returns the seed of the study that :meth:`places` lists at ``index``."""
@@ -82,8 +88,16 @@ def study_uid(seed: int, number: int) -> str:
     return f"{UID_ROOT}{_FIRST_NUMBER + (start + number * _STRIDE) % _NUMBERS}"
 
 
-def make_collection(plan: Plan, jobs: int) -> Iterator[bool]:
+Makers = Callable[[Plan, Sequence[int]], Iterator[object]]
+"""Makes the studies that :meth:`Plan.places` lists at some indices, by :func:`make_at`, and yields something for each."""
+
+
+def make_collection(plan: Plan, makers: int | Makers) -> Iterator[bool]:
     """Makes what is missing of a data set, one study after the other, and then its tables.
+
+    Args:
+        plan: What it consists of.
+        makers: So many processes of this machine, or those who make studies elsewhere, into the same folder.
 
     Yields:
         For every study whether it was made now; ``False`` where it was there already.
@@ -98,12 +112,30 @@ def make_collection(plan: Plan, jobs: int) -> Iterator[bool]:
         missing = [index for index, place in enumerate(places) if not place.is_complete()]
         try:
             yield from (False for _ in range(len(places) - len(missing)))
-            yield from _made(plan, places, missing, jobs)
+            yield from _made(plan, missing, makers) if isinstance(makers, int) else _made_elsewhere(plan, missing, makers)
         finally:
+            clear_unfinished(plan.root)
             _write_tables(plan, places)
 
 
-def _made(plan: Plan, places: list[StudyPaths], missing: list[int], jobs: int) -> Iterator[bool]:
+def make_at(plan: Plan, index: int) -> None:
+    """Makes one study of a data set, the same bytes wherever and after whatever it is made."""
+    with alone():
+        _make(plan, index)
+
+
+def _made_elsewhere(plan: Plan, missing: list[int], makers: Makers) -> Iterator[bool]:
+    for _ in makers(plan, missing):
+        yield True
+    lost = [place.uid for index in missing if not (place := plan.place(index)).is_complete()]
+    if lost:
+        raise OutputError(
+            f"{len(lost)} of {len(missing)} studies that were made are not in {plan.root} here. "
+            "Give a folder that all machines see."
+        )
+
+
+def _made(plan: Plan, missing: list[int], jobs: int) -> Iterator[bool]:
     if not missing:
         return
     with workers(min(jobs, len(missing))) as pool:
@@ -112,7 +144,7 @@ def _made(plan: Plan, places: list[StudyPaths], missing: list[int], jobs: int) -
         try:
             while True:
                 for index in _up_to(ahead, 2 * jobs - len(waiting)):
-                    waiting.add(pool.submit(_make, plan, places[index], index))
+                    waiting.add(pool.submit(_make, plan, index))
                 if not waiting:
                     return
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -125,9 +157,9 @@ def _made(plan: Plan, places: list[StudyPaths], missing: list[int], jobs: int) -
             ) from error
 
 
-def _make(plan: Plan, places: StudyPaths, index: int) -> StudyTruth:
+def _make(plan: Plan, index: int) -> StudyTruth:
     shares = Shares(masks=0, boxes=0) if index >= plan.studies else plan.shares
-    return make_study(places, plan.study_seed(index), plan.sampler, plan.size, shares)
+    return make_study(plan.place(index), plan.study_seed(index), plan.sampler, plan.size, shares)
 
 
 def _up_to(items: Iterator[int], count: int) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from cspine.datasets import Case
 from cspine.errors import TrainingError
@@ -133,6 +133,20 @@ class Family(Protocol[Prepared]):
         ...
 
 
+@runtime_checkable
+class FillsCache(Protocol):
+    """A family that prepares study by study, so that others may do it before, on several machines."""
+
+    def fill_cache(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
+        """Puts all that training will ask of some studies into the cache.
+
+        Raises:
+            InputError: A study cannot be read.
+            OutputError: The cache cannot be written.
+        """
+        ...
+
+
 class Classifying(Family[Prepared], Protocol[Prepared]):
     """A family whose networks find fractures."""
 
@@ -182,6 +196,20 @@ def start_run(family: Family[Any], place: TrainingPlace, folder: Path, reporter:
     return family.begin(place, folder, reporter, skip_broken=skip_broken)
 
 
+def cases_to_train(run: Run, place: TrainingPlace, chosen: Sequence[int]) -> tuple[Case, ...]:
+    """Returns the studies that some folds of a run are trained on or held out from; none where it makes its necks itself.
+
+    Raises:
+        UsageError: A fold does not exist.
+        TrainingError: The data set is not that of the run.
+    """
+    check_folds(run, chosen)
+    if bool(run.facts.folds) != (place.data is not None):
+        needed = f"learns from {run.facts.data}; give it with --data" if run.facts.folds else "was started without --data"
+        raise TrainingError(f"A run goes on with the data that it was started with. {run.folder} {needed}.")
+    return same_cases(run, place.data) if place.data is not None else ()
+
+
 def train(family: Family[Any], run: Run, place: TrainingPlace, chosen: Sequence[int], reporter: Reporter) -> None:
     """Trains the networks of some folds, each from its checkpoint on where there is one.
 
@@ -199,11 +227,7 @@ def train(family: Family[Any], run: Run, place: TrainingPlace, chosen: Sequence[
         OutputError: A folder cannot be written.
     """
     prepare_backend(family.recipe.fit.threads)
-    check_folds(run, chosen)
-    if bool(run.facts.folds) != (place.data is not None):
-        needed = f"learns from {run.facts.data}; give it with --data" if run.facts.folds else "was started without --data"
-        raise TrainingError(f"A run goes on with the data that it was started with. {run.folder} {needed}.")
-    cases = same_cases(run, place.data) if place.data is not None else ()
+    cases = cases_to_train(run, place, chosen)
     prepared = family.prepare(cases, place, reporter)
     for number in chosen:
         reporter.say(f"fold {number}")

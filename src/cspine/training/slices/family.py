@@ -127,6 +127,11 @@ class SliceFamily:
         """Returns all studies on their slice grids."""
         return prepare_stacks(cases, self.recipe.input, place.cache, reporter.say)
 
+    def fill_cache(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
+        """See :class:`cspine.training.core.family.FillsCache`."""
+        self.prepare(cases, place, reporter)
+        prepare_located(cases, self.recipe, Finder.LOCALISER, place.cache, reporter.say)
+
     def train(self, prepared: Sequence[SliceStack], fold: Fold, place: TrainingPlace, reporter: Reporter) -> None:
         """See :class:`cspine.training.core.family.Family`."""
         held_out = {case.study_uid for case in fold.held_out}

@@ -114,6 +114,12 @@ class VertebraFamily:
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
         """Prepares nothing: studies of the training set are cut otherwise than those that are held out."""
 
+    def fill_cache(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
+        """See :class:`cspine.training.core.family.FillsCache`."""
+        everybody = Fold(0, place.cache, cases, cases)
+        self._training_crops(everybody, place, reporter)
+        self._held_out_crops(everybody, place, reporter)
+
     def train(self, prepared: None, fold: Fold, place: TrainingPlace, reporter: Reporter) -> None:  # noqa: ARG002
         """See :class:`cspine.training.core.family.Family`."""
         data = VertebraFold(fold.number, self._training_crops(fold, place, reporter), self._held_out_crops(fold, place, reporter))

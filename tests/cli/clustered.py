@@ -1,0 +1,87 @@
+"""A cluster of two machines, both on this one, and what commands other than detect do on it; run by test_on_cluster.py."""
+
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ray.cluster_utils import Cluster as LocalCluster
+
+from cspine.cli import main
+from cspine.cli.phantom import _on_cluster
+from cspine.errors import CspineError
+from cspine.jobs.joining import Cluster, Needs, joined
+from cspine.jobs.spreading import Labour, spread
+from cspine.phantoms.dataset.collection import make_collection
+from tests.cli import on_workers
+from tests.cli.conftest import SETTINGS, calibrate_made_up
+from tests.phantoms.test_collection import plan
+
+_NEEDS = Needs(1 << 30)
+
+
+def run(place: Path) -> dict[str, Any]:
+    """Does on the cluster what the test does on one machine, then what may go wrong."""
+    os.environ["WORKER_DIES_ONCE"] = "1"
+    try:
+        machines = LocalCluster()
+        for _ in range(2):
+            machines.add_node(num_cpus=1, memory=4 << 30, object_store_memory=100 << 20)
+    except Exception as error:  # Ray raises nothing narrower when a process of its own does not come up in time
+        return {"not_started": str(error)}
+    ray = ["--engine", "ray", "--cluster", machines.address, "--workers", "2"]
+    noted: dict[str, Any] = {"phantoms": _phantoms(place, Cluster(machines.address))}
+    noted["codes"] = [_done([*words, *ray], place / "cluster" / "run") for words in commands(place, "cluster")]
+    noted["pieces"] = _pieces(place, Cluster(machines.address))
+    machines.shutdown()
+    return noted
+
+
+def commands(place: Path, name: str) -> list[list[str]]:
+    """Returns the commands of a training and its evaluation, into folders of that name."""
+    run = str(place / name / "run")
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    finder, data = ["--set", f"localiser={place / 'packages' / 'coded_localiser'}"], ["--data", str(place / "data")]
+    return [
+        ["train", str(place / "recipe.py"), *data, "-o", run, "--fold", "all", *settings, *finder],
+        ["evaluate", run, "--data", str(place / "unseen"), "-o", str(place / name / "evaluation"), "--resamples", "20"],
+        ["cache", str(place / name / "filled"), "--fill", run, *data],
+    ]
+
+
+def _done(words: list[str], run: Path) -> int:
+    code = main(words)
+    if words[0] == "train":
+        calibrate_made_up(run)
+    return code
+
+
+def _phantoms(place: Path, cluster: Cluster) -> list[bool]:
+    made = list(make_collection(plan(place / "cluster" / "phantoms", 2), partial(_on_cluster, cluster)))
+    return made + list(make_collection(plan(place / "cluster" / "phantoms", 2), partial(_on_cluster, cluster)))
+
+
+def _pieces(place: Path, cluster: Cluster) -> dict[str, Any]:
+    """Spreads pieces over which workers die, or that fail."""
+    noted: dict[str, Any] = {"warnings": []}
+    with joined(cluster):
+        once = Labour("piece", on_workers.die_once, _NEEDS)
+        marked = [(str(place / f"died-{number}"), number == 1, number) for number in range(3)]
+        noted["once"] = sorted(spread(once, marked, noted["warnings"].append))
+        for name, function in (("always", on_workers.die), ("refused", on_workers.refuse), ("fault", on_workers.divide)):
+            try:
+                noted[name] = list(spread(Labour("piece", function, _NEEDS), [(0,)]))
+            except (CspineError, ZeroDivisionError) as error:
+                noted[name] = f"{type(error).__name__}: {error}"
+        try:
+            noted["full"] = list(spread(Labour("piece", on_workers.divide, Needs(1 << 50, gpus=1)), [(1,)]))
+        except CspineError as error:
+            noted["full"] = str(error)
+    return noted
+
+
+if __name__ == "__main__":
+    output = run(Path(sys.argv[1]))
+    (Path(sys.argv[1]) / "noted.json").write_text(json.dumps(output))
