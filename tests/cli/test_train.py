@@ -13,7 +13,7 @@ from tests.cli.conftest import TinyRun, train, train_arguments
 from tests.training.synthetic import assert_same_checkpoints
 
 _INTERRUPTED = """
-import signal, sys
+import json, signal, sys
 from cspine.cli import main
 from cspine.cli.screen import Screen
 
@@ -21,11 +21,13 @@ def interrupting(screen, done, of, losses):
     if done == 2:
         signal.raise_signal(signal.SIGINT)
 
+whole, interrupted = map(json.loads, sys.argv[1:])
+assert main(whole) == 0
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
 Screen.batch = interrupting
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(interrupted))
 """
-"""In a process of its own, as a signal that goes wrong ends a process."""
+"""In a process of its own, as a signal that goes wrong ends a process, and whose threads are those of the settings."""
 
 
 def test_a_run_says_what_was_trained_on_whom_and_how(tiny_run: TinyRun) -> None:
@@ -73,21 +75,21 @@ def test_progress_comes_as_lines_of_json_with_time_left_speed_and_memory(
 def test_an_interruption_leaves_a_checkpoint_of_the_step_under_way_and_the_command_that_goes_on(
     tiny_run: TinyRun, tmp_path: Path
 ) -> None:
-    run, more = tmp_path / "run", ("--cache", str(tmp_path), "--set", f"localiser={tiny_run.localiser}")
+    more = ("--cache", str(tmp_path), "--set", f"localiser={tiny_run.localiser}")
+    whole, run = tmp_path / "whole", tmp_path / "run"
 
-    ended = subprocess.run(
-        [sys.executable, "-c", _INTERRUPTED, *train_arguments(tiny_run.data, run, *more)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = _python("-c", _INTERRUPTED, *(json.dumps(train_arguments(tiny_run.data, out, *more)) for out in (whole, run)))
 
     assert ended.returncode == 130, ended.stderr
     stopped = stored_progress(run / "fold-0" / "checkpoint.npz")
     command = next(line for line in ended.stderr.splitlines() if "Go on with: " in line).split("Go on with: ")[1]
-    assert main(shlex.split(command)[1:]) == 0
+    assert _python("-m", *shlex.split(command)).returncode == 0
     assert (stopped.epoch, stopped.batch) == (0, 2)
-    assert_same_checkpoints(run / "fold-0", tiny_run.run / "fold-0")
+    assert_same_checkpoints(run / "fold-0", whole / "fold-0")
+
+
+def _python(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: TinyRun, tmp_path: Path) -> None:
