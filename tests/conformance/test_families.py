@@ -39,9 +39,7 @@ from tests.coded import coded_volume, study_of
 from tests.conformance.families import FAMILIES, SPEC, Family, batch, task_of
 
 SLOW = {"inception_resnet_v2", "unet_transfer_boxes", "densenet121"}
-PARAMETERS = [
-    pytest.param(name, marks=[pytest.mark.xdist_group(name), *([pytest.mark.slow] if name in SLOW else [])]) for name in FAMILIES
-]
+PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in FAMILIES]
 
 
 @dataclass

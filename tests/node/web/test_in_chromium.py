@@ -21,8 +21,6 @@ from tests.node.times import Clock
 from tests.node.web.sites import FAILED, NEGATIVE, PASSWORD, POSITIVE, Made, answers, awaited, csrf_of
 from tests.node.web.test_worklist_page import HOSTILE
 
-pytestmark = pytest.mark.xdist_group("chromium")
-
 _NAMES = "[...document.querySelectorAll('#rows tr[data-key] .patient a')].map((link) => link.textContent)"
 _CHOSEN = "document.querySelector('tr.chosen .patient a')?.textContent"
 _LIVE = "document.getElementById('live').dataset.state === 'on'"

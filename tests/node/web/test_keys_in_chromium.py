@@ -12,8 +12,6 @@ from benchmarks.browser import Browser
 from cspine.node.web import pages
 from tests.node.web.sites import Made, awaited
 
-pytestmark = pytest.mark.xdist_group("chromium")
-
 _SLICE = "Number(document.getElementById('slider').value)"
 _FIRST = "JSON.parse(document.getElementById('stack').textContent).start + 1"
 _VIEWER = "document.documentElement.dataset.viewer"

@@ -16,8 +16,6 @@ from cspine.reporting.dicom.identity import moment_of
 from cspine.results import StudyResult
 from tests.reporting.dicom.archived import Archived
 
-pytestmark = pytest.mark.xdist_group("dicom objects")
-
 Make = Callable[[str], Archived]
 _OBJECTS = ("result_sr.dcm", "result_seg.dcm", "result_sc.dcm")
 

@@ -11,8 +11,6 @@ from cspine.reporting import write_result
 from cspine.reporting.dicom.sc import page
 from tests.reporting.dicom.archived import Archived, rejected
 
-pytestmark = pytest.mark.xdist_group("dicom objects")
-
 Make = Callable[[str], Archived]
 
 

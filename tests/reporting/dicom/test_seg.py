@@ -17,8 +17,6 @@ from cspine.volume import LabelMap
 from tests.reporting.dicom.archived import FRAME, SOURCES, Archived, rejected
 from tests.reporting.dicom.voxels import compared_voxels, expected_labels, pixels_mm_of, stored_planes
 
-pytestmark = pytest.mark.xdist_group("dicom objects")
-
 Make = Callable[[str], Archived]
 _IMAGES_OF_ONE_OBJECT = ("enhanced",)
 

@@ -16,8 +16,6 @@ from tests.coded import coded_volume, write_nifti
 from tests.reading.scans import Change, Scan, body, lacking, setting
 from tests.reporting.dicom.archived import PATIENT, Archived, objects_of, prediction_of, rejected
 
-pytestmark = pytest.mark.xdist_group("dicom objects")
-
 Make = Callable[[str], Archived]
 _OBJECTS = ("result_sr.dcm", "result_seg.dcm", "result_sc.dcm")
 _OF_PATIENT_AND_STUDY = [

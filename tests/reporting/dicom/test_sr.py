@@ -18,8 +18,6 @@ from cspine.reporting import write_result
 from cspine.results import Assessment
 from tests.reporting.dicom.archived import SOURCES, Archived, rejected
 
-pytestmark = pytest.mark.xdist_group("dicom objects")
-
 Make = Callable[[str], Archived]
 FRACTURE, PRESENCE = Code("125605004", "SCT", "Fracture of bone"), Code("705057003", "SCT", "Presence")
 PROBABILITY, THRESHOLD = Code("122157", "DCM", "Probability"), Code("122411", "DCM", "Threshold Value")

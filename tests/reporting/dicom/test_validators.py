@@ -15,8 +15,6 @@ from pydicom import dcmread
 
 from tests.reporting.dicom.archived import SOURCES, Archived
 
-pytestmark = pytest.mark.xdist_group("dicom objects")
-
 Make = Callable[[str], Archived]
 _OBJECTS = ("result_sc.dcm", "result_seg.dcm", "result_sr.dcm")
 _PATIENCE_S = 60.0

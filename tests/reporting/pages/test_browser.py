@@ -19,8 +19,6 @@ from cspine.reporting.pages.tone import Tone
 from cspine.results import Assessment, Reason
 from cspine.study import Study
 
-pytestmark = pytest.mark.xdist_group("chromium")
-
 _WHERE = 'document.getElementById("where-am-i").textContent'
 _VALUE = 'Number(document.getElementById("slider").value)'
 _PICTURE = """[...document.getElementById("axial").getContext("2d").getImageData(0, 0, axial.width, axial.height).data]

@@ -14,8 +14,6 @@ from cspine.reporting.pages.stack import stack_grid
 from cspine.reporting.style import LEVEL_COLOURS
 from cspine.study import Study
 
-pytestmark = pytest.mark.xdist_group("chromium")
-
 _SLICES = "['axial', 'sagittal', 'coronal'].map((pane) => Number(document.getElementById(pane).dataset.slice))"
 _TOLD = "document.getElementById('grey').textContent"
 _DEPTHS = {"axial": 0, "sagittal": 2, "coronal": 1}
