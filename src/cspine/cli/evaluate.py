@@ -105,7 +105,7 @@ class Evaluating:
 
 
 def _evaluated(evaluating: Evaluating, options: argparse.Namespace, screen: Screen) -> "RunEvaluation":
-    """Evaluates, with predictions made here or by the workers of a cluster."""
+    """Evaluates a run, with predictions made here or by the workers of a cluster."""
     from cspine.training.core.evaluation import evaluate_run
 
     current, how, data = evaluating.run, evaluating.how, options.data.absolute()

@@ -59,7 +59,7 @@ def train_fold(place: RunPlace, fold: int) -> list[str]:
     from cspine.training.core.log import Callback, line_of
     from cspine.training.core.runs import open_run
 
-    class Told(Callback):
+    class Messages(Callback):
         def __init__(self) -> None:
             self.lines, self.last = list[str](), list[str]()
 
@@ -69,9 +69,9 @@ def train_fold(place: RunPlace, fold: int) -> list[str]:
         def epoch(self, record: EpochRecord, of: int, home: Path) -> None:  # noqa: ARG002
             self.last = [line_of(record, of)]
 
-    run, told = open_run(place.run), Told()
-    train(family_of_run(run), run, TrainingPlace(place.cache, place.data), [fold], told)
-    return [*told.lines, *told.last]
+    run, messages = open_run(place.run), Messages()
+    train(family_of_run(run), run, TrainingPlace(place.cache, place.data), [fold], messages)
+    return [*messages.lines, *messages.last]
 
 
 def predict(place: RunPlace, finder: str, network: Path, cases: Sequence[Case], localises: bool) -> "Predictions":
