@@ -257,7 +257,7 @@ def test_a_fault_of_ours_shows_nothing_of_an_image_and_keeps_its_headers(node: M
     def broken(*_: object) -> None:
         raise RuntimeError("Doe^Jane")
 
-    monkeypatch.setattr("cspine.node.web.pages.worklist", broken)
+    monkeypatch.setattr("cspine.node.web.board.Board.show", broken)
     client = TestClient(node.client().app, base_url=node.base, raise_server_exceptions=False)
 
     answer = client.get("/", headers={"accept": "text/html"})
