@@ -1,4 +1,7 @@
-"""A cluster of two machines, both on this one, and what commands other than detect do on it; run by test_on_cluster.py."""
+"""A cluster of two machines, both on this one, what commands other than detect do on it, and the same commands without it.
+
+Run by test_on_cluster.py.
+"""
 
 import json
 import os
@@ -34,9 +37,16 @@ def run(place: Path) -> dict[str, Any]:
     ray = ["--engine", "ray", "--cluster", machines.address, "--workers", "2"]
     noted: dict[str, Any] = {"phantoms": _phantoms(place, Cluster(machines.address))}
     noted["codes"] = [_done([*words, *ray], place / "cluster" / "run") for words in commands(place, "cluster")]
+    del os.environ["WORKER_DIES_ONCE"]
+    noted["codes_here"] = _codes_here(place)
     noted["pieces"] = _pieces(place, Cluster(machines.address))
     machines.shutdown()
     return noted
+
+
+def _codes_here(place: Path) -> list[int]:
+    """Runs the same commands on one machine, in this process, whose network has run nothing on other threads yet."""
+    return [_done(words, place / "here" / "run") for words in commands(place, "here")]
 
 
 def commands(place: Path, name: str) -> list[list[str]]:

@@ -15,8 +15,6 @@ from cspine.anatomy import CERVICAL
 from cspine.cli import Exit, main
 from cspine.datasets.cache import Cache
 from cspine.phantoms.dataset.collection import make_collection
-from tests.cli.clustered import commands
-from tests.cli.conftest import calibrate_made_up
 from tests.phantoms.test_collection import contents, plan
 from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
@@ -103,10 +101,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory, coded_package: Path) -> 
 @pytest.fixture(scope="module")
 def here(clustered: Clustered) -> Path:
     """Returns the folder of the same commands on one machine."""
-    train, evaluate, fill = commands(clustered.place, "here")
-    assert main(train) == Exit.DONE
-    calibrate_made_up(clustered.place / "here" / "run")
-    assert [main(evaluate), main(fill)] == [Exit.DONE, Exit.DONE]
+    assert clustered.noted["codes_here"] == [Exit.DONE] * 3, clustered.stderr
     return clustered.place / "here"
 
 
@@ -119,7 +114,7 @@ def test_two_folds_are_trained_to_the_same_bits_although_a_worker_died(clustered
     for fold in ("fold-0", "fold-1"):
         assert_same_checkpoints(there / fold, here / "run" / fold)
         assert (there / fold / "held_out.csv").read_text() == (here / "run" / fold / "held_out.csv").read_text()
-    assert len(re.findall(r"^fold [01]  epoch 2/2  loss ", clustered.stderr, re.MULTILINE)) == 2
+    assert len(re.findall(r"^fold [01]  epoch 2/2  loss ", clustered.stderr, re.MULTILINE)) == 2  # those of the cluster
     assert (there / "report.html").is_file()
 
 

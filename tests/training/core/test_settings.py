@@ -115,7 +115,12 @@ def test_a_name_that_is_like_no_setting_is_told_where_all_are_listed() -> None:
         ("vertebra_mil", {"initial_weights": "a.keras", "patches.epochs": "5"}, "patches.epochs", True),
         ("vertebra_mil", {"network.mixers": "0", "network.heads": "2"}, "network.heads", True),
         ("vertebra_mil", {"augmentation.coarse_share": "0", "augmentation.coarse_mm": "2,1"}, "augmentation.coarse_mm", True),
-        ("vertebra_mil", {"augmentation.kernel_share": "0", "augmentation.sharpest": "1"}, "augmentation.sharpest", True),
+        (
+            "vertebra_mil",
+            {"augmentation.kernel_share": "0", "augmentation.sharpness_gain": "1"},
+            "augmentation.sharpness_gain",
+            True,
+        ),
         ("vertebra_mil", {"augmentation.noise_hu": "0", "augmentation.grain_mm": "1"}, "augmentation.grain_mm", True),
         ("vertebra_mil", {"augmentation.streak_share": "0", "augmentation.streak_hu": "9"}, "augmentation.streak_hu", True),
         ("localiser", {"masked.share": "0.3"}, "masked.share", False),

@@ -25,7 +25,7 @@ from tests.training.vertebrae.small import RECIPE, STILL, study
 
 SPACING = (1.0, 0.5, 0.5)
 FINE_PIXELS = replace(RECIPE, input=replace(RECIPE.input, spacing_mm=(2.0, 0.5, 0.5)))
-OTHER = replace(STILL, kernel_share=1.0, softest_mm=1.0, sharpest=2.0)
+OTHER = replace(STILL, kernel_share=1.0, softest_mm=1.0, sharpness_gain=2.0)
 
 
 @pytest.fixture

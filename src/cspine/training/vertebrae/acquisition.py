@@ -48,7 +48,7 @@ def sample_kernel(rng: np.random.Generator, settings: CropAugmentation) -> CropK
     how_much, detail = rng.random(), float(rng.uniform(*_DETAIL_MM))
     if rng.random() < 0.5:
         return CropKernel(blur_mm=float(how_much * settings.softest_mm))
-    return CropKernel(boost=float(how_much * settings.sharpest), detail_mm=detail)
+    return CropKernel(boost=float(how_much * settings.sharpness_gain), detail_mm=detail)
 
 
 def reconstructed(grey: NDArray[np.uint8], kernel: CropKernel, spacing_mm: Vector) -> NDArray[np.uint8]:

@@ -64,7 +64,7 @@ class CropAugmentation:
         grain_mm: How far that noise is correlated, across and within slices: largest standard deviation.
         kernel_share: How often the scan has another reconstruction kernel, softer as often as sharper.
         softest_mm: Blur of the softest, standard deviation.
-        sharpest: How much of the fine detail the sharpest adds.
+        sharpness_gain: How much of the fine detail the sharpest kernel adds.
         streak_share: How often metal in front of the spine throws streaks.
         streak_hu: Amplitude of the strongest.
         coarse_share: How often the scan is one of thicker slices and larger pixels.
@@ -85,7 +85,7 @@ class CropAugmentation:
     grain_mm: NotNegative = 0.8
     kernel_share: Share = 0.5
     softest_mm: NotNegative = 0.8
-    sharpest: NotNegative = 2.0
+    sharpness_gain: NotNegative = 2.0
     streak_share: Share = 0.05
     streak_hu: NotNegative = 150.0
     coarse_share: Share = 0.5
@@ -99,7 +99,7 @@ class CropAugmentation:
 
 _IDLE = {
     "coarse_share": ("coarse_mm",),
-    "kernel_share": ("softest_mm", "sharpest"),
+    "kernel_share": ("softest_mm", "sharpness_gain"),
     "noise_hu": ("grain_mm",),
     "streak_share": ("streak_hu",),
 }
