@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.node.survival --studies 60 --kills 500 --seed 1`` prints the figures as JSON. ``--database`` takes the URL of
 an empty PostgreSQL. Some studies come late, some twice, some over an association that is aborted. At the end every series must have
-one current result, the archive each of its objects, and no folder anything that belongs to nobody.
+one current result, the archive each of its objects, and no folder anything that belongs to nobody. A run that is interrupted or
+reaches ``--limit`` kills no more, lets the rest of the studies come in, and checks and prints what it has.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from subprocess import Popen
+from types import FrameType
 from typing import IO, Any
 
 from pydicom.dataset import Dataset
@@ -47,7 +49,7 @@ _WAYS = ("plain", "plain", "plain", "late", "twice", "aborted")
 _WEIGHTS = {"supervisor": 1, "worker": 2, "reader": 3, "web": 1, "receiver": 4, "deliverer": 4}
 """How often each is killed: a worker needs some seconds to load its model, and with the supervisor all end."""
 
-_PATIENCE_S, _CLEARING_S = 600.0, 120.0
+_PATIENCE_S, _CLEARING_S, _DAY_S = 600.0, 120.0, 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Plan:
         seed: Decides when and which.
         pause_s: Mean time between two kills.
         database: As the configuration has it.
+        limit_s: After so long nothing more is killed.
     """
 
     studies: int
@@ -67,6 +70,7 @@ class Plan:
     seed: int = 1
     pause_s: float = 2.0
     database: str = "sqlite"
+    limit_s: float = _DAY_S
 
 
 @dataclass
@@ -75,6 +79,7 @@ class Survived:
 
     Attributes:
         kills: Killed processes by role.
+        meanwhile: Series that had a result when the last process had been killed.
         seconds: How long all took.
         faults: What is wrong at the end; empty where nothing is.
         versions: How many versions were queued.
@@ -82,15 +87,23 @@ class Survived:
     """
 
     kills: dict[str, int] = field(default_factory=dict)
+    meanwhile: int = 0
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
     versions: int = 0
     sent_again: int = 0
 
 
-def survive(plan: Plan, folder: Path, package: Path) -> Survived:
-    """Runs a plan in an empty folder with the package of :mod:`tests.coded`, and returns what came of it."""
-    begin, chance = time.monotonic(), random.Random(plan.seed)
+def survive(plan: Plan, folder: Path, package: Path, enough: threading.Event | None = None) -> Survived:
+    """Runs a plan in an empty folder with the package of :mod:`tests.coded`, and returns what came of it.
+
+    Args:
+        plan: What happens.
+        folder: Where.
+        package: Of the node.
+        enough: From when it is set nothing more is killed, and the studies that are left come in at once.
+    """
+    begin, chance, enough = time.monotonic(), random.Random(plan.seed), enough or threading.Event()
     studies = [
         (write_series(folder / "studies" / str(number), number, fractured=number % 3 == 0), chance.choice(_WAYS))
         for number in range(1, plan.studies + 1)
@@ -107,19 +120,22 @@ def survive(plan: Plan, folder: Path, package: Path) -> Survived:
         config = read_config(config_file)
         with Prey(config_file, folder / "log") as prey:
             senders = [
-                threading.Thread(target=_send_all, args=(config.node.dicom.port, studies[start::2], plan, start), daemon=True)
+                threading.Thread(
+                    target=_send_all, args=(config.node.dicom.port, studies[start::2], plan, start, enough), daemon=True
+                )
                 for start in range(2)
             ]
             for sender in senders:
                 sender.start()
-            killed = _kill(prey, plan, chance)
+            store = open_store(config.node.database, config.node.data)
+            killed = _kill(prey, plan, chance, store, enough)
+            survived = Survived(killed, _with_result(store))
+            enough.set()
             while any(sender.is_alive() for sender in senders):
                 prey.keep_running()
                 time.sleep(0.2)
-            store = open_store(config.node.database, config.node.data)
-            faults = _settle(store, prey, [one for one, _ in studies])
-            survived = Survived(killed, faults=faults)
-            survived.faults += _lasting(prey, lambda: list(_faults(store, config, [one for one, _ in studies], archive, survived)))
+            survived.faults += _settle(store, prey, [one for one, _ in studies])
+            survived.faults += _lasting(prey, lambda: list(faults(store, config, [one for one, _ in studies], archive, survived)))
             store.close()
     survived.seconds = round(time.monotonic() - begin, 1)
     return survived
@@ -154,13 +170,15 @@ class Prey:
         return Popen(self._command, env=environment(), stdout=self._log, stderr=self._log, cwd=ROOT)
 
 
-def _kill(prey: Prey, plan: Plan, chance: random.Random) -> dict[str, int]:
+def _kill(prey: Prey, plan: Plan, chance: random.Random, store: Store, enough: threading.Event) -> dict[str, int]:
     killed: Counter[str] = Counter()
     while not {"receiver", "worker", "deliverer"} <= {role for _, role in prey.processes()}:
         time.sleep(0.2)
-    while killed.total() < plan.kills:
+    end = time.monotonic() + plan.limit_s
+    while killed.total() < plan.kills and time.monotonic() < end:
         prey.keep_running()
-        time.sleep(chance.expovariate(1 / plan.pause_s))
+        if enough.wait(chance.expovariate(1 / plan.pause_s)):
+            break
         by_role = {role: pid for pid, role in prey.processes()}
         roles = sorted(by_role)
         if len(roles) < 2:  # a supervisor that was just started; killed again at once, it would never start anything
@@ -170,15 +188,20 @@ def _kill(prey: Prey, plan: Plan, chance: random.Random) -> dict[str, int]:
             os.kill(by_role[role], signal.SIGKILL)
             killed[role] += 1
             if killed.total() % 50 == 0:
-                _log.info("%d of %d killed", killed.total(), plan.kills)
+                _log.info("%d of %d killed, %d series have a result", killed.total(), plan.kills, _with_result(store))
     return dict(killed)
 
 
-def _send_all(port: int, studies: Sequence[tuple[Series, str]], plan: Plan, number: int) -> None:
+def _with_result(store: Store) -> int:
+    with store.reading() as connection:
+        return len(connection.execute(select(jobs.c.series_id).where(jobs.c.state == State.DONE).distinct()).all())
+
+
+def _send_all(port: int, studies: Sequence[tuple[Series, str]], plan: Plan, number: int, enough: threading.Event) -> None:
     """Sends studies, spread over the time in which processes are killed."""
-    chance = random.Random(f"{plan.seed} {number}")
+    chance, time_s = random.Random(f"{plan.seed} {number}"), min(plan.kills * plan.pause_s, plan.limit_s)
     for study, way in studies:
-        time.sleep(chance.uniform(0.0, 1.5 * plan.kills * plan.pause_s / len(studies)))
+        enough.wait(chance.uniform(0.0, 1.5 * time_s / len(studies)))
         images = study.images()
         cut = chance.randrange(1, len(images))
         if way == "late":
@@ -232,7 +255,7 @@ def _lasting(prey: Prey, look: Callable[[], list[str]]) -> list[str]:
     return found
 
 
-def _faults(store: Store, config: Config, studies: Sequence[Series], archive: Shelf, survived: Survived) -> Iterator[str]:
+def faults(store: Store, config: Config, studies: Sequence[Series], archive: Shelf, survived: Survived) -> Iterator[str]:
     """Yields a sentence for each thing that is wrong."""
     with store.reading() as connection:
         versions = connection.execute(select(jobs, series.c.series_uid).join(series)).all()
@@ -301,24 +324,39 @@ def _halves(data: Path, keys: Sequence[str], sent: set[str]) -> Iterator[str]:
             yield f"the result {key} is not the one that was sent"
 
 
+def _interruption() -> threading.Event:
+    """Returns what is set when the run is interrupted; the second interruption ends it."""
+    enough = threading.Event()
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        enough.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return enough
+
+
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=60)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pause", type=float, default=2.0, metavar="SECONDS")
+    parser.add_argument("--limit", type=float, default=_DAY_S, metavar="SECONDS", help="after so long nothing more is killed")
     parser.add_argument("--database", default="sqlite")
     parser.add_argument("--folder", type=Path, help="an empty folder, which stays; one that goes in the end if left out")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    plan = Plan(options.studies, options.kills, options.seed, options.pause, options.database)
+    plan = Plan(options.studies, options.kills, options.seed, options.pause, options.database, options.limit)
+    enough = _interruption()
     with tempfile.TemporaryDirectory() as name:
         folder = options.folder or Path(name)
         (folder / "network").mkdir(parents=True)
         write_coded_localiser(folder / "packages" / "coded_localiser", folder / "network")
         package = write_coded_package(folder / "packages" / "coded", folder / "network")
-        survived = survive(plan, folder, package)
+        survived = survive(plan, folder, package, enough)
         if survived.faults:
             sys.stderr.write((folder / "log").read_text(errors="replace")[-20_000:])
     print(json.dumps({"plan": asdict(plan), **asdict(survived)}, indent=2))

@@ -1,10 +1,20 @@
 """Processes of a node are killed at random moments; the long form is ``python -m benchmarks.node.survival``."""
 
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+from sqlalchemy import update
 
-from benchmarks.node.survival import Plan, survive
+from benchmarks.node.survival import Plan, Survived, faults, survive
+from cspine.node.store.sending import claim_parcels, delivered
+from cspine.node.store.tables import jobs, outbox
+from cspine.node.store.worklist import worklist
+from tests.node.nodes import Series, Shelf, destination, write_series
+from tests.node.working.test_worker import Desk
 
 
 @pytest.mark.slow
@@ -15,3 +25,102 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed(database: str, cod
     assert survived.faults == []
     assert sum(survived.kills.values()) == 8
     assert survived.versions >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
+def test_a_run_that_is_interrupted_checks_what_is_there(coded_package: Path, tmp_path: Path) -> None:
+    enough = threading.Event()
+    enough.set()
+
+    survived = survive(Plan(studies=2, kills=500), tmp_path / "run", coded_package, enough)
+
+    assert survived.faults == []
+    assert survived.kills == {}
+    assert survived.versions >= 2
+
+
+class Left:
+    """What a node left that did one study as it should, and an archive that has its objects."""
+
+    def __init__(self, folder: Path, package: Path) -> None:
+        self.desk, self.archive = Desk(folder, package, destination(1)), Shelf(1)
+        self.series: Series = write_series(folder / "series", 1, fractured=True)
+        self.desk.spool.note_source(self.series.uid, "CT1", "ER")
+        self.desk.come_in(self.series)
+        assert self.desk.step()
+        (self.row,) = worklist(self.desk.store)
+        for sending in claim_parcels(self.desk.store, "shelf", "d", 60, 9):
+            self.archive.kept.append(dcmread(self.result / sending.parcel.file))
+            delivered(self.desk.store, sending, "d")
+
+    @property
+    def data(self) -> Path:
+        """Returns the folder of the node."""
+        return self.desk.config.node.data
+
+    @property
+    def result(self) -> Path:
+        """Returns the folder of the result."""
+        return self.data / "results" / self.row.key
+
+    def faults(self) -> str:
+        """Returns what is told of it, in one text."""
+        self.survived = Survived()
+        return "; ".join(faults(self.desk.store, self.desk.config, [self.series], self.archive, self.survived))
+
+    def write(self, **values: object) -> None:
+        """Alters the rows of all jobs."""
+        with self.desk.store.writing() as connection:
+            connection.execute(update(jobs).values(**values))
+
+    def forget_an_object(self) -> None:
+        """Has one object be on its way for ever."""
+        with self.desk.store.writing() as connection:
+            connection.execute(update(outbox).where(outbox.c.kind == "sr").values(state="waiting"))
+
+    def get_a_stranger(self) -> None:
+        """Has the archive hold an object of nobody."""
+        stranger = Dataset()
+        stranger.SOPInstanceUID = "2.25.1"
+        self.archive.kept.append(stranger)
+
+
+@pytest.fixture
+def left(coded_package: Path, tmp_path: Path) -> Iterator[Left]:
+    made = Left(tmp_path, coded_package)
+    yield made
+    made.desk.store.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda left: left.write(state="failed"), "not one current result for each series"),
+        (lambda left: left.write(images=1), "is of 1 images instead of"),
+        (lambda left: left.forget_an_object(), "the outbox of 1.2.3.1.1 holds"),
+        (lambda left: left.archive.kept.pop(), "the archive lacks objects of 1.2.3.1.1"),
+        (lambda left: left.get_a_stranger(), "the archive has 1 objects that nobody sent"),
+        (lambda left: (left.data / "scans" / "nobody").mkdir(), "scans has ['nobody'] too much"),
+        (lambda left: left.result.rename(left.data / "away"), "results has [] too much and lacks"),
+        (lambda left: (left.data / "spool" / ".incoming" / "half").touch(), "half-written files are left"),
+        (lambda left: next((left.data / "spool" / left.series.uid).glob("*.dcm")).unlink(), "the spool differs for"),
+        (lambda left: (left.result / "result_seg.dcm").write_bytes(b"DICM"), "cannot be read"),
+        (lambda left: (left.result / "result_fhir.json").write_text('{"resourceType": '), "cannot be read"),
+        (lambda left: (left.result / "result.html").write_text("<html><body>"), "is not the one that was sent"),
+    ],
+)
+def test_each_thing_that_may_be_wrong_at_the_end_is_told(left: Left, damage: Callable[[Left], object], told: str) -> None:
+    before = left.faults()
+
+    damage(left)
+
+    assert before == ""
+    assert told in left.faults()
+
+
+def test_what_an_archive_is_sent_again_is_counted_and_no_fault(left: Left) -> None:
+    left.archive.kept.append(left.archive.kept[0])
+
+    assert left.faults() == ""
+    assert left.survived.sent_again == 1

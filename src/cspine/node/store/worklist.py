@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, bindparam, cast, func, or_, select
 
 from cspine.node.store.database import Store
 from cspine.node.store.nouns import WITH_RESULT, DeliveryState, Patient, State
@@ -14,6 +15,8 @@ from cspine.node.store.tables import jobs, outbox, patients, series, verdicts
 
 _PATIENT = tuple(Patient.__dataclass_fields__)
 _MOST, _DAY_S = 2000, 86400.0
+_SINCE, _NUMBERS = "since", "numbers"
+"""Names of what a statement is given when it is run: a moment, numbers of series or jobs."""
 
 
 class Order(StrEnum):
@@ -188,9 +191,10 @@ def worklist(store: Store, wanted: Filter | None = None) -> tuple[Listed, ...]:
 
 def stored_rows(store: Store, wanted: Filter | None = None) -> tuple[StoredRow, ...]:
     """Returns the rows of the worklist as the database has them."""
-    query = _chosen(wanted or Filter(), store.clock())
+    wanted = wanted or Filter()
+    moments = {} if wanted.days is None else {_SINCE: store.clock() - wanted.days * _DAY_S}
     with store.reading() as connection:
-        return _rows(connection, connection.execute(query).all())
+        return _rows(connection, connection.execute(_chosen(wanted), moments).all())
 
 
 def listed(store: Store, key: str) -> Listed | None:
@@ -228,11 +232,12 @@ def _joined() -> Select[Any]:
     return found.join(series, series.c.id == jobs.c.series_id).outerjoin(patients, patients.c.series_id == series.c.id)
 
 
-def _chosen(wanted: Filter, now: float) -> Select[Any]:
+@lru_cache(maxsize=32)  # to make a statement of these takes as long as to run it
+def _chosen(wanted: Filter) -> Select[Any]:
     """Returns the rows that are wanted, in order; all columns are read of those only."""
     order = _order(wanted.order)
     few = select(jobs.c.id).outerjoin(series, series.c.id == jobs.c.series_id)  # databases leave out what is not asked for
-    few = few.outerjoin(patients, patients.c.series_id == jobs.c.series_id).where(~_newer().exists(), *_conditions(wanted, now))
+    few = few.outerjoin(patients, patients.c.series_id == jobs.c.series_id).where(~_newer().exists(), *_conditions(wanted))
     numbers = few.order_by(*order).limit(min(wanted.most, _MOST)).offset(wanted.skip).subquery()
     return _joined().join(numbers, numbers.c.id == jobs.c.id).order_by(*order)
 
@@ -245,7 +250,7 @@ def _newer() -> Select[Any]:
     return select(other.c.id).where(other.c.series_id == jobs.c.series_id, or_(later, and_(ignored, other_counts)))
 
 
-def _conditions(wanted: Filter, now: float) -> Iterator[ColumnElement[bool]]:
+def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.states:
         yield jobs.c.state.in_(wanted.states)
     if wanted.site is not None:
@@ -254,7 +259,7 @@ def _conditions(wanted: Filter, now: float) -> Iterator[ColumnElement[bool]]:
         columns = (patients.c.patient_name, patients.c.patient_id, patients.c.accession)
         yield or_(*(column.icontains(wanted.text, autoescape=True) for column in columns))
     if wanted.days is not None:
-        yield series.c.received_at >= now - wanted.days * _DAY_S
+        yield series.c.received_at >= bindparam(_SINCE)
     if wanted.acknowledged is not None:
         yield _said() if wanted.acknowledged else ~_said()
 
@@ -295,10 +300,18 @@ def _earlier_results(connection: Connection, series_ids: Sequence[int]) -> dict[
     """Returns the newest finished version of each series; those that newer ones superseded are no results any more."""
     if not series_ids:
         return {}
-    finished = select(jobs.c.series_id, jobs.c.id, *_result_columns())
-    finished = finished.where(jobs.c.series_id.in_(series_ids), jobs.c.state.in_(WITH_RESULT)).order_by(jobs.c.version)
-    lines: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(finished)]
+    lines: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(_finished(), {_NUMBERS: series_ids})]
     return {line[0]: (line[1], line[2:]) for line in lines}
+
+
+@cache
+def _finished() -> Select[Any]:
+    found = select(jobs.c.series_id, jobs.c.id, *_result_columns())
+    return found.where(_among(jobs.c.series_id), jobs.c.state.in_(WITH_RESULT)).order_by(jobs.c.version)
+
+
+def _among(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return column.in_(bindparam(_NUMBERS, expanding=True))
 
 
 def _result(values: tuple[Any, ...]) -> ListedResult:
@@ -310,31 +323,44 @@ def _result(values: tuple[Any, ...]) -> ListedResult:
 def _deliveries(connection: Connection, job_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str, int], ...]]:
     if not job_ids:
         return {}
-    key = (outbox.c.job_id, outbox.c.destination, outbox.c.state)
     found: dict[int, tuple[tuple[str, str, int], ...]] = {}
-    counted = select(*key, func.count()).where(outbox.c.job_id.in_(job_ids)).group_by(*key).order_by(*key)
-    for job_id, destination, state, number in connection.execute(counted):
+    for job_id, destination, state, number in connection.execute(_counted(), {_NUMBERS: job_ids}):
         found[job_id] = (*found.get(job_id, ()), (destination, state, number))
     return found
+
+
+@cache
+def _counted() -> Select[Any]:
+    key = (outbox.c.job_id, outbox.c.destination, outbox.c.state)
+    return select(*key, func.count()).where(_among(outbox.c.job_id)).group_by(*key).order_by(*key)
 
 
 def _refusals(connection: Connection, job_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str], ...]]:
     """Returns the newest answer of each archive that has not taken all; answers to objects that it took meanwhile do not count."""
     if not job_ids:
         return {}
-    wanted = and_(outbox.c.job_id.in_(job_ids), outbox.c.state == DeliveryState.WAITING, outbox.c.error.is_not(None))
-    key = (outbox.c.job_id, outbox.c.destination, outbox.c.error)
     found: dict[int, dict[str, str]] = {}
-    for job_id, destination, error in connection.execute(select(*key).where(wanted).order_by(outbox.c.changed_at)):
+    for job_id, destination, error in connection.execute(_answers(), {_NUMBERS: job_ids}):
         found.setdefault(job_id, {})[destination] = error
     return {job_id: tuple(sorted(said.items())) for job_id, said in found.items()}
+
+
+@cache
+def _answers() -> Select[Any]:
+    wanted = and_(_among(outbox.c.job_id), outbox.c.state == DeliveryState.WAITING, outbox.c.error.is_not(None))
+    return select(outbox.c.job_id, outbox.c.destination, outbox.c.error).where(wanted).order_by(outbox.c.changed_at)
 
 
 def _readers(connection: Connection, job_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
     if not job_ids:
         return {}
     found: dict[int, tuple[str, ...]] = {}
-    key = (verdicts.c.job_id, verdicts.c.reader)
-    for job_id, reader in connection.execute(select(*key).where(verdicts.c.job_id.in_(job_ids)).distinct().order_by(*key)):
+    for job_id, reader in connection.execute(_said_by(), {_NUMBERS: job_ids}):
         found[job_id] = (*found.get(job_id, ()), reader)
     return found
+
+
+@cache
+def _said_by() -> Select[Any]:
+    key = (verdicts.c.job_id, verdicts.c.reader)
+    return select(*key).where(_among(verdicts.c.job_id)).distinct().order_by(*key)
