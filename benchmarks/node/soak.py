@@ -1,16 +1,19 @@
 """Measures a node at work: studies an hour, the time from the last image to the result, memory by process.
 
 ``python -m benchmarks.node.soak --studies 500`` sends small studies over DICOM, one by one, and prints the figures as JSON.
-``--scan FOLDER`` then sends one DICOM series of full size to an idle node with the shipped packages, five times.
+``--scan FOLDER`` then sends one DICOM series of full size to an idle node with the shipped packages, five times. A run that is
+interrupted sends no more, waits for what it has sent, and prints that.
 """
 
 import argparse
 import json
+import logging
 import os
 import socket
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from pathlib import Path
 
 from pydicom.filereader import dcmread
 
+from benchmarks.node.interruption import interruption
 from benchmarks.node.processes import below
 from cspine.node.config import Config
 from cspine.node.config_file import read_config
@@ -29,6 +33,8 @@ from cspine.node.store.scores import read_scores
 from cspine.node.store.worklist import Filter, Order, worklist
 from tests.coded import write_coded_localiser, write_coded_package
 from tests.node.nodes import destination, send, serving, shelf, until, write_config, write_series
+
+_log = logging.getLogger(__name__)
 
 _QUIET_S = 0.3
 _LOADING_S = 20.0
@@ -77,8 +83,15 @@ class Idle:
     stages_s: dict[str, float]
 
 
-def soak(folder: Path, package: Path, studies: int) -> Soaked:
-    """Sends studies to a node in an empty folder and measures it."""
+def soak(folder: Path, package: Path, studies: int, enough: threading.Event) -> Soaked:
+    """Sends studies to a node in an empty folder and measures it.
+
+    Args:
+        folder: Where.
+        package: Of the node.
+        studies: How many.
+        enough: From when it is set no more are sent.
+    """
     with shelf() as archive:
         config_file = write_config(folder, package, destination(archive.port), worker={"lease_s": 60})
         config = read_config(config_file)
@@ -94,6 +107,11 @@ def soak(folder: Path, package: Path, studies: int) -> Soaked:
                     file.unlink()
                 if number == max(1, studies // 10):
                     early = _memory(process.pid)
+                if number % 50 == 0:
+                    _log.info("%d of %d sent, memory %s", number, studies, _memory(process.pid))
+                if enough.is_set():
+                    break
+            studies = len(ended)
             until(lambda: len(_finished(store, studies)) == studies, "the last result", _PATIENCE_S)
             finished = _finished(store, studies)
             until(lambda: len(archive.kept) == 3 * studies, "the last delivery", _PATIENCE_S)
@@ -190,12 +208,14 @@ def _main() -> int:
     parser.add_argument("--scan", type=Path)
     parser.add_argument("--times", type=int, default=5, help="how often the scan is sent")
     options = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "network").mkdir()
         write_coded_localiser(folder / "packages" / "coded_localiser", folder / "network")
         package = write_coded_package(folder / "packages" / "coded", folder / "network")
-        soaked = soak(folder / "soak", package, options.studies) if options.studies else Soaked()
+        soaked = soak(folder / "soak", package, options.studies, interruption()) if options.studies else Soaked()
         if options.scan is not None:
             soaked.idle = idle(folder / "idle", options.scan, options.times)
     print(json.dumps(asdict(soaked), indent=2))

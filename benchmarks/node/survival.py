@@ -22,13 +22,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from subprocess import Popen
-from types import FrameType
 from typing import IO, Any
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from sqlalchemy import select
 
+from benchmarks.node.interruption import interruption
 from benchmarks.node.processes import below
 from cspine.node.config import Config
 from cspine.node.config_file import read_config
@@ -324,19 +324,6 @@ def _halves(data: Path, keys: Sequence[str], sent: set[str]) -> Iterator[str]:
             yield f"the result {key} is not the one that was sent"
 
 
-def _interruption() -> threading.Event:
-    """Returns what is set when the run is interrupted; the second interruption ends it."""
-    enough = threading.Event()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        enough.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return enough
-
-
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=60)
@@ -350,7 +337,7 @@ def _main() -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     plan = Plan(options.studies, options.kills, options.seed, options.pause, options.database, options.limit)
-    enough = _interruption()
+    enough = interruption()
     with tempfile.TemporaryDirectory() as name:
         folder = options.folder or Path(name)
         (folder / "network").mkdir(parents=True)

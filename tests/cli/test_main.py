@@ -25,6 +25,7 @@ def test_the_help_text_loads_nothing_heavy() -> None:
     loaded = _loaded("from cspine.cli import main; main(['--help'])")
 
     assert not loaded & {"numpy", "scipy", "pydicom", "nibabel", "openvino", "matplotlib", "keras", "tensorflow"}
+    assert not loaded & {"sqlalchemy", "pynetdicom", "starlette", "uvicorn", "jinja2", "prometheus_client"}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
