@@ -1,7 +1,9 @@
 """Processes of a node are killed at random moments; the long form is ``python -m benchmarks.node.survival``."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from pydicom.filereader import dcmread
 from sqlalchemy import update
 
 from benchmarks.node.survival import Plan, Survived, faults, survive
+from cspine.node.config import Config
+from cspine.node.store import open_store
 from cspine.node.store.sending import claim_parcels, delivered
 from cspine.node.store.tables import jobs, outbox
 from cspine.node.store.worklist import worklist
@@ -40,43 +44,60 @@ def test_a_run_that_is_interrupted_checks_what_is_there(coded_package: Path, tmp
     assert survived.versions >= 2
 
 
+@dataclass(frozen=True)
+class Whole:
+    """Holds what a node left that did one study as it should, and what an archive has of it.
+
+    Attributes:
+        config: The configuration of that node.
+        series: The study.
+        kept: Objects of the archive.
+        key: Name of the version.
+    """
+
+    config: Config
+    series: Series
+    kept: list[Dataset]
+    key: str
+
+
+@pytest.fixture(scope="module")
+def whole(coded_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole")
+    desk, series, kept = Desk(folder, coded_package, destination(1)), write_series(folder / "series", 1, fractured=True), []
+    desk.spool.note_source(series.uid, "CT1", "ER")
+    desk.come_in(series)
+    assert desk.step()
+    (row,) = worklist(desk.store)
+    for sending in claim_parcels(desk.store, "shelf", "d", 60, 9):
+        kept.append(dcmread(desk.folders.results / row.key / sending.parcel.file))
+        delivered(desk.store, sending, "d")
+    desk.store.close()
+    return Whole(desk.config, series, kept, row.key)
+
+
 class Left:
-    """What a node left that did one study as it should, and an archive that has its objects."""
+    """A copy of what a node left, to be damaged."""
 
-    def __init__(self, folder: Path, package: Path) -> None:
-        self.desk, self.archive = Desk(folder, package, destination(1)), Shelf(1)
-        self.series: Series = write_series(folder / "series", 1, fractured=True)
-        self.desk.spool.note_source(self.series.uid, "CT1", "ER")
-        self.desk.come_in(self.series)
-        assert self.desk.step()
-        (self.row,) = worklist(self.desk.store)
-        for sending in claim_parcels(self.desk.store, "shelf", "d", 60, 9):
-            self.archive.kept.append(dcmread(self.result / sending.parcel.file))
-            delivered(self.desk.store, sending, "d")
-
-    @property
-    def data(self) -> Path:
-        """Returns the folder of the node."""
-        return self.desk.config.node.data
-
-    @property
-    def result(self) -> Path:
-        """Returns the folder of the result."""
-        return self.data / "results" / self.row.key
+    def __init__(self, folder: Path, whole: Whole) -> None:
+        self.data, self.series, self.survived = folder / "data", whole.series, Survived()
+        shutil.copytree(whole.config.node.data, self.data)
+        self.config = replace(whole.config, node=replace(whole.config.node, data=self.data))
+        self.store, self.archive = open_store("sqlite", self.data), Shelf(1, list(whole.kept))
+        self.result = self.data / "results" / whole.key
 
     def faults(self) -> str:
         """Returns what is told of it, in one text."""
-        self.survived = Survived()
-        return "; ".join(faults(self.desk.store, self.desk.config, [self.series], self.archive, self.survived))
+        return "; ".join(faults(self.store, self.config, [self.series], self.archive, self.survived))
 
     def write(self, **values: object) -> None:
         """Alters the rows of all jobs."""
-        with self.desk.store.writing() as connection:
+        with self.store.writing() as connection:
             connection.execute(update(jobs).values(**values))
 
     def forget_an_object(self) -> None:
         """Has one object be on its way for ever."""
-        with self.desk.store.writing() as connection:
+        with self.store.writing() as connection:
             connection.execute(update(outbox).where(outbox.c.kind == "sr").values(state="waiting"))
 
     def get_a_stranger(self) -> None:
@@ -87,10 +108,10 @@ class Left:
 
 
 @pytest.fixture
-def left(coded_package: Path, tmp_path: Path) -> Iterator[Left]:
-    made = Left(tmp_path, coded_package)
+def left(whole: Whole, tmp_path: Path) -> Iterator[Left]:
+    made = Left(tmp_path, whole)
     yield made
-    made.desk.store.close()
+    made.store.close()
 
 
 @pytest.mark.parametrize(
