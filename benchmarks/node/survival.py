@@ -25,11 +25,13 @@ from subprocess import Popen
 from typing import IO, Any
 
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import dcmread
 from sqlalchemy import select
 
 from benchmarks.node.interruption import interruption
 from benchmarks.node.processes import below
+from cspine.errors import InputError
 from cspine.node.config import Config
 from cspine.node.config_file import read_config
 from cspine.node.receiving.spool import INCOMING, digest_of
@@ -317,7 +319,7 @@ def _halves(data: Path, keys: Sequence[str], sent: set[str]) -> Iterator[str]:
             json.loads((folder / "result_fhir.json").read_text(encoding="utf-8"))
             whole = (folder / "result.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
             uids = {str(dcmread(folder / name).SOPInstanceUID) for name in FILES.values()}
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, EOFError, ValueError, AttributeError, InputError, InvalidDicomError) as error:
             yield f"the result {key} cannot be read: {error}"
             continue
         if not whole or not uids <= sent:

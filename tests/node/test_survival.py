@@ -127,6 +127,7 @@ def left(whole: Whole, tmp_path: Path) -> Iterator[Left]:
         (lambda left: (left.data / "spool" / ".incoming" / "half").touch(), "half-written files are left"),
         (lambda left: next((left.data / "spool" / left.series.uid).glob("*.dcm")).unlink(), "the spool differs for"),
         (lambda left: (left.result / "result_seg.dcm").write_bytes(b"DICM"), "cannot be read"),
+        (lambda left: (left.result / "result.json").write_text("{"), "cannot be read"),
         (lambda left: (left.result / "result_fhir.json").write_text('{"resourceType": '), "cannot be read"),
         (lambda left: (left.result / "result.html").write_text("<html><body>"), "is not the one that was sent"),
     ],
