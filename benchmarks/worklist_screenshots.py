@@ -56,7 +56,6 @@ VIEWS = (
     View("worklist", "/"),
     View("worklist-study", f"/studies/{_KEY.format(1)}", 1440, 900, dark=True),
     View("worklist-phone", "/", 390, 844),
-    View("worklist-study-phone", f"/studies/{_KEY.format(1)}", 390, 844, dark=True),
 )
 
 
