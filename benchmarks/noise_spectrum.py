@@ -50,7 +50,7 @@ def phantom(spacing_mm: tuple[float, float, float], sharpness: float) -> NDArray
 
 def main() -> None:
     """Prints one line for the scan and one for each phantom."""
-    volume = read_study(sys.argv[1]).volume
+    volume = read_study(sys.argv[1]).volume.in_float32()
     images = {"real": volume.hu} | {f"phantom, sharpness {s}": phantom(volume.grid.spacing_mm, s) for s in (0, 0.25, 0.5, 1)}
     print("cycles/mm".ljust(24), "      ", *(f"{f + 0.03:5.2f}" for f in BANDS_PER_MM))
     for name, hu in images.items():

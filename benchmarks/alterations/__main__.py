@@ -128,6 +128,7 @@ def _scans(paths: Sequence[Path]) -> Iterator[Scan]:
     seen: set[str] = set()
     for path in (study for given in paths for study in studies_in(given)):
         study = read_study(path)
+        study = replace(study, volume=study.volume.in_float32())
         digest = hashlib.sha256(np.ascontiguousarray(study.volume.hu).tobytes()).hexdigest()[:8]
         if digest in seen:
             raise StudyError(f"Each scan is needed once. {path} has the voxels of one before: leave one of them out.")

@@ -62,7 +62,7 @@ def full_head(data: Path) -> Shown:
 
 def full_head_volume(data: Path) -> Volume:
     """Its voxels."""
-    return read_study(data / "ct_fullhead" / "fullhead_HU.nii.gz").volume
+    return read_study(data / "ct_fullhead" / "fullhead_HU.nii.gz").volume.in_float32()
 
 
 def whole_spine(data: Path) -> Painter:

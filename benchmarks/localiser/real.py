@@ -108,11 +108,12 @@ def main() -> None:
     print("| scan | stored | found | farthest move of a centre, mm |\n|---|---|---|---|", flush=True)
     for path in options.scans:
         study = read_study(path)
+        volume = study.volume.in_float32()
         plain = localiser.outline(study.volume)
         name = study.name.removesuffix(".nii.gz").removesuffix(".zip")
         vertebrae_picture.write(plain, study, options.out / f"vertebrae-{name}.png")
         for way, change in WAYS.items():
-            located = localiser(change(study.volume))
+            located = localiser(change(volume))
             print(f"| {name} | {way} | {told(located)} | {_moved(plain.located, located)} |", flush=True)
 
 

@@ -1,6 +1,7 @@
 """Images that know where they lie."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,20 @@ class Volume:
     """A CT image.
 
     Attributes:
-        hu: Hounsfield units, ``(z, y, x)``.
+        hu: Hounsfield units, ``(z, y, x)``: float32, or int16 where a scan was read whose values are whole numbers, which takes
+            half the memory. What is sampled is float32.
         grid: Where the voxels lie.
     """
 
-    hu: NDArray[np.float32]
+    hu: NDArray[Any]
     grid: Grid
 
     def __post_init__(self) -> None:
-        _check(self.hu, np.float32, self.grid)
+        _check(self.hu, (np.float32, np.int16), self.grid)
+
+    def in_float32(self) -> "Volume":
+        """Returns the same image in float32, for arithmetic that int16 has no room for; itself where it is that already."""
+        return self if self.hu.dtype == np.float32 else Volume(self.hu.astype(np.float32), self.grid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,10 +47,10 @@ class LabelMap:
     grid: Grid
 
     def __post_init__(self) -> None:
-        _check(self.labels, np.uint8, self.grid)
+        _check(self.labels, (np.uint8,), self.grid)
 
 
-def _check(array: NDArray[np.generic], dtype: type[np.generic], grid: Grid) -> None:
-    if array.shape != grid.shape or array.dtype != dtype:
-        wanted = f"{np.dtype(dtype).name} of shape {grid.shape}"
+def _check(array: NDArray[np.generic], dtypes: tuple[type[np.generic], ...], grid: Grid) -> None:
+    if array.shape != grid.shape or array.dtype not in dtypes:
+        wanted = f"{' or '.join(np.dtype(dtype).name for dtype in dtypes)} of shape {grid.shape}"
         raise GeometryError(f"An array must be {wanted}, as its grid says. Received: {array.dtype.name} of shape {array.shape}.")

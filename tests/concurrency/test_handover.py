@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from cspine.concurrency.handover import handing_over, room, taken
+from cspine.concurrency.handover import handing_over, not_needed, room, taken
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has memory that a descriptor stands for")
 
@@ -38,6 +38,24 @@ def test_more_than_may_be_taken_is_a_want_of_memory() -> None:
         room((200,))
         with pytest.raises(MemoryError):
             room((51,))
+
+
+def test_half_the_bytes_are_as_many_whole_numbers() -> None:
+    with handing_over(1000):
+        assert room((500,), np.int16).dtype == np.int16
+        with pytest.raises(MemoryError):
+            room((1,), np.int16)
+
+
+def test_an_array_that_is_not_needed_makes_room_for_another_and_has_no_handle() -> None:
+    with handing_over(1000) as arrays:
+        first = room((200,), np.int16)
+        first[:] = 3
+        not_needed(first)
+        room((250,))
+
+        assert arrays.handle_of(first.data.cast("B")) is None
+        assert (first == 3).all()
 
 
 def test_outside_an_array_is_the_process_s_own() -> None:

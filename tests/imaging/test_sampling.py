@@ -228,3 +228,34 @@ def test_what_lies_around_far_less_than_a_scan_is_small_and_coarse() -> None:
     assert near.hu.size < grid.shape[0] ** 3 / 100
     finer = [Grid.upright((0, 0, 0), (5, 5, 5), (0.1, 0.1, 0.1))]
     np.testing.assert_allclose(around(_noise(grid), [*wanted, *finer]).grid.spacing_mm, grid.spacing_mm)
+
+
+_SOURCE = Grid.upright((5, -7, 20), (40, 36, 44), (1.0, 0.5, 0.75))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        _SOURCE,
+        _SOURCE.canonical(),
+        _SOURCE.with_spacing((2.5, 2.0, 2.0)),
+        _SOURCE.with_spacing((0.8, 0.5, 0.6)),
+        _SOURCE.part((3, 2, 1), (20, 60, 20)),
+        Grid.upright((5, -7, 20), (40, 36, 20), (1.0, 0.5, 2.0)),
+        Grid.upright((5, -7, 20), (20, 36, 44), (2.0, 0.5, 0.75)),
+        Grid(_SOURCE.shape, _SOURCE.affine[:, [2, 0, 1, 3]]),
+        _around((5, -7, 20), Rotation.from_euler("x", 20, degrees=True).as_matrix() * 0.7, (30, 30, 30)),
+        _around((5, -7, 20), Rotation.from_euler("x", 20, degrees=True).as_matrix() * 3.0, (30, 30, 30)),
+    ],
+    ids=["same", "canonical", "coarser", "finer", "part", "wider columns", "thicker", "other order", "oblique", "oblique, coarser"],
+)
+@pytest.mark.parametrize("fill", [AIR_HU, 0.5])
+def test_whole_numbers_are_sampled_like_the_same_in_float32(target: Grid, fill: float) -> None:
+    whole = Volume(np.random.default_rng(0).integers(-32768, 32768, _SOURCE.shape, dtype=np.int16), _SOURCE)
+
+    found = sample(whole, target, fill)
+
+    assert found.hu.dtype == np.float32
+    assert np.array_equal(found.hu, sample(whole.in_float32(), target, fill).hu)
+    near = [sample(around(volume, [target]), target, fill).hu for volume in (whole, whole.in_float32())]
+    assert np.array_equal(*near)

@@ -152,3 +152,10 @@ def test_the_usual_size_speaks_for_a_name_and_a_far_one_against_it() -> None:
     assert log_ratio(17.0 * 1.5, 17.0, 0.13) < -2
     assert log_ratio(17.0 / 1.5, 17.0, 0.13) == pytest.approx(log_ratio(17.0 * 1.5, 17.0, 0.13))
     assert log_ratio(0.0, 17.0, 0.13) == -6
+
+
+def test_slices_of_whole_numbers_are_compared_like_those_of_the_same_in_float32() -> None:
+    noise = np.random.default_rng(0).normal(0, 30, GRID.shape)
+    volume = Volume(np.rint(body().hu + noise).astype(np.int16), GRID)
+
+    assert slice_order(volume) == slice_order(volume.in_float32())

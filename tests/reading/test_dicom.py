@@ -28,7 +28,7 @@ def test_a_folder_gives_the_voxels_where_they_were_scanned(tmp_path: Path, direc
     study = read_study(scan.write(tmp_path / "neck"))
 
     assert np.array_equal(study.volume.hu, scan.hu)
-    assert study.volume.hu.dtype == np.float32
+    assert study.volume.hu.dtype == np.int16
     assert study.volume.grid.agrees(scan.grid())
     assert (study.name, study.study_uid, study.series_uid, study.warnings) == ("neck", "1.2.3", "1.2.3.4", ())
 
@@ -216,6 +216,70 @@ def test_a_fractional_slope_is_exact_to_the_last_bit_of_the_result(tmp_path: Pat
     wanted = (scan.hu.astype(np.float64) + 1024) * 1.0001 - 1024.3
     wanted[wanted < -1024] = -1000
     assert np.array_equal(hu, wanted.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ({}, np.int16),
+        ({"RescaleIntercept": 0}, np.int16),
+        ({"RescaleIntercept": -30_000}, np.int16),
+        ({"RescaleIntercept": -40_000}, np.float32),
+        ({"RescaleIntercept": "-1024.5"}, np.float32),
+        ({"RescaleSlope": 2}, np.float32),
+    ],
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_whole_numbers_take_half_the_memory_where_the_scale_leaves_them_whole(
+    tmp_path: Path, header: dict[str, Any], kind: type[np.generic], order: str
+) -> None:
+    slope, intercept = float(header.get("RescaleSlope", 1)), float(header.get("RescaleIntercept", -1024))
+    scan = Scan(syntax="1.2.840.10008.1.2.2" if order == ">" else "1.2.840.10008.1.2.1")
+    scan.hu[:, -1, -1] = -1024  # nothing but filling may be darker
+    stored = np.rint((scan.hu - intercept) / slope)
+
+    def change(dataset: Dataset, index: int) -> None:
+        setting(PixelRepresentation=0 if stored.max() > 32_767 else 1, **header)(dataset, index)
+        dataset.PixelData = stored[index].astype(f"{order}u2" if stored.max() > 32_767 else f"{order}i2").tobytes()
+
+    scan.change = change
+
+    hu = read_study(scan.write(tmp_path)).volume.hu
+
+    assert hu.dtype == kind
+    assert np.array_equal(hu, stored * slope + intercept)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_value_that_int16_cannot_hold_makes_all_of_a_scan_float32(tmp_path: Path, signed: bool) -> None:
+    def change(dataset: Dataset, index: int) -> None:
+        stored = scan.hu[index].astype(np.int64) + 1024
+        if index == 4:
+            stored[6, 6] = 32_767 + 2024 if signed else 65_535
+        dataset.PixelRepresentation, dataset.RescaleIntercept = int(signed), 1000 if signed else -1024
+        dataset.PixelData = (stored - 2024).astype("<i2").tobytes() if signed else stored.astype("<u2").tobytes()
+
+    scan = Scan(change=change)
+
+    hu = read_study(scan.write(tmp_path)).volume.hu
+
+    assert hu.dtype == np.float32
+    assert hu[4, 6, 6] == (32_767 + 1000 if signed else 65_535 - 1024)
+
+
+def test_what_lies_far_below_int16_is_air_too(tmp_path: Path) -> None:
+    def change(dataset: Dataset, index: int) -> None:
+        stored = scan.hu[index] + 1024
+        stored[-1, -1] = -32_768
+        dataset.PixelData = stored.astype("<i2").tobytes()
+
+    scan = Scan(change=change)
+
+    hu = read_study(scan.write(tmp_path)).volume.hu
+
+    assert hu.dtype == np.int16
+    assert np.all(hu[:, -1, -1] == -1000)
+    assert np.array_equal(hu[:, :-1], scan.hu[:, :-1])
 
 
 @pytest.mark.parametrize("fill", [-2000, -3024, -1500, -1025])

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from cspine.errors import PixelError
 from cspine.reading import find_series, limits, read_study
-from cspine.reading.hounsfield import Fault, check_hounsfield, fault_of
+from cspine.reading.hounsfield import Fault, Histogram, check_hounsfield, fault_of
 from cspine.reading.messages import Refusal
+from cspine.reading.passes import strangers
 from tests.reading.scans import Scan, body, neck, setting
 
 Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -210,3 +211,12 @@ def test_a_series_that_is_cut_off_gives_way_to_one_that_is_not_and_info_says_so(
     with pytest.raises(PixelError, match="cut off at 400 HU"):
         read_study(tmp_path / "a")
     assert not find_series(tmp_path / "a")[0].chosen
+
+
+@pytest.mark.parametrize("shift", [0, -700, 900])
+def test_whole_numbers_are_judged_like_the_same_in_float32(shift: int) -> None:
+    hu = neck(40, 400).astype(np.int16) + np.int16(shift)
+
+    assert fault_of(hu) == fault_of(hu.astype(np.float32))
+    assert strangers(hu) == strangers(hu.astype(np.float32))
+    assert np.array_equal(Histogram.of(hu).counts, Histogram.of(hu.astype(np.float32)).counts)

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from cspine.errors import PixelError, StudyError
 from cspine.geometry import Grid
-from cspine.reading import find_series, limits, read_study
+from cspine.reading import as_study, find_series, limits, read_study
 from tests.reading.scans import body
 
 _TO_LPS = np.diag((-1.0, -1.0, 1.0, 1.0))
@@ -69,6 +69,44 @@ def test_every_type_and_byte_order_gives_the_same_hounsfield_units(tmp_path: Pat
 
     assert np.array_equal(study.volume.hu, hu)
     assert (study.name, study.sources, study.series_uid) == ("scan", (), None)
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "kind"), [(1, 0, np.int16), (1, -24, np.int16), (1, 0.5, np.float32), (2, 0, np.float32)]
+)
+def test_whole_numbers_take_half_the_memory_where_the_scale_leaves_them_whole(
+    tmp_path: Path, slope: float, intercept: float, kind: type[np.generic]
+) -> None:
+    image = nibabel.Nifti1Image(np.zeros(body().T.shape, np.int16), np.eye(4))
+    image.header.set_slope_inter(slope, intercept)
+    nibabel.save(image, tmp_path / "scan.nii")
+    stored = np.rint((body() - intercept) / slope).astype("<i2")
+    data = bytearray((tmp_path / "scan.nii").read_bytes())
+    data[352:] = stored.tobytes()
+    (tmp_path / "scan.nii").write_bytes(data)
+
+    hu = read_study(tmp_path / "scan.nii").volume.hu
+
+    assert hu.dtype == kind
+    assert np.array_equal(hu, stored * slope + intercept)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_value_that_int16_cannot_hold_makes_all_of_a_scan_float32(tmp_path: Path, in_memory: bool) -> None:
+    stored = body().astype(np.int32)
+    stored[0, -1, -1], stored[2, -1, -1], stored[3, 6, 6] = -40_000, -3024, 40_000
+    path = _write(tmp_path / "scan.nii.gz", stored, np.eye(4))
+
+    hu = as_study(nibabel.load(path)).volume.hu if in_memory else read_study(path).volume.hu
+
+    wanted = np.where(stored < -1024, -1000, stored)
+    assert hu.dtype == np.float32
+    assert np.array_equal(hu, wanted)
+    wanted[3, 6, 6] = 700
+    stored[3, 6, 6] = 700
+    hu = read_study(_write(tmp_path / "other.nii.gz", stored, np.eye(4))).volume.hu
+    assert hu.dtype == np.int16
+    assert np.array_equal(hu, wanted)
 
 
 def test_stored_values_are_scaled(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,19 +36,19 @@ class SharedArrays:
     most_bytes: int
     handles: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def empty(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    def empty(self, shape: tuple[int, ...], dtype: type[np.number[Any]]) -> NDArray[Any]:
         """Returns an array of zeros.
 
         Raises:
             MemoryError: It is more than may be taken.
         """
-        size = max(prod(shape), 1) * 4
+        size = max(prod(shape), 1) * np.dtype(dtype).itemsize
         if size + sum(taken for _, taken in self.handles.values()) > self.most_bytes:
             raise MemoryError
         descriptor = os.memfd_create("cspine-volume", os.MFD_CLOEXEC)
         try:
             os.ftruncate(descriptor, size)
-            array = np.frombuffer(mmap.mmap(descriptor, size), np.float32, prod(shape)).reshape(shape)
+            array = np.frombuffer(mmap.mmap(descriptor, size), dtype, prod(shape)).reshape(shape)
         except BaseException:
             os.close(descriptor)
             raise
@@ -61,6 +62,11 @@ class SharedArrays:
         descriptor, size = self.handles.get(np.frombuffer(view, np.uint8).ctypes.data, (None, 0))
         return descriptor if size == view.nbytes else None
 
+    def discard(self, array: NDArray[Any]) -> None:
+        """Gives up an array that will not be handed over; its memory is free when nobody has it any more."""
+        descriptor, _ = self.handles.pop(array.ctypes.data)
+        os.close(descriptor)
+
     def close(self) -> None:
         """Closes all descriptors; arrays stay while somebody has them."""
         for descriptor, _ in self.handles.values():
@@ -71,9 +77,15 @@ class SharedArrays:
 _CURRENT: list[SharedArrays] = []
 
 
-def room(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def room(shape: tuple[int, ...], dtype: type[np.number[Any]] = np.float32) -> NDArray[Any]:
     """Returns an array for a volume, its values not set: in shared memory where it will be handed over."""
-    return _CURRENT[-1].empty(shape) if _CURRENT else np.empty(shape, np.float32)
+    return _CURRENT[-1].empty(shape, dtype) if _CURRENT else np.empty(shape, dtype)
+
+
+def not_needed(array: NDArray[Any]) -> None:
+    """Gives up an array of :func:`room`, so that another may take its place."""
+    if _CURRENT:
+        _CURRENT[-1].discard(array)
 
 
 @contextmanager

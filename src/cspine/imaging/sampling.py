@@ -8,7 +8,7 @@ wide as a target voxel. Linear fields are kept exactly.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def _linear(source: Volume, grid: Grid, fill: float) -> NDArray[np.float32]:
     if coarse is not None:
         near = sample(near, coarse, fill)
         matrix, offset = _relation(near.grid, grid)
-    hu = near.hu
+    hu = near.hu.astype(np.float32, copy=False)
     if not _within(grid, near.grid):  # a border, as half of an outermost voxel is outside to "constant"; "grid-constant" is slower
         hu, offset = np.pad(hu, 1, constant_values=fill), offset + 1
     turned = ndimage.affine_transform(hu, matrix, offset, grid.shape, order=1, mode="constant", cval=fill)
@@ -158,7 +158,7 @@ def _coarser(source: Grid, target: Grid) -> Grid | None:
 
 
 def _separable(
-    hu: NDArray[np.float32],
+    hu: NDArray[Any],
     axes: tuple[int, ...],
     matrix: NDArray[np.float64],
     offset: NDArray[np.float64],
@@ -173,10 +173,10 @@ def _separable(
     )
     planes = hu if y is None and x is None else _within_slices(hu, y, x)
     out = planes if z is None else _across_slices(planes, z)
-    return np.ascontiguousarray(np.transpose(out, np.argsort(axes)))
+    return np.ascontiguousarray(np.transpose(out, np.argsort(axes)), dtype=np.float32)
 
 
-def _within_slices(hu: NDArray[np.float32], y: "_Way | None", x: "_Way | None") -> NDArray[np.float32]:
+def _within_slices(hu: NDArray[Any], y: "_Way | None", x: "_Way | None") -> NDArray[np.float32]:
     """Samples along rows and columns: a block of slices at a time, while it is in the processor's cache."""
     rows, columns = (old if way is None else way.count for way, old in zip((y, x), hu.shape[1:], strict=True))
     out = np.empty((len(hu), rows, columns), np.float32)
@@ -194,7 +194,7 @@ def _within_slices(hu: NDArray[np.float32], y: "_Way | None", x: "_Way | None") 
     return out
 
 
-def _across_slices(hu: NDArray[np.float32], z: "_Way") -> NDArray[np.float32]:
+def _across_slices(hu: NDArray[Any], z: "_Way") -> NDArray[np.float32]:
     """Samples from slices to slices: a stretch of their voxels at a time."""
     out = np.empty((z.count, *hu.shape[1:]), np.float32)
     flat, target = hu.reshape(len(hu), hu[0].size), out.reshape(z.count, hu[0].size)
@@ -253,14 +253,14 @@ class _Way:
             bands.append(_Band(slice(begin, begin + len(centres)), slice(low, high), weights, missing * np.float32(fill)))
         return cls(len(positions), None, tuple(bands), fill)
 
-    def of(self, hu: NDArray[np.float32], axis: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns the values there, of an array whose ``axis`` it is, into ``out``."""
+    def of(self, hu: NDArray[Any], axis: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the values there, of an array whose ``axis`` it is, into ``out``; whole numbers become float32 part by part."""
         before, after = (slice(None),) * axis, (..., *(None,) * (hu.ndim - 1 - axis))
         if self.copied is not None:
-            np.take(hu, self.copied, axis=axis, out=out, mode="clip")
+            np.take(hu.astype(np.float32, copy=False), self.copied, axis=axis, out=out, mode="clip")
             out[(*before, (self.copied < 0) | (self.copied >= hu.shape[axis]))] = self.fill
         for band in self.bands:
-            part, here = hu[(*before, band.voxels)], out[(*before, band.targets)]
+            part, here = hu[(*before, band.voxels)].astype(np.float32, copy=False), out[(*before, band.targets)]
             np.matmul(*((part, band.weights.T) if axis == 2 else (band.weights, part)), out=here)
             if band.outside.any():
                 here += band.outside[after]

@@ -160,7 +160,7 @@ def upright(as_stored: NDArray[np.float32], upside_down: NDArray[np.float32]) ->
 def slice_order(volume: Volume) -> Witness:
     """Returns whether the slices are those of one stack: each once, and more like the next than the next but one."""
     step = max(1, round((volume.hu.size / _COMPARED) ** 0.5))
-    hu = np.clip(volume.hu[:, ::step, ::step], *_TISSUE_HU)
+    hu = np.clip(volume.hu[:, ::step, ::step].astype(np.float32), *_TISSUE_HU)
     if len(hu) < _FEWEST_SLICES:
         return Witness("slice_order", Question.SLICES, 0.0, "There are too few slices to compare.")
     repeated = sum(count > 1 for count in Counter(one.tobytes() for one in hu).values())

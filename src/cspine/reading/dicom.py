@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.concurrency.handover import room
+from cspine.concurrency.handover import not_needed, room
 from cspine.concurrency.processors import processors
 from cspine.errors import StudyError
 from cspine.reading import limits
@@ -21,7 +22,7 @@ from cspine.reading.hounsfield import check_hounsfield
 from cspine.reading.layouts import Layout, shared_by_rounding
 from cspine.reading.messages import Notice, Refusal
 from cspine.reading.passes import strangers
-from cspine.reading.pixels import SYNTAXES, PixelReader, is_filling, most_hu, padding_hu
+from cspine.reading.pixels import SYNTAXES, NoRoomError, PixelReader, is_filling, is_whole, most_hu, padding_hu
 from cspine.reading.places import Place
 from cspine.reading.stacks import Stack, stacks_of
 from cspine.study import Origin, ReadingWarning, SourceSlice, Study
@@ -62,13 +63,13 @@ class _Read:
     Attributes:
         stack: The stack.
         layout: Its geometry.
-        hu: Hounsfield units of its slices, ``(n, rows, columns)``.
+        hu: Hounsfield units of its slices, ``(n, rows, columns)``, int16 where they are whole numbers.
         notices: What its pixels tell, and what was passed over.
     """
 
     stack: Stack
     layout: Layout
-    hu: NDArray[np.float32]
+    hu: NDArray[Any]
     notices: tuple[ReadingWarning, ...]
 
 
@@ -189,17 +190,34 @@ def _stacks(frames: tuple[Frame, ...], trusted: str | None) -> list[Stack]:
     return [stack for members in series.values() for stack in stacks_of(members)]
 
 
-def _pixels(place: Place, stack: Stack) -> tuple[NDArray[np.float32], list[ReadingWarning]]:
-    """Returns Hounsfield units of every slice, ``(n, rows, columns)``, and what was noticed; one thread per core decodes."""
-    first, reader = stack.first, PixelReader(place)
-    hu = room((len(stack.frames), first.pixels.rows, first.pixels.columns))
-    with ThreadPoolExecutor(processors()) as threads:
-        signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
-    _compare_duplicates(reader, stack, hu)
+def _pixels(place: Place, stack: Stack) -> tuple[NDArray[Any], list[ReadingWarning]]:
+    """Returns Hounsfield units of every slice, ``(n, rows, columns)``, and what was noticed."""
+    first, reader = stack.first.pixels, PixelReader(place)
+    shape = (len(stack.frames), first.rows, first.columns)
+    frames = (*stack.frames, *(other for _, other in stack.duplicates))
+    hu = room(shape, np.int16 if all(map(is_whole, frames)) else np.float32)
+    try:
+        signs_agree = _decode(reader, stack, hu)
+    except NoRoomError:
+        not_needed(hu)
+        hu = room(shape)
+        signs_agree = _decode(reader, stack, hu)
     _check_rescales(stack, hu)
     if count := strangers(hu):
         raise Refusal.INTERLEAVED.error(uid=stack.name, count=count, slices=len(hu))
     return hu, list(_noticed(stack, signs_agree))
+
+
+def _decode(reader: PixelReader, stack: Stack, hu: NDArray[Any]) -> bool:
+    """Decodes every slice, and compares duplicates; one thread per core decodes.
+
+    Returns:
+        Whether header and pixels agree about the sign.
+    """
+    with ThreadPoolExecutor(processors()) as threads:
+        signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
+    _compare_duplicates(reader, stack, hu)
+    return signs_agree
 
 
 def _noticed(stack: Stack, signs_agree: bool) -> Iterator[ReadingWarning]:
@@ -228,22 +246,22 @@ def _noticed_of_headers(stack: Stack) -> Iterator[ReadingWarning]:
         yield Notice.WRONG_REPRESENTATION.warning(names=", ".join(misdeclared))
 
 
-def _check_rescales(stack: Stack, hu: NDArray[np.float32]) -> None:
+def _check_rescales(stack: Stack, hu: NDArray[Any]) -> None:
     """Raises where values jump from slice to slice because one of them is scaled or stored wrong."""
     ways = [(frame.rescale, frame.pixels.signed, frame.pixels.bits_stored) for frame in stack.frames]
     for index, (one, other) in enumerate(pairwise(ways)):
         if one == other:
             continue
-        low, high = hu[index, ::_EVERY, ::_EVERY], hu[index + 1, ::_EVERY, ::_EVERY]
+        low, high = (hu[number, ::_EVERY, ::_EVERY].astype(np.float32) for number in (index, index + 1))
         tissue = (low > _TISSUE_ABOVE_HU) | (high > _TISSUE_ABOVE_HU)
         jump = float(np.median(np.abs(low - high)[tissue])) if tissue.any() else 0.0
         if jump > limits.MOST_JUMP_HU:
             raise Refusal.RESCALE_JUMPS.error(uid=stack.name, jump=jump)
 
 
-def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[np.float32]) -> None:
+def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[Any]) -> None:
     indices = {id(frame): index for index, frame in enumerate(stack.frames)}
-    again = np.empty(hu.shape[1:], dtype=np.float32)
+    again = np.empty(hu.shape[1:], dtype=hu.dtype)
     for kept, other in stack.duplicates:
         reader.decode(other, again)
         if not np.array_equal(again, hu[indices[id(kept)]]):
@@ -254,7 +272,7 @@ def _compare_duplicates(reader: PixelReader, stack: Stack, hu: NDArray[np.float3
             raise Refusal.DIFFERENT_DUPLICATES.error(uid=stack.name, where=where)
 
 
-def _evened(hu: NDArray[np.float32], layout: Layout) -> NDArray[np.float32]:
+def _evened(hu: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
     """Returns slices at their true places, interpolated linearly to even ones."""
     even = room(layout.grid.shape)
     above = np.clip(np.searchsorted(layout.places, np.arange(len(even)), side="left"), 1, len(hu) - 1)

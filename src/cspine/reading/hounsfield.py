@@ -5,6 +5,7 @@ Limits were set on 191 real necks, ten other real scans and phantoms, each as it
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +44,10 @@ class Histogram:
     beyond: float
 
     @classmethod
-    def of(cls, hu: NDArray[np.float32]) -> "Histogram":
+    def of(cls, hu: NDArray[Any]) -> "Histogram":
         """Returns the histogram of Hounsfield units ``(slices, rows, columns)``: some rows and columns of every slice."""
         step = max(1, round((hu.size / _SAMPLES) ** 0.5))
-        some = hu[:, ::step, ::step].flatten()  # once from afar; all that follows is near
+        some = hu[:, ::step, ::step].astype(np.float32, order="C").ravel()  # once from afar; all that follows is near
         least, most = float(some.min()), float(some.max())
         beyond = float(np.mean(some > limits.BEYOND_METAL_HU)) if most > limits.BEYOND_METAL_HU else 0.0
         np.clip(some, _LOWEST, _HIGHEST, out=some)
@@ -78,7 +79,7 @@ class Fault:
     found: str
 
 
-def check_hounsfield(hu: NDArray[np.float32], place: str, most_hu: float = np.inf) -> tuple[ReadingWarning, ...]:
+def check_hounsfield(hu: NDArray[Any], place: str, most_hu: float = np.inf) -> tuple[ReadingWarning, ...]:
     """Checks a million voxels, and gives what is unusual about them.
 
     Args:
@@ -98,7 +99,7 @@ def check_hounsfield(hu: NDArray[np.float32], place: str, most_hu: float = np.in
     return tuple(_doubts_about(histogram))
 
 
-def fault_of(hu: NDArray[np.float32]) -> Fault | None:
+def fault_of(hu: NDArray[Any]) -> Fault | None:
     """Returns why values ``(slices, rows, columns)`` are not taken for Hounsfield units, or ``None``."""
     return _fault_in(Histogram.of(hu))
 

@@ -14,7 +14,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.concurrency.handover import room
+from cspine.concurrency.handover import not_needed, room
 from cspine.errors import StudyError
 from cspine.geometry import Grid, Shape
 from cspine.reading import limits
@@ -32,6 +32,7 @@ _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _PIECE = 1 << 20
 _FARTHEST_APART_MM = 1.0
 _SAME_STEPS = 0.05
+_LEAST_INT16, _MOST_INT16 = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,13 @@ class Slices:
         notices: What is unusual about the header.
         values: Slice by slice ``(y, x)``, scaled as the header says. Whoever takes the last one has read the file to its end, so
             that its checksum is known to be right.
+        whole: Whether they are whole numbers.
     """
 
     grid: Grid
     notices: tuple[ReadingWarning, ...]
     values: Iterator[NDArray[Any]] = field(repr=False)
+    whole: bool = False
 
 
 def is_nifti(name: str) -> bool:
@@ -124,7 +127,8 @@ def read_image(image: nibabel.Nifti1Pair, name: str) -> Study:
             values = np.asanyarray(image.dataobj).reshape(shape)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise Refusal.NIFTI_BROKEN_OFF.error(name=name, cause=error) from error
-    return _study_of(Slices(grid, notices, (values[..., index].T for index in range(shape[2]))), name)
+    slices = (values[..., index].T for index in range(shape[2]))
+    return _study_of(Slices(grid, notices, slices, values.dtype.kind in "iu"), name)
 
 
 def _header_of(image: nibabel.Nifti1Pair) -> Any:
@@ -148,7 +152,8 @@ def slices_of(file: BinaryIO, name: str) -> Slices:
     file = _unpacked(file)
     with quiet("nibabel.global"):
         head = _head(file, name)
-    return Slices(head.grid, head.notices, _values(file, head, name))
+    whole = head.dtype.kind in "iu" and head.slope == 1 and head.intercept == round(head.intercept)
+    return Slices(head.grid, head.notices, _values(file, head, name), whole)
 
 
 def summary(file: BinaryIO, name: str, place: Path) -> SeriesSummary:
@@ -313,15 +318,24 @@ def _values(file: BinaryIO, head: _Head, name: str) -> Iterator[NDArray[np.float
         yield meant
 
 
-def _voxels(slices: Slices) -> tuple[NDArray[np.float32], int]:
-    """Returns Hounsfield units ``(z, y, x)`` and how many were not numbers."""
-    hu, bad = room(slices.grid.shape), 0
+def _voxels(slices: Slices) -> tuple[NDArray[Any], int]:
+    """Returns Hounsfield units ``(z, y, x)``, int16 where they are whole numbers, and how many were not numbers."""
+    hu, bad = room(slices.grid.shape, np.int16 if slices.whole else np.float32), 0
     for index, values in enumerate(slices.values):
+        if hu.dtype == np.int16 and values.max() > _MOST_INT16:
+            hu = _in_float32(hu)
         with np.errstate(over="ignore"):
-            hu[index] = values
+            hu[index] = np.maximum(values, _LEAST_INT16) if hu.dtype == np.int16 else values
         wrong = ~np.isfinite(hu[index])
         if wrong.any():
             bad += int(np.count_nonzero(wrong))
             hu[index][wrong] = AIR_HU
-        np.putmask(hu[index], hu[index] < limits.AIR_BELOW_HU, AIR_HU)
+        np.putmask(hu[index], hu[index] < limits.AIR_BELOW_HU, hu.dtype.type(AIR_HU))
     return hu, bad
+
+
+def _in_float32(hu: NDArray[np.int16]) -> NDArray[np.float32]:
+    wide = room(hu.shape)
+    wide[...] = hu
+    not_needed(hu)
+    return wide

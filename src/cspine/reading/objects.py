@@ -99,14 +99,20 @@ def _of_array(values: object, grid: object, name: str) -> Study:
             "Give it in millimetres."
         )
     with np.errstate(over="ignore"):
-        hu = np.array(values, dtype=np.float32, order="C")
+        hu = np.array(values, dtype=np.int16 if _fits_int16(values) else np.float32, order="C")
     wrong = ~np.isfinite(hu)
     bad = int(np.count_nonzero(wrong))
     hu[wrong] = AIR_HU
-    np.putmask(hu, hu < limits.AIR_BELOW_HU, AIR_HU)
+    np.putmask(hu, hu < limits.AIR_BELOW_HU, hu.dtype.type(AIR_HU))
     unusual = check_hounsfield(hu, name)
     notices = (*unusual, *((Notice.NOT_FINITE.warning(count=bad),) if bad else ()))
     return Study(name, Volume(hu, grid), None, None, orientation_of_grid(grid), (), notices)
+
+
+def _fits_int16(values: NDArray[Any]) -> bool:
+    """Says whether an array holds whole numbers, as far as its type tells, that int16 holds too."""
+    ends = np.iinfo(np.int16)
+    return values.dtype.kind in "iu" and bool(ends.min <= values.min() and values.max() <= ends.max)
 
 
 def _of_datasets(datasets: Sequence[Dataset], name: str, series_uid: str | None) -> Study:

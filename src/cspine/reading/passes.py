@@ -1,5 +1,7 @@
 """Checks whether slices in order continue each other, by what they show."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ _WINDOW_HU = (-1000.0, 1000.0)
 _LEAST_RUN = 6
 
 
-def strangers(hu: NDArray[np.float32]) -> int:
+def strangers(hu: NDArray[Any]) -> int:
     """Counts slices in a row that look much less like their neighbours than like slices beyond, as in interleaved passes.
 
     Args:
@@ -36,11 +38,11 @@ def strangers(hu: NDArray[np.float32]) -> int:
     return longest if longest >= _LEAST_RUN else 0
 
 
-def _small(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+def _small(hu: NDArray[Any]) -> NDArray[np.float32]:
     """Returns slices in some 32 x 32 blocks: noise is averaged, anatomy stays."""
     block = max(1, min(hu.shape[1:]) // _SIDE)
     stride = max(1, block // _SAMPLES)
-    samples = hu[:, ::stride, ::stride].clip(*_WINDOW_HU)
+    samples = hu[:, ::stride, ::stride].astype(np.float32).clip(*_WINDOW_HU)
     block //= stride
     rows, columns = samples.shape[1] // block, samples.shape[2] // block
     blocks = samples[:, : rows * block, : columns * block].reshape(len(hu), rows, block, columns, block)

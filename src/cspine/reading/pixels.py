@@ -98,8 +98,8 @@ class PixelReader:
         self._files: dict[str, bytes] = {}
         self._images: dict[str, list[bytes]] = {}
 
-    def decode(self, frame: Frame, out: NDArray[np.float32]) -> bool:
-        """Reads a frame into ``out`` ``(rows, columns)`` as Hounsfield units.
+    def decode(self, frame: Frame, out: NDArray[Any]) -> bool:
+        """Reads a frame into ``out`` ``(rows, columns)`` as Hounsfield units, float32, or int16 where :func:`is_whole` says so.
 
         What lies outside the scan circle becomes air.
 
@@ -108,6 +108,7 @@ class PixelReader:
 
         Raises:
             StudyError: The file changed, or its pixels are missing or damaged.
+            NoRoomError: A value is greater than int16 can hold.
         """
         where = _place_of(frame)
         signed = frame.pixels.signed
@@ -224,7 +225,37 @@ def _run_lengths(data: bytes, frame: Frame) -> NDArray[np.integer[Any]]:
     return np.frombuffer(raw, f"<u{size}").reshape(form.rows, form.columns)
 
 
-def _to_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[np.float32]) -> None:
+class NoRoomError(Exception):
+    """A value is greater than int16 can hold."""
+
+
+def is_whole(frame: Frame) -> bool:
+    """Says whether the Hounsfield units of a frame are whole numbers that int16 holds, as far as its header tells."""
+    slope, intercept = frame.rescale.slope, frame.rescale.intercept
+    plain = frame.rescale.table is None and frame.pixels.bits_allocated < 32
+    return plain and slope == 1.0 and intercept == round(intercept) and abs(intercept) <= np.iinfo(np.int16).max
+
+
+def _to_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[Any]) -> None:
+    if out.dtype == np.int16:
+        _to_whole_hu(stored, int(frame.rescale.intercept), out)
+    else:
+        _to_float_hu(stored, frame, out)
+    padding = _padding(frame)
+    if padding is not None and is_filling(frame):
+        np.putmask(out, (stored >= padding[0]) & (stored <= padding[1]), out.dtype.type(AIR_HU))
+
+
+def _to_whole_hu(stored: NDArray[np.integer[Any]], intercept: int, out: NDArray[np.int16]) -> None:
+    least, most = int(stored.min()) + intercept, int(stored.max()) + intercept
+    if most > np.iinfo(np.int16).max:
+        raise NoRoomError
+    np.add(stored, np.int16(intercept), out=out, casting="unsafe", dtype=np.int16)
+    if least < limits.AIR_BELOW_HU:  # asked of what is stored, as what is far below has come round
+        np.putmask(out, stored < limits.AIR_BELOW_HU - intercept, np.int16(AIR_HU))
+
+
+def _to_float_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[np.float32]) -> None:
     slope, intercept = frame.rescale.slope, frame.rescale.intercept
     if frame.rescale.table is not None:
         out[...] = frame.rescale.table.applied(stored)
@@ -234,9 +265,6 @@ def _to_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[np.float
         out[...] = stored.astype(np.float64) * slope + intercept
     if out.min() < limits.AIR_BELOW_HU:
         np.putmask(out, out < limits.AIR_BELOW_HU, AIR_HU)
-    padding = _padding(frame)
-    if padding is not None and is_filling(frame):
-        np.putmask(out, (stored >= padding[0]) & (stored <= padding[1]), AIR_HU)
 
 
 def is_filling(frame: Frame) -> bool:
