@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cspine.coordinates import Vector as Vector  # noqa: PLC0414  # a name of this module too
 from cspine.errors import GeometryError
 
 Shape = tuple[int, int, int]
-Vector = tuple[float, float, float]
 
 _MAX_VOXELS = 1 << 33
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from cspine.anatomy import Level
-from cspine.geometry import Vector
+from cspine.coordinates import Vector
 from cspine.storage.codec import ShapeError, decode
 from cspine.storage.strict_json import parse_json
 

@@ -12,10 +12,10 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.cli.progress import progress
@@ -25,11 +25,13 @@ from cspine.jobs.job import Job, JobStatus, Shard
 from cspine.jobs.journal import JOURNAL, Journal
 from cspine.jobs.occupancy import occupied
 from cspine.jobs.reader import Reader
-from cspine.jobs.task import Packages, Task
 from cspine.reporting import FORMATS, chosen
 from cspine.reporting.table import OVERVIEW, PAGES
 from cspine.runtime import Device
 from cspine.storage.files import clear_unfinished
+
+if TYPE_CHECKING:
+    from cspine.jobs.task import Packages, Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,18 +62,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    task = _task(options)
+    check_engine(options)
     shard = _shard(options)
-    with ThreadPoolExecutor(1) as threads, Reader() as reader:  # it starts while this process imports what predicts
+    with ThreadPoolExecutor(2) as threads, Reader() as reader:  # it starts before this process has threads or numpy
+        found = threads.submit(reader.find, options.paths, shard)
+        task = _task(options)
         packages = task.load()
         with occupied(task.out, shard):
-            found = threads.submit(reader.find, options.paths, shard)
             if options.engine == "local":
-                import_module("cspine.jobs.local")
+                threads.submit(_import_what_predicts)  # while studies are found, and the first one is read
             return _run(options, task, packages, found.result(), reader)
 
 
-def _run(options: argparse.Namespace, task: Task, packages: Packages, jobs: Sequence[Job], reader: Reader) -> int:
+def _import_what_predicts() -> None:
+    """Imports what the worker will; what fails here fails again there."""
+    with suppress(Exception):
+        import_module("cspine.jobs.worker")
+        import_module("cspine.runtime.openvino")
+
+
+def _run(options: argparse.Namespace, task: "Task", packages: "Packages", jobs: Sequence[Job], reader: Reader) -> int:
     provenance = task.provenance(packages)
     done = {job.name: job for job in _kept(task.out, jobs, provenance)} if options.resume else {}
     waiting = [job for job in jobs if job.status is JobStatus.WAITING and job.name not in done]
@@ -98,7 +108,7 @@ def _shard(options: argparse.Namespace) -> Shard | None:
     return None if options.shard is None else Shard.parse(options.shard)
 
 
-def _write_overview(task: Task) -> None:
+def _write_overview(task: "Task") -> None:
     """Writes an overview of what is done, where pages are asked for or one is there already."""
     wanted = PAGES.intersection(task.formats) or (task.out / OVERVIEW).is_file()
     if wanted and (task.out / JOURNAL).is_file():
@@ -107,8 +117,9 @@ def _write_overview(task: Task) -> None:
         sys.stdout.write(f"Wrote {write_overview(task.out)}\n")
 
 
-def _task(options: argparse.Namespace) -> Task:
-    check_engine(options)
+def _task(options: argparse.Namespace) -> "Task":
+    from cspine.jobs.task import Task
+
     return Task(
         out=options.out.absolute(),
         formats=chosen(options.format),
@@ -121,7 +132,7 @@ def _task(options: argparse.Namespace) -> Task:
 
 
 def _working(
-    options: argparse.Namespace, task: Task, packages: Packages, jobs: Sequence[Job], reader: Reader
+    options: argparse.Namespace, task: "Task", packages: "Packages", jobs: Sequence[Job], reader: Reader
 ) -> AbstractContextManager[Iterator[Job]]:
     """Returns who does the jobs; nobody where none is left."""
     if not jobs:
@@ -135,7 +146,7 @@ def _working(
     return on_this_machine(task, packages, jobs, reader)
 
 
-def _facts(packages: Packages, provenance: Provenance) -> dict[str, Any]:
+def _facts(packages: "Packages", provenance: Provenance) -> dict[str, Any]:
     """Returns what the journal says about the whole run."""
     about = {
         role: {"name": package.manifest.name, "version": package.manifest.version, "sha256": package.sha256}

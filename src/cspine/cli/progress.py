@@ -4,11 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
-
-tqdm.monitor_interval = 0  # no thread of its own: workers are forked beside it
 
 
 def progress(iterable: Iterable[T], total: int, text: str) -> Iterator[T]:
@@ -19,4 +15,10 @@ def progress(iterable: Iterable[T], total: int, text: str) -> Iterator[T]:
         total: How many there are.
         text: What is done, in a word or two.
     """
-    yield from tqdm(iterable, total=total, desc=text, file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+    if not sys.stderr.isatty():
+        yield from iterable
+        return
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0  # no thread of its own: workers are forked beside it
+    yield from tqdm(iterable, total=total, desc=text, file=sys.stderr, dynamic_ncols=True)

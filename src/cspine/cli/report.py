@@ -10,9 +10,8 @@ from cspine.anatomy import CERVICAL
 from cspine.cli import Exit
 from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.journal import Journal
-from cspine.reporting.json_result import read_result
 from cspine.reporting.words import percent
-from cspine.results import DISCLAIMER
+from cspine.results import DISCLAIMER, StudyResult
 
 _WIDEST_NAME = 44
 _CELL = 9
@@ -53,7 +52,7 @@ def print_summary(out: Path, journal: Journal, kept: int = 0) -> None:
     warnings: dict[str, None] = {}
     for job in done:
         try:
-            result = read_result(out / job.name / "result.json")
+            result = StudyResult.from_json((out / job.name / "result.json").read_bytes()).to_dict()
         except (OSError, ValueError) as error:
             sys.stderr.write(f"cspine detect: {job.name}: its result.json cannot be read any more: {error}\n")
             continue

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from cspine.jobs.job import Job
 from cspine.jobs.reader import ReadAhead, Reader
-from cspine.jobs.task import Packages, Task
-from cspine.jobs.worker import Worker
+
+if TYPE_CHECKING:
+    from cspine.jobs.task import Packages, Task
 
 
 @contextmanager
-def on_this_machine(task: Task, packages: Packages, jobs: Sequence[Job], reader: Reader) -> Iterator[Iterator[Job]]:
+def on_this_machine(task: "Task", packages: "Packages", jobs: Sequence[Job], reader: Reader) -> Iterator[Iterator[Job]]:
     """Loads the model while the first study is read, then hands out the jobs as they are done.
 
     Args:
@@ -23,5 +25,7 @@ def on_this_machine(task: Task, packages: Packages, jobs: Sequence[Job], reader:
         PackageError: The package cannot be used.
     """
     with ReadAhead(reader, jobs, task.series_uid) as scans:
+        from cspine.jobs.worker import Worker
+
         worker = Worker(task, packages)
         yield (worker.do(job, read) for job, read in scans)

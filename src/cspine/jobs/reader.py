@@ -21,15 +21,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cspine.concurrency.handover import POSSIBLE, SharedArrays, handing_over, taken
 from cspine.errors import StudyError
 from cspine.jobs.job import Job, Shard, find_jobs
 from cspine.jobs.scans import Scan, read_scan
+
+if TYPE_CHECKING:
+    from cspine.concurrency.handover import SharedArrays
 
 if sys.platform != "win32":
     import resource
@@ -139,12 +138,9 @@ class Reader:
             self._process.join()
 
     def _begin(self) -> tuple[BaseProcess, Connection]:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs,), daemon=True, name="cspine-reader")
-        process.start()
-        theirs.close()
-        return process, ours
+        if _has_one_thread():  # a copy is there at once; of a process with more threads it might hold their locks for ever
+            return _begun(multiprocessing.get_context("fork"), copied=True)
+        return _begun(multiprocessing.get_context("spawn"), copied=False)
 
     def _begin_again(self) -> str:
         """Puts another process in the place of this one.
@@ -205,23 +201,51 @@ class ReadAhead:
         return scan
 
 
-def _serve(connection: Connection) -> None:
-    """Runs in the child process until nobody asks any more."""
+def _has_one_thread() -> bool:
+    """Says whether this process is known to have one thread alone, those of libraries counted."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208  # of Linux
+    except OSError:
+        return False
+
+
+def _begun(context: Any, *, copied: bool) -> tuple[BaseProcess, Connection]:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, ours if copied else None), daemon=True, name="cspine-reader")
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _serve(connection: Connection, other_end: Connection | None) -> None:
+    """Runs in the child process until nobody asks any more.
+
+    Args:
+        connection: Where calls come from.
+        other_end: Its other end, where this process has a copy of it: as long as that is open, the end of the parent goes unseen.
+    """
+    if other_end is not None:
+        other_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
     with suppress(Exception):  # before anybody asks; what fails here fails again in a call, and is told there
         import_module("cspine.reading.studies")
     while True:
         try:
-            memory_bytes, function, arguments = connection.recv()
-            with handing_over(_held_to(memory_bytes)) if POSSIBLE else nullcontext() as arrays:
-                try:
-                    answer = function(*arguments)
-                except Exception as error:
-                    answer = _portable(error)
-                _send(connection, answer, arrays)
-            del answer
+            _answer(connection, *connection.recv())
         except (EOFError, OSError):
             return
+
+
+def _answer(connection: Connection, memory_bytes: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    from cspine.concurrency import handover  # with numpy, which a process begins without
+
+    most_bytes = _held_to(memory_bytes)
+    with handover.handing_over(most_bytes) if handover.POSSIBLE else nullcontext() as arrays:
+        try:
+            answer = function(*arguments)
+        except Exception as error:
+            answer = _portable(error)
+        _send(connection, answer, arrays)
 
 
 def _held_to(memory_bytes: int) -> int:
@@ -238,7 +262,7 @@ def _held_to(memory_bytes: int) -> int:
     return wanted
 
 
-def _send(connection: Connection, answer: object, arrays: SharedArrays | None) -> None:
+def _send(connection: Connection, answer: object, arrays: "SharedArrays | None") -> None:
     """Sends an answer; shared arrays are handed over, others go as they are, piece by piece, without a copy on this side."""
     buffers: list[pickle.PickleBuffer] = []
     connection.send_bytes(pickle.dumps(answer, protocol=5, buffer_callback=buffers.append))
@@ -259,12 +283,15 @@ def _received(connection: Connection) -> object:
     return pickle.loads(text, buffers=buffers)  # from our own child
 
 
-def _received_array(connection: Connection, size: int, shared: bool) -> NDArray[np.uint8]:
+def _received_array(connection: Connection, size: int, shared: bool) -> Any:
+    """Returns a buffer that may be written to."""
     if shared:
+        from cspine.concurrency.handover import taken
+
         return taken(recv_handle(connection), size)
-    buffer = np.empty(size, np.uint8)
+    buffer = bytearray(size)
     for begin in range(0, size, _PIECE):
-        connection.recv_bytes_into(buffer[begin : begin + _PIECE])
+        connection.recv_bytes_into(memoryview(buffer)[begin : begin + _PIECE])
     return buffer
 
 

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cspine import reading
-from cspine.study import Study
+
+if TYPE_CHECKING:
+    from cspine.study import Study
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +25,7 @@ class Scan:
         seconds: How long reading took.
     """
 
-    study: Study = field(repr=False)
+    study: "Study" = field(repr=False)
     mark: str
     seconds: float
 

@@ -4,20 +4,21 @@ import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
-from cspine.evidence import Prediction
 from cspine.reporting.written import Written
 from cspine.storage.strict_json import read_json
-from cspine.study import Study
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+    from cspine.evidence import Prediction
+    from cspine.study import Study
 
 FILES = ("result.json",)
 
 
-def write(prediction: Prediction, study: Study, folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
+def write(prediction: "Prediction", study: "Study", folder: Path) -> Written:  # noqa: ARG001  # every format is given the scan
     """Writes ``result.json``."""
     (folder / FILES[0]).write_text(prediction.result.to_json(), encoding="utf-8")
     return Written(FILES)
@@ -30,6 +31,8 @@ def read_result(path: Path) -> dict[str, Any]:
         ValueError: It does not follow the schema.
         OSError: It cannot be read.
     """
+    from jsonschema.exceptions import best_match  # whoever only writes results need not wait for it
+
     result: dict[str, Any] = read_json(path)
     error = best_match(_validator().iter_errors(result))
     if error is not None:
@@ -38,7 +41,9 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator() -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator
+
     return Draft202012Validator(schema())
 
 

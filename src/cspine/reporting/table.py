@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from cspine.errors import OutputError, UsageError
-from cspine.evidence import Prediction
 from cspine.reporting.written import Written, together
-from cspine.study import Study
+
+if TYPE_CHECKING:
+    from cspine.evidence import Prediction
+    from cspine.study import Study
 
 FORMATS = {
     "json": "cspine.reporting.json_result",
@@ -42,7 +44,7 @@ class ResultFormat(Protocol):
     FILES: tuple[str, ...]
     """What it may write."""
 
-    def write(self, prediction: Prediction, study: Study, folder: Path) -> Written:
+    def write(self, prediction: "Prediction", study: "Study", folder: Path) -> Written:
         """Writes into the folder of a case.
 
         Args:
@@ -93,7 +95,7 @@ def format_of(name: str) -> ResultFormat:
     return cast(ResultFormat, import_module(FORMATS[name]))
 
 
-def write_result(prediction: Prediction, study: Study, folder: Path, formats: Sequence[str]) -> Written:
+def write_result(prediction: "Prediction", study: "Study", folder: Path, formats: Sequence[str]) -> Written:
     """Writes a result into a folder that exists.
 
     Args:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Device(StrEnum):
@@ -43,7 +44,7 @@ class Engine:
 class Session(Protocol):
     """A network that is loaded and ready; several threads may run it at the same time."""
 
-    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def run(self, batch: "NDArray[np.float32]") -> "dict[str, NDArray[np.float32]]":
         """Returns the outputs by name, each with one entry per entry of ``batch``.
 
         Args:
