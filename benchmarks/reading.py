@@ -1,9 +1,9 @@
 """Measures how fast, how small and how right scans are read, beside SimpleITK and dicom2nifti.
 
-``python benchmarks/reading.py`` writes its scans into a temporary folder and prints two tables: readers, and decoders of JPEG
-Lossless in one thread. Peers that are not installed are
-named so (``pip install SimpleITK dicom2nifti``). Each figure is the median of several readings in a process of its own, files in
-the cache of the system.
+``python benchmarks/reading.py`` writes its scans into a temporary folder and prints three tables: readers; what files cost
+themselves, and where each waits for 5 ms as on a disk of a network; decoders of JPEG Lossless in one thread. Peers that are not
+installed are named so (``pip install SimpleITK dicom2nifti``). Each figure is the median of several readings in a process of its
+own, files in the cache of the system.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import imagecodecs
 import numpy as np
@@ -26,8 +27,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1
 
+from cspine.reading.places import FileEntry, FolderPlace
+
 Array = NDArray[Any]
 _ROUNDS = 5
+_LATE_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,38 @@ READERS: dict[str, Callable[[Path], tuple[Array, Array]]] = {
 }
 
 
+def plainly(folder: Path) -> None:
+    """Reads every byte of every file, and does nothing with it."""
+    for path in sorted(folder.iterdir()):
+        path.read_bytes()
+
+
+def late(folder: Path) -> None:
+    """Reads with cspine from a disk that makes every reading of a file wait."""
+    with patch.object(FolderPlace, "read", _read_late):
+        by_cspine(folder)
+
+
+def _read_late(place: FolderPlace, entry: FileEntry, start: int = 0, count: int | None = None) -> bytes:
+    time.sleep(_LATE_S)
+    return _READ(place, entry, start, count)
+
+
+_READ = FolderPlace.read
+
+
+def side_by_side(folder: Path, rounds: int) -> dict[str, float]:
+    """Returns median seconds of plain reading, of cspine, and of cspine where files are late, in turns."""
+    ways: dict[str, Callable[[Path], object]] = {"plain": plainly, "cspine": by_cspine, "late": late}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, read in ways.items():
+            begin = time.perf_counter()
+            read(folder)
+            taken[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
+
+
 def misplaced_mm(kind: Kind, hu: Array, affine: Array) -> float:
     """Returns how far voxels of the lower part lie from the world z that their value tells, at most, along z."""
     slices, rows, columns = np.ogrid[: hu.shape[0], : hu.shape[1], : hu.shape[2]]
@@ -213,7 +249,7 @@ def _timed(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Prints the two tables."""
+    """Prints the three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
@@ -235,6 +271,14 @@ def main() -> None:
                 timed = _timed(found) if kind in _TIMED else " | | "
                 exact = "" if kind not in _TIMED else "yes" if found["exact"] else "no"
                 print(f"| {kind.name} | {reader} | {timed} | {exact} | {found['misplaced_mm']:.2f} mm |")
+        print(f"\n| scan | files read, nothing more | cspine | share | each file {1000 * _LATE_S:g} ms late | 2 readings of each |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        for number, kind in enumerate(_TIMED):
+            found = side_by_side(folders[number], options.rounds)
+            share, waits = found["plain"] / found["cspine"], 2 * _LATE_S * len(kind.z_mm)
+            print(
+                f"| {kind.name} | {found['plain']:.3f} | {found['cspine']:.3f} | {share:.0%} | {found['late']:.2f} | {waits:.1f} |"
+            )
         print("\n| decoder of JPEG Lossless | seconds |\n| --- | --- |")
         for name, seconds in decoders(folders[1]).items():
             print(f"| {name} | {seconds:.2f} |")

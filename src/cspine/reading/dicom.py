@@ -1,7 +1,6 @@
 """The story of a DICOM study: files, frames, series, stacks, one volume."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -11,13 +10,14 @@ from numpy.typing import NDArray
 
 from cspine.concurrency.handover import not_needed, room
 from cspine.concurrency.processors import processors
+from cspine.concurrency.waiting import in_order
 from cspine.errors import StudyError
 from cspine.reading import limits
 from cspine.reading.choosing import SeriesSummary, choose, orientation_of, summaries
 from cspine.reading.effort import Budget, CostlyError
 from cspine.reading.facts import DamagedFileError, WrongNumberError
 from cspine.reading.frames import Frame
-from cspine.reading.headers import frames_of
+from cspine.reading.headers import beginning_of, frames_of
 from cspine.reading.hounsfield import check_hounsfield
 from cspine.reading.layouts import Layout, shared_by_rounding
 from cspine.reading.messages import Notice, Refusal
@@ -90,10 +90,11 @@ def find(place: Place) -> FoundFrames:
     frames: list[Frame] = []
     damaged: list[tuple[str, DamagedFileError]] = []
     budget = Budget(len(place.entries))
-    for entry in place.entries:
+    starts = in_order(lambda entry: beginning_of(place, entry), place.entries)
+    for entry, start in zip(place.entries, starts, strict=True):
         try:
             with budget.spent():
-                frames.extend(frames_of(place, entry))
+                frames.extend(frames_of(place, entry, start))
         except DamagedFileError as error:
             damaged.append((entry.name, error))
         except CostlyError as error:
@@ -209,13 +210,13 @@ def _pixels(place: Place, stack: Stack) -> tuple[NDArray[Any], list[ReadingWarni
 
 
 def _decode(reader: PixelReader, stack: Stack, hu: NDArray[Any]) -> bool:
-    """Decodes every slice, and compares duplicates; one thread per core decodes.
+    """Decodes every slice, and compares duplicates; one thread per core decodes, more where they wait for the disk.
 
     Returns:
         Whether header and pixels agree about the sign.
     """
-    with ThreadPoolExecutor(processors()) as threads:
-        signs_agree = all(list(threads.map(reader.decode, stack.frames, hu)))
+    slices = zip(stack.frames, hu, strict=True)
+    signs_agree = all(list(in_order(lambda one: reader.decode(*one), slices, processors())))
     _compare_duplicates(reader, stack, hu)
     return signs_agree
 

@@ -49,14 +49,28 @@ class _Header:
     has_commas: bool
 
 
-def frames_of(place: Place, entry: FileEntry) -> tuple[Frame, ...]:
+def beginning_of(place: Place, entry: FileEntry) -> bytes:
+    """Reads the first bytes of a file, which hold the header of most.
+
+    Raises:
+        StudyError: It cannot be read from the disk.
+    """
+    return place.read(entry, 0, _PREFIX)
+
+
+def frames_of(place: Place, entry: FileEntry, start: bytes | None = None) -> tuple[Frame, ...]:
     """Returns the images of a file; none where it is not a DICOM image.
+
+    Args:
+        place: Where the file is.
+        entry: The file.
+        start: Of :func:`beginning_of`, where it was read already.
 
     Raises:
         DamagedFileError: It begins like DICOM but cannot be parsed.
         StudyError: It cannot be read from the disk.
     """
-    start = place.read(entry, 0, _PREFIX)
+    start = beginning_of(place, entry) if start is None else start
     if not looks_like_dicom(start):
         return ()
     if entry.size > limits.MAX_FILE_BYTES:
@@ -73,7 +87,7 @@ def header_of(place: Place, entry: FileEntry) -> Dataset:
         StudyError: It cannot be read from the disk.
     """
     with quiet("pydicom"):
-        header = _header_of(place, entry, place.read(entry, 0, _PREFIX)).dataset
+        header = _header_of(place, entry, beginning_of(place, entry)).dataset
         with_texts_as_claimed(header)
         return header
 
