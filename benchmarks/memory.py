@@ -57,12 +57,13 @@ class Watch:
 
     def _run(self) -> None:
         while not self._ended.wait(_EVERY_S):
-            kib = sum(_resident_kib(pid) for pid in _family(self._pid))
+            kib = sum(_resident_kib(pid) for pid in family(self._pid))
             if kib:
                 self._samples.append(kib / 1024)
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """Returns a process and its children (Linux)."""
     found = [pid]
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
