@@ -93,7 +93,7 @@ def test_whole_numbers_take_half_the_memory_where_the_scale_leaves_them_whole(
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_a_value_that_int16_cannot_hold_makes_all_of_a_scan_float32(tmp_path: Path, in_memory: bool) -> None:
-    stored = body().astype(np.int32)
+    stored = body(6, 48, 40).astype(np.int32)
     stored[0, -1, -1], stored[2, -1, -1], stored[3, 6, 6] = -40_000, -3024, 40_000
     path = _write(tmp_path / "scan.nii.gz", stored, np.eye(4))
 
