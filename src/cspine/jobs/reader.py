@@ -58,6 +58,9 @@ TO_READ = Bounds(600.0, 6 << 30)
 TO_INSPECT = Bounds(20.0, 2 << 30)
 """Inspecting one file: whether it is an image, and of which study."""
 
+_NOT_NEEDED = ("requests", "gdcm", "pylibjpeg")
+"""What pydicom would import if it found it, which takes as long as pydicom itself, and what reading never asks for."""
+
 _PIECE = 1 << 20
 """Bytes that go through the pipe at once."""
 
@@ -227,6 +230,7 @@ def _serve(connection: Connection, other_end: Connection | None) -> None:
     if other_end is not None:
         other_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
+    sys.modules.update({name: None for name in _NOT_NEEDED if name not in sys.modules})  # type: ignore[misc]  # not importable
     with suppress(Exception):  # before anybody asks; what fails here fails again in a call, and is told there
         import_module("cspine.reading.studies")
     while True:

@@ -95,6 +95,11 @@ def other_format(name: str, start: bytes) -> UnreadFormat | None:
     return begun or named
 
 
+def is_nifti(name: str) -> bool:
+    """Says whether a file is named like a NIfTI file."""
+    return name.lower().endswith((".nii", ".nii.gz"))
+
+
 def is_passed_over(name: str) -> bool:
     """Says whether a file or a folder is what a system puts beside the files of people: its notes, never images.
 

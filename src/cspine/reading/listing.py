@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from cspine.errors import StudyError
-from cspine.reading import dicom, limits, nifti
+from cspine.reading import dicom, limits
 from cspine.reading.choosing import SeriesSummary, refused
 from cspine.reading.facts import DamagedFileError
-from cspine.reading.formats import ZIP, UnreadFormat, is_passed_over, other_format
+from cspine.reading.formats import ZIP, UnreadFormat, is_nifti, is_passed_over, other_format
 from cspine.reading.headers import frames_of, looks_like_dicom
 from cspine.reading.messages import Refusal
 from cspine.reading.places import FolderPlace, check_file, is_zip, opened
@@ -196,7 +196,7 @@ class _Search:
         others: dict[UnreadFormat, list[Path]] = {}
         for file in files:
             try:
-                if nifti.is_nifti(file.name) or is_zip(file):
+                if is_nifti(file.name) or is_zip(file):
                     below.append((file, ""))
                 elif file not in known:
                     found = other_format(file.name, _beginning(file))

@@ -76,11 +76,6 @@ class Slices:
     whole: bool = False
 
 
-def is_nifti(name: str) -> bool:
-    """Says whether a file is named like a NIfTI file."""
-    return name.lower().endswith((".nii", ".nii.gz"))
-
-
 def name_of(name: str) -> str:
     """Returns what to call a study: the file without its endings."""
     base = Path(name).name

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from cspine.errors import StudyError
-from cspine.reading import dicom, nifti
+from cspine.reading import dicom
 from cspine.reading.choosing import SeriesSummary
-from cspine.reading.formats import ZIP, other_format
+from cspine.reading.formats import ZIP, is_nifti, other_format
 from cspine.reading.messages import Refusal
 from cspine.reading.places import FileEntry, Place, ZipPlace, is_zip, opened
 from cspine.study import Study
@@ -37,6 +37,8 @@ def read_study(path: str | Path, series_uid: str | None = None) -> Study:
             return dicom.read(place, found, series_uid, path.resolve().stem if path.is_file() else path.resolve().name)
         volumes = _volumes(place)
         if len(volumes) == 1:
+            from cspine.reading import nifti  # which a DICOM study need not wait for
+
             with place.open(volumes[0]) as file:
                 return nifti.read(file, volumes[0].name)
         if volumes:
@@ -60,6 +62,8 @@ def series_of(study: Path) -> tuple[SeriesSummary, ...]:
         if not volumes:
             zips_in(place, images)
         found = []
+        from cspine.reading import nifti
+
         for entry in volumes:
             with place.open(entry) as file:
                 found.append(nifti.summary(file, entry.name, study))
@@ -73,7 +77,7 @@ def place_of(path: str | Path) -> Path:
 
 
 def _volumes(place: Place) -> list[FileEntry]:
-    return [entry for entry in place.entries if nifti.is_nifti(entry.name)]
+    return [entry for entry in place.entries if is_nifti(entry.name)]
 
 
 def zips_in(place: Place, found: dicom.FoundFrames) -> list[Path]:
