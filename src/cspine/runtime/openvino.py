@@ -4,6 +4,7 @@ Whoever else needs OpenVINO takes ``ov`` from here, where it was imported withou
 """
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class OpenVinoSession:
         Raises:
             PackageError: The network is damaged, or the device is not there.
         """
-        core = ov.Core()
+        core = _core()
         try:
             self._network = _compiled(core, content, engine, kept)
         except (RuntimeError, UnicodeDecodeError) as error:  # the second where a message quotes a damaged graph
@@ -70,6 +71,12 @@ def open_network(content: NetworkContent, engine: Engine, kept: Path | None = No
     return OpenVinoSession(content, engine, kept)
 
 
+@cache
+def _core() -> Any:
+    """Returns OpenVINO's core, one for the process: each loads the plugins of its devices anew."""
+    return ov.Core()
+
+
 def _compiled(core: Any, content: NetworkContent, engine: Engine, kept: Path | None) -> Any:
     device, properties = _device(core, engine.device), _properties(engine)
     network = None if kept is None else kept_network(core, device, properties, kept)
@@ -86,7 +93,7 @@ def calculates_on(engine: Engine) -> str:
     Raises:
         PackageError: The device is not there.
     """
-    core = ov.Core()
+    core = _core()
     device = _device(core, engine.device)
     try:
         names = [core.get_property(name, "FULL_DEVICE_NAME").strip() for name in _parts_of(core, device)]
