@@ -29,7 +29,7 @@ def test_every_level_has_its_own_code() -> None:
 
 @pytest.mark.parametrize("array", [np.zeros((4, 3, 3), np.float32), np.zeros((4, 3, 2), np.float64)])
 def test_a_volume_needs_the_shape_and_type_that_its_grid_promises(array: np.ndarray) -> None:
-    with pytest.raises(GeometryError, match=r"must be float32 of shape \(4, 3, 2\)"):
+    with pytest.raises(GeometryError, match=r"must be float32 or int16 of shape \(4, 3, 2\)"):
         Volume(array, _GRID)
 
 

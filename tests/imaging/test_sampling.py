@@ -257,5 +257,5 @@ def test_whole_numbers_are_sampled_like_the_same_in_float32(target: Grid, fill: 
 
     assert found.hu.dtype == np.float32
     assert np.array_equal(found.hu, sample(whole.in_float32(), target, fill).hu)
-    near = [sample(around(volume, [target]), target, fill).hu for volume in (whole, whole.in_float32())]
-    assert np.array_equal(*near)
+    near, same = (sample(around(volume, [target]), target, fill).hu for volume in (whole, whole.in_float32()))
+    assert np.array_equal(near, same)

@@ -99,7 +99,7 @@ def _of_array(values: object, grid: object, name: str) -> Study:
             "Give it in millimetres."
         )
     with np.errstate(over="ignore"):
-        hu = np.array(values, dtype=np.int16 if _fits_int16(values) else np.float32, order="C")
+        hu: NDArray[Any] = np.array(values, dtype=np.int16 if _fits_int16(values) else np.float32, order="C")
     wrong = ~np.isfinite(hu)
     bad = int(np.count_nonzero(wrong))
     hu[wrong] = AIR_HU
