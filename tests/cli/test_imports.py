@@ -21,7 +21,7 @@ def test_the_reading_process_starts_before_anything_heavy_is_loaded() -> None:
 
 
 def test_what_predicts_loads_no_reader_of_scans_and_nothing_that_draws() -> None:
-    assert _loaded("import cspine.jobs.local, cspine.runtime.openvino") == ["scipy", "openvino"]
+    assert _loaded("import cspine.jobs.worker, cspine.runtime.openvino") == ["scipy", "openvino"]
 
 
 def test_json_alone_is_written_without_what_draws_and_reads(necks: Path, out: Path, coded_package: Path) -> None:
