@@ -173,15 +173,34 @@ from tests.jobs.readings import read
 
 reader = Reader(read)
 reader.read("neck", None)
-print(reader._process.pid, flush=True)
+print(type(reader._process).__name__, reader._process.pid, flush=True)
+time.sleep(60)
+"""
+
+_SMALL_PARENT = """
+import time
+from cspine.jobs.reader import Reader
+
+reader = Reader()
+print(type(reader._process).__name__, reader._process.pid, flush=True)
 time.sleep(60)
 """
 
 
-def test_the_reading_process_does_not_outlive_a_killed_parent() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (_PARENT, "SpawnProcess"),
+        pytest.param(
+            _SMALL_PARENT, "ForkProcess", marks=pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+        ),
+    ],
+)
+def test_the_reading_process_does_not_outlive_a_killed_parent(code: str, how: str) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    child = int(parent.stdout.readline())
+    kind, pid = parent.stdout.readline().split()
+    child = int(pid)
 
     parent.kill()
     parent.wait()
@@ -191,6 +210,7 @@ def test_the_reading_process_does_not_outlive_a_killed_parent() -> None:
     while _is_there(child) and time.monotonic() < patience:
         time.sleep(0.02)
     assert not _is_there(child)
+    assert kind == how
 
 
 def _is_there(pid: int) -> bool:

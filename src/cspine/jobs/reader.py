@@ -141,7 +141,7 @@ class Reader:
             self._process.join()
 
     def _begin(self) -> tuple[BaseProcess, Connection]:
-        if _has_one_thread():  # a copy is there at once; of a process with more threads it might hold their locks for ever
+        if _is_small():
             return _begun(multiprocessing.get_context("fork"), copied=True)
         return _begun(multiprocessing.get_context("spawn"), copied=False)
 
@@ -204,10 +204,13 @@ class ReadAhead:
         return scan
 
 
-def _has_one_thread() -> bool:
-    """Says whether this process is known to have one thread alone, those of libraries counted."""
+def _is_small() -> bool:
+    """Says whether this process has just begun: without numpy, and with one thread alone, those of libraries counted.
+
+    A copy of it is there at once, and holds no lock of another thread and no connection.
+    """
     try:
-        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208  # of Linux
+        return "numpy" not in sys.modules and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208  # of Linux
     except OSError:
         return False
 
