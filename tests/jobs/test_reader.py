@@ -191,9 +191,7 @@ time.sleep(60)
     ("code", "how"),
     [
         (_PARENT, "SpawnProcess"),
-        pytest.param(
-            _SMALL_PARENT, "ForkProcess", marks=pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
-        ),
+        pytest.param(_SMALL_PARENT, "ForkProcess", marks=pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")),
     ],
 )
 def test_the_reading_process_does_not_outlive_a_killed_parent(code: str, how: str) -> None:
