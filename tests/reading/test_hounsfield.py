@@ -214,7 +214,7 @@ def test_a_series_that_is_cut_off_gives_way_to_one_that_is_not_and_info_says_so(
 
 
 @pytest.mark.parametrize("shift", [0, -700, 900])
-def test_whole_numbers_are_judged_like_the_same_in_float32(shift: int) -> None:
+def test_whole_numbers_are_checked_like_the_same_in_float32(shift: int) -> None:
     hu = neck(40, 400).astype(np.int16) + np.int16(shift)
 
     assert fault_of(hu) == fault_of(hu.astype(np.float32))
