@@ -5,13 +5,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.browser import Browser, chromium
+from benchmarks.browser import Browser, BrowserError, chromium
 from benchmarks.screenshots import studies
 from cspine.detection import Detector
 from cspine.evidence import Prediction
@@ -30,6 +30,7 @@ from cspine.study import Study
 _PORT = 18480
 _BASE = f"http://127.0.0.1:{_PORT}"
 _KEY = "{:032d}"
+_PATIENCE_S = 120.0
 _SITES = ("Emergency", "Ward 3", "Outpatients")
 
 
@@ -56,6 +57,7 @@ VIEWS = (
     View("worklist", "/"),
     View("worklist-study", f"/studies/{_KEY.format(1)}", 1440, 900, dark=True),
     View("worklist-phone", "/", 390, 844),
+    View("worklist-study-phone", f"/studies/{_KEY.format(1)}", 390, 844, dark=True),
 )
 
 
@@ -114,13 +116,26 @@ def running(data: Path, clock: list[float], results: list[tuple[Prediction, Stud
 def shoot(browser: Browser, view: View, out: Path) -> None:
     """Takes one picture, and keeps it small."""
     browser.open(_BASE + view.path, view.width, view.height, dark=view.dark)
-    time.sleep(2.0)  # the frame and the stream of events say nothing of when they are there
+    _wait(browser, view)
     if browser.console:
         raise RuntimeError(f"{view.path} complained: {browser.console}")
     path = out / f"{view.name}.webp"
     browser.screenshot(path, whole=False)
     Image.open(path).convert("RGB").save(path, quality=82)
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
+
+
+def _wait(browser: Browser, view: View) -> None:
+    """Waits until a list is live, or the slices of a study stand in its frame."""
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end:
+        with suppress(BrowserError):  # the frame may not be there yet
+            if view.path == "/" and browser.evaluate("document.getElementById('live').dataset.state === 'on'"):
+                return
+            if view.path != "/" and browser.evaluate_in_frame("/page", "document.documentElement.dataset.viewer"):
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"{view.path} was not there within {_PATIENCE_S:g} s.")
 
 
 def main() -> None:
