@@ -91,7 +91,7 @@ def write_groups(path: Path, out: Path) -> list[str]:
     Raises:
         StudyError: The scan cannot be read, or shows too few whole vertebrae.
     """
-    volume = read_study(path).volume
+    volume = read_study(path).volume.in_float32()
     volume = sample(volume, volume.grid.canonical())
     numbers = vertebrae(volume)
     whole = [number for number in range(1, int(numbers.max()) + 1) if np.any(numbers == number)]

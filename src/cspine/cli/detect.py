@@ -77,7 +77,6 @@ def run(options: argparse.Namespace) -> int:
 def _import_what_predicts() -> None:
     """Imports what the worker will; what fails here fails again there."""
     with suppress(Exception):
-        import_module("cspine.jobs.quick_imports").import_scipy()
         import_module("cspine.jobs.worker")
         import_module("cspine.runtime.openvino")
 
