@@ -143,6 +143,17 @@ def test_an_image_in_memory_is_read_as_if_it_had_been_saved(tmp_path: Path) -> N
     assert _same(as_study(_image()), read_study(tmp_path / "scan.nii"))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32])
+def test_an_image_of_unsigned_numbers_is_refused_as_its_file_is(kind: Any, tmp_path: Path) -> None:
+    image = _image(np.clip(body().transpose(2, 1, 0), 0, 255).astype(kind))
+    nibabel.save(image, tmp_path / "scan.nii")
+
+    with pytest.raises(PixelError, match=r"so there is no air\."):
+        as_study(image)
+    with pytest.raises(PixelError, match=r"so there is no air\."):
+        read_study(tmp_path / "scan.nii")
+
+
 def test_an_affine_that_was_changed_in_the_image_counts() -> None:
     image = _image(affine=np.diag([1.0, 1, 1, 1]))
     image.affine[:3, 3] = 5, 6, 7

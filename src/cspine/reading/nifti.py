@@ -319,8 +319,11 @@ def _voxels(slices: Slices) -> tuple[NDArray[Any], int]:
     for index, values in enumerate(slices.values):
         if hu.dtype == np.int16 and values.max() > _MOST_INT16:
             hu = _in_float32(hu)
+        too_low = (
+            hu.dtype == np.int16 and values.min() < _LEAST_INT16
+        )  # air; never so of unsigned values, which have no room for it
         with np.errstate(over="ignore"):
-            hu[index] = np.maximum(values, _LEAST_INT16) if hu.dtype == np.int16 else values
+            hu[index] = np.maximum(values, _LEAST_INT16) if too_low else values
         wrong = ~np.isfinite(hu[index])
         if wrong.any():
             bad += int(np.count_nonzero(wrong))
