@@ -1,8 +1,10 @@
 """Measures a node at work: studies an hour, the time from the last image to the result, memory by process.
 
-``python -m benchmarks.node.soak --studies 500`` sends small studies over DICOM, one by one, and prints the figures as JSON.
-``--scan FOLDER`` then sends one DICOM series of full size to an idle node with the shipped packages, five times. A run that is
-interrupted sends no more, waits for what it has sent, and prints that.
+``python -m benchmarks.node.soak --studies 500`` sends small studies over DICOM, one by one, while a page of the list is open, and
+prints the figures as JSON. ``--scan FOLDER`` then sends one DICOM series of full size to an idle node with the shipped packages,
+five times. It ends with 1 where a result or an object is missing, doubled or wrong, where a process grows, or where an idle node
+takes more than two seconds beyond the quiet time. A run that is interrupted sends no more, waits for what it has sent, and prints
+that.
 """
 
 import argparse
@@ -15,14 +17,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import suppress
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.presentation import build_context
 
 from benchmarks.node.interruption import interruption
 from benchmarks.node.processes import below
@@ -30,9 +36,9 @@ from cspine.node.config import Config
 from cspine.node.config_file import read_config
 from cspine.node.store import Store, open_store
 from cspine.node.store.scores import read_scores
-from cspine.node.store.worklist import Filter, Order, worklist
+from cspine.node.store.worklist import Filter, Listed, Order, worklist
 from tests.coded import write_coded_localiser, write_coded_package
-from tests.node.nodes import destination, send, serving, shelf, until, write_config, write_series
+from tests.node.nodes import destination, serving, shelf, until, write_config, write_series
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +47,10 @@ _LOADING_S = 20.0
 """Until the worker has loaded its packages."""
 
 _PATIENCE_S = 600.0
+_PAGE_EVERY_S = 5.0
+_GOAL_S = 2.0
+_FEW, _GROWTH, _GROWTH_MB = 50, 1.1, 15.0
+"""From so many studies on, a process grows that holds a tenth and 15 MB more at the end than after a fifth of them."""
 
 
 @dataclass
@@ -48,20 +58,22 @@ class Soaked:
     """Holds what was measured.
 
     Attributes:
+        faults: What is wrong; empty where nothing is.
         studies: How many were sent.
         studies_an_hour: From the first image to the last result.
         median_s: Seconds from the last image to the result, less the quiet time.
         p95_s: The same for the slowest twentieth.
-        memory_mb: Resident memory by process, after a tenth of the studies and at the end.
+        memory_mb: Resident memory by process, after each tenth of the studies.
         delivered: Objects that the archive has.
         idle: What one study of full size took.
     """
 
+    faults: list[str] = field(default_factory=list)
     studies: int = 0
     studies_an_hour: float = 0.0
     median_s: float = 0.0
     p95_s: float = 0.0
-    memory_mb: dict[str, tuple[float, float]] = field(default_factory=dict)
+    memory_mb: dict[str, list[float]] = field(default_factory=dict)
     delivered: int = 0
     idle: "Idle | None" = None
 
@@ -92,40 +104,76 @@ def soak(folder: Path, package: Path, studies: int, enough: threading.Event) -> 
         studies: How many.
         enough: From when it is set no more are sent.
     """
+    ended: dict[str, float] = {}
+    fractured: dict[str, bool] = {}
+    memory: list[dict[str, float]] = []
+    faults: list[str] = []
     with shelf() as archive:
         config_file = write_config(folder, package, destination(archive.port), worker={"lease_s": 60})
         config = read_config(config_file)
         with serving(config_file, folder / "log") as process:
             store = _ready(config)
-            begin, ended, early = time.time(), {}, {}
-            for number in range(1, studies + 1):
-                series = write_series(folder / "studies" / str(number), number, fractured=number % 3 == 0)
-                if set(send(config.node.dicom.port, series.images())) != {0}:
-                    raise RuntimeError("A study was not taken.")
-                ended[series.uid] = time.time()
-                for file in series.files:
-                    file.unlink()
-                if number == max(1, studies // 10):
-                    early = _memory(process.pid)
-                if number % 50 == 0:
-                    _log.info("%d of %d sent, memory %s", number, studies, _memory(process.pid))
-                if enough.is_set():
-                    break
-            studies = len(ended)
-            until(lambda: len(_finished(store, studies)) == studies, "the last result", _PATIENCE_S)
-            finished = _finished(store, studies)
-            until(lambda: len(archive.kept) == 3 * studies, "the last delivery", _PATIENCE_S)
-            late = _memory(process.pid)
+            begin = time.time()
+            with _open_page(config):
+                for number in range(1, studies + 1):
+                    series = write_series(folder / "studies" / str(number), number, fractured=number % 3 == 0)
+                    try:
+                        ended[series.uid] = _send(config.node.dicom.port, series.images())
+                    except RuntimeError as error:
+                        faults.append(str(error))
+                        break
+                    fractured[series.uid] = series.fractured
+                    for file in series.files:
+                        file.unlink()
+                    if number % max(1, studies // 10) == 0:
+                        memory.append(_memory(process.pid))
+                        _log.info("%d of %d sent, memory %s", number, studies, memory[-1])
+                    if enough.is_set():
+                        break
+                faults += _missing(store, ended, archive.kept)
+            memory.append(_memory(process.pid))
+            rows = _rows(store)
             store.close()
-    waits = sorted(finished[uid] - ended[uid] - _QUIET_S for uid in ended)
+    grown = {role: [one.get(role, 0.0) for one in memory] for role in sorted(memory[-1])}
+    faults += [*wrong(rows, fractured), *doubled(archive.uids(), len(ended)), *growing(grown, len(ended))]
+    finished = {row.series_uid: row.result.finished_at for row in rows if row.result is not None and row.series_uid in ended}
+    waits = sorted(moment - ended[uid] - _QUIET_S for uid, moment in finished.items())
+    if not waits:
+        return Soaked(faults, len(ended), memory_mb=grown)
     return Soaked(
-        studies=studies,
-        studies_an_hour=round(3600 * studies / (max(finished.values()) - begin), 1),
+        faults=faults,
+        studies=len(ended),
+        studies_an_hour=round(3600 * len(waits) / (max(finished.values()) - begin), 1),
         median_s=round(statistics.median(waits), 2),
         p95_s=round(waits[min(len(waits) - 1, int(0.95 * len(waits)))], 2),
-        memory_mb={role: (early.get(role, 0.0), size) for role, size in sorted(late.items())},
+        memory_mb=grown,
         delivered=len(set(archive.uids())),
     )
+
+
+def wrong(rows: Sequence[Listed], fractured: Mapping[str, bool]) -> Iterator[str]:
+    """Yields what is wrong with results: each series has one row, done, and positive exactly where it is fractured."""
+    listed = Counter(row.series_uid for row in rows)
+    if listed != Counter(list(fractured)):
+        yield f"{len(fractured)} series were sent, the list has {listed.total()} rows of {len(listed)}"
+    for row in rows:
+        positive = None if row.result is None else row.result.positive
+        if positive is not fractured.get(row.series_uid):
+            yield f"{row.series_uid} is {row.state}, positive: {positive}"
+
+
+def doubled(uids: Sequence[str], studies: int) -> Iterator[str]:
+    """Yields what is wrong with an archive that must have three objects of each study, each sent once."""
+    if len(set(uids)) != 3 * studies or len(uids) != len(set(uids)):
+        yield f"the archive was sent {len(uids)} objects, {len(set(uids))} different ones, instead of {3 * studies}"
+
+
+def growing(memory_mb: Mapping[str, Sequence[float]], studies: int) -> Iterator[str]:
+    """Yields the processes that hold clearly more at the end than after a fifth of the studies, when all had been in use."""
+    for role, sizes in memory_mb.items():
+        early, late = sizes[min(1, len(sizes) - 1)], sizes[-1]
+        if studies >= _FEW and late > _GROWTH * early and late > early + _GROWTH_MB:
+            yield f"the {role} grew from {early:g} to {late:g} MB"
 
 
 def idle(folder: Path, scan: Path, times: int) -> Idle:
@@ -139,12 +187,10 @@ def idle(folder: Path, scan: Path, times: int) -> Idle:
     with serving(config_file, folder / "log") as process:
         store = _ready(config)
         for number in range(1, times + 1):
-            for image in images:
+            for place, image in enumerate(images, 1):
                 image.StudyInstanceUID, image.SeriesInstanceUID = f"1.2.7.{number}", f"1.2.7.{number}.1"
-                image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.7.{number}.1.{image.InstanceNumber}"
-            if set(send(config.node.dicom.port, images)) != {0}:
-                raise RuntimeError("The series was not taken.")
-            end, before = time.time(), _processor_s(process.pid)
+                image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.7.{number}.1.{place}"
+            end, before = _send(config.node.dicom.port, images), _processor_s(process.pid)
             finished = until(partial(_result_of, store, images[0].SeriesInstanceUID), "the result", _PATIENCE_S)
             processor_s.append(_processor_s(process.pid) - before)
             waits.append(finished - end - _QUIET_S)
@@ -158,8 +204,64 @@ def idle(folder: Path, scan: Path, times: int) -> Idle:
     )
 
 
+def _send(port: int, images: Sequence[Dataset]) -> float:
+    """Sends images over one association, and returns when the last one was taken.
+
+    Raises:
+        RuntimeError: One was not.
+    """
+    contexts = {(image.SOPClassUID, image.file_meta.TransferSyntaxUID) for image in images}
+    entity = ApplicationEntity("CT1")
+    association = entity.associate("127.0.0.1", port, [build_context(*one) for one in contexts], ae_title="CSPINE")
+    answers = {int(association.send_c_store(image).get("Status", -1)) for image in images} if association.is_established else {-1}
+    end = time.time()
+    if association.is_established:
+        association.release()
+    if answers != {0}:
+        raise RuntimeError(f"A series was not taken. Answers: {sorted(answers)}")
+    return end
+
+
+@contextmanager
+def _open_page(config: Config) -> Iterator[None]:
+    """Asks for the list again and again while the context is open, as open pages do."""
+    closed = threading.Event()
+
+    def ask() -> None:
+        while not closed.wait(_PAGE_EVERY_S):
+            with suppress(OSError), urllib.request.urlopen(f"http://{config.node.web}/", timeout=_PATIENCE_S) as answer:
+                answer.read()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        closed.set()
+        thread.join()
+
+
+def _missing(store: Store, sent: Mapping[str, float], kept: Sequence[Dataset]) -> list[str]:
+    """Waits for all results and objects; returns what did not come."""
+    for what, reached in (("results", lambda: _has_all(store, sent)), ("objects", lambda: len(kept) >= 3 * len(sent))):
+        try:
+            until(reached, what, _PATIENCE_S)
+        except AssertionError:
+            return [f"{_PATIENCE_S:g} s after the last image not all {what} were there"]
+    return []
+
+
+def _has_all(store: Store, sent: Mapping[str, float]) -> bool:
+    time.sleep(0.5)  # the list is long
+    return sent.keys() <= {row.series_uid for row in _rows(store) if row.result is not None}
+
+
 def _result_of(store: Store, uid: str) -> float | None:
-    return _finished(store, 2000).get(uid)
+    return next((row.result.finished_at for row in _rows(store) if row.series_uid == uid and row.result is not None), None)
+
+
+def _rows(store: Store) -> tuple[Listed, ...]:
+    return worklist(store, Filter(order=Order.RECEIVED, most=2000))
 
 
 def _ready(config: Config) -> Store:
@@ -171,11 +273,6 @@ def _ready(config: Config) -> Store:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _finished(store: Store, most: int) -> dict[str, float]:
-    rows = worklist(store, Filter(order=Order.RECEIVED, most=most))
-    return {row.series_uid: row.result.finished_at for row in rows if row.result is not None}
 
 
 def _memory(pid: int) -> dict[str, float]:
@@ -218,8 +315,10 @@ def _main() -> int:
         soaked = soak(folder / "soak", package, options.studies, interruption()) if options.studies else Soaked()
         if options.scan is not None:
             soaked.idle = idle(folder / "idle", options.scan, options.times)
+            typical = statistics.median(soaked.idle.beyond_quiet_s)
+            soaked.faults += [f"an idle node took {typical:g} s beyond the quiet time, {_GOAL_S:g} at most"] * (typical > _GOAL_S)
     print(json.dumps(asdict(soaked), indent=2))
-    return 0
+    return 1 if soaked.faults else 0
 
 
 if __name__ == "__main__":

@@ -55,10 +55,12 @@ class Series:
     Attributes:
         uid: Series Instance UID.
         files: Its images.
+        fractured: Whether a result of it must be positive.
     """
 
     uid: str
     files: tuple[Path, ...]
+    fractured: bool = False
 
     def images(self) -> list[Dataset]:
         """Returns the images, read."""
@@ -84,7 +86,8 @@ def write_series(folder: Path, number: int, fractured: bool = False, **attribute
         for keyword, value in attributes.items():
             setattr(data, keyword, value)
         data.save_as(file, enforce_file_format=True)
-    return Series(uid, tuple(sorted(folder.iterdir(), key=lambda file: int(file.stem.split("_")[1]))))
+    files = sorted(folder.iterdir(), key=lambda file: int(file.stem.split("_")[1]))
+    return Series(uid, tuple(files), fractured)
 
 
 def send(port: int, images: list[Dataset], ae_title: str = "CT1", called: str = "CSPINE", *, abort: bool = False) -> list[int]:
