@@ -277,10 +277,16 @@ def _lasting(prey: Prey, look: Callable[[], Examined]) -> Examined:
 
 
 def _remains(temporary: Path) -> list[str]:
-    """Returns which processes and temporary files a node leaves that has ended, and those of it that were killed before."""
+    """Returns which processes and temporary files a node leaves that has ended, and those of it that were killed before.
+
+    Processes that are left are ended.
+    """
     end = time.monotonic() + _END_S
     while (living := list(living_with(str(temporary)))) and time.monotonic() < end:
         time.sleep(0.5)
+    for pid in living:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     left = sorted(path.name for path in temporary.iterdir())
     found = [f"processes are left: {living}"] * bool(living)
     return found + [f"temporary files are left: {left[:9]}"] * bool(left)
