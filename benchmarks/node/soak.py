@@ -104,50 +104,65 @@ def soak(folder: Path, package: Path, studies: int, enough: threading.Event) -> 
         studies: How many.
         enough: From when it is set no more are sent.
     """
-    ended: dict[str, float] = {}
-    fractured: dict[str, bool] = {}
-    memory: list[dict[str, float]] = []
-    faults: list[str] = []
+    sent = _Sent(time.time())
     with shelf() as archive:
         config_file = write_config(folder, package, destination(archive.port), worker={"lease_s": 60})
         config = read_config(config_file)
         with serving(config_file, folder / "log") as process:
             store = _ready(config)
-            begin = time.time()
+            sent.begin = time.time()
             with _open_page(config):
                 for number in range(1, studies + 1):
-                    series = write_series(folder / "studies" / str(number), number, fractured=number % 3 == 0)
-                    try:
-                        ended[series.uid] = _send(config.node.dicom.port, series.images())
-                    except RuntimeError as error:
-                        faults.append(str(error))
+                    if enough.is_set() or not _is_taken(sent, folder / "studies" / str(number), number, config):
                         break
-                    fractured[series.uid] = series.fractured
-                    for file in series.files:
-                        file.unlink()
                     if number % max(1, studies // 10) == 0:
-                        memory.append(_memory(process.pid))
-                        _log.info("%d of %d sent, memory %s", number, studies, memory[-1])
-                    if enough.is_set():
-                        break
-                faults += _missing(store, ended, archive.kept)
-            memory.append(_memory(process.pid))
+                        sent.memory.append(_memory(process.pid))
+                        _log.info("%d of %d sent, memory %s", number, studies, sent.memory[-1])
+                sent.faults += _missing(store, sent.ended, archive.kept)
+            sent.memory.append(_memory(process.pid))
             rows = _rows(store)
             store.close()
-    grown = {role: [one.get(role, 0.0) for one in memory] for role in sorted(memory[-1])}
-    faults += [*wrong(rows, fractured), *doubled(archive.uids(), len(ended)), *growing(grown, len(ended))]
-    finished = {row.series_uid: row.result.finished_at for row in rows if row.result is not None and row.series_uid in ended}
-    waits = sorted(moment - ended[uid] - _QUIET_S for uid, moment in finished.items())
+    return _figures(sent, rows, archive.uids())
+
+
+@dataclass(slots=True)
+class _Sent:
+    begin: float
+    ended: dict[str, float] = field(default_factory=dict)
+    fractured: dict[str, bool] = field(default_factory=dict)
+    memory: list[dict[str, float]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def _is_taken(sent: _Sent, folder: Path, number: int, config: Config) -> bool:
+    """Sends one study; says whether it was taken."""
+    series = write_series(folder, number, fractured=number % 3 == 0)
+    try:
+        sent.ended[series.uid] = _send(config.node.dicom.port, series.images())
+    except RuntimeError as error:
+        sent.faults.append(str(error))
+        return False
+    sent.fractured[series.uid] = series.fractured
+    for file in series.files:
+        file.unlink()
+    return True
+
+
+def _figures(sent: _Sent, rows: Sequence[Listed], uids: Sequence[str]) -> Soaked:
+    grown = {role: [one.get(role, 0.0) for one in sent.memory] for role in sorted(sent.memory[-1])}
+    faults = [*sent.faults, *wrong(rows, sent.fractured), *doubled(uids, len(sent.ended)), *growing(grown, len(sent.ended))]
+    finished = {row.series_uid: row.result.finished_at for row in rows if row.result is not None and row.series_uid in sent.ended}
+    waits = sorted(moment - sent.ended[uid] - _QUIET_S for uid, moment in finished.items())
     if not waits:
-        return Soaked(faults, len(ended), memory_mb=grown)
+        return Soaked(faults, len(sent.ended), memory_mb=grown)
     return Soaked(
         faults=faults,
-        studies=len(ended),
-        studies_an_hour=round(3600 * len(waits) / (max(finished.values()) - begin), 1),
+        studies=len(sent.ended),
+        studies_an_hour=round(3600 * len(waits) / (max(finished.values()) - sent.begin), 1),
         median_s=round(statistics.median(waits), 2),
         p95_s=round(waits[min(len(waits) - 1, int(0.95 * len(waits)))], 2),
         memory_mb=grown,
-        delivered=len(set(archive.uids())),
+        delivered=len(set(uids)),
     )
 
 
