@@ -1,4 +1,4 @@
-"""What ``python -m benchmarks.node.soak`` calls wrong."""
+"""Checks what ``python -m benchmarks.node.soak`` calls wrong."""
 
 import pytest
 
