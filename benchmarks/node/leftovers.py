@@ -27,7 +27,7 @@ _ADDED = "PredecessorDocumentsSequence"
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Inspection:
     """Holds what was found.
 
     Attributes:
@@ -41,7 +41,7 @@ class Examined:
     sent_again: int
 
 
-def examine(store: Store, config: Config, studies: Sequence[Series], archive: Shelf) -> Examined:
+def inspect_all(store: Store, config: Config, studies: Sequence[Series], archive: Shelf) -> Inspection:
     """Compares what a node and an archive have with the studies that were sent."""
     with store.reading() as connection:
         versions = connection.execute(select(jobs, series.c.series_uid).join(series)).all()
@@ -56,22 +56,22 @@ def examine(store: Store, config: Config, studies: Sequence[Series], archive: Sh
         *_halves(config.node.data, studies, versions, parcels),
         *_altered(config.node.data, versions, parcels, archive),
     ]
-    return Examined(tuple(found), len(versions), sent_again)
+    return Inspection(tuple(found), len(versions), sent_again)
 
 
 def tells_of_patients(log: Path) -> bool:
     """Says whether a log holds the name of the patient of all studies, or a part of it."""
-    said = log.read_text(encoding="utf-8", errors="replace")
-    return any(word in said for word in CANARY.split("^"))
+    text_of_log = log.read_text(encoding="utf-8", errors="replace")
+    return any(word in text_of_log for word in CANARY.split("^"))
 
 
 def _unsound(store: Store) -> Iterator[str]:
     """Yields what SQLite says of its own file; PostgreSQL is not what is killed."""
     with store.reading() as connection:
         if connection.dialect.name == "sqlite":
-            said = connection.execute(text("PRAGMA integrity_check")).scalar_one()
-            if said != "ok":
-                yield f"the database is damaged: {said}"
+            message = connection.execute(text("PRAGMA integrity_check")).scalar_one()
+            if message != "ok":
+                yield f"the database is damaged: {message}"
 
 
 def _results(studies: Sequence[Series], versions: Sequence[Any]) -> Iterator[str]:
@@ -155,9 +155,9 @@ def _halves(data: Path, studies: Sequence[Series], versions: Sequence[Any], parc
             continue
         if not whole or uids != {str(one.kind): one.sop_uid for one in parcels if one.job_id == row.id}:
             yield f"the result {row.key} is not the one that was sent"
-        said = result["study"]["series_uid"], result["patient_overall"]["positive"]
-        if said != (row.series_uid, fractured.get(row.series_uid)):
-            yield f"the result {row.key} of {row.series_uid} is one of another series: {said}"
+        told = result["study"]["series_uid"], result["patient_overall"]["positive"]
+        if told != (row.series_uid, fractured.get(row.series_uid)):
+            yield f"the result {row.key} of {row.series_uid} is one of another series: {told}"
 
 
 def _altered(data: Path, versions: Sequence[Any], parcels: Sequence[Any], archive: Shelf) -> Iterator[str]:

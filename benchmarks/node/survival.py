@@ -27,7 +27,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, exists, select
 
 from benchmarks.node.interruption import interruption
-from benchmarks.node.leftovers import Examined, examine, tells_of_patients
+from benchmarks.node.leftovers import Inspection, inspect_all, tells_of_patients
 from benchmarks.node.processes import Prey, living_with
 from benchmarks.node.senders import WAYS, Senders
 from cspine.node.config_file import read_config
@@ -189,10 +189,10 @@ def survive(plan: Plan, folder: Path, package: Path, enough: threading.Event | N
         with Prey(config_file, folder / "log", temporary) as prey:
             survived.faults += _under_fire(prey, plan, Work(store, senders), enough, survived)
             survived.faults += _settle(store, prey, series)
-            examined = _lasting(prey, lambda: examine(store, config, series, archive))
+            inspected = _lasting(prey, lambda: inspect_all(store, config, series, archive))
         store.close()
-    survived.versions, survived.sent_again = examined.versions, examined.sent_again
-    survived.faults += [*examined.faults, *_remains(temporary), *survived.idle()]
+    survived.versions, survived.sent_again = inspected.versions, inspected.sent_again
+    survived.faults += [*inspected.faults, *_remains(temporary), *survived.idle()]
     if tells_of_patients(folder / "log"):
         survived.faults.append("the log names a patient")
     survived.seconds = round(time.monotonic() - begin, 1)
@@ -265,7 +265,7 @@ def _settle(store: Store, prey: Prey, studies: Sequence[Series]) -> list[str]:
     return []
 
 
-def _lasting(prey: Prey, look: Callable[[], Examined]) -> Examined:
+def _lasting(prey: Prey, look: Callable[[], Inspection]) -> Inspection:
     """Returns what stays: what a dead process left is cleared when its successor has started, perhaps after a pause."""
     end = time.monotonic() + _CLEARING_S
     while (found := look()).faults:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from sqlalchemy import insert, select, update
 
-from benchmarks.node.leftovers import Examined, examine, tells_of_patients
+from benchmarks.node.leftovers import Inspection, inspect_all, tells_of_patients
 from benchmarks.node.processes import below, living_with
 from benchmarks.node.survival import ROLES, Plan, Survived, survive
 from cspine.node.config import Config
@@ -91,13 +91,13 @@ class Left:
         self.store, self.archive = open_store("sqlite", self.data), Shelf(1, list(whole.kept))
         self.result = self.data / "results" / whole.key
 
-    def examined(self) -> Examined:
+    def inspected(self) -> Inspection:
         """Returns what is found."""
-        return examine(self.store, self.config, [self.series], self.archive)
+        return inspect_all(self.store, self.config, [self.series], self.archive)
 
     def faults(self) -> str:
         """Returns what is told of it, in one text."""
-        return "; ".join(self.examined().faults)
+        return "; ".join(self.inspected().faults)
 
     def write(self, **values: object) -> None:
         """Alters the rows of all jobs."""
@@ -192,7 +192,7 @@ def test_what_an_archive_is_sent_again_is_counted_and_no_fault(left: Left) -> No
     left.archive.kept.append(left.archive.kept[0])
 
     assert left.faults() == ""
-    assert left.examined().sent_again == 1
+    assert left.inspected().sent_again == 1
 
 
 def test_a_predecessor_that_a_report_gets_on_its_way_is_no_fault(left: Left) -> None:
