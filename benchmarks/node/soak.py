@@ -34,6 +34,7 @@ from benchmarks.node.interruption import interruption
 from benchmarks.node.processes import below
 from cspine.node.config import Config
 from cspine.node.config_file import read_config
+from cspine.node.delivering.archive import keep_answers
 from cspine.node.store import Store, open_store
 from cspine.node.store.scores import read_scores
 from cspine.node.store.worklist import Filter, Listed, Order, worklist
@@ -227,7 +228,9 @@ def _send(port: int, images: Sequence[Dataset]) -> float:
     """
     contexts = {(image.SOPClassUID, image.file_meta.TransferSyntaxUID) for image in images}
     entity = ApplicationEntity("CT1")
+    entity.dimse_timeout = entity.network_timeout = _PATIENCE_S
     association = entity.associate("127.0.0.1", port, [build_context(*one) for one in contexts], ae_title="CSPINE")
+    keep_answers(association)
     answers = {int(association.send_c_store(image).get("Status", -1)) for image in images} if association.is_established else {-1}
     end = time.time()
     if association.is_established:

@@ -20,6 +20,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import build_context
 
 from cspine.anatomy import Level
+from cspine.node.delivering.archive import keep_answers
 from tests.coded import coded_volume, write_dicom
 
 CANARY = "Zebedee^Quagga"
@@ -103,6 +104,7 @@ def send(port: int, images: list[Dataset], ae_title: str = "CT1", called: str = 
     if not association.is_established:
         _close(connection)
         return [-1]
+    keep_answers(association)
     answers = []
     for image in images:
         if not association.is_established:

@@ -1,13 +1,17 @@
 """The deliverer against an archive that takes, refuses, is slow, or is not there."""
 
+import queue
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 
 from cspine.node.config import Config
 from cspine.node.config_file import read_config
@@ -72,6 +76,42 @@ class Office:
 def archive() -> Iterator[Shelf]:
     with shelf() as listening:
         yield listening
+
+
+class _Stolen(queue.Queue[Any]):
+    """Gives each answer first to the thread that looks for requests, as happens now and then where the processors are busy."""
+
+    def __init__(self, association: Association) -> None:
+        super().__init__()
+        self._association, self._seen = association, set[int]()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        context_id, message = item
+        if message is None or message.is_valid_request or id(message) in self._seen:
+            super().put(item, block, timeout)
+            return
+        self._seen.add(id(message))
+        self._association._serve_request(message, context_id)
+
+
+def test_no_answer_is_lost_where_a_thread_of_pynetdicom_takes_it(
+    archive: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(tmp_path, archive.port)
+    office.finish(reports=6)
+    hurried = replace(office.config, delivery=replace(office.config.delivery, timeout_s=3.0))
+    begin = DIMSEServiceProvider.__init__
+
+    def begin_unluckily(self: DIMSEServiceProvider, association: Association) -> None:
+        begin(self, association)
+        self.msg_queue = _Stolen(association)
+
+    monkeypatch.setattr(DIMSEServiceProvider, "__init__", begin_unluckily)
+
+    assert Deliverer(hurried, office.store).step(hurried.destinations[0])
+
+    assert office.states() == {"delivered": 6}
+    assert len(archive.kept) == 6
 
 
 def test_what_is_due_is_sent_once(archive: Shelf, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ class Archive:
         )
         if not association.is_established:
             raise ArchiveError(_refusal(association))
+        keep_answers(association)
         try:
             yield association
         finally:
@@ -126,6 +127,26 @@ class Archive:
                 raise ArchiveError("It does not offer storage commitment.") from error
             _check(answer)
             time.sleep(_REPORT_S)  # some archives report over the same association, at once
+
+
+def keep_answers(association: Association) -> None:
+    """Has no answer be lost to a race in pynetdicom 3.
+
+    A thread of the association looks for requests of the peer. It is paused while we wait for an answer, yet where the processors
+    are busy it may be about to look when it is paused, takes the answer, and drops it as no request. Here it puts it back.
+
+    Args:
+        association: One that we asked for.
+    """
+    serve = association._serve_request
+
+    def serve_or_put_back(message: Any, context_id: int) -> None:
+        if message.is_valid_response and not association._sent_release:
+            association.dimse.msg_queue.put((context_id, message))
+        else:
+            serve(message, context_id)
+
+    association._serve_request = serve_or_put_back  # type: ignore[method-assign]
 
 
 def _reporter(store: Store) -> Callable[[evt.Event], tuple[int, None]]:
