@@ -146,7 +146,7 @@ def keep_answers(association: Association) -> None:
         else:
             serve(message, context_id)
 
-    association._serve_request = serve_or_put_back  # type: ignore[method-assign]
+    association._serve_request = serve_or_put_back  # type: ignore[assignment,method-assign]
 
 
 def _reporter(store: Store) -> Callable[[evt.Event], tuple[int, None]]:
