@@ -50,7 +50,7 @@ _ASIDE_MM, _BEHIND_MM = (24.0, 32.0), 45.0
 _ARCH_SLOPE, _SURE_MM = 0.5, 4.0
 """How steeply arches and spinous processes sink, and how far from a disc's level a place behind the canal is surely known."""
 
-_MARGIN_MM = 14.0
+_MARGIN_MM = 24.0
 _BESIDE = ndimage.generate_binary_structure(3, 1)
 
 

@@ -52,3 +52,15 @@ def test_a_scan_without_bone_or_soft_tissue_is_refused() -> None:
     bony[10:20, 12:28, 12:28] = 900
     with pytest.raises(StudyError, match="needs even soft tissue to measure its noise"):
         measure_quality(Volume(bony, grid), rng)
+
+
+def test_noise_is_measured_in_thick_slices_where_soft_tissue_is_even_over_few_of_them() -> None:
+    grid = Grid.upright((0, 0, 0), (36, 64, 64), (2.5, 0.7, 0.7))
+    rng = np.random.default_rng(0)
+    hu = np.where(np.arange(36)[:, None, None] // 6 % 2, -90.0, 50.0) * np.ones(grid.shape)  # muscle and fat, 15 mm each
+    hu[:, 24:40, 24:40] = 900
+    noisy = hu + rng.normal(0, 12, grid.shape)
+
+    quality = measure_quality(Volume(noisy.astype(np.float32), grid), rng)
+
+    assert quality.noise.std_hu == pytest.approx(12, rel=0.1)

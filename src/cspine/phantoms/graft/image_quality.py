@@ -33,7 +33,10 @@ _LEAST_BLUR, _MOST_BLUR = 0.3, 2.5
 _COMMON_HU, _EVERY = (-150, 350), 0.7
 """Of these values a scan of many voxels has that share at least, if it keeps whole HU."""
 
-_PATCH = (8, 16, 16)
+_PATCH, _PATCH_MM = (8, 16, 16), 13.0
+"""Voxels of a patch, and how far it goes across the slices at most: beyond, soft tissue is seldom even."""
+
+_FEWEST_SLICES = 3
 _MOST_PATCHES, _FEWEST_PATCHES = 60, 4
 _EVEN_HU = 45.0
 """What is smoothed varies by no more within a patch, beside what is left of noise."""
@@ -188,7 +191,8 @@ def _moved(box: tuple[slice, ...], axis: int, by: int) -> tuple[slice, ...]:
 
 def _measure_noise(volume: Volume, rng: np.random.Generator) -> Noise:
     hu = volume.hu
-    size = tuple(min(side, n) for side, n in zip(_PATCH, hu.shape, strict=True))
+    slices = max(min(_PATCH[0], round(_PATCH_MM / volume.grid.spacing_mm[0])), _FEWEST_SLICES)
+    size = tuple(min(side, n) for side, n in zip((slices, *_PATCH[1:]), hu.shape, strict=True))
     window = _window(size)
     basis = _trend(size)
     deviations, powers = [], []
