@@ -10,6 +10,7 @@ from cspine.cli import main
 from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
 from cspine.networks.loading import load_network
+from cspine.runtime import Engine, open_session
 from cspine.training.core import export
 from cspine.training.core.runs import open_run
 from cspine.training.localiser.packing import TOLERANCES
@@ -74,6 +75,35 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     for more in (["--data", str(tmp_path)], ["--coarse-mm", "2", "1"]):
         assert main([*words, *more]) == 2
         assert "exported without --data and --coarse-mm" in capsys.readouterr().err
+
+
+def test_a_package_lends_its_refiner_to_a_new_localiser(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
+    assert train(tmp_path / "run", *(part for key, value in given.items() for part in ("--set", f"{key}={value}"))) == 0
+    shipped = load_localiser("localiser")
+    assert shipped.manifest.fine is not None
+    crop = np.random.default_rng(0).random((1, *shipped.manifest.fine.size, 3), dtype=np.float32)
+    monkeypatch.setattr("cspine.training.refiner.family._crops", lambda _: crop)
+    words = ["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--refiner", "localiser"]
+
+    capsys.readouterr()
+    assert main(words) == 2
+    assert "localiser was trained on patients. Say with --trained-on" in capsys.readouterr().err
+    assert main([*words, "--trained-on", "patients and phantoms", "--describe", "necks"]) == 0
+
+    package = load_localiser(tmp_path / "package")
+    assert package.manifest.fine == shipped.manifest.fine
+    assert package.manifest.training.recipe == "localiser and refiner"
+    session = open_session(package.network("fine"), Engine(precision="f32"))
+    assert shipped.difference(session, "fine") <= TOLERANCES["f32"]
+    bare = tmp_path / "bare"
+    assert main([*words[:3], str(bare)]) == 0
+    assert main([*words[:3], str(tmp_path / "third"), "--refiner", str(bare), "--trained-on", "phantoms", "--describe", "x"]) == 2
+    assert (
+        "--refiner needs a package whose refiner is fed as that of the recipe refiner. bare 1 has none." in capsys.readouterr().err
+    )
 
 
 def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(

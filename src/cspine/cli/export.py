@@ -5,7 +5,9 @@ patients that the network has not seen.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from cspine.training.core.packages import PackageRequest
     from cspine.training.core.runs import Run
     from cspine.training.localiser.packing import FineNetwork
-    from cspine.training.refiner.family import RefinerFamily
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run of `cspine train`")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="PACKAGE", help="folder of the package")
     parser.add_argument("--data", type=Path, metavar="DIR", help="of a classifier: data set folder of the run, for stored samples")
-    parser.add_argument("--refiner", type=Path, metavar="RUN", help="of a localiser: a run of the recipe refiner")
+    parser.add_argument(
+        "--refiner",
+        metavar="RUN|PACKAGE",
+        help="of a localiser: a run of the recipe refiner, or a package by folder or name, whose refiner is kept",
+    )
     parser.add_argument(
         "--precision",
         choices=["f32", "bf16"],
@@ -87,8 +92,8 @@ def run(options: argparse.Namespace) -> int:
     family = family_of_run(current)
     if isinstance(family, LocaliserFamily):
         refiner = _refiner(options.refiner) if options.refiner is not None else None
-        request = _localiser_request(current, refiner.run if refiner else None, options)
-        family = replace(family, fine=refiner)
+        request = _localiser_request(current, refiner, options)
+        family = replace(family, fine=refiner.network if refiner else None)
     elif classifies(family):
         request = _classifier_request(current, options)
     else:
@@ -143,7 +148,7 @@ def _coarse_limits(given: list[float] | None) -> tuple[float, float] | None:
     return slices, pixels
 
 
-def _localiser_request(current: "Run", refiner: "Run | None", options: argparse.Namespace) -> "PackageRequest":
+def _localiser_request(current: "Run", refiner: "_Refiner | None", options: argparse.Namespace) -> "PackageRequest":
     from cspine.modelpack import TrainingData
     from cspine.training.core.packages import PackageRequest
 
@@ -151,8 +156,7 @@ def _localiser_request(current: "Run", refiner: "Run | None", options: argparse.
         raise UsageError(
             "A localiser is exported without --data and --coarse-mm: its samples are synthetic, and it classifies nothing."
         )
-    runs = [run for run in (current, refiner) if run is not None]
-    beyond = next((reason for run in runs if (reason := _beyond_necks(run)) is not None), None)
+    beyond = _beyond_necks(current) or (refiner.beyond_necks if refiner else None)
     if beyond is not None and not (options.trained_on and options.describe):
         raise UsageError(f"{beyond} Say with --trained-on and --describe who was in the training set.")
     return PackageRequest(
@@ -183,31 +187,34 @@ def _beyond_necks(run: "Run") -> str | None:
 
 @dataclass(frozen=True)
 class _Refiner:
-    """A run that outlines what a localiser finds.
+    """Holds what outlines the vertebrae that a localiser finds.
 
     Attributes:
-        run: The run.
-        family: Its family.
+        network: Gives its network.
+        beyond_necks: What it was trained on beside synthetic necks; ``None`` where that is nothing.
     """
 
-    run: "Run"
-    family: "RefinerFamily"
-
-    def __call__(self) -> "FineNetwork":
-        """Returns its network."""
-        return self.family.fine_network(self.run)
+    network: "Callable[[], FineNetwork]"
+    beyond_necks: str | None
 
 
-def _refiner(folder: Path) -> _Refiner:
+def _refiner(text: str) -> _Refiner:
     from cspine.cli.families import family_of_run
-    from cspine.training.core.runs import open_run
+    from cspine.modelpack import TrainingData, load_localiser
+    from cspine.recipes.refiner import RECIPE
+    from cspine.training.core.runs import is_run, open_run
     from cspine.training.refiner.family import RefinerFamily
 
-    run = open_run(folder)
+    if not is_run(Path(text)):
+        package = load_localiser(text)
+        phantoms = package.manifest.training_data is TrainingData.PHANTOMS
+        beyond = None if phantoms else f"{text} was trained on patients."
+        return _Refiner(partial(RefinerFamily(RECIPE).network_of_package, package), beyond)
+    run = open_run(Path(text))
     family = family_of_run(run)
     if not isinstance(family, RefinerFamily):
-        raise UsageError(f"--refiner needs a run of the recipe refiner. {folder} is one of {run.facts.recipe}.")
-    return _Refiner(run, family)
+        raise UsageError(f"--refiner needs a run of the recipe refiner. {text} is one of {run.facts.recipe}.")
+    return _Refiner(partial(family.fine_network, run), _beyond_necks(run))
 
 
 def _measured(path: Path) -> "tuple[Figure, ...]":

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cspine.datasets import Case
 from cspine.errors import UsageError
+from cspine.modelpack import LocaliserManifest, Package
 from cspine.networks.loading import load_network
 from cspine.training.core.backend import buildable
 from cspine.training.core.family import Fold, TrainingPlace
@@ -97,8 +98,23 @@ class RefinerFamily:
         Raises:
             TrainingError: It is not trained.
         """
-        crops = _crops(self.recipe)
-        return FineNetwork(run.facts.recipe, self.recipe.input, packed("fine", load_network(run.network(0)), crops))
+        return self._packed(load_network(run.network(0)))
+
+    def network_of_package(self, package: Package[LocaliserManifest]) -> FineNetwork:
+        """Returns the refiner of a package, as it is packed beside another localiser.
+
+        Raises:
+            UsageError: The package has no refiner, or one that is fed otherwise or has other layers than this recipe's.
+        """
+        if package.manifest.fine != self.recipe.input:
+            raise UsageError(
+                f"--refiner needs a package whose refiner is fed as that of the recipe {self.recipe.name}. "
+                f"{package.manifest.name} {package.manifest.version} has {'another' if package.manifest.fine else 'none'}."
+            )
+        return self._packed(_initial(replace(self.recipe, initial_weights=str(package.folder))))
+
+    def _packed(self, network: keras.Model) -> FineNetwork:
+        return FineNetwork(self.recipe.name, self.recipe.input, packed("fine", network, _crops(self.recipe)))
 
 
 def refiner_task(recipe: RefinerRecipe, necks: Sequence[Path], held_out: Sequence[Path]) -> TrainingTask[Windows]:
