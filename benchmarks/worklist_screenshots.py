@@ -55,6 +55,7 @@ class View:
 
 VIEWS = (
     View("worklist", "/"),
+    View("worklist-dark", "/", dark=True),
     View("worklist-study", f"/studies/{_KEY.format(1)}", 1440, 900, dark=True),
     View("worklist-phone", "/", 390, 844),
     View("worklist-study-phone", f"/studies/{_KEY.format(1)}", 390, 844, dark=True),
@@ -142,6 +143,7 @@ def main() -> None:
     """Runs the one command that takes all pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worklist_screenshots", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[view.name for view in VIEWS], help="take these pictures alone")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="DIR", help="the real scans")
     options = parser.parse_args()
     program = chromium()
@@ -156,7 +158,8 @@ def main() -> None:
         running(Path(scratch) / "node", [time.time()], results),
     ):
         for view in VIEWS:
-            shoot(browser, view, options.out)
+            if options.only is None or view.name in options.only:
+                shoot(browser, view, options.out)
 
 
 if __name__ == "__main__":
