@@ -143,7 +143,9 @@ def main() -> None:
     """Runs the one command that takes all pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worklist_screenshots", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[view.name for view in VIEWS], help="take these pictures alone")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=[view.name for view in VIEWS], help="take these pictures alone"
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="DIR", help="the real scans")
     options = parser.parse_args()
     program = chromium()

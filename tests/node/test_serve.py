@@ -10,6 +10,7 @@ from cspine.cli import main
 from cspine.errors import OutputError
 from cspine.node.config_file import read_config
 from cspine.node.store import State, Store, open_store
+from cspine.node.store.audit import read_trail
 from cspine.node.store.users import user_by_password, user_by_token
 from cspine.node.store.worklist import worklist
 from cspine.node.supervising.roles import RoleName, run_role
@@ -88,6 +89,29 @@ def test_a_user_and_a_token_are_added(
     assert user is not None
     assert user.role == "admin"
     assert program is not None
+
+
+def test_a_user_or_a_token_that_is_removed_comes_in_no_more(
+    coded_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config_file = write_config(tmp_path, coded_package)
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
+    serve = ["serve", "--config", str(config_file)]
+    assert main([*serve, "--add-user", "ann"]) == 0
+    assert main([*serve, "--add-token", "script"]) == 0
+    token = capsys.readouterr().out.strip()
+
+    codes = [main([*serve, "--remove-user", name]) for name in ("ann", "script", "eve")]
+
+    config = read_config(config_file)
+    store = open_store(config.node.database, config.node.data)
+    left = user_by_password(store, "ann", "correct horse battery"), user_by_token(store, token)
+    trail = [(kept.entry.action, kept.entry.subject) for kept in reversed(read_trail(store, 9))]
+    store.close()
+    assert codes == [0, 0, 2]
+    assert left == (None, None)
+    assert trail == [("user added", "ann"), ("token added", "script"), ("user removed", "ann"), ("user removed", "script")]
+    assert "--remove-user needs a user or token that exists. Received: eve." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import logging
 import sys
 from pathlib import Path
 
-from cspine.errors import InputError, UsageError
+from cspine.errors import InputError, UsageError, one_line
 from cspine.node.config import Config
 from cspine.node.config_file import parse_config, read_config
 from cspine.node.logs import log_to_stderr
 from cspine.node.store import Role, open_store
 from cspine.node.store.audit import Entry, record
-from cspine.node.store.users import put_token, put_user
+from cspine.node.store.users import disable_user, put_token, put_user
 from cspine.node.supervising.checking import check
 from cspine.node.supervising.lifeline import GRACE_S, stop_when_asked
 from cspine.node.supervising.roles import RoleName, run_role
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--add-user", metavar="NAME", help="add a user, or change one, and end; the password comes from the terminal or a pipe"
     )
     parser.add_argument("--add-token", metavar="NAME", help="add a token for a program, print it once, and end")
+    parser.add_argument("--remove-user", metavar="NAME", help="let a user or a token in no more, at once, and end")
     parser.add_argument(
         "--user-role", choices=["reader", "admin"], default="reader", help="what the added user may do (default: reader)"
     )
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     config = parse_config({}, Path.cwd()) if options.config is None else read_config(options.config)
     if options.check:
         return _check(config)
-    if options.add_user or options.add_token:
+    if options.add_user or options.add_token or options.remove_user:
         return _add(config, options)
     log_to_stderr(options.role or "node", verbose=options.verbose)
     stop = stop_when_asked() if options.role else stop_when_asked(2 * GRACE_S)  # the supervisor outlives those it waits for
@@ -86,6 +87,10 @@ def _add(config: Config, options: argparse.Namespace) -> int:
         if options.add_token:
             sys.stdout.write(f"{put_token(store, options.add_token)}\n")
             record(store, Entry("node", "token added", options.add_token))
+        if options.remove_user:
+            if not disable_user(store, options.remove_user):
+                raise UsageError(f"--remove-user needs a user or token that exists. Received: {one_line(options.remove_user, 60)}.")
+            record(store, Entry("node", "user removed", options.remove_user))
     finally:
         store.close()
     return 0

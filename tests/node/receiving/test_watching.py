@@ -1,5 +1,7 @@
+import errno
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,9 +28,14 @@ class Watched:
         folders = Folders(folder / "data")
         folders.make()
         self.clock, self.spool = Clock(0.0), Spool(folders)
-        self.completeness = Completeness(5, 60, self.clock)
+        self.completeness, self.room = Completeness(5, 60, self.clock), True
         self.watch = FolderWatch(
-            Folder(folder / "in", "CD", quiet_s=10, remove=remove), "folder 1", self.spool, self.completeness, self.clock
+            Folder(folder / "in", "CD", quiet_s=10, remove=remove),
+            "folder 1",
+            self.spool,
+            self.completeness,
+            lambda: self.room,
+            self.clock,
         )
 
 
@@ -70,6 +77,45 @@ def test_files_are_removed_where_that_is_asked_for(tmp_path: Path, series: Serie
 
     assert [path.name for path in (tmp_path / "in").rglob("*") if path.is_file()] == ["notes.txt"]
     assert len(watched.spool.images(series.uid)) == len(series.files)
+
+
+def test_files_that_cannot_be_kept_are_taken_once_they_can(tmp_path: Path, series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(tmp_path, remove=True)
+    taken = []
+    with monkeypatch.context() as full:
+        full.setattr(watched.spool, "put_copy", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        for now in (0, 10, 20):
+            watched.clock.now = now
+            taken.append(watched.watch.step())
+    left = [file for file in series.files if file.is_file()]
+    watched.clock.now = 30
+    taken.append(watched.watch.step())
+
+    assert taken == [0, 0, 0, len(series.files)]
+    assert left == list(series.files)
+    assert len(watched.spool.images(series.uid)) == len(series.files)
+
+
+def test_a_nearly_full_disk_leaves_files_where_they_are(tmp_path: Path, series: Series) -> None:
+    watched = Watched(tmp_path)
+    watched.room = False
+    taken = []
+    for now in (0, 10, 20):
+        watched.clock.now = now
+        taken.append(watched.watch.step())
+    watched.room = True
+    taken.append(watched.watch.step())
+
+    assert taken == [0, 0, 0, len(series.files)]
+
+
+def test_a_receiver_that_starts_anew_knows_from_which_folder_a_series_came(tmp_path: Path, series: Series) -> None:
+    watched = Watched(tmp_path)
+    for now in (0, 10):
+        watched.clock.now = now
+        watched.watch.step()
+
+    assert watched.spool.source(series.uid) == ("folder 1", "CD")
 
 
 def test_links_and_hidden_files_stay_outside(tmp_path: Path, series: Series) -> None:

@@ -108,6 +108,14 @@ def test_a_clock_that_was_set_back_does_not_make_a_lease_endless(store: Store, c
     assert take(store, "b").attempt == 2
 
 
+def test_a_clock_that_was_set_back_does_not_hold_a_job_that_was_given_back(store: Store, clock: Clock) -> None:
+    arrive(store)
+    release(store, take(store), 60, "The disk is full.")
+    clock.now -= 86_400
+
+    assert take(store, "b").key == "key1-10"
+
+
 def test_a_job_that_is_given_back_waits_and_does_not_count_as_tried(store: Store, clock: Clock) -> None:
     arrive(store)
     release(store, take(store), 30, "The disk is full.")

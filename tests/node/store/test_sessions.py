@@ -23,12 +23,21 @@ def token(store: Store) -> str:
 
 
 def test_a_session_lasts_until_its_time_is_over(store: Store, clock: Clock, token: str) -> None:
-    user = user_of_session(store, token)
+    user = user_of_session(store, token, 12.0)
     clock.now += 12 * 3600 + 1
 
     assert user is not None
     assert (user.name, user.role) == ("ada", Role.READER)
-    assert user_of_session(store, token) is None
+    assert user_of_session(store, token, 12.0) is None
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_session_last_longer(store: Store, clock: Clock, token: str) -> None:
+    clock.now -= 60
+    corrected = user_of_session(store, token, 12.0)
+    clock.now -= 86_400
+
+    assert corrected is not None
+    assert user_of_session(store, token, 12.0) is None
 
 
 def test_a_session_ends_when_one_logs_out_and_no_other_does(store: Store, token: str) -> None:
@@ -36,14 +45,20 @@ def test_a_session_ends_when_one_logs_out_and_no_other_does(store: Store, token:
 
     end_session(store, token)
 
-    assert user_of_session(store, token) is None
-    assert user_of_session(store, other) is not None
+    assert user_of_session(store, token, 12.0) is None
+    assert user_of_session(store, other, 12.0) is not None
+
+
+def test_a_new_password_ends_the_sessions_of_the_old_one(store: Store, token: str) -> None:
+    put_user(store, "ada", Role.READER, "another long password")
+
+    assert user_of_session(store, token, 12.0) is None
 
 
 def test_who_may_come_in_no_more_has_no_session(store: Store, token: str) -> None:
     disable_user(store, "ada")
 
-    assert user_of_session(store, token) is None
+    assert user_of_session(store, token, 12.0) is None
 
 
 def test_sessions_that_are_over_are_removed_and_no_token_is_kept(store: Store, clock: Clock, token: str) -> None:

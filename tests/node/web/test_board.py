@@ -102,6 +102,20 @@ def test_all_that_changes_of_a_row_is_seen(node: Made, counted: Counted) -> None
     assert counted.take() == (6, 2 + 1 + 1 + 1 + 1 + 2)
 
 
+def test_open_pages_are_told_of_changes_although_the_clock_was_set_back(node: Made, clock: Clock) -> None:
+    kept = Board(node.store)
+    node.assess("1")
+    told = [kept.last_change(), kept.last_change()]
+    clock.now -= 3600
+    node.assess("2")
+    told.append(kept.last_change())
+    node.assess("3")
+    told.append(kept.last_change())
+
+    assert told[0] == told[1]
+    assert len(set(told)) == 3
+
+
 def test_hidden_patients_have_a_list_of_their_own(node: Made) -> None:
     kept = Board(node.store)
     node.assess("1")

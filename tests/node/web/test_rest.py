@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from cspine.node.receiving.spool import Folders, Spool
 from cspine.node.store import Role, State, Store
+from cspine.node.store.audit import Entry, read_trail
 from cspine.node.store.tables import jobs
 from cspine.node.store.verdicts import read_verdicts
 from cspine.node.store.worklist import listed, worklist
@@ -82,6 +83,18 @@ def test_the_result_and_its_files_are_given(guarded: Made) -> None:
     assert set(files) == {"result.json", "result_sr.dcm"}
     assert files["result_sr.dcm"].content == b"DICM"
     assert files["result_sr.dcm"].headers["content-type"] == "application/dicom"
+
+
+def test_a_program_that_reads_a_result_stands_in_the_audit_trail(guarded: Made, store: Store) -> None:
+    key = guarded.assess("1")
+    program = guarded.program("robot")
+    program.get(f"/jobs/{key}/result")
+    program.get(f"/jobs/{key}/objects/result_sr.dcm")
+    program.get(f"/jobs/{key}/objects/none.dcm")
+
+    entries = [kept.entry for kept in reversed(read_trail(store, 100))]
+
+    assert entries == [Entry("robot", "read", key, "result.json"), Entry("robot", "read", key, "result_sr.dcm")]
 
 
 @pytest.mark.parametrize("name", ["case.json", "..%2f..%2fnode.sqlite", "result.json%00", "RESULT.JSON"])

@@ -36,6 +36,7 @@ class FolderWatch:
         name: What stands as the source of its series.
         spool: Where images go.
         completeness: Learns of them.
+        has_room: Says whether there is room for more; where there is none, all that is new stays where it is.
         clock: Says what time it is; monotonic.
     """
 
@@ -43,6 +44,7 @@ class FolderWatch:
     name: str
     spool: Spool
     completeness: Completeness
+    has_room: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.monotonic
     _seen: dict[Path, _Seen] = field(default_factory=dict)
 
@@ -58,17 +60,19 @@ class FolderWatch:
             if seen is None or seen.mark != mark:
                 seen = _Seen(mark, now)
             found[path] = seen
-            if not seen.taken and now - seen.since >= self.folder.quiet_s:
-                seen.taken = True
-                taken += self._take(path)
+            if not seen.taken and now - seen.since >= self.folder.quiet_s and self.has_room():
+                taken += self._take(path, seen)
         self._seen = found
         self.completeness.ended(self, released=True)
         return taken
 
-    def _take(self, path: Path) -> bool:
+    def _take(self, path: Path, seen: _Seen) -> bool:
+        """Takes a file in, which is tried again after the quiet time if it could not be read or kept."""
+        seen.taken = True
         try:
             identity = read_identity(path)
             self.completeness.came(identity.series_uid, self, self.name, self.folder.site)
+            self.spool.note_source(identity.series_uid, self.name, self.folder.site)
             new = self.spool.put_copy(path, identity.series_uid, identity.sop_uid)
             if self.folder.remove:
                 path.unlink(missing_ok=True)
@@ -77,7 +81,7 @@ class FolderWatch:
             return False
         except OSError as error:
             _log.warning("a file in folder %s cannot be taken: %s", self.name, error.strerror)
-            self._seen.pop(path, None)
+            seen.taken, seen.since = False, self.clock()
             return False
         return new
 

@@ -12,6 +12,9 @@ from cspine.node.store.database import Store
 from cspine.node.store.nouns import OPEN, WITH_RESULT, Claim, DeliveryState, Finished, Parcel, State
 from cspine.node.store.tables import jobs, outbox, series
 
+_LONGEST_PAUSE_S = 3600.0
+"""Nobody gives a job back for longer; one that waits longer was given back before the clock was set back."""
+
 LEASES_LOST = "leases_lost"
 """Name of the count of leases that expired."""
 
@@ -30,7 +33,8 @@ def claim(store: Store, owner: str, lease_s: float, attempts: int) -> Claim | No
     with store.writing() as connection:
         now = store.clock()
         _expire(connection, now, lease_s, attempts)
-        ready = and_(jobs.c.state == State.QUEUED, jobs.c.not_before <= now)
+        due = or_(jobs.c.not_before <= now, jobs.c.not_before > now + _LONGEST_PAUSE_S)
+        ready = and_(jobs.c.state == State.QUEUED, due)
         wanted = select(jobs).where(ready).order_by(jobs.c.rank_at, jobs.c.id).limit(1).with_for_update(skip_locked=True)
         job = connection.execute(wanted).one_or_none()
         if job is None:
@@ -57,12 +61,13 @@ def release(store: Store, claimed: Claim, pause_s: float, reason: str) -> None:
     Args:
         store: The store.
         claimed: The job.
-        pause_s: Nobody takes it before.
+        pause_s: Nobody takes it before; an hour at most.
         reason: Why, in one line for people.
     """
     with store.writing() as connection:
         now = store.clock()
-        values = {"state": State.QUEUED, "owner": None, "lease_until": None, "not_before": now + pause_s, "changed_at": now}
+        until = now + min(pause_s, _LONGEST_PAUSE_S)
+        values = {"state": State.QUEUED, "owner": None, "lease_until": None, "not_before": until, "changed_at": now}
         connection.execute(update(jobs).where(_is_held(claimed)).values(**values, reason=reason))
 
 

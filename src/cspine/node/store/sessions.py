@@ -8,6 +8,9 @@ from cspine.node.store.nouns import Role
 from cspine.node.store.tables import sessions, users
 from cspine.node.store.users import User
 
+_STEP_S = 300.0
+"""A clock that is set back by no more than this ends no session."""
+
 
 def begin_session(store: Store, name: str, hours: float) -> str:
     """Returns the token of a new session; sessions that are over are removed.
@@ -24,9 +27,20 @@ def begin_session(store: Store, name: str, hours: float) -> str:
     return token
 
 
-def user_of_session(store: Store, token: str) -> User | None:
-    """Returns who logged in with a token; nobody where its time is over, or the user may come in no more."""
-    live = (sessions.c.token == digest_token(token)) & (sessions.c.expires_at >= store.clock()) & ~users.c.disabled
+def user_of_session(store: Store, token: str, hours: float) -> User | None:
+    """Returns who logged in with a token.
+
+    Args:
+        store: The store.
+        token: What the browser shows.
+        hours: So long a session lasts. One that would last longer began before the clock was set back, and is over.
+
+    Returns:
+        The user; ``None`` where the session is over, or the user may come in no more.
+    """
+    now = store.clock()
+    in_time = sessions.c.expires_at.between(now, now + 3600 * hours + _STEP_S)
+    live = (sessions.c.token == digest_token(token)) & in_time & ~users.c.disabled
     found = select(users.c.name, users.c.role).join(sessions, sessions.c.name == users.c.name).where(live)
     with store.reading() as connection:
         row = connection.execute(found).one_or_none()

@@ -9,7 +9,7 @@ from cspine.errors import UsageError, one_line
 from cspine.node.passwords import digest_password, digest_token, is_password, new_token
 from cspine.node.store.database import Store
 from cspine.node.store.nouns import Role
-from cspine.node.store.tables import users
+from cspine.node.store.tables import sessions, users
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _SHORTEST = 12
@@ -102,6 +102,7 @@ def _user(store: Store, which: "object") -> User | None:
 
 def _replace(store: Store, name: str, role: Role, secret: dict[str, str | None]) -> None:
     with store.writing() as connection:
+        connection.execute(delete(sessions).where(sessions.c.name == name))  # who knew the old password is out
         connection.execute(delete(users).where(users.c.name == name))
         connection.execute(insert(users).values(name=name, role=role, created_at=store.clock(), disabled=False, **secret))
 

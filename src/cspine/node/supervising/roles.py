@@ -79,7 +79,7 @@ class _Desk:
         self._config, self._store, self._folders = config, store, Folders(config.node.data)
         self._spool, self._intake = Spool(self._folders), Intake(config, store)
         self._watches = [
-            FolderWatch(folder, f"folder {number}", self._spool, self.completeness)
+            FolderWatch(folder, f"folder {number}", self._spool, self.completeness, self._has_room)
             for number, folder in enumerate(config.folders, 1)
         ]
         self._next: dict[Callable[[], None], float] = {self._remove_old: 0.0, self._watch: 0.0}
@@ -109,6 +109,9 @@ class _Desk:
                 except Exception:  # as above
                     _log.exception("housekeeping failed and is tried again")
                 self._next[act] = time.monotonic() + (_WATCH_S if act == self._watch else _RETENTION_S)
+
+    def _has_room(self) -> bool:
+        return self._folders.free_gb() >= self._config.keep.free_gb
 
     def _watch(self) -> None:
         for watch in self._watches:

@@ -68,14 +68,19 @@ class Board:
     def __init__(self, store: Store) -> None:
         self._store, self._lock = store, threading.Lock()
         self._lists: OrderedDict[tuple[Filter, bool], _List] = OrderedDict()
-        self._changed: tuple[str, float] | None = None
+        self._changed: tuple[str, str] | None = None
 
-    def last_change(self) -> float:
-        """Returns when anything of the worklist changed last; the tables are asked only if something was written."""
+    def last_change(self) -> str:
+        """Returns a text that is another one once the worklist has changed; the tables are asked only if something was written.
+
+        It is the moment of the last change. Where that is still to come, since the clock was set back, it is the mark of all
+        that was written.
+        """
         mark = self._store.watch.mark()
         with self._lock:
             if self._changed is None or self._changed[0] != mark:
-                self._changed = mark, last_change(self._store)
+                moment = last_change(self._store)
+                self._changed = mark, str(moment) if moment <= self._store.clock() else f"mark {mark}"
             return self._changed[1]
 
     def show(self, wanted: Filter, *, masked: bool) -> Shown:

@@ -22,7 +22,7 @@ async def events(request: Request) -> Response:
 
 
 async def _changes(request: Request) -> AsyncIterator[str]:
-    services, known, turn = services_of(request), -1.0, 0
+    services, known, turn = services_of(request), "", 0
     yield "retry: 2000\n\n"
     while not services.stopping.is_set() and not await request.is_disconnected():
         latest = await run_in_threadpool(services.board.last_change)

@@ -156,6 +156,7 @@ async def _file(request: Request, name: str, *, attached: bool = False) -> Respo
     path = services_of(request).result_file(row, name)
     if path is None:
         return failure(request, 404, f"There is no {name} of this job." if name in RESULT_FILES else "There is no such file.")
+    await run_in_threadpool(record, services_of(request).store, Entry(_name(request), "read", row.key, name))
     return FileResponse(path, media_type=_MEDIA[path.suffix], filename=name if attached else None)
 
 

@@ -88,7 +88,7 @@ def _user(connection: HTTPConnection, config: Config, store: Store, cookie: str)
     if proxied is not None:
         return user_by_name(store, proxied)
     if cookie:
-        known = user_of_session(store, cookie)
+        known = user_of_session(store, cookie, config.login.hours)
         if known is not None:
             return known
     return None if config.login.required else _LOCAL
