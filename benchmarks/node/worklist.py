@@ -23,7 +23,8 @@ from cspine.node.web.services import Services
 from tests.node.series import arrive, parcels, take
 from tests.node.web.sites import NEGATIVE, POSITIVE, Made, made
 
-_ROUNDS = 15
+_ROUNDS, _EVERY_S = 15, 300.0
+"""How often is measured; a study has come so often, as most rows of a list are older than what changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,13 @@ class Cost:
 
 def measure(studies: int, folder: Path) -> Cost:
     """Fills a node with studies and asks for its list."""
-    store = open_store("sqlite", folder)
+    back_s = [_EVERY_S * studies]
+    store = open_store("sqlite", folder, lambda: time.time() - back_s[0])
     node = made(folder, store)
-    keys = [_assessed(node, number) for number in range(1, studies + 1)]
-    changed = []
+    keys, changed = [], []
+    for number in range(1, studies + 1):
+        keys.append(_assessed(node, number))
+        back_s[0] = _EVERY_S * (studies - number)
     with asyncio.Runner() as runner:
         first = [Web(node, runner).page() for _ in range(3)]
         web = Web(node, runner)

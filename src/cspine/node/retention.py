@@ -41,8 +41,9 @@ def remove_old(store: Store, folders: Folders, keep: KeepSettings, completeness:
         remove(folders.results / key)
         with store.writing() as connection:
             left = and_(outbox.c.job_id == number, outbox.c.state == DeliveryState.WAITING)
-            connection.execute(update(outbox).where(left).values(state=DeliveryState.CANCELLED, error="The result was removed."))
-            connection.execute(update(jobs).where(jobs.c.id == number).values(erased=True))
+            now, why = store.clock(), "The result was removed."
+            connection.execute(update(outbox).where(left).values(state=DeliveryState.CANCELLED, error=why, changed_at=now))
+            connection.execute(update(jobs).where(jobs.c.id == number).values(erased=True, changed_at=now))
     _erase_patients(store)
     if scans or old:
         _log.info("retention removed the images of %d series and %d results", scans, len(old))
@@ -87,4 +88,6 @@ def _erase_patients(store: Store) -> None:
     """Erases what is known of patients none of whose results are left."""
     kept = select(jobs.c.id).where(jobs.c.series_id == patients.c.series_id, ~jobs.c.erased).exists()
     with store.writing() as connection:
-        connection.execute(delete(patients).where(~kept))
+        gone = connection.execute(select(patients.c.series_id).where(~kept)).scalars().all()
+        connection.execute(update(jobs).where(jobs.c.series_id.in_(gone)).values(changed_at=store.clock()))
+        connection.execute(delete(patients).where(patients.c.series_id.in_(gone)))

@@ -1,22 +1,28 @@
 """The worklist is kept as it was shown, and is true all the same."""
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
 from benchmarks.node.worklist import measure
-from cspine.node.store.nouns import Parcel
+from cspine.node.config import KeepSettings
+from cspine.node.receiving.completeness import Completeness
+from cspine.node.receiving.spool import Folders
+from cspine.node.retention import remove_old
+from cspine.node.store.nouns import Parcel, State
 from cspine.node.store.queue import finish
 from cspine.node.store.sending import claim_parcels, refused
 from cspine.node.store.tables import patients
 from cspine.node.store.verdicts import Verdict, put_verdict
-from cspine.node.store.worklist import Filter, stored_rows
+from cspine.node.store.worklist import Filter, Order, stored_rows
 from cspine.node.web import board
 from cspine.node.web.board import Board
 from cspine.node.web.markup import rendered
-from tests.node.series import arrive, take
+from tests.node.series import FAILED, arrive, parcels, take
 from tests.node.times import Clock
 from tests.node.web.sites import NEGATIVE, POSITIVE, Made
 
@@ -114,6 +120,90 @@ def test_open_pages_are_told_of_changes_although_the_clock_was_set_back(node: Ma
 
     assert told[0] == told[1]
     assert len(set(told)) == 3
+
+
+@pytest.fixture
+def steady(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Clock:
+    """Has time go by as the clock does, which nobody sets."""
+    monkeypatch.setattr(board, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(board, "_LONGEST_S", 1e9)
+    return clock
+
+
+def test_only_rows_that_changed_are_read(node: Made, steady: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, read = Board(node.store), []
+    keys = []
+    for number in range(1, 6):
+        keys.append(node.assess(str(number)))
+        steady.now += 120
+
+    def counted(*arguments: Any) -> Any:
+        read.append(stored_rows(*arguments))
+        return read[-1]
+
+    monkeypatch.setattr(board, "stored_rows", counted)
+    kept.show(Filter(), masked=False)
+    steady.now += 120
+    put_verdict(node.store, Verdict(keys[2], "ada", {"C1": False}))
+    kept.show(Filter(), masked=False)
+    steady.now += 120
+    arrive(node.store, "6")
+    kept.show(Filter(), masked=False)
+    steady.now -= 86_400  # the clock was set back
+    monkeypatch.setattr(board, "time", SimpleNamespace(monotonic=lambda: steady.now + 86_400))
+    kept.show(Filter(), masked=False)
+    put_verdict(node.store, Verdict(keys[0], "ada", {"C1": False}))
+    kept.show(Filter(), masked=False)
+
+    assert [len(rows) for rows in read] == [5, 1, 1 + 1, 6]  # what changed a moment before the last look may have come after it
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *(Filter(order=order) for order in Order),
+        Filter(states=(State.DONE,)),
+        Filter(text="ID2"),
+        Filter(acknowledged=False),
+        Filter(most=2),
+        Filter(order=Order.RECEIVED, skip=1),
+    ],
+)
+def test_a_list_that_was_kept_is_the_one_that_is_read(node: Made, steady: Clock, wanted: Filter) -> None:
+    kept, folders = Board(node.store), Folders(node.config.node.data)
+    folders.make()
+    keys: list[str] = []
+
+    def lose() -> None:
+        finish(node.store, take(node.store), FAILED)
+
+    def send() -> None:
+        refused(node.store, claim_parcels(node.store, "pacs", "d", 60, 1)[0], "d", 60, "It answered A700.")
+
+    def forget() -> None:
+        steady.now += 100 * 86_400
+        remove_old(node.store, folders, KeepSettings(), Completeness(5, 60))
+
+    acts: list[Callable[[], object]] = [
+        lambda: keys.append(node.assess("1")),
+        lambda: keys.append(node.assess("2", NEGATIVE)),
+        lambda: arrive(node.store, "3"),
+        lambda: finish(node.store, take(node.store), POSITIVE, parcels("3")),
+        send,
+        lambda: put_verdict(node.store, Verdict(keys[0], "ada", {"C1": True})),
+        lambda: arrive(node.store, "2", images=12),
+        lambda: take(node.store, "other"),
+        lambda: arrive(node.store, "4"),
+        lose,
+        forget,
+        lambda: arrive(node.store, "4", images=14),
+    ]
+    for act in acts:
+        kept.show(wanted, masked=False)
+        steady.now += 120
+        act()
+
+        assert kept.show(wanted, masked=False) == Board(node.store).show(wanted, masked=False)
 
 
 def test_hidden_patients_have_a_list_of_their_own(node: Made) -> None:

@@ -1,15 +1,15 @@
 """Lists the series that people work from: the newest version of each, its result, and how far that has gone."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, bindparam, cast, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select, Text, and_, bindparam, cast, func, or_, select, union
 
-from cspine.node.store.database import Store
+from cspine.node.store.database import Store, is_postgresql
 from cspine.node.store.nouns import WITH_RESULT, DeliveryState, Patient, State
 from cspine.node.store.tables import jobs, outbox, patients, series, verdicts
 
@@ -154,6 +154,8 @@ class StoredRow:
     """Holds what the database says of a row, as it came: equal exactly where the row is, and quickly compared.
 
     Attributes:
+        series_id: Number of its series.
+        place: By what rows are ordered, the smallest first.
         newest: Columns of the newest version, its series and its patient.
         result: Columns of the newest finished version, lists as JSON; empty where there is none.
         deliveries: Destination, state and number of objects of that result.
@@ -161,6 +163,8 @@ class StoredRow:
         readers: Who gave a verdict on that result.
     """
 
+    series_id: int
+    place: tuple[Any, ...]
     newest: tuple[Any, ...] = field(repr=False)
     result: tuple[Any, ...] = ()
     deliveries: tuple[tuple[str, str, int], ...] = ()
@@ -189,12 +193,20 @@ def worklist(store: Store, wanted: Filter | None = None) -> tuple[Listed, ...]:
     return tuple(stored.row() for stored in stored_rows(store, wanted))
 
 
-def stored_rows(store: Store, wanted: Filter | None = None) -> tuple[StoredRow, ...]:
-    """Returns the rows of the worklist as the database has them."""
+def stored_rows(store: Store, wanted: Filter | None = None, among: Collection[int] | None = None) -> tuple[StoredRow, ...]:
+    """Returns the rows of the worklist as the database has them.
+
+    Args:
+        store: The store.
+        wanted: Which, and in what order.
+        among: Only those of these series, by number; of all if ``None``.
+    """
     wanted = wanted or Filter()
-    moments = {} if wanted.days is None else {_SINCE: store.clock() - wanted.days * _DAY_S}
+    given: dict[str, Any] = {} if wanted.days is None else {_SINCE: store.clock() - wanted.days * _DAY_S}
+    if among is not None:
+        given[_NUMBERS] = list(among)
     with store.reading() as connection:
-        return _rows(connection, connection.execute(_chosen(wanted), moments).all())
+        return _rows(connection, connection.execute(_chosen(wanted, among is not None), given).all())
 
 
 def listed(store: Store, key: str) -> Listed | None:
@@ -220,6 +232,24 @@ def last_change(store: Store) -> float:
     return max((moment for moment in moments if moment is not None), default=0.0)
 
 
+def changed_series(store: Store, moment: float) -> frozenset[int] | None:
+    """Returns the series of which a row of the worklist changed at a moment or later, by number.
+
+    It returns ``None`` where that cannot be told: the clocks of several machines write into one PostgreSQL.
+    """
+    with store.reading() as connection:
+        if is_postgresql(connection):
+            return None
+        return frozenset(connection.execute(_changed(), {_SINCE: moment}).scalars())
+
+
+@cache
+def _changed() -> CompoundSelect[Any]:
+    of_jobs = select(jobs.c.series_id).where(jobs.c.changed_at >= bindparam(_SINCE))
+    of_objects = select(jobs.c.series_id).join(outbox, outbox.c.job_id == jobs.c.id).where(outbox.c.changed_at >= bindparam(_SINCE))
+    return union(of_jobs, of_objects)
+
+
 def _result_columns() -> tuple[ColumnElement[Any], ...]:
     return tuple(cast(jobs.c[name], Text) if name in _JSON else jobs.c[name] for name in _OF_RESULT)
 
@@ -233,13 +263,15 @@ def _joined() -> Select[Any]:
 
 
 @lru_cache(maxsize=32)  # to make a statement of these takes as long as to run it
-def _chosen(wanted: Filter) -> Select[Any]:
-    """Returns the rows that are wanted, in order; all columns are read of those only."""
+def _chosen(wanted: Filter, among: bool) -> Select[Any]:
+    """Returns the rows that are wanted, in order, with the columns of that order; all columns are read of those only."""
     order = _order(wanted.order)
     few = select(jobs.c.id).outerjoin(series, series.c.id == jobs.c.series_id)  # databases leave out what is not asked for
     few = few.outerjoin(patients, patients.c.series_id == jobs.c.series_id).where(~_newer().exists(), *_conditions(wanted))
+    few = few.where(_among(jobs.c.series_id)) if among else few
     numbers = few.order_by(*order).limit(min(wanted.most, _MOST)).offset(wanted.skip).subquery()
-    return _joined().join(numbers, numbers.c.id == jobs.c.id).order_by(*order)
+    places = [column.label(f"place{number}") for number, column in enumerate(order)]
+    return _joined().add_columns(*places).join(numbers, numbers.c.id == jobs.c.id).order_by(*places)
 
 
 def _newer() -> Select[Any]:
@@ -267,8 +299,8 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
 def _order(order: Order) -> tuple[ColumnElement[Any], ...]:
     orders: dict[Order, tuple[ColumnElement[Any], ...]] = {
         Order.RANK: (_said(), jobs.c.rank_at),
-        Order.RECEIVED: (series.c.received_at.desc(),),
-        Order.PROBABILITY: (jobs.c.probability.is_(None), jobs.c.probability.desc()),
+        Order.RECEIVED: (-series.c.received_at,),
+        Order.PROBABILITY: (jobs.c.probability.is_(None), -jobs.c.probability),
     }
     return (*orders[order], jobs.c.id)
 
@@ -280,8 +312,9 @@ def _said() -> ColumnElement[bool]:
 def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[StoredRow, ...]:
     lines: list[tuple[Any, ...]] = [tuple(row) for row in found]
     start, end = 2, 2 + len(_PLAIN) + len(_PATIENT)
+    last = end + len(_OF_RESULT)
     state = start + _OF_JOB.index("state")
-    results = {line[0]: (line[1], line[end:]) for line in lines if line[state] in WITH_RESULT}
+    results = {line[0]: (line[1], line[end:last]) for line in lines if line[state] in WITH_RESULT}
     results |= _earlier_results(connection, [line[0] for line in lines if line[0] not in results])
     numbers = [number for number, _ in results.values()]
     deliveries, readers = _deliveries(connection, numbers), _readers(connection, numbers)
@@ -290,9 +323,8 @@ def _rows(connection: Connection, found: Sequence[Row[Any]]) -> tuple[StoredRow,
     rows = []
     for line in lines:
         number, result = results.get(line[0], (0, ()))
-        rows.append(
-            StoredRow(line[start:end], result, deliveries.get(number, ()), refusals.get(number, ()), readers.get(number, ()))
-        )
+        about = deliveries.get(number, ()), refusals.get(number, ()), readers.get(number, ())
+        rows.append(StoredRow(line[0], line[last:], line[start:end], result, *about))
     return tuple(rows)
 
 
