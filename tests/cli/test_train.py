@@ -1,3 +1,4 @@
+import argparse
 import json
 import shlex
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cspine.cli import main
+from cspine.cli.train import add_arguments, resume_command
 from cspine.training.core.checkpoint import stored_progress
 from tests.cli.conftest import TinyRun, train, train_arguments
 from tests.training.synthetic import assert_same_checkpoints
@@ -124,6 +126,35 @@ def test_a_wrong_call_is_told_in_one_line(
 
     assert code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--devices", "0"], "--devices needs a number from 1. Received: 0"),
+        (["--devices", "2", "--engine", "ray"], "--devices shares batches on this machine. With --engine ray each fold has a GPU"),
+        (["--devices", "3"], "--devices 3 needs batches in multiples of 3. Received: fit.batch = 4"),
+        (["--devices", "2"], "--devices 2 needs KERAS_BACKEND=jax (extra train-jax). Received: torch."),
+    ],
+)
+def test_devices_that_cannot_share_a_batch_are_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr("keras.backend.backend", lambda: "torch")
+
+    code = train(tmp_path / "nowhere", tmp_path / "run", *arguments)
+
+    assert code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_command_that_goes_on_has_the_devices() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    options = parser.parse_args(["custom_cnn", "--data", "data", "-o", "run", "--devices", "2"])
+
+    assert resume_command(options) == "cspine train custom_cnn --data data -o run --resume --devices 2"
 
 
 def test_an_unknown_recipe_is_told_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

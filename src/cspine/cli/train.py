@@ -57,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-broken", action="store_true", help="leave out what is broken in the data set, and list it")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that make phantoms (default: 1)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="GPUs of this machine that share each batch, on JAX (default: 1)"
+    )
     add_engine(parser)
     _add_watchers(parser)
 
@@ -88,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
     _check_data(recipe, options)
     recipe = with_settings(recipe, changes, on_data=options.data is not None)
     load_keras()
+    from cspine.training.core.backend import on_devices
     from cspine.training.core.family import TrainingPlace, start_run
     from cspine.training.core.runs import open_run
 
@@ -96,9 +100,10 @@ def run(options: argparse.Namespace) -> int:
     if options.resume:
         current = open_run(options.out)
         recipe = as_started(recipe, _settings_of(current, recipe, changes, options))
+    _check_batches(recipe, options)
     split = getattr(recipe, "split", None)
     folds = _folds(options.fold, split.folds if split is not None and options.data is not None else 1)
-    with Screen() if options.progress == "screen" else JsonLines() as screen:
+    with on_devices(options.devices), Screen() if options.progress == "screen" else JsonLines() as screen:
         family = family_named(options.recipe, recipe)
         if not options.resume:
             current = start_run(family, place, options.out, screen, skip_broken=options.skip_broken)
@@ -178,6 +183,7 @@ def resume_command(options: argparse.Namespace) -> str:
     words += [] if options.fold == "0" else ["--fold", options.fold]
     words += [] if options.jobs == 1 else ["--jobs", str(options.jobs)]
     words += [] if options.cache is None else ["--cache", str(options.cache)]
+    words += [] if options.devices == 1 else ["--devices", str(options.devices)]
     words += [] if options.engine == "local" else ["--engine", options.engine]
     words += [] if options.cluster is None else ["--cluster", options.cluster]
     words += [] if options.workers is None else ["--workers", str(options.workers)]
@@ -208,6 +214,18 @@ def _check_engine(options: argparse.Namespace) -> None:
     check_engine(options)
     if options.engine == "ray" and (options.tracker or options.callback):
         raise UsageError("--tracker and --callback watch training on this machine. With --engine ray, leave them out.")
+    if options.devices < 1:
+        raise UsageError(f"--devices needs a number from 1. Received: {options.devices}.")
+    if options.engine == "ray" and options.devices > 1:
+        raise UsageError("--devices shares batches on this machine. With --engine ray each fold has a GPU; leave it out.")
+
+
+def _check_batches(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Tells where several devices cannot have equal shares of a batch."""
+    devices, idle = options.devices, recipe.idle(on_data=options.data is not None)
+    for key, text in settings(recipe).items():
+        if key.endswith(".batch") and key not in idle and int(text) % devices:
+            raise UsageError(f"--devices {devices} needs batches in multiples of {devices}. Received: {key} = {text}.")
 
 
 def _data(options: argparse.Namespace) -> list[str]:

@@ -37,6 +37,28 @@ def prepare_backend(threads: int) -> None:
 
 
 @contextmanager
+def on_devices(count: int) -> Iterator[None]:
+    """Shares each batch among the first ``count`` devices of this machine; networks that are built within lie on all of them.
+
+    With 1 nothing changes.
+
+    Raises:
+        UsageError: Keras does not run on JAX, or JAX sees fewer devices.
+    """
+    if count == 1:
+        yield
+        return
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise UsageError(f"--devices {count} needs KERAS_BACKEND=jax (extra train-jax). Received: {backend}. Set it, or give one.")
+    seen = keras.distribution.list_devices()
+    if len(seen) < count:
+        raise UsageError(f"--devices {count} needs {count} devices. Received: {', '.join(seen)}. `cspine doctor` lists them.")
+    with keras.distribution.DataParallel(devices=seen[:count], auto_shard_dataset=False).scope():
+        yield
+
+
+@contextmanager
 def buildable(recipe: str) -> Iterator[None]:
     """Tells in one line where Keras cannot build a network within.
 
