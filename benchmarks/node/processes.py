@@ -13,7 +13,7 @@ from tests.node.nodes import ROOT, environment
 _END_S = 60.0
 
 
-class Prey:
+class RestartedNode:
     """A node whose supervisor is started again when it is killed."""
 
     def __init__(self, config_file: Path, log: Path, temporary: Path) -> None:
@@ -29,7 +29,7 @@ class Prey:
         self._log: IO[bytes] = log.open("ab")
         self._process = self._start()
 
-    def __enter__(self) -> "Prey":
+    def __enter__(self) -> "RestartedNode":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy import ColumnElement, exists, select
 
 from benchmarks.node.interruption import interruption
 from benchmarks.node.leftovers import Inspection, inspect_all, tells_of_patients
-from benchmarks.node.processes import Prey, living_with
+from benchmarks.node.processes import RestartedNode, living_with
 from benchmarks.node.senders import WAYS, Senders
 from cspine.node.config_file import read_config
 from cspine.node.receiving.spool import digest_of
@@ -186,10 +186,10 @@ def survive(plan: Plan, folder: Path, package: Path, enough: threading.Event | N
         config = read_config(config_file)
         store = open_store(config.node.database, config.node.data)
         senders = Senders(config.node.dicom.port, studies, plan.seed, min(plan.kills * plan.pause_s, plan.limit_s), enough)
-        with Prey(config_file, folder / "log", temporary) as prey:
-            survived.faults += _under_fire(prey, plan, Work(store, senders), enough, survived)
-            survived.faults += _settle(store, prey, series)
-            inspected = _lasting(prey, lambda: inspect_all(store, config, series, archive))
+        with RestartedNode(config_file, folder / "log", temporary) as node:
+            survived.faults += _kill_while_studies_come(node, plan, Work(store, senders), enough, survived)
+            survived.faults += _settle(store, node, series)
+            inspected = _lasting(node, lambda: inspect_all(store, config, series, archive))
         store.close()
     survived.versions, survived.sent_again = inspected.versions, inspected.sent_again
     survived.faults += [*inspected.faults, *_remains(temporary), *survived.idle()]
@@ -199,16 +199,18 @@ def survive(plan: Plan, folder: Path, package: Path, enough: threading.Event | N
     return survived
 
 
-def _under_fire(prey: Prey, plan: Plan, work: Work, enough: threading.Event, survived: Survived) -> Iterator[str]:
+def _kill_while_studies_come(
+    node: RestartedNode, plan: Plan, work: Work, enough: threading.Event, survived: Survived
+) -> Iterator[str]:
     """Has studies come in while processes are killed; yields what cannot be gone on with."""
-    if not _happens(prey.is_whole, prey.keep_running):
+    if not _happens(node.is_whole, node.keep_running):
         yield f"after {_PATIENCE_S:g} s the node has not begun"
         return
     work.senders.start()
-    _kill(prey, plan, work, enough, survived)
+    _kill(node, plan, work, enough, survived)
     survived.meanwhile = work.with_result()
     enough.set()
-    if not _happens(work.senders.are_done, prey.keep_running):
+    if not _happens(work.senders.are_done, node.keep_running):
         yield f"{_PATIENCE_S:g} s after the last kill not all images were taken"
     work.senders.give_up()
 
@@ -224,17 +226,17 @@ def _happens(reached: Callable[[], bool], meanwhile: Callable[[], None]) -> bool
     return True
 
 
-def _kill(prey: Prey, plan: Plan, work: Work, enough: threading.Event, survived: Survived) -> None:
+def _kill(node: RestartedNode, plan: Plan, work: Work, enough: threading.Event, survived: Survived) -> None:
     chance, end = random.Random(plan.seed), time.monotonic() + plan.limit_s
     while survived.killed < plan.kills and time.monotonic() < end:
-        prey.keep_running()
+        node.keep_running()
         pause_s, aimed = chance.expovariate(1 / plan.pause_s) / 2, chance.random() < _AIMED
         if enough.wait(pause_s):
             break
         if aimed:
             work.wait(2 * plan.pause_s)
             time.sleep(chance.uniform(0.0, _SPREAD_S))
-        by_role, busy = {role: pid for pid, role in prey.processes()}, work.in_hand()
+        by_role, busy = {role: pid for pid, role in node.processes()}, work.in_hand()
         roles = sorted(by_role.keys() & busy if aimed else by_role) or sorted(by_role)
         if len(by_role) < 2:  # a supervisor that was just started; killed again at once, it would never start anything
             continue
@@ -246,7 +248,7 @@ def _kill(prey: Prey, plan: Plan, work: Work, enough: threading.Event, survived:
                 _log.info("%d of %d killed, %d series have a result", survived.killed, plan.kills, work.with_result())
 
 
-def _settle(store: Store, prey: Prey, studies: Sequence[Series]) -> list[str]:
+def _settle(store: Store, node: RestartedNode, studies: Sequence[Series]) -> list[str]:
     """Waits until every series was queued with all its images and nothing is to be done for a while.
 
     Where the receiver was killed often, it starts anew only after a pause, and then waits to see whether more images come.
@@ -254,7 +256,7 @@ def _settle(store: Store, prey: Prey, studies: Sequence[Series]) -> list[str]:
     end, quiet = time.monotonic() + _PATIENCE_S, 0
     digests = {study.uid: digest_of(tuple(str(image.SOPInstanceUID) for image in study.images())) for study in studies}
     while quiet < 10:
-        prey.keep_running()
+        node.keep_running()
         time.sleep(0.5)
         late = [uid for uid, digest in digests.items() if not is_queued(store, uid, digest)]
         quiet = 0 if late or open_jobs(store) or has_open_parcels(store) else quiet + 1
@@ -265,13 +267,13 @@ def _settle(store: Store, prey: Prey, studies: Sequence[Series]) -> list[str]:
     return []
 
 
-def _lasting(prey: Prey, look: Callable[[], Inspection]) -> Inspection:
+def _lasting(node: RestartedNode, look: Callable[[], Inspection]) -> Inspection:
     """Returns what stays: what a dead process left is cleared when its successor has started, perhaps after a pause."""
     end = time.monotonic() + _CLEARING_S
     while (found := look()).faults:
         if time.monotonic() > end:
             break
-        prey.keep_running()
+        node.keep_running()
         time.sleep(1.0)
     return found
 

@@ -48,13 +48,13 @@ def running(children: Path) -> Iterator[Supervisor]:
 
 def test_a_process_that_dies_is_started_again(running: Supervisor, children: Path) -> None:
     before = running.pids()
-    victim = next(pid for pid, role in before.items() if role is RoleName.WORKER)
+    worker = next(pid for pid, role in before.items() if role is RoleName.WORKER)
 
-    os.kill(victim, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
     until(lambda: len(list(children.glob("worker-*"))) == 2, "a second worker")
 
     assert sorted(running.pids().values()) == ["receiver", "web", "worker"]
-    assert {pid for pid in before if pid != victim} < set(running.pids())
+    assert {pid for pid in before if pid != worker} < set(running.pids())
 
 
 def test_one_that_cannot_start_is_tried_with_longer_pauses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
