@@ -54,3 +54,8 @@ def test_an_object_that_an_archive_lacks_or_was_sent_twice_is_told(uids: list[st
 )
 def test_a_process_that_grows_over_many_studies_is_told(sizes: list[float], studies: int, told: list[str]) -> None:
     assert list(growing({"worker": sizes}, studies)) == told
+
+
+@pytest.mark.parametrize(("late", "told"), [(230.0, []), (245.0, ["the web grew from 200 to 245 MB"])])
+def test_the_web_process_may_keep_the_rows_of_its_list(late: float, told: list[str]) -> None:
+    assert list(growing({"web": [100.0, 200.0, late]}, 2000)) == told
