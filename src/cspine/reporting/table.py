@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from cspine.errors import OutputError, UsageError
+from cspine.reporting.once import one_result
 from cspine.reporting.written import Written, together
 
 if TYPE_CHECKING:
@@ -112,10 +113,11 @@ def write_result(prediction: "Prediction", study: "Study", folder: Path, formats
         ModuleNotFoundError: A format needs an extra that is not installed.
     """
     parts = []
-    for writer in map(format_of, formats):
-        try:
-            parts.append(writer.write(prediction, study, folder))
-        except OSError as error:
-            names = ", ".join(writer.FILES)
-            raise OutputError(f"{names} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
+    with one_result():
+        for writer in map(format_of, formats):
+            try:
+                parts.append(writer.write(prediction, study, folder))
+            except OSError as error:
+                names = ", ".join(writer.FILES)
+                raise OutputError(f"{names} cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
     return together(parts)

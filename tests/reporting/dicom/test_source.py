@@ -10,8 +10,10 @@ from pydicom.dataset import Dataset
 
 from cspine.errors import StudyError
 from cspine.reading import read_study
+from cspine.reading.origin import read_header
 from cspine.reading.quiet import quiet
 from cspine.reporting import Written, write_result
+from cspine.study import Origin, Study
 from tests.coded import coded_volume, write_nifti
 from tests.reading.scans import Change, Scan, body, lacking, setting
 from tests.reporting.dicom.archived import PATIENT, Archived, objects_of, prediction_of, rejected
@@ -193,3 +195,27 @@ def test_no_patient_appears_in_nouns_notes_or_logs(tmp_path: Path, caplog: pytes
     assert "Verraten" not in reported
     assert "4711" not in reported
     assert str(dcmread(archive.folder / "result_sr.dcm").PatientName) == "Verraten^Vera"
+
+
+@pytest.mark.parametrize("name", ["hospital", "enhanced"])
+def test_objects_that_are_written_together_share_one_reading_and_are_those_that_are_written_alone(
+    name: str, made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, reads = made(name), list[Study]()
+    (tmp_path / "together").mkdir()
+    (tmp_path / "alone").mkdir()
+
+    def counted(study: Study, origin: Origin) -> Dataset:
+        reads.append(study)
+        return read_header(study, origin)
+
+    monkeypatch.setattr("cspine.reporting.dicom.source.read_header", counted)
+
+    write_result(archive.prediction, archive.study, tmp_path / "together", ["sr", "seg", "sc"])
+    assert len(reads) == 1
+    for single in ("sr", "seg", "sc"):
+        write_result(archive.prediction, archive.study, tmp_path / "alone", [single])
+
+    assert len(reads) == 4
+    for file in _OBJECTS:
+        assert (tmp_path / "together" / file).read_bytes() == (tmp_path / "alone" / file).read_bytes()

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cspine.anatomy import BACKGROUND, CERVICAL, Level
 from cspine.imaging.planes import labels_on_images
+from cspine.reporting.once import once_per_result
 from cspine.study import Study
 from cspine.volume import LabelMap
 
@@ -28,6 +29,7 @@ class Segments:
         return self.levels.index(level) + 1 if level in self.levels else None
 
 
+@once_per_result
 def segments_of(labels: LabelMap | None, study: Study) -> Segments:
     """Returns the segments of a scan. Vertebrae below C7 are left out: their number is not known."""
     if labels is None:

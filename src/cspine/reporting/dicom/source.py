@@ -13,6 +13,7 @@ from pydicom.valuerep import format_number_as_ds
 from cspine.reading.origin import read_header
 from cspine.reading.quiet import quiet
 from cspine.reporting.dicom.identity import ascii_text, derived_uid, moment_of
+from cspine.reporting.once import once_per_result
 from cspine.results import Reason, StudyResult, StudyStatus
 from cspine.study import Study
 
@@ -61,6 +62,7 @@ class SourceSeries:
         return tuple({image.SOPInstanceUID: image for image in reversed(self.images)}.values())[::-1]
 
 
+@once_per_result
 def source_of(study: Study) -> SourceSeries | Reason:
     """Returns what to cite, or why nothing can be cited.
 
