@@ -54,7 +54,7 @@ _GOAL_S = 2.0
 _FEW, _GROWTH, _GROWTH_MB = 50, 1.1, 15.0
 """From so many studies on, a process grows that holds a tenth and 15 MB more at the end than after a fifth of them."""
 
-_ROW_MB, _MOST_ROWS = 0.05, 500
+_ROW_MB, _MOST_ROWS = 0.03, 500
 """What the web process keeps of each row of its list, which has so many rows at most."""
 
 
