@@ -222,7 +222,7 @@ def _sources(node: Any) -> list[Any]:
 def _difference(network: keras.Model, samples: Samples) -> float:
     """Returns the largest difference of what a network says from what is stored."""
     predicted = network(samples.inputs, training=False)
-    return max(float(np.abs(np.asarray(predicted[name]) - stored).max()) for name, stored in samples.outputs.items())
+    return max(float(np.abs(keras.ops.convert_to_numpy(predicted[name]) - stored).max()) for name, stored in samples.outputs.items())
 
 
 def _identity(bias: Array, epsilon: float) -> list[Array]:
@@ -239,10 +239,10 @@ def _unfold(network: keras.Model, crops: Array) -> None:
         if isinstance(layer, keras.layers.Conv2D) and not layer.use_bias
     ]
     outputs = {f"{layer.name}_{power}": _mean(layer.output, power) for layer, _ in pairs for power in (1, 2)}
-    means = keras.Model(network.input, outputs)(crops, training=False)
+    means = keras.tree.map_structure(keras.ops.convert_to_numpy, keras.Model(network.input, outputs)(crops, training=False))
     shown = (crops[..., -1] > 0).any(axis=(3, 4)).ravel()
     for layer, normalisation in pairs if shown.any() else ():
-        mean, square = (np.asarray(means[f"{layer.name}_{power}"], np.float64)[shown].mean(axis=0) for power in (1, 2))
+        mean, square = (means[f"{layer.name}_{power}"][shown].mean(axis=0, dtype=np.float64) for power in (1, 2))
         _, bias, *_ = normalisation.get_weights()
         variance = np.maximum(square - mean**2, 0)
         scale = np.sqrt(variance + normalisation.epsilon)
