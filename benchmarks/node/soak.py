@@ -200,10 +200,11 @@ def growing(memory_mb: Mapping[str, Sequence[float]], studies: int) -> Iterator[
 
 
 def idle(folder: Path, scan: Path, times: int) -> Idle:
-    """Returns how long one series takes on an idle node with the shipped packages, beyond the quiet time."""
+    """Returns how long one series takes on an idle node with the shipped packages and quiet times, beyond the quiet time."""
     images = [dcmread(path) for path in sorted(scan.rglob("*")) if path.is_file()]
     config_file = write_config(folder, folder)
-    lines = [line for line in config_file.read_text().splitlines() if not line.startswith(("model", "localiser", "threads"))]
+    ours = ("model", "localiser", "threads", "quiet_s", "aborted_quiet_s")
+    lines = [line for line in config_file.read_text().splitlines() if not line.startswith(ours)]
     config_file.write_text("\n".join(lines) + "\n")
     config = read_config(config_file)
     waits, processor_s = [], []
@@ -216,7 +217,7 @@ def idle(folder: Path, scan: Path, times: int) -> Idle:
             end, before = _send(config.node.dicom.port, images), _processor_s(process.pid)
             finished = until(partial(_result_of, store, images[0].SeriesInstanceUID), "the result", _PATIENCE_S)
             processor_s.append(_processor_s(process.pid) - before)
-            waits.append(finished - end - _QUIET_S)
+            waits.append(finished - end - config.receiver.quiet_s)
         stages = [one.timings for one in read_scores(store)]
         store.close()
     return Idle(

@@ -13,11 +13,11 @@ SUSPICIOUS = Finished(State.DONE, probability=0.3, threshold=0.5, positive=False
 FAILED = Finished(State.FAILED, code="pixels", reason="Pixels are needed. None came.")
 
 
-def arrive(store: Store, name: str = "1", images: int = 10, **more: object) -> int | None:
+def arrive(store: Store, name: str = "1", images: int = 10, hold_s: float = 0.0, **more: object) -> int | None:
     """Queues a series of so many images."""
     about = {"patient": Patient(patient_name=f"Name{name}", patient_id=f"ID{name}", accession=f"A{name}")} | more
     arrival = Arrival(f"1.2.{name}", f"1.9.{name}", "CT1", "ER", **about)  # type: ignore[arg-type]
-    return enqueue(store, arrival, lambda: Snapshot(f"key{name}-{images}", f"digest{images}", images))
+    return enqueue(store, arrival, lambda: Snapshot(f"key{name}-{images}", f"digest{images}", images), hold_s)
 
 
 def take(store: Store, owner: str = "worker", lease_s: float = 60.0, attempts: int = 5) -> Claim:

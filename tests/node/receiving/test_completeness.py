@@ -109,3 +109,61 @@ def test_other_series_do_not_wait_for_one_that_still_comes() -> None:
     clock.now = 5
 
     assert completeness.take() == [("1.3", "CT2", "")]
+
+
+def test_a_calm_series_is_most_likely_complete_before_the_quiet_time_is_over() -> None:
+    completeness, clock = _made()
+    completeness.came("1.2", "a", "CT1", "ER")
+    clock.now = 3
+    assert completeness.take_early() == []
+    completeness.ended("a", released=True)
+    clock.now = 3.9
+    assert completeness.take_early() == []
+    clock.now = 4
+
+    assert completeness.take_early() == [("1.2", "CT1", "ER", 4.0)]
+    assert completeness.take_early() == []
+    assert completeness.take() == []
+    clock.now = 8
+    assert completeness.take() == [("1.2", "CT1", "ER")]
+
+
+def test_an_early_series_is_overtaken_by_further_images_and_not_early_again() -> None:
+    completeness, clock = _made()
+    completeness.came("1.2", "a", "CT1", "ER")
+    completeness.ended("a", released=True)
+    clock.now = 2
+    assert len(completeness.take_early()) == 1
+    assert completeness.take_overtaken() == []
+
+    completeness.came("1.2", "b", "CT1", "ER")
+
+    assert completeness.take_overtaken() == ["1.2"]
+    assert completeness.take_overtaken() == []
+    completeness.ended("b", released=True)
+    clock.now = 4
+    assert completeness.take_early() == []
+    clock.now = 7
+    assert len(completeness.take()) == 1
+
+
+def test_a_series_whose_association_was_aborted_is_never_early() -> None:
+    completeness, clock = _made()
+    completeness.came("1.2", "a", "CT1", "ER")
+    completeness.ended("a", released=False)
+    completeness.found("1.3", "CT1", "ER")
+    clock.now = 59
+
+    assert completeness.take_early() == []
+
+
+def test_a_long_quiet_time_is_used_at_its_end_only() -> None:
+    clock = Clock(0.0)
+    completeness = Completeness(300, 300, clock)
+    completeness.came("1.2", "a", "CT1", "ER")
+    completeness.ended("a", released=True)
+    clock.now = 289
+    assert completeness.take_early() == []
+    clock.now = 290
+
+    assert completeness.take_early() == [("1.2", "CT1", "ER", 10.0)]

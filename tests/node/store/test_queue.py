@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import select
 
 from cspine.node.store import State, Store, open_store
-from cspine.node.store.arrivals import enqueue, is_queued, while_nothing_is_queued
+from cspine.node.store.arrivals import enqueue, is_queued, while_nothing_is_queued, withdraw
 from cspine.node.store.counting import read_counters
 from cspine.node.store.nouns import Arrival, Finished, Snapshot
-from cspine.node.store.queue import beat, claim, finish, open_jobs, release, requeue
+from cspine.node.store.queue import beat, claim, finish, is_held, open_jobs, release, requeue
 from cspine.node.store.sending import claim_parcels
 from cspine.node.store.tables import jobs
 from cspine.node.store.worklist import worklist
@@ -328,3 +328,59 @@ def test_images_are_listed_while_nobody_else_queues_the_series(database: str, tm
         store.close()
 
     assert [tuple(version) for version in versions] == [(number + 1, number + 10) for number in range(20)]
+
+
+def test_a_job_is_begun_early_where_none_is_due(store: Store, clock: Clock) -> None:
+    arrive(store, "1", hold_s=4)
+    clock.now += 1
+    arrive(store, "2")
+
+    due, early = take(store, "a"), take(store, "b")
+
+    assert (due.key, due.due_at) == ("key2-10", 0.0)
+    assert (early.key, early.due_at) == ("key1-10", clock.now + 3)
+
+
+def test_a_job_with_a_pause_is_not_begun_early(store: Store, clock: Clock) -> None:
+    arrive(store)
+    release(store, take(store), 60, "The disk is full.")
+    clock.now += 40
+
+    assert claim(store, "b", 60, 5) is None
+
+
+def test_what_was_begun_early_is_withdrawn_and_queued_again_when_it_is_complete(store: Store, clock: Clock) -> None:
+    arrive(store, hold_s=4)
+    early = take(store)
+
+    withdraw(store, "1.2.1")
+
+    assert not is_held(store, early)
+    assert not finish(store, early, POSITIVE)
+    assert not is_queued(store, "1.2.1", "digest10")
+    assert claim(store, "b", 60, 5) is None
+    assert arrive(store) == early.job_id  # the images that came had come before
+    assert is_queued(store, "1.2.1", "digest10")
+    again = take(store)
+    assert (again.job_id, again.due_at) == (early.job_id, 0.0)
+    assert finish(store, again, POSITIVE)
+
+
+def test_a_withdrawn_version_that_another_one_follows_is_not_queued_again(store: Store) -> None:
+    arrive(store, hold_s=4)
+    withdraw(store, "1.2.1")
+    arrive(store, images=12)
+
+    assert is_queued(store, "1.2.1", "digest10")
+    assert arrive(store, images=10) is None
+    assert _states(store) == {"key1-10": "superseded", "key1-12": "queued"}
+
+
+def test_nothing_but_early_work_is_withdrawn(store: Store, clock: Clock) -> None:
+    arrive(store, hold_s=4)
+    arrive(store, "2", hold_s=4)
+    clock.now += 5
+
+    withdraw(store, "1.2.1")
+
+    assert open_jobs(store) == 2

@@ -1,7 +1,8 @@
 """The worker of a node: results into folders and the store, each once, whatever happens between."""
 
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cspine.node.config_file import read_config
 from cspine.node.receiving.intake import Intake
 from cspine.node.receiving.spool import Folders, Spool
 from cspine.node.store import State, Store, open_store
+from cspine.node.store.arrivals import withdraw
 from cspine.node.store.queue import claim
 from cspine.node.store.sending import claim_parcels
 from cspine.node.store.tables import jobs
@@ -42,11 +44,11 @@ class Desk:
         self.spool, self.intake = Spool(self.folders), Intake(self.config, self.store)
         self.worker = NodeWorker(self.config, self.store)
 
-    def come_in(self, series: Series, count: int | None = None) -> int | None:
+    def come_in(self, series: Series, count: int | None = None, hold_s: float = 0.0) -> int | None:
         """Puts images into the spool and queues their series."""
         for file in series.files[:count]:
             self.spool.put_copy(file, series.uid, f"{series.uid}.{file.stem.split('_')[1]}")
-        return self.intake.queue(series.uid, "CT1", "ER")
+        return self.intake.queue(series.uid, "CT1", "ER", hold_s)
 
     def step(self) -> bool:
         """Does one job."""
@@ -253,3 +255,87 @@ def test_a_rule_ignores_a_series_and_says_which(coded_package: Path, series: Ser
     desk.store.close()
     assert row.state is State.IGNORED
     assert row.reason == "A rule ignores it: images < 100 and PatientID = 'PAT1' and site = 'ER'"
+
+
+class _Waited(threading.Event):
+    """Lets time go by, or something happen, instead of waiting."""
+
+    def __init__(self, happens: Callable[[], bool]) -> None:
+        super().__init__()
+        self._happens, self.times = happens, 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.times += 1
+        return self._happens()
+
+
+def test_a_result_that_was_begun_early_is_recorded_when_it_is_due(desk: Desk, series: Series) -> None:
+    desk.come_in(series, hold_s=4)
+    states = []
+
+    def passes() -> bool:
+        states.append(worklist(desk.store)[0].state)
+        desk.clock.now += 1
+        return False
+
+    stop = _Waited(passes)
+
+    assert desk.worker.step(lambda source: read_scan(source, None), stop)
+    assert states == [State.RUNNING] * 4
+    assert worklist(desk.store)[0].state is State.DONE
+
+
+def test_a_worker_that_shall_stop_gives_back_what_is_not_due(desk: Desk, series: Series) -> None:
+    desk.come_in(series, hold_s=4)
+
+    assert desk.worker.step(lambda source: read_scan(source, None), _Waited(lambda: True))
+    assert worklist(desk.store)[0].state is State.QUEUED
+    assert len(_results(desk)) == 1
+    desk.clock.now += 5
+
+    def read(source: str) -> Scan:
+        raise AssertionError("it was read before")
+
+    assert desk.worker.step(read)
+    assert worklist(desk.store)[0].state is State.DONE
+
+
+def test_images_that_come_end_the_wait_and_the_early_result_is_gone(desk: Desk, series: Series) -> None:
+    desk.come_in(series, len(series.files) - 1, hold_s=4)
+
+    def come() -> bool:
+        withdraw(desk.store, series.uid)
+        return False
+
+    stop = _Waited(come)
+
+    assert desk.worker.step(lambda source: read_scan(source, None), stop)
+    assert stop.times == 1
+    assert _results(desk) == []
+    desk.come_in(series)
+    assert desk.step()
+    (row,) = worklist(desk.store)
+    assert (row.state, row.images) == (State.DONE, len(series.files))
+
+
+def test_a_clock_that_was_set_back_holds_no_result(desk: Desk, series: Series) -> None:
+    desk.come_in(series, hold_s=4)
+
+    def back() -> bool:
+        desk.clock.now -= 3600
+        return False
+
+    stop = _Waited(back)
+
+    assert desk.worker.step(lambda source: read_scan(source, None), stop)
+    assert stop.times == 1
+
+
+def test_a_series_that_a_rule_ignores_is_not_begun_early(coded_package: Path, tmp_path: Path, series: Series) -> None:
+    made = Desk(tmp_path, coded_package, '[[rule]]\nif = "images < 400"\ndo = "ignore"\n')
+
+    assert made.come_in(series, hold_s=4) is None
+    assert worklist(made.store) == ()
+    assert made.come_in(series) is not None
+    assert worklist(made.store)[0].state is State.IGNORED
+    made.store.close()

@@ -5,6 +5,11 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+from cspine.node.store.queue import LONGEST_HOLD_S
+
+_CALM_SHARE, _LEAST_HOLD_S = 0.2, 0.5
+"""A series is most likely complete after this share of the quiet time; work is not begun for what is left of less seconds."""
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -13,6 +18,9 @@ class _Pending:
     carriers: set[Hashable] = field(default_factory=set)
     since: float = 0.0
     quiet_s: float = 0.0
+    released: bool = False
+    was_early: bool = False
+    is_overtaken: bool = False
 
 
 class Completeness:
@@ -43,6 +51,7 @@ class Completeness:
             pending = self._pending.setdefault(series_uid, _Pending(source, site))
             pending.carriers.add(carrier)
             pending.since = self._clock()
+            pending.is_overtaken = pending.was_early
 
     def ended(self, carrier: Hashable, *, released: bool) -> None:
         """Notes that an association is closed, as both sides wanted or not."""
@@ -51,7 +60,7 @@ class Completeness:
                 if carrier in pending.carriers:
                     pending.carriers.remove(carrier)
                     pending.since = self._clock()
-                    pending.quiet_s = self._quiet_s if released else self._aborted_quiet_s
+                    pending.quiet_s, pending.released = self._quiet_s if released else self._aborted_quiet_s, released
 
     def ended_if(self, is_gone: Callable[[Hashable], bool]) -> None:
         """Notes that associations are closed which ended without a word, as when the disk was full in the midst of an image.
@@ -76,6 +85,29 @@ class Completeness:
             complete = [uid for uid, one in self._pending.items() if not one.carriers and now - one.since >= one.quiet_s]
             taken = [(uid, self._pending.pop(uid)) for uid in complete]
             return [(uid, one.source, one.site) for uid, one in taken]
+
+    def take_early(self) -> list[tuple[str, str, str, float]]:
+        """Returns the series that are most likely complete, each once, with its source, its site and the quiet seconds left.
+
+        They are followed until they are complete. A series whose association was aborted is not among them.
+        """
+        with self._lock:
+            now, early = self._clock(), []
+            for uid, one in self._pending.items():
+                left = one.quiet_s - (now - one.since)
+                is_calm = left <= min(LONGEST_HOLD_S, (1 - _CALM_SHARE) * one.quiet_s)
+                if one.released and not one.carriers and not one.was_early and is_calm and left >= _LEAST_HOLD_S:
+                    one.was_early = True
+                    early.append((uid, one.source, one.site, left))
+            return early
+
+    def take_overtaken(self) -> list[str]:
+        """Returns the series of :meth:`take_early` to which images came since, each once for such images."""
+        with self._lock:
+            overtaken = [uid for uid, one in self._pending.items() if one.is_overtaken]
+            for uid in overtaken:
+                self._pending[uid].is_overtaken = False
+            return overtaken
 
     def put_back(self, series_uid: str, source: str, site: str) -> None:
         """Follows a series again that could not be queued."""

@@ -21,16 +21,17 @@ class Intake:
         self._spool = Spool(Folders(config.node.data))
         self._asked = frozenset(name for rule in config.rules for name in rule.parsed.names()) - OWN_NAMES
 
-    def queue(self, series_uid: str, source: str, site: str) -> int | None:
+    def queue(self, series_uid: str, source: str, site: str, hold_s: float = 0.0) -> int | None:
         """Queues a series as it is now.
 
         Args:
             series_uid: Which.
             source: Who sent it.
             site: What people call the place.
+            hold_s: Its result is not recorded before; for a series that may not be complete. One that a rule ignores waits.
 
         Returns:
-            The number of the job; ``None`` where there is nothing new.
+            The number of the job; ``None`` where there is nothing new, or nothing to do yet.
 
         Raises:
             OSError: The images cannot be read or linked.
@@ -39,7 +40,9 @@ class Intake:
         if image is None:
             return None
         arrival = self._arrival(series_uid, source, site, read_series_header(image, self._asked))
-        job_id = enqueue(self._store, arrival, lambda: self._spool.snapshot(series_uid))
+        if hold_s > 0 and arrival.ignored is not None:
+            return None
+        job_id = enqueue(self._store, arrival, lambda: self._spool.snapshot(series_uid), hold_s)
         if job_id is not None:
             _log.info("job %d is %s", job_id, "queued" if arrival.ignored is None else "ignored by a rule")
         return job_id

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from cspine.node.priority import rank_at
@@ -17,7 +17,7 @@ _QUEUEING = 7_201_125
 """Number of the lock in PostgreSQL that those who queue hold together, and who clears up holds alone."""
 
 
-def enqueue(store: Store, arrival: Arrival, take: Callable[[], Snapshot]) -> int | None:
+def enqueue(store: Store, arrival: Arrival, take: Callable[[], Snapshot], hold_s: float = 0.0) -> int | None:
     """Queues a series as it is now; queued and running work on earlier versions of it is superseded.
 
     The images are listed inside the transaction, so that versions are numbered in the order in which images came.
@@ -26,9 +26,10 @@ def enqueue(store: Store, arrival: Arrival, take: Callable[[], Snapshot]) -> int
         store: The store.
         arrival: What is known of it.
         take: Takes a snapshot of its images; called while nobody else queues the series.
+        hold_s: The result of a new version is not recorded before.
 
     Returns:
-        The number of the job; ``None`` where these very images were queued before.
+        The number of the job; ``None`` where these very images were queued before, and that was not withdrawn.
     """
     with store.writing() as connection:
         if is_postgresql(connection):
@@ -36,15 +37,17 @@ def enqueue(store: Store, arrival: Arrival, take: Callable[[], Snapshot]) -> int
         series_id = _held_series(connection, arrival, store.clock())
         snapshot = take()
         known = connection.execute(
-            select(jobs.c.id, jobs.c.erased).where(jobs.c.series_id == series_id, jobs.c.digest == snapshot.digest)
+            select(jobs.c.id, or_(jobs.c.erased, _is_withdrawn()).label("again")).where(
+                jobs.c.series_id == series_id, jobs.c.digest == snapshot.digest
+            )
         ).one_or_none()
         connection.execute(update(series).where(series.c.id == series_id).values(updated_at=store.clock(), scans_erased=False))
-        if known is not None and not known.erased:
+        if known is not None and not known.again:
             return None
         if known is not None:
-            _requeue_erased(connection, known.id, store.clock())
+            _queue_again(connection, known.id, store.clock())
             return int(known.id)
-        return _insert(connection, series_id, arrival, snapshot, store.clock())
+        return _insert(connection, series_id, arrival, snapshot, store.clock(), hold_s)
 
 
 def _held_series(connection: Connection, arrival: Arrival, now: float) -> int:
@@ -68,7 +71,7 @@ def _series_values(arrival: Arrival) -> dict[str, Any]:
     return {name: getattr(arrival, name) for name in ("series_uid", "study_uid", "source", "site", "scanner", "kernel")}
 
 
-def _insert(connection: Connection, series_id: int, arrival: Arrival, snapshot: Snapshot, now: float) -> int:
+def _insert(connection: Connection, series_id: int, arrival: Arrival, snapshot: Snapshot, now: float, hold_s: float) -> int:
     earlier = connection.execute(select(jobs).where(jobs.c.series_id == series_id).order_by(jobs.c.version.desc())).all()
     ignored = arrival.ignored or _fragment(earlier, snapshot)
     if ignored is None:
@@ -86,6 +89,7 @@ def _insert(connection: Connection, series_id: int, arrival: Arrival, snapshot: 
         "reason": ignored,
         "created_at": now,
         "changed_at": now,
+        "not_before": now + hold_s if hold_s > 0 else 0.0,
         "rule_minutes": arrival.minutes,
         "credit_minutes": credit,
         "rank_at": rank_at(received, arrival.minutes + credit),
@@ -108,7 +112,24 @@ def _supersede(connection: Connection, series_id: int, now: float) -> None:
     connection.execute(update(jobs).where(stale).values(**values))
 
 
-def _requeue_erased(connection: Connection, job_id: int, now: float) -> None:
+def withdraw(store: Store, series_uid: str) -> None:
+    """Ends work on a series that was begun early and to which images came; it is queued anew when it is complete."""
+    with store.writing() as connection:
+        now = store.clock()
+        series_id = select(series.c.id).where(series.c.series_uid == series_uid).scalar_subquery()
+        early = and_(jobs.c.series_id == series_id, jobs.c.state.in_(OPEN), jobs.c.not_before > now)
+        values = {"state": State.SUPERSEDED, "changed_at": now, "owner": None, "lease_until": None}
+        connection.execute(update(jobs).where(early).values(**values))
+
+
+def _is_withdrawn() -> ColumnElement[bool]:
+    """Says of a job that it was superseded before it had a result, by no later version."""
+    later = jobs.alias()
+    newer = select(later.c.id).where(later.c.series_id == jobs.c.series_id, later.c.version > jobs.c.version)
+    return and_(jobs.c.state == State.SUPERSEDED, jobs.c.finished_at.is_(None), ~newer.exists())
+
+
+def _queue_again(connection: Connection, job_id: int, now: float) -> None:
     values = {
         "state": State.QUEUED,
         "changed_at": now,
@@ -131,9 +152,9 @@ def while_nothing_is_queued(store: Store) -> Iterator[frozenset[str]]:
 
 
 def is_queued(store: Store, series_uid: str, digest: str) -> bool:
-    """Says whether these very images of a series were queued before."""
+    """Says whether these very images of a series were queued before, and that was not withdrawn."""
     with store.reading() as connection:
         found = (
             select(func.count()).select_from(jobs.join(series)).where(series.c.series_uid == series_uid, jobs.c.digest == digest)
-        )
+        ).where(~_is_withdrawn())
         return bool(connection.execute(found).scalar_one())

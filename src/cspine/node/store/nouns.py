@@ -106,12 +106,14 @@ class Claim:
         key: Name of its folders.
         owner: The worker.
         attempt: How often it was taken before and lost, plus 1.
+        due_at: Its result is not recorded before.
     """
 
     job_id: int
     key: str
     owner: str
     attempt: int
+    due_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from cspine.node.store.tables import jobs, outbox, series
 _LONGEST_PAUSE_S = 3600.0
 """Nobody gives a job back for longer; one that waits longer was given back before the clock was set back."""
 
+LONGEST_HOLD_S = 10.0
+"""Work on a series that may not be complete is begun so long before its result may be recorded, at most."""
+
 LEASES_LOST = "leases_lost"
 """Name of the count of leases that expired."""
 
@@ -22,7 +25,8 @@ LEASES_LOST = "leases_lost"
 def claim(store: Store, owner: str, lease_s: float, attempts: int) -> Claim | None:
     """Takes the next job, the one that has waited longest with its credit; none where there is nothing to do.
 
-    A job whose lease expired counts as tried once; one that was tried too often has failed.
+    Where no job is due, one that is due soon is taken: its result is not to be recorded before. A job whose lease expired
+    counts as tried once; one that was tried too often has failed.
 
     Args:
         store: The store.
@@ -33,15 +37,19 @@ def claim(store: Store, owner: str, lease_s: float, attempts: int) -> Claim | No
     with store.writing() as connection:
         now = store.clock()
         _expire(connection, now, lease_s, attempts)
-        due = or_(jobs.c.not_before <= now, jobs.c.not_before > now + _LONGEST_PAUSE_S)
-        ready = and_(jobs.c.state == State.QUEUED, due)
-        wanted = select(jobs).where(ready).order_by(jobs.c.rank_at, jobs.c.id).limit(1).with_for_update(skip_locked=True)
-        job = connection.execute(wanted).one_or_none()
+        impossible = jobs.c.not_before > now + _LONGEST_PAUSE_S
+        ready = and_(jobs.c.state == State.QUEUED, or_(jobs.c.not_before <= now + LONGEST_HOLD_S, impossible))
+        is_early = and_(jobs.c.not_before > now, ~impossible)
+        order = (is_early, jobs.c.rank_at, jobs.c.id)
+        job = connection.execute(
+            select(jobs).where(ready).order_by(*order).limit(1).with_for_update(skip_locked=True)
+        ).one_or_none()
         if job is None:
             return None
         values = {"state": State.RUNNING, "owner": owner, "lease_until": now + lease_s, "started_at": now, "changed_at": now}
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
-        return Claim(job.id, job.key, owner, job.attempts + 1)
+        due_at = 0.0 if job.not_before > now + _LONGEST_PAUSE_S else job.not_before
+        return Claim(job.id, job.key, owner, job.attempts + 1, due_at)
 
 
 def beat(store: Store, claimed: Claim, lease_s: float) -> bool:
@@ -53,6 +61,12 @@ def beat(store: Store, claimed: Claim, lease_s: float) -> bool:
     with store.writing() as connection:
         done = connection.execute(update(jobs).where(_is_held(claimed)).values(lease_until=store.clock() + lease_s))
         return done.rowcount == 1
+
+
+def is_held(store: Store, claimed: Claim) -> bool:
+    """Says whether a job is still this worker's."""
+    with store.reading() as connection:
+        return connection.execute(select(jobs.c.id).where(_is_held(claimed))).scalar() is not None
 
 
 def release(store: Store, claimed: Claim, pause_s: float, reason: str) -> None:

@@ -12,7 +12,8 @@ from cspine.node.config import Config
 from cspine.node.receiving.completeness import Completeness
 from cspine.node.receiving.spool import Folders, Spool, digest_of
 from cspine.node.store import Store, open_store
-from cspine.node.store.arrivals import is_queued, while_nothing_is_queued
+from cspine.node.store.arrivals import is_queued, while_nothing_is_queued, withdraw
+from cspine.node.store.queue import open_jobs
 from cspine.storage.files import LockedError, locked
 
 _POLL_S, _RETENTION_S, _WATCH_S, _ABANDONED_S = 0.2, 60.0, 1.0, 3600.0
@@ -102,6 +103,7 @@ class _Desk:
             except Exception:  # the disk or the database may be back in a moment
                 _log.exception("a series cannot be queued and is tried again")
                 self.completeness.put_back(series_uid, source, site)
+        self._begin_early()
         for act, due in self._next.items():
             if time.monotonic() >= due:
                 try:
@@ -109,6 +111,20 @@ class _Desk:
                 except Exception:  # as above
                     _log.exception("housekeeping failed and is tried again")
                 self._next[act] = time.monotonic() + (_WATCH_S if act == self._watch else _RETENTION_S)
+
+    def _begin_early(self) -> None:
+        """Has an idle node begin with a series during the quiet time after it, and stop when further images come."""
+        for series_uid in self.completeness.take_overtaken():
+            try:
+                withdraw(self._store, series_uid)
+            except Exception:  # its next version supersedes it
+                _log.exception("work on a series to which images come cannot be withdrawn")
+        for series_uid, source, site, left_s in self.completeness.take_early():
+            try:
+                if not open_jobs(self._store):
+                    self._intake.queue(series_uid, source, site, hold_s=left_s)
+            except Exception:  # it is queued after the quiet time all the same
+                _log.exception("work on a series cannot begin during the quiet time")
 
     def _has_room(self) -> bool:
         return self._folders.free_gb() >= self._config.keep.free_gb

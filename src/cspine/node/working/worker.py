@@ -19,7 +19,7 @@ from cspine.node.names import process_name
 from cspine.node.receiving.spool import Folders
 from cspine.node.store import Store
 from cspine.node.store.nouns import Claim
-from cspine.node.store.queue import claim, finish, lose, release, superseded_keys
+from cspine.node.store.queue import LONGEST_HOLD_S, claim, finish, is_held, lose, release, superseded_keys
 from cspine.node.working.heartbeat import Heartbeat
 from cspine.node.working.outcome import finished, parcels
 from cspine.reporting import chosen
@@ -75,7 +75,7 @@ class NodeWorker:
         with Reader() as reader:
             idle_s = _TIDY_S
             while not stop.is_set():
-                if self.step(lambda source: reader.read(source, None)):
+                if self.step(lambda source: reader.read(source, None), stop):
                     continue
                 if idle_s >= _TIDY_S:
                     self._tidy()
@@ -83,11 +83,12 @@ class NodeWorker:
                 stop.wait(_IDLE_S)
                 idle_s += _IDLE_S
 
-    def step(self, read: Callable[[str], Scan]) -> bool:
+    def step(self, read: Callable[[str], Scan], stop: threading.Event | None = None) -> bool:
         """Does one job, if there is one.
 
         Args:
             read: Reads a scan.
+            stop: Says when not to wait until a result may be recorded.
 
         Returns:
             Whether there was one.
@@ -98,7 +99,19 @@ class NodeWorker:
             return False
         with Heartbeat(self._store, claimed, settings.lease_s):
             job = self._done(claimed, read)
-            self._record(claimed, job)
+            if self._is_due(claimed, stop or threading.Event()):
+                self._record(claimed, job)
+        return True
+
+    def _is_due(self, claimed: Claim, stop: threading.Event) -> bool:
+        """Waits until a result may be recorded; gives the job back where the worker shall stop before.
+
+        Nobody waits for a job that was withdrawn, or for longer than a hold lasts: then the clock was set back.
+        """
+        while 0 < (left_s := claimed.due_at - self._store.clock()) <= LONGEST_HOLD_S and is_held(self._store, claimed):
+            if stop.wait(min(left_s, _IDLE_S)):
+                release(self._store, claimed, left_s, "Images may still come.")
+                return False
         return True
 
     def _done(self, claimed: Claim, read: Callable[[str], Scan]) -> Job:

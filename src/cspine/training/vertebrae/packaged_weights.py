@@ -222,7 +222,9 @@ def _sources(node: Any) -> list[Any]:
 def _difference(network: keras.Model, samples: Samples) -> float:
     """Returns the largest difference of what a network says from what is stored."""
     predicted = network(samples.inputs, training=False)
-    return max(float(np.abs(keras.ops.convert_to_numpy(predicted[name]) - stored).max()) for name, stored in samples.outputs.items())
+    return max(
+        float(np.abs(keras.ops.convert_to_numpy(predicted[name]) - stored).max()) for name, stored in samples.outputs.items()
+    )
 
 
 def _identity(bias: Array, epsilon: float) -> list[Array]:
