@@ -120,3 +120,20 @@ def test_fine_necks_differ_from_one_another_and_have_all_levels() -> None:
 def test_wrong_ranges_are_refused() -> None:
     with pytest.raises(UsageError, match="`vein_share` must be a share between 0 and 1"):
         DetailRanges(vein_share=1.2)
+
+
+def test_compact_bone_is_denser_here_and_thinner_there() -> None:
+    """Otherwise much bone has the highest density of all, which reading takes for values that were cut off."""
+
+    def spread(ranges: DetailRanges) -> float:
+        changed = detailed(ranges).bone("C5")
+        solid = replace(changed, material=replace(changed.material, cortex_mm=50.0), changes=())
+        hu = render(replace(plain_neck(), bones=(solid,)), body(plain_neck())).volume.hu
+        return float(np.std(hu[hu > 900]) / solid.material.cortex_hu)
+
+    fine = DetailRanges(cortex_roughness=0.06)
+
+    assert spread(DetailRanges()) < 0.005
+    assert 0.03 < spread(fine) < 0.1
+    skull = detailed(fine).bone("skull").material
+    assert skull.cortex_roughness_hu == pytest.approx(0.06 * skull.cortex_hu)

@@ -29,6 +29,9 @@ _KNOWN_MM = 4.95
 _BEND = 1.35
 """A warp and a bone's own scale may shorten distances by this factor."""
 
+_PATCH_MM = 2.5
+"""Compact bone is denser or thinner over this distance."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoneImage:
@@ -157,13 +160,21 @@ def _density(bone: PlacedBone, points: Points, distance: Field, width: Field, sh
     """Returns HU of the bony part of voxels at ``(3, n)`` points: a compact shell of uneven thickness around spongy bone."""
     shell = _shell_mm(bone.material, points)
     spongy = np.clip(0.5 - (distance + shell) / width, 0, 1) / np.maximum(share, np.float32(1e-3))
-    hu = np.full(len(spongy), bone.material.cortex_hu, np.float32)
+    hu = _compact_hu(bone.material, points)
     inner = np.flatnonzero(spongy > 0)
     if len(inner):
         deep = _spongy_hu(bone.material, points[:, inner], distance[inner] + shell[inner])
         hu[inner] += spongy[inner] * (deep - hu[inner])
     for change in bone.changes:
         hu = change.recolour(points, distance, hu)
+    return hu
+
+
+def _compact_hu(made: Material, points: Points) -> Field:
+    """Returns HU of compact bone: the same everywhere, or denser here and thinner there."""
+    hu = np.full(points.shape[1], made.cortex_hu, np.float32)
+    if made.cortex_roughness_hu > 0:
+        hu += np.float32(made.cortex_roughness_hu) * value_noise(points, _PATCH_MM, made.seed + 3)
     return hu
 
 

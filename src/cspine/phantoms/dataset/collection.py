@@ -19,7 +19,7 @@ from cspine.phantoms.dataset.truth import StudyTruth, box_rows, label_rows, read
 from cspine.phantoms.dataset.workers import workers
 from cspine.storage.files import clear_unfinished
 
-GENERATION = 2
+GENERATION = 3
 """Grows whenever the same seed would give other bytes."""
 
 UID_ROOT = "1.2.826.0.1.3680043."

@@ -40,8 +40,9 @@ def with_detail(rng: np.random.Generator, neck: Neck, ranges: DetailRanges) -> N
     person, *levels = rng.spawn(1 + len(CERVICAL))
     bone_of_all = _PersonalBone.sampled(person, ranges)
     for bone in neck.bones:
-        if bone.name in LABELS:
-            neck = neck.with_bone(replace(neck.bone(bone.name), material=bone_of_all.material(bone.material)))
+        made = bone_of_all.material(bone.material) if bone.name in LABELS else bone.material
+        made = replace(made, cortex_roughness_hu=ranges.cortex_roughness * made.cortex_hu)
+        neck = neck.with_bone(replace(bone, material=made))
     for level, own in zip(CERVICAL, levels, strict=True):
         bone = neck.bone(level.name)
         if isinstance(bone.shape, Sampled):

@@ -46,6 +46,7 @@ class Material:
         grain_mm: Size of fine trabeculae.
         clumps_mm: Size of coarse ones.
         striation: By how much trabeculae are longer along the spine than across it.
+        cortex_roughness_hu: Standard deviation of the density of compact bone from place to place.
     """
 
     cortex_mm: float
@@ -60,6 +61,7 @@ class Material:
     grain_mm: float = 1.1
     clumps_mm: float = 3.5
     striation: float = 1.0
+    cortex_roughness_hu: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -168,6 +168,7 @@ class DetailRanges(_Checked):
     Attributes:
         cortex: Factor of the thickness of compact bone, log-uniform.
         unevenness: How much it differs from place to place, relative.
+        cortex_roughness: How much its density differs from place to place, relative.
         grain_mm: Size of fine trabeculae.
         clumps_mm: Size of coarse ones.
         roughness: Factor of their contrast, log-uniform.
@@ -182,6 +183,7 @@ class DetailRanges(_Checked):
 
     cortex: Range = (1.0, 1.0)
     unevenness: Range = (0.3, 0.3)
+    cortex_roughness: float = 0.0
     grain_mm: Range = (1.1, 1.1)
     clumps_mm: Range = (3.5, 3.5)
     roughness: Range = (1.0, 1.0)
@@ -318,6 +320,7 @@ FINE = Variation(
         # compact bone of cervical bodies is 0.3 to 1 mm thick, of laminae up to 2 mm
         cortex=(0.55, 1.6),
         unevenness=(0.15, 0.6),
+        cortex_roughness=0.06,
         # spaces between trabeculae are 0.6 to 1.2 mm wide, wider in old age; voxels blur them
         grain_mm=(0.7, 1.8),
         clumps_mm=(2.5, 6.0),
