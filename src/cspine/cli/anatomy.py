@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="build")
     build = actions.add_parser("build", help="build an anatomy file from a folder of surfaces")
     build.add_argument("folder", type=Path, metavar="FOLDER", help="where the surfaces are")
-    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the anatomy file to write, *.anatomy.npz")
+    build.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the anatomy file to write, *.anatomy.npz")
     build.add_argument("--table", type=Path, metavar="TOML", help="which surface is which bone; FOLDER/anatomy.toml by default")
     build.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
 
@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
     from cspine.phantoms.meshes.table import read_table, unused_surfaces
     from cspine.phantoms.model.skeleton import HOSTS
 
-    if args.output.exists() and not args.overwrite:
-        raise UsageError(f"{args.output} is there already. Give another name, or --overwrite.")
+    if args.out.exists() and not args.overwrite:
+        raise UsageError(f"{args.out} is there already. Give another name, or --overwrite.")
     anatomy = build_anatomy(args.folder, args.table, lambda names: progress(names, len(names), "bones"))
-    save_anatomy(anatomy, args.output)
-    picture = args.output.with_name(f"{args.output.name.removesuffix('.npz')}.png")
+    save_anatomy(anatomy, args.out)
+    picture = args.out.with_name(f"{args.out.name.removesuffix('.npz')}.png")
     _save_picture(anatomy, picture)
     for level, bone in anatomy.vertebrae.items():
         width, depth, height = bone.body.size_mm
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     for what, names in (("borrowed", lent), ("not used", unused)):
         if names:
             sys.stdout.write(f"{what}: {', '.join(names)}\n")
-    sys.stdout.write(f"{args.output}\n{picture}\n")
+    sys.stdout.write(f"{args.out}\n{picture}\n")
     return Exit.DONE
 
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from cspine.node.config import Config, LoginSettings, TlsSettings
 from cspine.node.store import Role, Store
-from cspine.node.store.audit import first_broken, read_trail
+from cspine.node.store.audit import Entry, first_broken, read_trail
 from cspine.node.store.users import disable_user, put_user
 from cspine.node.web.app import REST_ROUTES, ROUTES
 from cspine.node.web.attempts import LoginAttempts
@@ -289,6 +289,18 @@ def test_logins_refusals_and_reading_stand_in_the_audit_trail_without_a_patient(
     ]
     assert first_broken(store) is None
     assert "Doe" not in str(read_trail(store, 100))
+
+
+def test_a_page_that_is_opened_without_its_study_stands_in_the_audit_trail(guarded: Made, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<p>C1 to C7</p>")
+    key = guarded.assess("1", page=tmp_path / "page.html")
+    client = guarded.reader("ada")
+
+    assert client.get(f"/studies/{key}/page").status_code == 200
+    assert client.get("/studies/none/page").status_code == 404
+
+    entries = [kept.entry for kept in reversed(read_trail(store, 100))]
+    assert entries == [Entry("ada", "login"), Entry("ada", "read", key, "result.html")]
 
 
 def test_the_trail_is_shown_to_administrators_and_says_whether_it_is_whole(guarded: Made) -> None:

@@ -95,8 +95,9 @@ async def framed_page(request: Request) -> Response:
     services = services_of(request)
     row = await run_in_threadpool(listed, services.store, key_of(request))
     path = None if row is None else services.result_file(row, "result.html")
-    if path is None:
+    if row is None or path is None:
         return failure(request, 404, "There is no page of this study.")
+    await run_in_threadpool(record, services.store, Entry(_name(request), "read", row.key, path.name))
     return FileResponse(path, media_type="text/html", headers={"content-security-policy": FRAMED_POLICY})
 
 
