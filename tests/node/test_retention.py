@@ -1,3 +1,4 @@
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,12 @@ class Archive:
         assert finish(self.store, take(self.store), POSITIVE, parcels("1"))
 
     def pass_days(self, days: float) -> Removed:
-        """Lets days pass, then removes what is old."""
+        """Lets days pass, and removes what is old all the while."""
+        looks = [self.look(min(1.0, days - done)) for done in range(math.ceil(days))]
+        return Removed(sum(one.scans for one in looks), sum(one.results for one in looks))
+
+    def look(self, days: float = 0.0) -> Removed:
+        """Sets the clock forward by some days, then removes what is old."""
         self.clock.now += days * _DAY_S
         return remove_old(self.store, self.folders, _KEEP, self.completeness)
 
@@ -148,3 +154,23 @@ def test_one_late_image_does_not_take_the_place_of_a_result_whose_images_are_gon
 
     (row,) = worklist(archive.store)
     assert (row.key, row.state, row.images) == (key, State.DONE, 2)
+
+
+def test_a_clock_that_is_set_far_forward_removes_nothing_at_once(archive: Archive) -> None:
+    archive.done(archive.come_in())
+    archive.look()
+
+    assert archive.look(3650) == Removed(0, 0)
+    assert archive.look(0.5) == Removed(0, 0)
+    assert archive.look(-3650.5) == Removed(0, 0)  # somebody has set it right
+    assert archive.pass_days(2.5) == Removed(0, 0)
+    assert archive.pass_days(1) == Removed(1, 0)
+
+
+def test_a_node_that_was_off_for_long_removes_what_is_old_a_day_later(archive: Archive) -> None:
+    archive.done(archive.come_in())
+    archive.look()
+
+    assert archive.look(100) == Removed(0, 0)
+    assert archive.look(0.9) == Removed(0, 0)
+    assert archive.look(0.2) == Removed(1, 1)

@@ -3,17 +3,19 @@
 import logging
 from dataclasses import dataclass
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from cspine.node.config import KeepSettings
 from cspine.node.receiving.completeness import Completeness
 from cspine.node.receiving.spool import Folders, Spool
 from cspine.node.store import DeliveryState, Store
 from cspine.node.store.nouns import OPEN
-from cspine.node.store.tables import jobs, outbox, patients, series
+from cspine.node.store.tables import facts, jobs, outbox, patients, series
 from cspine.storage.files import remove
 
 _DAY_S = 86400.0
+_NOTED_S = 600.0
+_LOOKED, _WAITS = "retention_looked_at", "retention_waits_until"
 _log = logging.getLogger(__name__)
 
 
@@ -33,8 +35,11 @@ class Removed:
 def remove_old(store: Store, folders: Folders, keep: KeepSettings, completeness: Completeness) -> Removed:
     """Removes once what is older than the configuration says; series that are coming in or in work stay.
 
-    Run by the receiver, which alone knows what is coming in.
+    Run by the receiver, which alone knows what is coming in. Where the clock is more than a day ahead of the last look, nothing
+    is removed for a day: the node was off for so long, or the clock is wrong, and then all would be old at once.
     """
+    if _waits(store):
+        return Removed(0, 0)
     scans = sum(_remove_scans(store, folders, number, uid) for number, uid in _old_scans(store, folders, keep, completeness))
     old = _old_results(store, keep)
     for number, key in old:
@@ -48,6 +53,27 @@ def remove_old(store: Store, folders: Folders, keep: KeepSettings, completeness:
     if scans or old:
         _log.info("retention removed the images of %d series and %d results", scans, len(old))
     return Removed(scans, len(old))
+
+
+def _waits(store: Store) -> bool:
+    """Says whether nothing is to be removed because the clock was set forward; notes when it was looked at."""
+    now = store.clock()
+    with store.writing() as connection:
+        said = dict(connection.execute(select(facts.c.name, facts.c.value).where(facts.c.name.in_((_LOOKED, _WAITS)))).all())
+        looked_at, until = float(said.get(_LOOKED, now)), float(said.get(_WAITS, 0.0))
+        if now - looked_at > _DAY_S:
+            until = now + _DAY_S
+            _note(connection, _WAITS, until)
+            days = (now - looked_at) / _DAY_S
+            _log.warning("retention removes nothing for a day: the clock is %.0f days ahead of its last look", days)
+        if _LOOKED not in said or abs(now - looked_at) >= _NOTED_S:
+            _note(connection, _LOOKED, now)
+    return now < until <= now + _DAY_S
+
+
+def _note(connection: Connection, name: str, value: float) -> None:
+    connection.execute(delete(facts).where(facts.c.name == name))
+    connection.execute(insert(facts).values(name=name, value=repr(float(value))))
 
 
 def _old_scans(store: Store, folders: Folders, keep: KeepSettings, completeness: Completeness) -> list[tuple[int, str]]:
