@@ -1,6 +1,7 @@
 """Every family on one data set and one split, with one budget: the table of docs/benchmarks.md.
 
     python -m benchmarks.families OUT [--steps N] [--patch-steps N] [--rows NAME ...] [--photographs FILE]
+        [--engine ray [--cluster ADDRESS] [--workers N]]
 
 Makes phantoms (OUT/enriched to learn from, OUT/calibration for probabilities, OUT/natural to be evaluated on), trains every row by
 its command, calibrates and evaluates it, compares all, and prints the table. A row that is done is not done again, one that was
@@ -9,6 +10,10 @@ batches, on the same schedule, for every row; ``--patch-steps`` and ``--steps`` 
 OUT/.../learning.png. Beside AUROC stands what a protocol of accuracies reports of the same network on the same unseen necks:
 the share of right entries of its slices, and that of saying that nothing is ever there. ``--photographs FILE`` adds a row whose
 InceptionV3 starts from a file of weights.
+
+``--engine ray`` makes the phantoms and does the rows on the workers of a Ray cluster, a row at a time on each, on a GPU each where
+there are any. A row whose teacher is another row waits for that one, and a row whose worker died is tried once more, from its last
+checkpoint. All machines need this repository and OUT under the same paths; OUT/.../NAME.log has what the commands of a row told.
 """
 
 import argparse
@@ -17,65 +22,37 @@ import json
 import os
 import platform
 import shlex
-import time
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import command
-from cspine.datasets import read_dataset
-from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
-from cspine.networks.loading import load_network
-from cspine.recipes import load_slice_recipe
-from cspine.training.core.backend import software
-from cspine.training.core.runs import open_run
-from cspine.training.core.settings import as_started
-from cspine.training.slices.batches import TrainingStudy
-from cspine.training.slices.prediction import padded_outputs
-from cspine.training.slices.settings import SliceRecipe
-from cspine.training.slices.stacks import SliceStack, prepare_stacks
-
-TRAINING_SET = ("enriched", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --enriched 0.6")
-CALIBRATED = ("calibration", "--studies 40 --seed 5003 --size small --masks 1 --boxes 1")
-UNSEEN = ("natural", "--studies 100 --seed 5002 --size small --masks 1 --boxes 1")
-BATCH, EPOCHS = 8, 4
-PATCH_BATCH = 24
-SCHEDULE = "--set fit.learning_rate=1e-3 --set fit.threads=1 --set split.folds=6"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table.
-
-    Attributes:
-        name: Of the run.
-        recipe: What is trained.
-        options: What its command has beyond the budget; ``{runs}`` is the folder of the runs.
-    """
-
-    name: str
-    recipe: str
-    options: str = ""
-
-
-ROWS = (
-    Row("custom_cnn", "custom_cnn"),
-    Row("custom_cnn_boxes", "custom_cnn", "--boxes"),
-    Row("custom_cnn_boxes_alone", "custom_cnn", "--boxes --set labels.fracture_masks=ignore"),
-    Row("custom_cnn_pseudo", "custom_cnn", "--pseudo-labels {runs}/custom_cnn"),
-    Row("leaky_protocol", "leaky_protocol"),
-    Row("densenet121", "densenet121", "--weights none"),
-    Row("inception_v3", "inception_v3", "--weights none"),
-    Row("unet_transfer", "unet_transfer", "--weights none"),
-    Row("inception_resnet_v2", "inception_resnet_v2", "--weights none"),
+from benchmarks.family_rows import (
+    BATCH,
+    CALIBRATED,
+    EPOCHS,
+    LEAKY,
+    PATCH_BATCH,
+    PHOTOGRAPHS,
+    ROWS,
+    TRAINING_SET,
+    UNSEEN,
+    Place,
+    Row,
+    do_row,
 )
-LEAKY = "leaky_protocol"
-PHOTOGRAPHS = "inception_v3_photographs"
-_POSITIVE = 0.5
+from benchmarks.family_training import Spent, evaluate_row, train_row
+from cspine.cli.engine import add_engine, check_engine, cluster_of
+from cspine.errors import InputError
+from cspine.evaluation.leaky import LeakyAccuracy
+from cspine.training.core.backend import software
+
+_MEMORY_BYTES = 4 << 30
+"""What a worker asks its machine for, as for a fold of `cspine train`."""
+
 TITLES = (
     "run",
     "command",
@@ -91,91 +68,27 @@ TITLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Says where things are.
-
-    Attributes:
-        out: The folder of everything.
-        steps: The budget of slices.
-        patch_steps: The budget of patches; with 0 training begins with slices.
-    """
-
-    out: Path
-    steps: int
-    patch_steps: int = 0
-
-    @property
-    def runs(self) -> Path:
-        """Returns the runs of this budget."""
-        return self.out / f"steps-{self.patch_steps}-{self.steps}"
-
-    @property
-    def cache(self) -> tuple[str, str]:
-        """Returns where prepared studies are kept, as commands are told."""
-        return ("--cache", str(self.out / "cache"))
-
-    def evaluated(self, row: Row) -> Path:
-        """Returns what `cspine evaluate` says of a row on the unseen studies."""
-        return self.runs / "evaluated" / row.name
-
-    def spent(self, row: Row) -> Path:
-        """Returns what training a row took."""
-        return self.runs / f"{row.name}.json"
-
-    def entries(self, row: Row) -> Path:
-        """Returns what the protocol of accuracies says of a row on the unseen studies."""
-        return self.runs / "evaluated" / f"{row.name}.json"
-
-    def command(self, row: Row) -> list[str]:
-        """Trains a row."""
-        budget = f"--set fit.batch={BATCH} --set fit.batches={self.steps // EPOCHS} --set fit.epochs={EPOCHS}"
-        own = row.options.format(runs=self.runs)
-        return ["train", row.recipe, *shlex.split(f"{own} {budget} {self._patches(row)} {SCHEDULE}")]
-
-    def _patches(self, row: Row) -> str:
-        if row.name == LEAKY:
-            return ""
-        if not self.patch_steps:
-            return "--set patches.epochs=0"
-        batches = f"--set patches.batch={PATCH_BATCH} --set patches.batches={self.patch_steps // EPOCHS}"
-        return f"--set patches.epochs={EPOCHS} {batches} --set heads.epochs=0"
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Holds what commands took.
-
-    Attributes:
-        seconds: On the clock, which others on the machine stretch.
-        busy: Of the processor.
-    """
-
-    seconds: float
-    busy: float
-
-
 def main() -> None:
     """Prints the table."""
     options = _arguments()
-    place = Place(options.out, options.steps, options.patch_steps)
+    place = Place(options.out.absolute(), options.steps, options.patch_steps)
     rows: tuple[Row, ...] = ROWS
     if options.photographs is not None:
-        rows = (
-            *ROWS,
-            Row(
-                PHOTOGRAPHS,
-                "inception_v3",
-                f"--weights {shlex.quote(str(options.photographs.absolute()))} --set network.head_epochs=1",
-            ),
-        )
+        weights = shlex.quote(str(options.photographs.absolute()))
+        rows = (*ROWS, Row(PHOTOGRAPHS, "inception_v3", f"--weights {weights} --set network.head_epochs=1"))
     chosen = [row for row in rows if not options.rows or row.name in options.rows]
     for data in (TRAINING_SET, CALIBRATED, UNSEEN):
-        _phantoms(place, data, options.jobs)
-    for row in chosen:
-        train_row(place, row)
-        _evaluate(place, row)
-        keras.backend.clear_session()
+        _phantoms(place, data, options)
+    if options.engine == "ray":
+        try:
+            spread_rows(place, chosen, options)
+        except InputError as error:
+            sys.exit(f"benchmarks.families: {error}")
+    else:
+        for row in chosen:
+            train_row(place, row)
+            evaluate_row(place, row)
+            keras.backend.clear_session()
     evaluated = [row for row in rows if (place.evaluated(row) / "evaluation.csv").is_file()]
     honest = [str(place.evaluated(row)) for row in evaluated if row.name != LEAKY]
     if len(honest) > 1:
@@ -184,59 +97,39 @@ def main() -> None:
     print("\n".join(page(place, evaluated)))
 
 
-def _phantoms(place: Place, data: tuple[str, str], jobs: int) -> None:
+def _phantoms(place: Place, data: tuple[str, str], options: argparse.Namespace) -> None:
     folder, words = data
-    command.run("phantom", str(place.out / folder), *shlex.split(words), "--jobs", str(jobs))
+    makers = ["--jobs", str(options.jobs)]
+    if options.engine == "ray":
+        makers = ["--engine", "ray", *(["--cluster", options.cluster] if options.cluster else [])]
+        makers += ["--workers", str(options.workers)] if options.workers else []
+    command.run("phantom", str(place.out / folder), *shlex.split(words), *makers)
 
 
-def train_row(place: Place, row: Row) -> None:
-    """Trains a row, or what is left to do of it."""
-    folder = place.runs / row.name
-    if (folder / "fold-0" / "held_out.csv").is_file():
-        return
-    resumed = (folder / "run.json").is_file()
-    words = ["train", row.recipe, "--resume"] if resumed else place.command(row)
-    _timed(place, row, [*words, "--data", str(place.out / TRAINING_SET[0]), "-o", str(folder), *place.cache])
+def spread_rows(place: Place, rows: Sequence[Row], options: argparse.Namespace) -> None:
+    """Does rows on the workers of a cluster; one that learns from another waits for it.
+
+    Raises:
+        UsageError: There is no such cluster, or two workers died over a row.
+        InputError: As a row raises it.
+    """
+    from cspine.jobs.joining import Needs, gpus, joined
+    from cspine.jobs.spreading import Labour, spread
+
+    places = {row.name: number for number, row in enumerate(rows)}
+    after = {places[row.name]: places[row.after] for row in rows if row.after in places}
+    cluster = cluster_of(options)
+    with joined(cluster):
+        device = min(1, gpus())
+        calls = device  # a process gives the memory of a GPU back when it ends
+        labour = Labour("row", do_row, Needs(_MEMORY_BYTES, gpus=device), cluster.workers, calls)
+        pieces = [(place, row, keras.backend.backend()) for row in rows]
+        for number, _ in spread(labour, pieces, _tell, after):
+            _tell(f"done: {rows[number].name}")
 
 
-def _evaluate(place: Place, row: Row) -> None:
-    """Calibrates a row and evaluates it on unseen studies; that of the leaky protocol also as that protocol does."""
-    folder, evaluated = place.runs / row.name, place.evaluated(row)
-    if not (folder / "calibration.csv").is_file():
-        command.run("calibrate", str(folder), "--data", str(place.out / CALIBRATED[0]), *place.cache)
-    if not (evaluated / "evaluation.csv").is_file():
-        command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(evaluated), *place.cache)
-    if not place.entries(row).is_file():
-        place.entries(row).write_text(json.dumps(asdict(_unseen_entries(place, row))) + "\n", encoding="utf-8")
-    own = evaluated.with_name(f"{row.name}_itself")
-    if row.name == LEAKY and not (own / "evaluation.csv").is_file():
-        command.run(
-            "evaluate", str(folder), "--data", str(place.out / TRAINING_SET[0]), "-o", str(own), "--no-localisation", *place.cache
-        )
-
-
-def _unseen_entries(place: Place, row: Row) -> LeakyAccuracy:
-    run = open_run(place.runs / row.name)
-    recipe = as_started(load_slice_recipe(row.recipe), run.facts.settings)
-    stacks = prepare_stacks(read_dataset(place.out / UNSEEN[0]).cases, recipe.input, Path(place.cache[1]))
-    return entries_of(load_network(run.network(0)), stacks, recipe)
-
-
-def entries_of(model: keras.Model, stacks: Sequence[SliceStack], recipe: SliceRecipe) -> LeakyAccuracy:
-    """Returns the share of right entries of all slices, at a probability of 0.5, and that of saying that nothing is there."""
-    wanted = [TrainingStudy.of(stack, recipe).targets.fracture for stack in stacks]
-    predicted = [padded_outputs(model, stack, recipe.input, ["fracture"])["fracture"] for stack in stacks]
-    return entry_accuracy(np.concatenate(wanted) >= _POSITIVE, np.concatenate(predicted) >= _POSITIVE)
-
-
-def _timed(place: Place, row: Row, words: Sequence[str]) -> None:
-    """Adds what training takes to what was taken before; nothing is known of a command that was killed with this script."""
-    path = place.spent(row)
-    before = Spent(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Spent(0, 0)
-    begin, busy = time.monotonic(), time.process_time()
-    command.run(*words)
-    spent = Spent(before.seconds + time.monotonic() - begin, before.busy + time.process_time() - busy)
-    path.write_text(json.dumps(asdict(spent)) + "\n", encoding="utf-8")
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def draw_curves(place: Place, rows: Sequence[Row]) -> None:
@@ -274,7 +167,7 @@ def page(place: Place, evaluated: Sequence[Row]) -> Iterator[str]:
 
 def _line(place: Place, row: Row) -> str:
     found = _numbers(place.evaluated(row) / "evaluation.csv")
-    spent = Spent(**json.loads(place.spent(row).read_text(encoding="utf-8")))
+    spent = Spent.of(place, row)
     entries = LeakyAccuracy(**json.loads(place.entries(row).read_text(encoding="utf-8")))
     dice = [
         float(value) for (part, _, metric), (value, *_) in found.items() if (part, metric) == ("localisation", "dice") and value
@@ -327,8 +220,14 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--patch-steps", type=int, default=1000, help="steps on patches before these; 0 for none (default: 1000)")
     parser.add_argument("--photographs", type=Path, metavar="FILE", help="weights of an InceptionV3 to start a further row from")
-    parser.add_argument("--jobs", type=int, default=2, help="processes that make phantoms (default: 2)")
-    return parser.parse_args()
+    parser.add_argument("--jobs", type=int, default=2, help="processes that make phantoms here (default: 2)")
+    add_engine(parser)
+    options = parser.parse_args()
+    try:
+        check_engine(options)
+    except InputError as error:
+        parser.error(str(error))
+    return options
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.families import LEAKY, ROWS, TITLES, Place, Row, draw_curves, entries_of, page, train_row
+from benchmarks.families import TITLES, draw_curves, page
+from benchmarks.family_rows import LEAKY, ROWS, Place, Row, do_row
+from benchmarks.family_training import entries_of, evaluate_row, train_row
+from cspine.errors import UsageError
 from cspine.evaluation.report import to_csv
 from cspine.recipes import load_slice_recipe
+from cspine.training.core.runs import CALIBRATION
 from cspine.training.core.settings import parse_assignments, with_settings
 from cspine.training.slices.settings import SliceRecipe
 from tests.evaluation.reports import report
@@ -73,6 +77,39 @@ def test_a_row_that_was_killed_goes_on_and_one_that_is_done_is_left_alone(tmp_pa
     assert words[1][:3] == ("train", row.recipe, "--resume")
     assert "--set" not in words[1]
     assert json.loads(place.spent(row).read_text()).keys() == {"seconds", "busy"}
+
+
+def test_what_is_calibrated_and_evaluated_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, row, words = Place(tmp_path, 10), ROWS[0], []
+    monkeypatch.setattr("benchmarks.command.run", lambda *given: words.append(given[0]))
+    for path in (place.evaluated(row) / "evaluation.csv", place.entries(row)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    evaluate_row(place, row)
+    (place.runs / row.name / "fold-0").mkdir(parents=True)
+    (place.runs / row.name / "fold-0" / CALIBRATION).touch()
+    evaluate_row(place, row)
+
+    assert words == ["calibrate"]
+
+
+def test_a_row_waits_for_its_teacher_alone() -> None:
+    waiting = {row.name: row.after for row in ROWS if row.after}
+    taught = {row.name for row in ROWS if "--pseudo-labels" in row.options}
+
+    assert waiting.keys() == taught
+    assert all(f"{{runs}}/{teacher}" in next(row.options for row in ROWS if row.name == name) for name, teacher in waiting.items())
+
+
+def test_a_row_whose_command_failed_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, row = Place(tmp_path, 10), ROWS[0]
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+
+    with pytest.raises(UsageError, match=r"^The row custom_cnn ended with exit code 2\. Read .*custom_cnn\.log\.$"):
+        do_row(place, row, "tensorflow")
+
+    assert "has neither" in place.log(row).read_text()
 
 
 def test_curves_are_drawn_of_rows_that_have_a_log(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 Run by test_on_cluster.py.
 """
 
+import argparse
 import json
 import os
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ray.cluster_utils import Cluster as LocalCluster
 
+from benchmarks import families
 from cspine.cli import main
 from cspine.cli.phantom import _on_cluster
 from cspine.errors import CspineError
@@ -37,6 +40,7 @@ def run(place: Path) -> dict[str, Any]:
     ray = ["--engine", "ray", "--cluster", machines.address, "--workers", "2"]
     noted: dict[str, Any] = {"phantoms": _phantoms(place, Cluster(machines.address))}
     noted["codes"] = [_done([*words, *ray], place / "cluster" / "run") for words in commands(place, "cluster")]
+    noted["rows"] = _rows(place, Cluster(machines.address))
     del os.environ["WORKER_DIES_ONCE"]
     noted["codes_here"] = _codes_here(place)
     noted["pieces"] = _pieces(place, Cluster(machines.address))
@@ -73,6 +77,19 @@ def _phantoms(place: Path, cluster: Cluster) -> list[bool]:
     return made + list(make_collection(plan(place / "cluster" / "phantoms", 2), partial(_on_cluster, cluster)))
 
 
+def _rows(place: Path, cluster: Cluster) -> list[list[str]]:
+    """Does rows of the table of families on the cluster, where a worker dies, and here; returns both tables."""
+    with mock.patch("benchmarks.families.do_row", on_workers.do_made_up_row):
+        where, rows = on_workers.rows_of(place, "cluster")
+        families.spread_rows(where, rows, argparse.Namespace(cluster=cluster.address, workers=2))
+        tables = [list(families.page(where, rows))]
+    where, rows = on_workers.rows_of(place, "here")
+    with mock.patch.dict(os.environ, WORKER_DIES_ONCE=""):
+        for row in rows:
+            on_workers.do_made_up_row(where, row, "tensorflow")
+    return [*tables, list(families.page(where, rows))]
+
+
 def _pieces(place: Path, cluster: Cluster) -> dict[str, Any]:
     """Spreads pieces over which workers die, or that fail."""
     noted: dict[str, Any] = {"warnings": []}
@@ -80,6 +97,9 @@ def _pieces(place: Path, cluster: Cluster) -> dict[str, Any]:
         once = Labour("piece", on_workers.die_once, _NEEDS)
         marked = [(str(place / f"died-{number}"), number == 1, number) for number in range(3)]
         noted["once"] = sorted(spread(once, marked, noted["warnings"].append))
+        ordered = Labour("piece", on_workers.one_of_three, _NEEDS)
+        files = (str(place / "first"), str(place / "third"))
+        noted["ordered"] = sorted(spread(ordered, [(number, *files) for number in range(3)], after={1: 0}))
         for name, function in (("always", on_workers.die), ("refused", on_workers.refuse), ("fault", on_workers.divide)):
             try:
                 noted[name] = list(spread(Labour("piece", function, _NEEDS), [(0,)]))

@@ -15,6 +15,7 @@ from cspine.anatomy import CERVICAL
 from cspine.cli import Exit, main
 from cspine.datasets.cache import Cache
 from cspine.phantoms.dataset.collection import make_collection
+from tests.cli.on_workers import rows_of
 from tests.phantoms.test_collection import contents, plan
 from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
@@ -88,7 +89,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory, coded_package: Path) -> 
         env={**os.environ, "PYTHONPATH": f"{_ROOT / 'src'}{os.pathsep}{_ROOT}", "RAY_worker_niceness": "0"},  # ours decides
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1400,
         check=False,
     )
     assert (place / "noted.json").is_file(), done.stderr
@@ -138,6 +139,31 @@ def test_phantoms_have_the_same_bytes_and_are_made_once(clustered: Clustered, tm
 
     assert clustered.noted["phantoms"] == [True] * 3 + [False] * 3
     assert contents(clustered.place / "cluster" / "phantoms") == contents(tmp_path / "phantoms")
+
+
+def test_rows_of_the_families_are_the_same_although_a_worker_died(clustered: Clustered) -> None:
+    there, here = (rows_of(clustered.place, name)[0] for name in ("cluster", "here"))
+    tables = [[line.split(" | ")[:-2] for line in table] for table in clustered.noted["rows"]]  # without what it took
+
+    assert "a worker died over row 1 of 3; it is tried again" in clustered.stderr
+    assert clustered.stderr.index("done: teacher") < clustered.stderr.index("done: taught")
+    assert len(tables[0]) == 7
+    assert tables[0] == tables[1]
+    for name in ("teacher", "taught", "boxes"):
+        assert (there.runs / name / "run.json").read_text() == (here.runs / name / "run.json").read_text()
+        assert (there.runs / name / "fold-0" / "held_out.csv").read_text() == f"{name}, {name == 'teacher'}"  # the retry resumed
+
+
+def test_a_piece_waits_for_another_and_lets_those_pass_that_do_not(clustered: Clustered) -> None:
+    assert clustered.noted["pieces"]["ordered"] == [[0, False], [1, True], [2, False]]
+
+
+def test_no_piece_waits_for_a_later_one() -> None:
+    from cspine.jobs.joining import Needs
+    from cspine.jobs.spreading import Labour, spread
+
+    with pytest.raises(ValueError, match=r"^A piece waits for one that stands before it\. Received: \{0: 1\}$"):
+        next(spread(Labour("piece", len, Needs(1)), [((),), ((),)], after={0: 1}))
 
 
 def test_a_killed_worker_costs_one_retry(clustered: Clustered) -> None:
