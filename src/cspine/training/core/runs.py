@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,12 @@ class Run:
     Attributes:
         folder: Where it lies.
         facts: What it was started with.
+        dataset: What it was started on, as the process that started it has read it; ``None`` where another did.
     """
 
     folder: Path
     facts: RunFacts
+    dataset: Dataset | None = field(default=None, repr=False, compare=False)
 
     @property
     def fold_numbers(self) -> tuple[int, ...]:
@@ -176,7 +178,7 @@ def begin_on_data(recipe: Recipe, found: Dataset, data: Path, folder: Path, *, s
         software=software(),
         broken=_codes_of(found) if skip_broken else None,
     )
-    return create_run(folder, facts)
+    return replace(create_run(folder, facts), dataset=found)
 
 
 def begin_on_necks(recipe: Recipe, necks: int, made_of: str, folder: Path) -> Run:
@@ -298,12 +300,14 @@ def cases_as_started(run: Run, data: Path) -> tuple[Case, ...] | None:
 
 
 def same_cases(run: Run, data: Path) -> tuple[Case, ...]:
-    """Returns the cases of the data set that the run was started with.
+    """Returns the cases of the data set that the run was started with; the process that has just read them reads none again.
 
     Raises:
         TrainingError: ``data`` holds other studies or other labels.
         DatasetError: As :func:`cases_as_started`.
     """
+    if run.dataset is not None and run.dataset.root == data:
+        return run.dataset.cases
     cases = cases_as_started(run, data)
     if cases is None:
         raise TrainingError(
