@@ -1,17 +1,35 @@
 """A data set at a glance: what is there, how much of it is fractured, what is wrong."""
 
+import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cspine.anatomy import CERVICAL
-from cspine.datasets.case import Problem
+from cspine.datasets.case import Case, Problem
 from cspine.datasets.dataset import Dataset
 
 _MOST_SHOWN = 10
 """Problems of one kind that the table spells out; JSON has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSummary:
+    """Describes the boxes of the studies that have any.
+
+    Attributes:
+        slices: Fewest, median and most slices with a box in a study.
+        runs: Mean number of unbroken runs of such slices in a study.
+        size_px: Median width and height.
+        crowded_slices: Slices with more than one box; the RSNA 2022 data have none.
+    """
+
+    slices: tuple[float, float, float]
+    runs: float
+    size_px: tuple[float, float]
+    crowded_slices: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +46,7 @@ class DatasetSummary:
         levels_per_study: Studies with 0, 1, 2 ... fractured levels.
         boxes: Boxes of usable studies.
         boxed_studies: Studies with boxes.
+        box_summary: How many slices of a study have boxes, and of which size; ``None`` without boxes.
         masked_studies: Studies with a mask.
         masked_positive: Of these, those with a fracture.
         excluded: Studies that are left out, and why.
@@ -43,6 +62,7 @@ class DatasetSummary:
     levels_per_study: tuple[int, ...]
     boxes: int
     boxed_studies: int
+    box_summary: BoxSummary | None
     masked_studies: int
     masked_positive: int
     excluded: dict[str, str]
@@ -69,10 +89,25 @@ def summarise(data: Dataset) -> DatasetSummary:
         levels_per_study=tuple(numbers[n] for n in range(max(numbers, default=0) + 1)),
         boxes=sum(len(case.boxes) for case in data.cases),
         boxed_studies=sum(bool(case.boxes) for case in data.cases),
+        box_summary=_box_summary([case for case in data.cases if case.boxes]),
         masked_studies=len(masked),
         masked_positive=sum(bool(case.any_fractured) for case in masked),
         excluded=dict(data.excluded),
         problems=data.problems,
+    )
+
+
+def _box_summary(boxed: Sequence[Case]) -> BoxSummary | None:
+    if not boxed:
+        return None
+    slices = [Counter(box.slice_number for box in case.boxes) for case in boxed]
+    counts = [len(numbers) for numbers in slices]
+    boxes = [box for case in boxed for box in case.boxes]
+    return BoxSummary(
+        slices=(min(counts), statistics.median(counts), max(counts)),
+        runs=statistics.fmean(sum(number - 1 not in numbers for number in numbers) for numbers in slices),
+        size_px=(statistics.median(box.width for box in boxes), statistics.median(box.height for box in boxes)),
+        crowded_slices=sum(count > 1 for numbers in slices for count in numbers.values()),
     )
 
 
@@ -97,6 +132,8 @@ def as_table(summary: DatasetSummary) -> Iterator[str]:
     yield from (f"  {name:<18}{count:>6}  {note}".rstrip() for name, count, note in rows)
     counts = ", ".join(f"{n}: {count}" for n, count in enumerate(summary.levels_per_study))
     yield f"  fractured levels per study  {counts}"
+    if summary.box_summary is not None:
+        yield f"  boxes of a study            {_boxes(summary.box_summary)}"
     yield ""
     yield f"  left out: {len(summary.excluded)} studies"
     yield from (f"    {uid}: {why}" for uid, why in list(summary.excluded.items())[:_MOST_SHOWN])
@@ -107,6 +144,16 @@ def as_table(summary: DatasetSummary) -> Iterator[str]:
         yield f"    {code} ({len(texts)})"
         yield from (f"      {text}" for text in texts[:_MOST_SHOWN])
         yield from _more(len(texts) - _MOST_SHOWN)
+
+
+def _boxes(boxes: BoxSummary) -> str:
+    fewest, median, most = boxes.slices
+    width, height = boxes.size_px
+    crowded = f"; {boxes.crowded_slices} slices with more than one" if boxes.crowded_slices else ""
+    return (
+        f"on {fewest:g} to {most:g} slices (median {median:g}) in {boxes.runs:.1f} runs, {width:g} x {height:g} pixels (median)"
+        f"{crowded}"
+    )
 
 
 def _more(count: int) -> Iterator[str]:
