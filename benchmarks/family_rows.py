@@ -105,7 +105,7 @@ class Place:
 
 
 def do_row(place: Place, row: Row, backend: str) -> None:
-    """Trains, calibrates and evaluates a row in a process that may have done others, or what is left to do of it.
+    """Does what is left to do of a row, in a process that may have done others.
 
     Args:
         place: Where things are, by whole paths that all machines see.

@@ -96,9 +96,9 @@ def test_what_is_calibrated_and_evaluated_is_left_alone(tmp_path: Path, monkeypa
 
 def test_a_row_waits_for_its_teacher_alone() -> None:
     waiting = {row.name: row.after for row in ROWS if row.after}
-    taught = {row.name for row in ROWS if "--pseudo-labels" in row.options}
+    students = {row.name for row in ROWS if "--pseudo-labels" in row.options}
 
-    assert waiting.keys() == taught
+    assert waiting.keys() == students
     assert all(f"{{runs}}/{teacher}" in next(row.options for row in ROWS if row.name == name) for name, teacher in waiting.items())
 
 

@@ -50,7 +50,7 @@ def one_of_three(number: int, first: str, third: str) -> bool:
 
 def rows_of(place: Path, name: str) -> tuple[Place, list[Row]]:
     """Returns three rows of the table of families, the second of which learns from the first, and where they are done."""
-    rows = [Row("teacher", "custom_cnn"), Row("taught", "custom_cnn", "--pseudo-labels {runs}/teacher", after="teacher")]
+    rows = [Row("teacher", "custom_cnn"), Row("student", "custom_cnn", "--pseudo-labels {runs}/teacher", after="teacher")]
     return Place(place / name / "families", steps=8), [*rows, Row("boxes", "custom_cnn", "--boxes")]
 
 
@@ -80,8 +80,8 @@ def _commanded(*words: str) -> None:
 def _trained(run: Path, words: Sequence[str], options: Mapping[str, str]) -> None:
     """Leaves the files of a training; the first process that trains the teacher dies in the middle, where it shall."""
     if "--resume" not in words:
-        taught_by = Path(options["--pseudo-labels"]) / "fold-0" / "held_out.csv" if "--pseudo-labels" in words else None
-        if taught_by is not None and not taught_by.is_file():
+        scores = Path(options["--pseudo-labels"]) / "fold-0" / "held_out.csv" if "--pseudo-labels" in words else None
+        if scores is not None and not scores.is_file():
             sys.exit("the teacher is not trained")
         (run / "fold-0").mkdir(parents=True)
         (run / "run.json").write_text("\n".join(value for word, value in pairwise(words) if word == "--set"))

@@ -146,10 +146,10 @@ def test_rows_of_the_families_are_the_same_although_a_worker_died(clustered: Clu
     tables = [[line.split(" | ")[:-2] for line in table] for table in clustered.noted["rows"]]  # without what it took
 
     assert "a worker died over row 1 of 3; it is tried again" in clustered.stderr
-    assert clustered.stderr.index("done: teacher") < clustered.stderr.index("done: taught")
+    assert clustered.stderr.index("done: teacher") < clustered.stderr.index("done: student")
     assert len(tables[0]) == 7
     assert tables[0] == tables[1]
-    for name in ("teacher", "taught", "boxes"):
+    for name in ("teacher", "student", "boxes"):
         assert (there.runs / name / "run.json").read_text() == (here.runs / name / "run.json").read_text()
         assert (there.runs / name / "fold-0" / "held_out.csv").read_text() == f"{name}, {name == 'teacher'}"  # the retry resumed
 

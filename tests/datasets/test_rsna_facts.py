@@ -1,4 +1,4 @@
-"""What the images and tables of RSNA 2022 are known for, where no other test holds it."""
+"""Tests what the images and tables of RSNA 2022 are known for, where no other test holds it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What ``cspine info`` says of a data set."""
+"""Tests what `cspine info` says of a data set."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_boxes_are_counted_by_slices_runs_and_sizes() -> None:
     found = summarise(Dataset(Path("data"), (once, twice, never)))
 
     assert (found.boxes, found.boxed_studies) == (6, 2)
-    assert found.box_summary == BoxSummary(slices=(1, 3, 5), runs=1.5, size_px=(89.5, 70), crowded_slices=0)
+    assert found.box_summary == BoxSummary(slices=(1, 3, 5), runs=1.5, size_px=(89.5, 70), slices_with_several=0)
     line = next(line for line in as_table(found) if "boxes of a study" in line)
     assert line == "  boxes of a study            on 1 to 5 slices (median 3) in 1.5 runs, 89.5 x 70 pixels (median)"
 
@@ -47,10 +47,10 @@ def test_two_boxes_on_one_slice_are_both_kept_and_told(folder: Path, capsys: pyt
     told = capsys.readouterr().out
     assert main(["info", str(folder), "--json"]) == 0
 
-    assert "1 slices with more than one" in told
+    assert "; slices with several boxes: 1" in told
     assert json.loads(capsys.readouterr().out)["box_summary"] == {
         "slices": [1, 1, 1],
         "runs": 1.0,
         "size_px": [12.0, 10.0],
-        "crowded_slices": 1,
+        "slices_with_several": 1,
     }

@@ -23,13 +23,13 @@ class BoxSummary:
         slices: Fewest, median and most slices with a box in a study.
         runs: Mean number of unbroken runs of such slices in a study.
         size_px: Median width and height.
-        crowded_slices: Slices with more than one box; the RSNA 2022 data have none.
+        slices_with_several: Slices with more than one box; the RSNA 2022 data have none.
     """
 
     slices: tuple[float, float, float]
     runs: float
     size_px: tuple[float, float]
-    crowded_slices: int
+    slices_with_several: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _box_summary(boxed: Sequence[Case]) -> BoxSummary | None:
         slices=(min(counts), statistics.median(counts), max(counts)),
         runs=statistics.fmean(sum(number - 1 not in numbers for number in numbers) for numbers in slices),
         size_px=(statistics.median(box.width for box in boxes), statistics.median(box.height for box in boxes)),
-        crowded_slices=sum(count > 1 for numbers in slices for count in numbers.values()),
+        slices_with_several=sum(count > 1 for numbers in slices for count in numbers.values()),
     )
 
 
@@ -149,10 +149,10 @@ def as_table(summary: DatasetSummary) -> Iterator[str]:
 def _boxes(boxes: BoxSummary) -> str:
     fewest, median, most = boxes.slices
     width, height = boxes.size_px
-    crowded = f"; {boxes.crowded_slices} slices with more than one" if boxes.crowded_slices else ""
+    several = f"; slices with several boxes: {boxes.slices_with_several}" if boxes.slices_with_several else ""
     return (
         f"on {fewest:g} to {most:g} slices (median {median:g}) in {boxes.runs:.1f} runs, {width:g} x {height:g} pixels (median)"
-        f"{crowded}"
+        f"{several}"
     )
 
 
