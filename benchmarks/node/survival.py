@@ -53,6 +53,9 @@ _PATIENCE_S, _CLEARING_S, _DAY_S, _END_S = 600.0, 120.0, 86_400.0, 60.0
 _AIMED, _LOOK_S, _SPREAD_S = 0.5, 0.05, 0.1
 """Which share of the kills waits for work, how often it looks, and how much later it strikes at most."""
 
+_QUIET_S = 1.5
+"""Long enough for a node to begin with a series while it waits whether more images come."""
+
 _MANY = 100
 """From so many kills on each kind of process must have been killed, also at work, and some studies must have come through."""
 
@@ -180,6 +183,7 @@ def survive(plan: Plan, folder: Path, package: Path, enough: threading.Event | N
             package,
             destination(archive.port),
             node={"database": plan.database},
+            receiver={"quiet_s": _QUIET_S},
             worker={"attempts": 100, "lease_s": 3},
             delivery={"settle_s": 0.2},
         )

@@ -318,6 +318,20 @@ def test_images_that_come_end_the_wait_and_the_early_result_is_gone(desk: Desk, 
     assert (row.state, row.images) == (State.DONE, len(series.files))
 
 
+def test_a_result_that_is_wanted_again_is_not_removed(desk: Desk, series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the question which versions were superseded and the removal, one may be queued again and be done."""
+    desk.come_in(series)
+    assert desk.step()
+    (key,) = _results(desk)
+    monkeypatch.setattr("cspine.node.working.worker.superseded_keys", lambda _: (key,))
+    stop = threading.Event()
+    monkeypatch.setattr(stop, "wait", lambda _: stop.set())
+
+    desk.worker.work(stop)
+
+    assert _results(desk) == [key]
+
+
 def test_a_clock_that_was_set_back_holds_no_result(desk: Desk, series: Series) -> None:
     desk.come_in(series, hold_s=4)
 

@@ -1,6 +1,7 @@
 """Hands jobs to workers and takes their results: leases with a heartbeat, and one transaction for all that a result brings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -161,6 +162,14 @@ def superseded_keys(store: Store) -> tuple[str, ...]:
     with store.reading() as connection:
         unfinished = (jobs.c.state == State.SUPERSEDED) & jobs.c.finished_at.is_(None)
         return tuple(connection.execute(select(jobs.c.key).where(unfinished, ~jobs.c.erased)).scalars())
+
+
+@contextmanager
+def while_superseded(store: Store, key: str) -> Iterator[bool]:
+    """Says whether a version was superseded before it had a result; it is not queued again while the context is open."""
+    with store.writing() as connection:
+        unfinished = (jobs.c.key == key) & (jobs.c.state == State.SUPERSEDED) & jobs.c.finished_at.is_(None)
+        yield connection.execute(select(jobs.c.id).where(unfinished).with_for_update()).scalar() is not None
 
 
 def open_jobs(store: Store) -> int:

@@ -19,7 +19,7 @@ from cspine.node.names import process_name
 from cspine.node.receiving.spool import Folders
 from cspine.node.store import Store
 from cspine.node.store.nouns import Claim
-from cspine.node.store.queue import LONGEST_HOLD_S, claim, finish, is_held, lose, release, superseded_keys
+from cspine.node.store.queue import LONGEST_HOLD_S, claim, finish, is_held, lose, release, superseded_keys, while_superseded
 from cspine.node.working.heartbeat import Heartbeat
 from cspine.node.working.outcome import finished, parcels
 from cspine.reporting import chosen
@@ -148,15 +148,20 @@ class NodeWorker:
             _log.info("job %d is %s, %d objects go to archives", claimed.job_id, done.state.value, len(objects))
             return
         _log.info("job %d was superseded or given to another worker; its result is not recorded", claimed.job_id)
-        if claimed.key in superseded_keys(self._store):  # not where another worker finished it before
-            remove(folder)
+        self._drop(claimed.key)  # not where another worker finished it before
 
     def _tidy(self) -> None:
         """Removes results that were written for versions which were superseded before they could be recorded."""
         for key in superseded_keys(self._store):
             with suppress(OSError):
                 if (self._folders.results / key).is_dir():
-                    remove(self._folders.results / key)
+                    self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        """Removes the result of a version that was superseded; one that was withdrawn may be queued again at any moment."""
+        with while_superseded(self._store, key) as is_superseded:
+            if is_superseded:
+                remove(self._folders.results / key)
 
 
 def _threads(settings: WorkerSettings) -> int | None:
