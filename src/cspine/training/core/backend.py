@@ -95,6 +95,16 @@ def compiles() -> bool:
     return bool(keras.backend.backend() == "jax")
 
 
+def build_losses(model: keras.Model) -> None:
+    """Makes the counters of a compiled network's losses before its first step.
+
+    TensorFlow traces a step a second time if it makes variables, which takes seconds or minutes.
+    """
+    losses = getattr(model, "_compile_loss", None)  # Keras has no public way; without, training begins later
+    if keras.backend.backend() == "tensorflow" and losses is not None and not losses.built:
+        losses.build(model.output, model.output)
+
+
 def seed_everything(seed: int) -> None:
     """Seeds Python, numpy and the framework."""
     keras.utils.set_random_seed(seed)

@@ -12,7 +12,7 @@ import numpy as np
 
 from cspine.errors import TrainingError
 from cspine.storage.files import replacing_file, write_text
-from cspine.training.core.backend import calculating_in, compiles, prepare_backend, seed_everything
+from cspine.training.core.backend import build_losses, calculating_in, compiles, prepare_backend, seed_everything
 from cspine.training.core.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, stored_progress
 from cspine.training.core.interruption import Interruption
 from cspine.training.core.log import TENSORBOARD, Curves, Reporter, log_csv
@@ -155,6 +155,7 @@ def enter_stage(model: keras.Model, task: TrainingTask[Any], settings: FitSettin
     steps = max(1, min(ends[number], settings.epochs) - begin) * settings.batches
     model.compile(optimizer_of(settings, steps, stage.rate), task.losses, loss_weights=task.weights, jit_compile=compiles())
     model.optimizer.build(model.trainable_variables)
+    build_losses(model)
 
 
 def stage_at(task: TrainingTask[Any], settings: FitSettings, epoch: int) -> int:
