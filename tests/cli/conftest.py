@@ -1,9 +1,15 @@
 """A tiny run of the training wing, made once, and necks to detect fractures in."""
 
+import io
+import json
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,12 +39,22 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class TinyRun:
-    """A run with its data, a data set that it never saw, and what finds the vertebrae."""
+    """A run with its data, a data set that it never saw, what finds the vertebrae, and what training told."""
 
     run: Path
     data: Path
     unseen: Path
     localiser: Path
+    events: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def cache(self) -> Path:
+        """Returns where its prepared studies are."""
+        return self.run.parent / "cache"
+
+    def copied(self) -> Path:
+        """Returns a new copy of the run, which has the same cache as it lies beside the run."""
+        return Path(shutil.copytree(self.run, tempfile.mkdtemp(prefix="copy-", dir=self.run.parent), dirs_exist_ok=True))
 
 
 def made_up_scores(uids: Sequence[str] = (), studies: int = 40, intact: int = 20) -> StudyScores:
@@ -55,6 +71,16 @@ def made_up_scores(uids: Sequence[str] = (), studies: int = 40, intact: int = 20
 def calibrate_made_up(run: Path, uids: Sequence[str] = (), studies: int = 40, intact: int = 20) -> None:
     """Calibrates the first network of a run on made-up scores: those that it held out itself are far too few."""
     (run / "fold-0" / CALIBRATION).write_text(made_up_scores(uids, studies, intact).to_csv())
+
+
+@contextmanager
+def step_by_step() -> Iterator[None]:
+    """Has networks learn untraced: to trace a network takes as long as some ten steps."""
+    import keras
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "compile", partialmethod(keras.Model.compile, run_eagerly=True))
+        yield
 
 
 def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
@@ -74,14 +100,16 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, coded_localiser: Path) ->
     place = tmp_path_factory.mktemp("training")
     data = write_data_set(place / "data", [neck(i, CERVICAL[i % 7] if i % 2 else None, mask=True) for i in range(20)])
     unseen = write_data_set(place / "unseen", [neck(i, CERVICAL[i % 7] if i % 2 else None, mask=True) for i in range(100, 110)])
-    assert train(data, place / "run", "--set", f"localiser={coded_localiser}") == 0
-    return TinyRun(place / "run", data, unseen, coded_localiser)
+    with redirect_stdout(io.StringIO()) as told:
+        assert train(data, place / "run", "--set", f"localiser={coded_localiser}", "--progress", "json") == 0
+    events = tuple(json.loads(line) for line in told.getvalue().splitlines())
+    return TinyRun(place / "run", data, unseen, coded_localiser, events)
 
 
 @pytest.fixture(scope="session")
-def calibrated_run(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+def calibrated_run(tiny_run: TinyRun) -> TinyRun:
     """Returns the same run, calibrated on made-up scores."""
-    run = Path(shutil.copytree(tiny_run.run, tmp_path_factory.mktemp("calibrated") / "run"))
+    run = tiny_run.copied()
     calibrate_made_up(run)
     return replace(tiny_run, run=run)
 

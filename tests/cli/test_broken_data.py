@@ -11,16 +11,23 @@ import numpy as np
 import pytest
 
 from cspine.cli import main
-from tests.cli.conftest import TinyRun, calibrate_made_up, train
+from tests.cli.conftest import TinyRun, calibrate_made_up, step_by_step, train
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
 
 STUDIES = 20
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sound") / "data"
+    return write_data_set(folder, [stack(i, i % 7 if i % 2 else None) for i in range(STUDIES)])
+
+
 @pytest.fixture
-def sound(tmp_path: Path) -> Path:
-    return write_data_set(tmp_path / "data", [stack(i, i % 7 if i % 2 else None) for i in range(STUDIES)])
+def sound(written: Path, tmp_path: Path) -> Path:
+    """Returns a data set of its own, without a fault."""
+    return Path(shutil.copytree(written, tmp_path / "data"))
 
 
 def rows(data: Path) -> list[list[str]]:
@@ -111,7 +118,8 @@ def test_training_stops_at_a_fault_and_goes_on_without_it_if_asked(
     assert "--skip-broken leaves out what is broken" in capsys.readouterr().err
     assert not (tmp_path / "stopped").exists()
 
-    assert train(sound, tmp_path / "run", "--skip-broken") == 0
+    with step_by_step():
+        assert train(sound, tmp_path / "run", "--skip-broken", "--set", "fit.epochs=1", "--set", "fit.batches=2") == 0
     told = capsys.readouterr().err
     used = json.loads((tmp_path / "run" / "run.json").read_text())["folds"]
     whole = {"duplicate_row", "mask_outside_image", "bad_mask", "box_outside_image"}
@@ -138,7 +146,8 @@ def test_training_does_not_learn_from_a_mask_beside_the_bones(
     assert "when moved by" in line
     assert "leave it out with --skip-broken" in line
 
-    assert train(sound, tmp_path / "run", "--skip-broken", "--set", "fit.epochs=1") == 0
+    with step_by_step():
+        assert train(sound, tmp_path / "run", "--skip-broken", "--set", "fit.epochs=1", "--set", "fit.batches=2") == 0
     assert f"mask_not_on_bone: segmentations/{shifted}.nii" in capsys.readouterr().err
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from cspine.anatomy import CERVICAL
 from cspine.cli import main
+from cspine.evaluation import StudyScores
+from cspine.evaluation.calibrating import fit_calibration
 from cspine.modelpack import load_package
 from cspine.training.core.runs import CALIBRATION
 from tests.cli.conftest import TinyRun, calibrate_made_up
@@ -13,9 +15,9 @@ from tests.training.folders import write_data_set
 
 
 @pytest.fixture
-def own_run(tiny_run: TinyRun, tmp_path: Path) -> Path:
+def own_run(tiny_run: TinyRun) -> Path:
     """Returns a copy of the run, as calibrating changes it."""
-    return Path(shutil.copytree(tiny_run.run, tmp_path / "run"))
+    return tiny_run.copied()
 
 
 def calibrate(run: Path, data: Path) -> int:
@@ -32,18 +34,17 @@ def rare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_probabilities_follow_how_often_fractures_are_where_a_run_was_calibrated(
     tiny_run: TinyRun, own_run: Path, rare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["export", str(own_run), "--data", str(tiny_run.data), "-o"]
     calibrate_made_up(own_run, studies=100, intact=20)
-    assert main([*command, str(tmp_path / "before")]) == 0
+    before = fit_calibration(StudyScores.from_csv(own_run / "fold-0" / CALIBRATION))
 
     assert calibrate(own_run, rare) == 0
-    assert main([*command, str(tmp_path / "after")]) == 0
+    assert main(["export", str(own_run), "--data", str(tiny_run.data), "-o", str(tmp_path / "after")]) == 0
 
-    before, after = (load_package(tmp_path / name) for name in ("before", "after"))
+    after = load_package(tmp_path / "after")
     assert "calibrated on 38 studies" in capsys.readouterr().out
     assert "Calibration and thresholds: 38 studies" in after.card
     scores = [[0.3] * 8]
-    assert after.manifest.calibration.apply(scores)[0, 0] < before.manifest.calibration.apply(scores)[0, 0]
+    assert after.manifest.calibration.apply(scores)[0, 0] < before.apply(scores)[0, 0]
 
 
 def test_few_studies_calibrate_nothing(tiny_run: TinyRun, own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

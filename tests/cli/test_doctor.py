@@ -12,12 +12,26 @@ from cspine.cli.doctor import check_package
 from cspine.modelpack import DEFAULT_PACKAGE, shipped_packages
 from cspine.reading.pixels import SYNTAXES
 from cspine.runtime import facts
+from tests.coded import asked
 
 
 def _checked(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
     code = main(["doctor", "--json", *arguments])
     output = capsys.readouterr()
     return code, json.loads(output.out), output.err
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out what test_frameworks.py asks, and runs each network once."""
+    monkeypatch.setattr("cspine.cli.doctor.frameworks", lambda: ())
+    monkeypatch.setattr("cspine.cli.doctor._RUNS", 1)
+
+
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out packages that are shipped and not needed."""
+    monkeypatch.setattr("cspine.cli.doctor.shipped_packages", lambda: ())
 
 
 def test_a_sound_machine_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,10 +48,13 @@ def test_a_sound_machine_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert "f32" in found["engines"][0]["devices"][0]["precisions"]
 
 
-def test_the_table_says_it_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("briefly")
+def test_the_table_says_it_in_words(
+    coded_package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cspine.cli.doctor.find_spec", lambda name: None if name == "highdicom" else object())
 
-    assert main(["doctor"]) == Exit.DONE
+    assert main(["doctor", *asked(coded_package)]) == Exit.DONE
 
     output = capsys.readouterr().out
     assert "lacks highdicom. Run: pip install 'cspine[dicom]'" in output
@@ -45,6 +62,7 @@ def test_the_table_says_it_in_words(capsys: pytest.CaptureFixture[str], monkeypa
     assert output.rstrip().endswith("cspine detect can run here.")
 
 
+@pytest.mark.usefixtures("briefly")
 def test_a_damaged_package_is_one_line_and_no_go(coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = shutil.copytree(coded_package, tmp_path / "damaged")
     (damaged / "coded.bin").write_bytes(b"weights of another")
@@ -69,6 +87,7 @@ def test_a_network_that_answers_otherwise_than_the_trained_model_is_refused(
     assert "differ" in str(check_package(str(coded_package)).problem)
 
 
+@pytest.mark.usefixtures("briefly")
 def test_an_engine_that_breaks_down_is_a_fault(
     coded_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

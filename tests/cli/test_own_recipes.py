@@ -12,7 +12,7 @@ from cspine.cli import main
 from cspine.errors import UsageError
 from cspine.recipes import family_named, load_recipe, own
 from cspine.recipes.own import offered
-from tests.cli.conftest import TinyRun, calibrate_made_up
+from tests.cli.conftest import TinyRun, calibrate_made_up, step_by_step
 from tests.documents.pages import pages
 from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
@@ -60,7 +60,9 @@ def test_the_efficientnet_of_the_guide_is_trained_exported_and_served(
     write_data_set(data, [neck(i, CERVICAL[i % 7] if i % 2 else None, mask=True) for i in range(8)])
     settings = [word for key, value in _SMALL.items() for word in ("--set", f"{key}={value}")]
 
-    assert main(["train", str(file), "--data", str(data), "-o", str(run), *settings, "--set", f"localiser={coded_localiser}"]) == 0
+    words = ["train", str(file), "--data", str(data), "-o", str(run), *settings, "--set", f"localiser={coded_localiser}"]
+    with step_by_step():
+        assert main(words) == 0
     calibrate_made_up(run)
     file.unlink()  # the run has its copy
     assert main(["export", str(run), "--data", str(data), "-o", str(package), "--name", "mine"]) == 0
@@ -82,9 +84,10 @@ def test_a_recipe_may_be_a_file_that_a_run_keeps(tiny_run: TinyRun, tmp_path: Pa
         "localiser": str(tiny_run.localiser)
     }
     settings = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
-    train = ["train", str(file), "--data", str(tiny_run.data), "-o", str(run), "--cache", str(tmp_path / "cache")]
+    train = ["train", str(file), "--data", str(tiny_run.data), "-o", str(run), "--cache", str(tiny_run.cache)]
 
-    assert main([*train, *settings]) == 0
+    with step_by_step():
+        assert main([*train, *settings]) == 0
     assert (run / "recipe.py").read_text() == OWN
     assert main([*train, "--resume"]) == 0
     file.write_text(OWN.replace("seed=5", "seed=6"))

@@ -1,6 +1,5 @@
 import argparse
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from tests.cli.conftest import TinyRun, train, train_arguments
 from tests.training.synthetic import assert_same_checkpoints
 
 _INTERRUPTED = """
-import json, signal, sys
+import io, json, shlex, shutil, signal, sys
+from contextlib import redirect_stderr
+from pathlib import Path
 from cspine.cli import main
 from cspine.cli.screen import Screen
 
@@ -23,11 +24,17 @@ def interrupting(screen, done, of, losses):
     if done == 2:
         signal.raise_signal(signal.SIGINT)
 
-whole, interrupted = map(json.loads, sys.argv[1:])
+whole, interrupted, stopped = map(json.loads, sys.argv[1:])
 assert main(whole) == 0
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
-Screen.batch = interrupting
-sys.exit(main(interrupted))
+batch, Screen.batch = Screen.batch, interrupting
+with redirect_stderr(io.StringIO()) as told:
+    code = main(interrupted)
+shutil.copy(Path(interrupted[interrupted.index("-o") + 1]) / "fold-0" / "checkpoint.npz", stopped)
+Screen.batch = batch
+command = next(line for line in told.getvalue().splitlines() if "Go on with: " in line).split("Go on with: ")[1]
+assert main(shlex.split(command)[1:]) == 0
+sys.exit(code)
 """
 """In a process of its own, as a signal that goes wrong ends a process, and whose threads are those of the settings."""
 
@@ -58,13 +65,9 @@ def test_a_run_leaves_a_page_with_its_curves_its_numbers_and_the_next_command(ti
     assert (tiny_run.run / "learning_curves.svg").read_text().startswith("<svg")
 
 
-def test_progress_comes_as_lines_of_json_with_time_left_speed_and_memory(
-    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    more = ("--progress", "json", "--cache", str(tmp_path), "--set", f"localiser={tiny_run.localiser}")
-    assert train(tiny_run.data, tmp_path / "run", *more) == 0
+def test_progress_comes_as_lines_of_json_with_time_left_speed_and_memory(tiny_run: TinyRun) -> None:
+    events = tiny_run.events
 
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
     assert [event["epoch"] for event in epochs] == [1, 2]
     assert all(event["examples_per_second"] > 0 and event["peak_memory_gib"] > 0.1 for event in epochs)
@@ -77,28 +80,25 @@ def test_progress_comes_as_lines_of_json_with_time_left_speed_and_memory(
 def test_an_interruption_leaves_a_checkpoint_of_the_step_under_way_and_the_command_that_goes_on(
     tiny_run: TinyRun, tmp_path: Path
 ) -> None:
-    more = ("--cache", str(tmp_path), "--set", f"localiser={tiny_run.localiser}")
-    whole, run = tmp_path / "whole", tmp_path / "run"
+    more = ("--cache", str(tiny_run.cache), "--set", f"localiser={tiny_run.localiser}")
+    whole, run, checkpoint = tmp_path / "whole", tmp_path / "run", tmp_path / "stopped.npz"
+    words = [*(train_arguments(tiny_run.data, out, *more) for out in (whole, run)), str(checkpoint)]
 
-    ended = _python("-c", _INTERRUPTED, *(json.dumps(train_arguments(tiny_run.data, out, *more)) for out in (whole, run)))
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, *map(json.dumps, words)], capture_output=True, text=True, check=False
+    )
 
     assert ended.returncode == 130, ended.stderr
-    stopped = stored_progress(run / "fold-0" / "checkpoint.npz")
-    command = next(line for line in ended.stderr.splitlines() if "Go on with: " in line).split("Go on with: ")[1]
-    assert _python("-m", *shlex.split(command)).returncode == 0
+    stopped = stored_progress(checkpoint)
     assert (stopped.epoch, stopped.batch) == (0, 2)
     assert_same_checkpoints(run / "fold-0", whole / "fold-0")
-
-
-def _python(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: TinyRun, tmp_path: Path) -> None:
     run = shutil.copytree(tiny_run.run, tmp_path / "run")
     before = (run / "fold-0" / "checkpoint.npz").read_bytes()
 
-    code = main(["train", "custom_cnn", "--data", str(tiny_run.data), "-o", str(run), "--resume", "--cache", str(tmp_path)])
+    code = main(["train", "custom_cnn", "--data", str(tiny_run.data), "-o", str(run), "--resume", "--cache", str(tiny_run.cache)])
 
     assert code == 0
     assert (run / "fold-0" / "checkpoint.npz").read_bytes() == before

@@ -6,25 +6,16 @@ from urllib.error import URLError
 import pytest
 
 from cspine.cli import main
-from tests.cli.conftest import SETTINGS, TinyRun
+from tests.cli.conftest import SETTINGS, TinyRun, step_by_step
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
 
 
 def train(recipe: str, data: Path, run: Path, *more: str) -> int:
     settings = SETTINGS | {"fit.epochs": "1", "fit.batches": "2"}
-    return main(
-        [
-            "train",
-            recipe,
-            "--data",
-            str(data),
-            "-o",
-            str(run),
-            *(part for item in settings.items() for part in ("--set", "=".join(item))),
-            *more,
-        ]
-    )
+    changes = [part for item in settings.items() for part in ("--set", "=".join(item))]
+    with step_by_step():
+        return main(["train", recipe, "--data", str(data), "-o", str(run), *changes, *more])
 
 
 def test_a_network_is_trained_on_pseudo_labels_and_on_boxes(tmp_path: Path) -> None:

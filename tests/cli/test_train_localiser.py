@@ -15,6 +15,7 @@ from cspine.training.core import export
 from cspine.training.core.runs import open_run
 from cspine.training.localiser.packing import TOLERANCES
 from tests.cli.conftest import SETTINGS as SLICES
+from tests.cli.conftest import step_by_step
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
 
@@ -32,8 +33,24 @@ SETTINGS = {
 }
 
 
+LARGER = [
+    part
+    for key, value in (SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}).items()
+    for part in ("--set", f"{key}={value}")
+]
+
+
 def train(run: Path, *more: str) -> int:
-    return main(["train", "localiser", "-o", str(run), *more])
+    with step_by_step():
+        return main(["train", "localiser", "-o", str(run), *more])
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a run of one epoch whose network is large enough to be exported; its cache lies beside it."""
+    run = tmp_path_factory.mktemp("larger") / "run"
+    assert train(run, *LARGER) == 0
+    return run
 
 
 def test_a_localiser_makes_its_necks_and_learns_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,15 +69,12 @@ def test_a_localiser_makes_its_necks_and_learns_and_goes_on(tmp_path: Path, caps
 
 
 def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    larger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
-    settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
-    assert train(tmp_path / "run", *settings) == 0
     measured = [str(tmp_path / f"{name}.json") for name in ("phantoms", "scans")]
     for path, value in zip(measured, (0.91, 0.97), strict=True):
         Path(path).write_text(json.dumps({"figures": [{"name": Path(path).stem, "value": value, "low": 0.5, "high": 1.0}]}))
-    words = ["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]
+    words = ["export", str(larger), "-o", str(tmp_path / "package"), "--precision", "bf16"]
 
     assert main([*words, "--evaluation", measured[0], "--evaluation", measured[1]]) == 0
 
@@ -78,15 +92,13 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
 
 
 def test_a_package_lends_its_refiner_to_a_new_localiser(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    larger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
-    assert train(tmp_path / "run", *(part for key, value in given.items() for part in ("--set", f"{key}={value}"))) == 0
     shipped = load_localiser("localiser")
     assert shipped.manifest.fine is not None
     crop = np.random.default_rng(0).random((1, *shipped.manifest.fine.size, 3), dtype=np.float32)
     monkeypatch.setattr("cspine.training.refiner.family._crops", lambda _: crop)
-    words = ["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--refiner", "localiser"]
+    words = ["export", str(larger), "-o", str(tmp_path / "package"), "--refiner", "localiser"]
 
     capsys.readouterr()
     assert main(words) == 2
@@ -107,32 +119,28 @@ def test_a_package_lends_its_refiner_to_a_new_localiser(
 
 
 def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
-    assert train(tmp_path / "run", *(part for key, value in given.items() for part in ("--set", f"{key}={value}"))) == 0
     apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCES["bf16"]}
     monkeypatch.setattr(export, "difference", lambda path, samples, precision: apart[precision])  # noqa: ARG005
 
-    assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "package"), "--precision", "bf16"]) == 0
+    assert main(["export", str(larger), "-o", str(tmp_path / "package"), "--precision", "bf16"]) == 0
 
     assert load_localiser(tmp_path / "package").manifest.network("coarse").precision == "f32"
     assert "bf16" not in (tmp_path / "package" / "card.md").read_text()
 
 
 def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    larger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = SETTINGS | {"input.size": "32,32,32", "fit.epochs": "1"}
-    settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
-    first, second, package = tmp_path / "first", tmp_path / "second", tmp_path / "package"
-    assert train(first, *settings) == 0
+    cached = (*LARGER, "--cache", str(larger.parent / "cache"))
+    second, package = tmp_path / "second", tmp_path / "package"
     whose = ["--trained-on", "patients", "--describe", "two of them"]
-    assert main(["export", str(first), "-o", str(package), *whose]) == 0
+    assert main(["export", str(larger), "-o", str(package), *whose]) == 0
 
-    assert train(second, *settings, "--set", f"initial_weights={package}", "--set", "fit.learning_rate=1e-9") == 0
+    assert train(second, *cached, "--set", f"initial_weights={package}", "--set", "fit.learning_rate=1e-9") == 0
 
-    before, after = (load_network(run / "fold-0" / "last.keras").get_weights() for run in (first, second))
+    before, after = (load_network(run / "fold-0" / "last.keras").get_weights() for run in (larger, second))
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     capsys.readouterr()
@@ -141,7 +149,7 @@ def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
     package.rename(tmp_path / "elsewhere")
     assert main(["export", str(second), "-o", str(tmp_path / "other")]) == 2
     assert "is not there any more" in capsys.readouterr().err
-    assert train(tmp_path / "third", *settings, "--set", f"initial_weights={package}") == 2
+    assert train(tmp_path / "third", *cached, "--set", f"initial_weights={package}") == 2
     assert not (tmp_path / "third").exists()
 
 
@@ -206,11 +214,12 @@ def test_a_localiser_trained_on_the_same_patients_teaches_only_the_fold_that_it_
 ) -> None:
     data, teacher = data_set(tmp_path / "data", 5), tmp_path / "teacher"
     assert on_masks(teacher, data, "--set", "masked.share=1") == 0
-    given = SLICES | {"split.folds": "2", "fit.epochs": "1"}
+    given = SLICES | {"split.folds": "2", "fit.epochs": "1", "fit.batches": "2"}
     settings = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     pseudo = ["train", "custom_cnn", "--data", str(data), "--pseudo-labels", str(teacher), *settings]
 
-    assert main([*pseudo, "-o", str(tmp_path / "run")]) == 0
+    with step_by_step():
+        assert main([*pseudo, "-o", str(tmp_path / "run")]) == 0
     header, *rows = (tmp_path / "run" / "fold-0" / "pseudo_labels.csv").read_text().splitlines()
     training_set = sorted(uid for uid, fold in open_run(tmp_path / "run").facts.folds.items() if fold == 1)
     assert header == "study_uid,mask,doubts"

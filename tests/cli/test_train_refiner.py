@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cspine.cli import main
+from tests.cli.conftest import step_by_step
 
 SETTINGS = {
     "network.widths": "4,8",
@@ -19,7 +20,8 @@ SETTINGS = {
 
 
 def train(run: Path, *more: str) -> int:
-    return main(["train", "refiner", "-o", str(run), *more])
+    with step_by_step():
+        return main(["train", "refiner", "-o", str(run), *more])
 
 
 def test_a_refiner_makes_its_necks_and_learns_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

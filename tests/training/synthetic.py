@@ -136,16 +136,16 @@ def assert_same_checkpoints(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(values, second[name], err_msg=name)
 
 
-def assert_resumes_exactly(fit: Callable[[Path, Silent], None], folder: Path, after: int) -> None:
-    """Trains once without and once with an interruption, and compares what comes of it.
+def assert_resumes_exactly(fit: Callable[[Path, Silent], None], uninterrupted: Path, folder: Path, after: int) -> None:
+    """Trains with an interruption, and compares what comes of it with a run without one.
 
     Args:
         fit: Trains into a folder.
-        folder: For both runs.
-        after: How many batches the second run has before it is killed.
+        uninterrupted: Where that run is.
+        folder: Where to train.
+        after: How many batches the run has before it is killed.
     """
-    fit(folder / "uninterrupted", Silent())
     with pytest.raises(KilledError):
-        fit(folder / "resumed", KillingReporter(after))
-    fit(folder / "resumed", Silent())
-    assert_same_checkpoints(folder / "uninterrupted", folder / "resumed")
+        fit(folder, KillingReporter(after))
+    fit(folder, Silent())
+    assert_same_checkpoints(uninterrupted, folder)

@@ -32,27 +32,35 @@ def fit(recipe: RefinerRecipe, pool: Pool, home: Path, reporter: Silent) -> None
     train_network(task, recipe.fit, recipe.seed, home, reporter)
 
 
+SAVING = replace(RECIPE, fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trains a run from its beginning to its end."""
+    home = tmp_path_factory.mktemp("uninterrupted")
+    fit(SAVING, pool, home, Silent())
+    return home
+
+
 @pytest.mark.parametrize("after", [1, 4])
-def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(pool: Pool, tmp_path: Path, after: int) -> None:
-    recipe = replace(RECIPE, fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
+def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(
+    uninterrupted: Path, pool: Pool, tmp_path: Path, after: int
+) -> None:
+    assert_resumes_exactly(lambda home, reporter: fit(SAVING, pool, home, reporter), uninterrupted, tmp_path, after)
 
-    assert_resumes_exactly(lambda home, reporter: fit(recipe, pool, home, reporter), tmp_path, after)
 
-
-def test_it_leaves_a_network_and_a_log(pool: Pool, tmp_path: Path) -> None:
-    fit(RECIPE, pool, tmp_path, Silent())
-
-    header, *rows = (tmp_path / LOG).read_text().splitlines()
+def test_it_leaves_a_network_and_a_log(uninterrupted: Path) -> None:
+    header, *rows = (uninterrupted / LOG).read_text().splitlines()
     assert header == "epoch,loss,dice,dice_p10,off_mm,learning_rate,seconds"
     assert len(rows) == RECIPE.fit.epochs
-    network = load_network(tmp_path / LAST)
+    network = load_network(uninterrupted / LAST)
     assert network.input_shape == (None, *SPEC.size, 3)
     assert network.output["vertebra"].shape == (None, *SPEC.size, 3)
 
 
-def test_a_checkpoint_of_another_kind_is_refused(pool: Pool, tmp_path: Path) -> None:
-    fit(RECIPE, pool, tmp_path, Silent())
-    with np.load(tmp_path / CHECKPOINT) as stored:
+def test_a_checkpoint_of_another_kind_is_refused(uninterrupted: Path, pool: Pool, tmp_path: Path) -> None:
+    with np.load(uninterrupted / CHECKPOINT) as stored:
         arrays = {name: stored[name] for name in stored.files}
     np.savez(tmp_path / CHECKPOINT, **arrays | {"progress": np.array('{"epoch": 1, "batch": 0, "records": [{"auroc": 1}]}')})
 

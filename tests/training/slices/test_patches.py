@@ -1,6 +1,7 @@
 """Patches of slices: half of them on a fracture, the rest on bone that is known to be intact."""
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cspine.training.core.part_settings import HeadSettings, PatchSettings
 from cspine.training.core.parts import HEADS, PATCHES
 from cspine.training.core.patches import hardest, sample_patch
 from cspine.training.core.runs import BEST, LAST, LOG
-from cspine.training.core.settings import AnnotationUse, settings, with_settings
+from cspine.training.core.settings import AnnotationUse, FitSettings, settings, with_settings
 from cspine.training.slices.batches import TrainingStudy
 from cspine.training.slices.family import SliceFold, train_slices
 from cspine.training.slices.patches import find_slice_patches
@@ -126,17 +127,33 @@ def test_a_slice_network_learns_from_patches_then_its_heads_then_all(uninterrupt
     assert {"auroc_cells", "auroc_patches"} <= set(rows[0])
 
 
-@pytest.mark.parametrize("killed_after", [5, 9])
-def test_a_run_that_was_killed_in_any_part_ends_with_the_weights_of_one_that_was_not(
-    uninterrupted: Path, tmp_path: Path, killed_after: int
+class KilledBeforeHeads(Silent):
+    """Ends training when patches have been learnt."""
+
+    def begins(self, home: Path, epoch: int, settings: FitSettings) -> None:
+        if home.name == HEADS:
+            raise KilledError
+
+
+def test_a_run_that_was_killed_over_patches_learns_from_them_as_one_that_was_not(uninterrupted: Path, tmp_path: Path) -> None:
+    for reporter in (KillingReporter(5), KilledBeforeHeads()):
+        with pytest.raises(KilledError):
+            train_slices(RECIPE, fold_data(), tmp_path, reporter)
+
+    assert_same_checkpoints(uninterrupted / PATCHES, tmp_path / PATCHES)
+    assert {path.name for path in (tmp_path / PATCHES).glob("hard-*")} == {"hard-1.npz", "hard-2.npz"}
+
+
+def test_a_run_that_was_killed_over_its_heads_ends_with_the_weights_of_one_that_was_not(
+    uninterrupted: Path, tmp_path: Path
 ) -> None:
+    shutil.copytree(uninterrupted / PATCHES, tmp_path / PATCHES)  # what has ended is not learnt again
     with pytest.raises(KilledError):
-        train_slices(RECIPE, fold_data(), tmp_path, KillingReporter(killed_after))
+        train_slices(RECIPE, fold_data(), tmp_path, KillingReporter(1))
     train_slices(RECIPE, fold_data(), tmp_path, Silent())
 
-    for part in (PATCHES, HEADS, "."):
+    for part in (HEADS, "."):
         assert_same_checkpoints(uninterrupted / part, tmp_path / part)
-    assert {path.name for path in (tmp_path / PATCHES).glob("hard-*")} == {"hard-1.npz", "hard-2.npz"}
 
 
 def test_hard_negatives_are_the_intact_patches_that_look_most_fractured(uninterrupted: Path) -> None:
