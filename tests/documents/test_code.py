@@ -15,16 +15,21 @@ from tests.training.synthetic import stack
 BLOCKS = [block for page in pages() for block in page.blocks() if block.runs]
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """Returns a folder with what the pages name: scan, scan.zip, scan.nii.gz, study_folder, rsna2022."""
-    scan = Scan()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, scan = tmp_path_factory.mktemp("files"), Scan()
     for name in ("scan", "study_folder"):
-        scan.write(tmp_path / name)
-    shutil.make_archive(str(tmp_path / "scan"), "zip", tmp_path / "scan")
-    nibabel.save(nibabel.Nifti1Image(np.transpose(scan.hu), np.diag([0.75, 0.5, 1.25, 1.0])), tmp_path / "scan.nii.gz")
-    write_data_set(tmp_path / "rsna2022", [stack(number, number % 7 if number % 2 else None) for number in range(10)])
-    return tmp_path
+        scan.write(folder / name)
+    shutil.make_archive(str(folder / "scan"), "zip", folder / "scan")
+    nibabel.save(nibabel.Nifti1Image(np.transpose(scan.hu), np.diag([0.75, 0.5, 1.25, 1.0])), folder / "scan.nii.gz")
+    write_data_set(folder / "rsna2022", [stack(number, number % 7 if number % 2 else None) for number in range(10)])
+    return folder
+
+
+@pytest.fixture
+def files(written: Path, tmp_path: Path) -> Path:
+    """Returns a folder with what the pages name: scan, scan.zip, scan.nii.gz, study_folder, rsna2022."""
+    return Path(shutil.copytree(written, tmp_path, dirs_exist_ok=True))
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
