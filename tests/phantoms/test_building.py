@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -226,9 +227,14 @@ def test_the_shipped_vertebrae_are_what_they_are_called_and_no_other_level() -> 
         check_vertebra(dataclasses.replace(bone, frame=lying), solid, Level.C4)
 
 
+@cache
+def _built() -> BoneShape:
+    return vertebra_shape(vertebra(), Level.C5)
+
+
 def placed(height_mm: float) -> BoneShape:
     """Returns a vertebra whose own frame lies so high."""
-    bone = vertebra_shape(vertebra(), Level.C5)
+    bone = _built()
     frame = bone.frame.copy()
     frame[2, 3] = height_mm
     return dataclasses.replace(bone, frame=frame)
