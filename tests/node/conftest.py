@@ -8,10 +8,22 @@ pytest.importorskip("pynetdicom", reason="needs the extra serve: pip install 'cs
 
 from sqlalchemy import text
 
+from cspine.node import passwords
 from cspine.node.store import Store, open_store
 from cspine.node.store.tables import metadata
 from tests.node.clusters import cluster, missing
 from tests.node.times import Clock
+
+PASSWORD_COST = (passwords._SCRYPT_N, passwords._SCRYPT_R, passwords._SCRYPT_P)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Makes a password cost next to nothing instead of a third of a second, each time that it is given."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_SCRYPT_N", 16)
+        patch.setattr(passwords, "_SCRYPT_P", 1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -91,13 +91,24 @@ def write_series(folder: Path, number: int, fractured: bool = False, **attribute
     return Series(uid, tuple(files), fractured)
 
 
-def send(port: int, images: list[Dataset], ae_title: str = "CT1", called: str = "CSPINE", *, abort: bool = False) -> list[int]:
-    """Sends images over one association, and returns the answers; -1 where there was none."""
+PATIENCE_S = 60.0
+
+
+def send(
+    port: int,
+    images: list[Dataset],
+    ae_title: str = "CT1",
+    called: str = "CSPINE",
+    *,
+    abort: bool = False,
+    patience_s: float = PATIENCE_S,
+) -> list[int]:
+    """Sends images over one association, and returns the answers; -1 where there was none within ``patience_s``."""
     with socket.socket() as probe:  # pynetdicom leaves a socket open where nobody listens
         if probe.connect_ex(("127.0.0.1", port)):
             return [-1]
     entity = ApplicationEntity(ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = patience_s
     contexts = [build_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID) for image in images[:1]]
     association = entity.associate("127.0.0.1", port, contexts, ae_title=called)
     connection = getattr(association.dul.socket, "socket", None)
@@ -120,7 +131,7 @@ def send(port: int, images: list[Dataset], ae_title: str = "CT1", called: str = 
         association.abort()
     elif association.is_established:
         association.release()
-    association.join(60)
+    association.join(PATIENCE_S)
     _close(connection)
     return answers
 

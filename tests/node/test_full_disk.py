@@ -56,7 +56,7 @@ def test_nothing_that_a_full_disk_refused_is_answered_with_success_and_all_comes
             until(lambda: send(port, first.images()) == [0] * len(first.files), "the first series")
             until(lambda: len(archive.kept) == 3, "its results")
             filler = _fill(disk)
-            refused = send(port, second.images())
+            refused = send(port, second.images(), patience_s=15)
             kept = {str(dcmread(file).SOPInstanceUID) for file in (disk / "data" / "spool" / second.uid).glob("*.dcm")}
             filler.unlink()
             until(lambda: set(send(port, second.images())) == {0}, "the second series")

@@ -140,7 +140,7 @@ def test_a_place_that_fails_in_the_midst_of_an_image_does_not_hold_up_its_series
         until(lambda: send(config.node.dicom.port, series.images()[:10]) == [0] * 10, "the first images")
         incoming = config.node.data / "spool" / ".incoming"
         incoming.rename(incoming.with_name("elsewhere"))
-        assert 0 not in send(config.node.dicom.port, series.images()[10:12])
+        assert 0 not in send(config.node.dicom.port, series.images()[10:12], patience_s=10)  # no answer: the thread ended
         incoming.with_name("elsewhere").rename(incoming)
         store = _opened(tmp_path / "node.toml")
         until(lambda: [row.images for row in worklist(store)] == [10], "the first version")
