@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,22 @@ from benchmarks.browser import Browser, chromium
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of a test
 settings.load_profile("unhurried")
 
+_TESTS = Path(__file__).parent
+_LONG = ("cli", "conformance", "training", "networks", "node", "phantoms")
+"""Rooms whose files take longest."""
+
 _SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has the files that take longest come first: one that comes last keeps all processors but its own waiting."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+
+    def turn(item: pytest.Item) -> tuple[int, int]:
+        room = item.path.relative_to(_TESTS).parts[0]
+        return -slow[item.path], _LONG.index(room) if room in _LONG else len(_LONG)
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session", autouse=True)
