@@ -1,4 +1,4 @@
-"""What is kept of a password."""
+"""Passwords are kept at a cost, and known again at the cost at which they were kept."""
 
 from cspine.node.passwords import digest_password, is_password
 from tests.node.conftest import PASSWORD_COST
