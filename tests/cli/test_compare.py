@@ -31,7 +31,7 @@ def test_a_run_is_compared_with_an_evaluation_of_it_and_does_not_differ(
     assert compare(tmp_path / "out", calibrated_run.run, evaluated) == 0
 
     data = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert [model["name"] for model in data["models"]] == ["run", "evaluated"]
+    assert [model["name"] for model in data["models"]] == [calibrated_run.run.name, "evaluated"]
     assert data["models"][1]["differences"]["competition_loss_b"]["value"] == pytest.approx(0)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.html", "comparison.json", "comparison.csv"}
     assert "evaluated" in capsys.readouterr().out

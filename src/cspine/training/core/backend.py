@@ -95,14 +95,19 @@ def compiles() -> bool:
     return bool(keras.backend.backend() == "jax")
 
 
-def build_losses(model: keras.Model) -> None:
+def build_losses(model: keras.Model, losses: keras.losses.Loss | dict[str, keras.losses.Loss]) -> None:
     """Makes the counters of a compiled network's losses before its first step.
 
     TensorFlow traces a step a second time if it makes variables, which takes seconds or minutes.
+
+    Args:
+        model: Compiled.
+        losses: What it was compiled with. A batch holds the truth of these outputs alone.
     """
-    losses = getattr(model, "_compile_loss", None)  # Keras has no public way; without, training begins later
-    if keras.backend.backend() == "tensorflow" and losses is not None and not losses.built:
-        losses.build(model.output, model.output)
+    compiled = getattr(model, "_compile_loss", None)  # Keras has no public way; without, training begins later
+    if keras.backend.backend() == "tensorflow" and compiled is not None and not compiled.built:
+        found = model.output
+        compiled.build({name: found[name] for name in losses} if isinstance(losses, dict) else found, found)
 
 
 def seed_everything(seed: int) -> None:

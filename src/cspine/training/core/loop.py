@@ -155,7 +155,7 @@ def enter_stage(model: keras.Model, task: TrainingTask[Any], settings: FitSettin
     steps = max(1, min(ends[number], settings.epochs) - begin) * settings.batches
     model.compile(optimizer_of(settings, steps, stage.rate), task.losses, loss_weights=task.weights, jit_compile=compiles())
     model.optimizer.build(model.trainable_variables)
-    build_losses(model)
+    build_losses(model, task.losses)
 
 
 def stage_at(task: TrainingTask[Any], settings: FitSettings, epoch: int) -> int:
