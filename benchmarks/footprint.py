@@ -64,20 +64,24 @@ def peak_of(study: Path, source: Path) -> Peak:
     """Runs ``cspine detect`` of the code in a ``src`` folder, and watches it."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "cspine", "detect", str(study), "-o", out, "--format", "json"]
-        call = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(source)})
-        ended, peaks = threading.Event(), [Peak(0, 0)]
-        watch = threading.Thread(target=_watch, args=(call.pid, ended, peaks))
-        watch.start()
-        code = call.wait()
-        ended.set()
-        watch.join()
+        return watched(subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(source)}))
+
+
+def watched(call: "subprocess.Popen[bytes]", every_s: float = _EVERY_S) -> Peak:
+    """Returns the most memory that a call takes until it ends; it must end well."""
+    ended, peaks = threading.Event(), [Peak(0, 0)]
+    watch = threading.Thread(target=_watch, args=(call.pid, ended, peaks, every_s))
+    watch.start()
+    code = call.wait()
+    ended.set()
+    watch.join()
     if code:
         raise SystemExit(f"cspine detect ended with {code}.")
     return Peak(max(one.together_mib for one in peaks), max(one.largest_mib for one in peaks))
 
 
-def _watch(pid: int, ended: threading.Event, peaks: list[Peak]) -> None:
-    while not ended.wait(_EVERY_S):
+def _watch(pid: int, ended: threading.Event, peaks: list[Peak], every_s: float) -> None:
+    while not ended.wait(every_s):
         found = [_kib(one) for one in family(pid)]
         peaks.append(Peak(sum(shared for shared, _ in found) / 1024, max((own for _, own in found), default=0) / 1024))
 

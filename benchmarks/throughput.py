@@ -1,12 +1,12 @@
-"""Measures how many studies a minute are predicted: in one batch, and by one call for each.
+"""Measures how many studies a minute are predicted: in one batch, by one call for each, and by earlier states of cspine.
 
 ``python -m benchmarks.throughput --data DIR`` predicts the same studies both ways, in turns, and takes medians over the rounds. A
-batch loads the model once and reads the next study while the network works; the last line says how much of the work of its
-stages it did side by side.
+batch loads the model once and reads the next study while the network works. ``--before SRC`` names the ``src`` folder of an earlier
+state, which does the batch in the same turns, with the packages of this one; it may be given several times. The largest difference
+of any number of the results is told, and the most memory of all processes of a batch, where what two of them share counts once.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -17,6 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.agreement import of_batches
+from benchmarks.footprint import watched
+from cspine.modelpack import load_localiser, load_package
+
+_OURS = Path(__file__).parents[1] / "src"
+_EVERY_S = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -25,53 +32,84 @@ class Taken:
     Attributes:
         seconds: On the clock.
         processor_seconds: Of processors: others on the machine slow the clock only.
+        together_mib: Memory of all processes of a call at most.
     """
 
     seconds: float
     processor_seconds: float
+    together_mib: float = 0.0
 
 
-def evaluate(paths: Sequence[Path], out: Path, form: str) -> Taken:
-    """Runs one call of ``cspine detect``."""
-    before, begin = os.times(), time.perf_counter()
-    command = [sys.executable, "-m", "cspine", "detect", *map(str, paths), "-o", str(out), "--format", form]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    after = os.times()
-    busy = after.children_user + after.children_system - before.children_user - before.children_system
-    return Taken(time.perf_counter() - begin, busy)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Says how ``cspine detect`` is called.
 
+    Attributes:
+        source: The ``src`` folder of the code.
+        words: Options of every call.
+    """
 
-def one_by_one(paths: Sequence[Path], out: Path, form: str) -> Taken:
-    """Runs a call for each study."""
-    taken = [evaluate([path], out / path.name, form) for path in paths]
-    return Taken(sum(one.seconds for one in taken), sum(one.processor_seconds for one in taken))
+    source: Path
+    words: tuple[str, ...]
 
+    def __call__(self, paths: Sequence[Path], out: Path) -> Taken:
+        """Predicts studies into a folder."""
+        before, begin = os.times(), time.perf_counter()
+        command = [sys.executable, "-m", "cspine", "detect", *map(str, paths), "-o", str(out), *self.words]
+        environment = os.environ | {"PYTHONPATH": str(self.source)}
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as call:
+            peak = watched(call, _EVERY_S)
+        after = os.times()
+        busy = after.children_user + after.children_system - before.children_user - before.children_system
+        return Taken(time.perf_counter() - begin, busy, peak.together_mib)
 
-def stages_s(out: Path) -> float:
-    """Returns seconds of all stages of all cases of a batch, one after the other."""
-    results = (json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*/result.json"))
-    return sum(sum(result["timings_s"].values()) for result in results)
+    def one_by_one(self, paths: Sequence[Path], out: Path) -> Taken:
+        """Predicts them by a call for each."""
+        taken = [self([path], out / path.name) for path in paths]
+        return Taken(
+            sum(one.seconds for one in taken),
+            sum(one.processor_seconds for one in taken),
+            max(one.together_mib for one in taken),
+        )
 
 
 def main() -> None:
-    """Prints one table."""
+    """Prints a line for each way."""
     options = _arguments()
     studies = sorted(path for path in (options.data / "train_images").iterdir() if path.is_dir())[: options.studies]
-    batches, singles, stages = [], [], []
+    packages = ("--model", str(load_package(None).folder), "--localiser", str(load_localiser(None).folder))
+    words = ("--format", options.format, *packages)
+    states = {"one batch": Call(_OURS, words)}
+    states |= {f"before: {source.parent.name}": Call(source.absolute(), words) for source in options.before}
+    found: dict[str, list[Taken]] = {name: [] for name in states}
+    singles, apart = [], dict.fromkeys(list(states)[1:], 0.0)
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            batches.append(evaluate(studies, Path(folder, "batch"), options.format))
-            stages.append(stages_s(Path(folder, "batch")))
-            singles.append(one_by_one(studies, Path(folder, "single"), options.format))
+            for name, call in states.items():
+                found[name].append(call(studies, Path(folder, name)))
+                print(name, found[name][-1], file=sys.stderr, flush=True)
+            for name in apart:
+                apart[name] = max(apart[name], of_batches(Path(folder, "one batch"), Path(folder, name)))
+            if not options.batches_only:
+                singles.append(states["one batch"].one_by_one(studies, Path(folder, "single")))
+    if singles:
+        found["a call for each"] = singles
     print(f"{len(studies)} studies, {options.format}, median of {options.rounds} rounds, {os.cpu_count()} processors")
-    for name, rounds in (("one batch", batches), ("a call for each", singles)):
-        seconds = statistics.median(taken.seconds for taken in rounds) / len(studies)
-        busy = statistics.median(taken.processor_seconds for taken in rounds) / len(studies)
-        print(f"{name:<18}{seconds:7.2f} s a study{60 / seconds:8.1f} studies a minute{busy:8.2f} s of processors a study")
-    ratio = statistics.median(single.seconds / batch.seconds for single, batch in zip(singles, batches, strict=True))
-    print(f"the batch is {ratio:.2f} times as fast; ", end="")
-    share = statistics.median(stage / batch.seconds for stage, batch in zip(stages, batches, strict=True))
-    print(f"its stages add up to {share:.2f} times what it took")
+    for name, rounds in found.items():
+        print(f"{name:<24}{_line(rounds, found['one batch'], len(studies))}", end="")
+        print(f", results within {apart[name]:.1e}" if name in apart else "")
+
+
+def _line(rounds: Sequence[Taken], ours: Sequence[Taken], studies: int) -> str:
+    seconds = statistics.median(taken.seconds for taken in rounds) / studies
+    busy = statistics.median(taken.processor_seconds for taken in rounds) / studies
+    ratio = statistics.median(taken.seconds / own.seconds for taken, own in zip(rounds, ours, strict=True))
+    memory = max(taken.together_mib for taken in rounds)
+    spread = f"{min(taken.seconds for taken in rounds) / studies:.2f} to {max(taken.seconds for taken in rounds) / studies:.2f}"
+    return (
+        f"{seconds:6.2f} s a study ({spread}){60 / seconds:7.1f} a minute{busy:7.2f} s of processors a study"
+        f"{memory:7.0f} MiB, {ratio:.2f} times the batch"
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -80,6 +118,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--studies", type=int, default=12, help="how many studies of it (default: 12)")
     parser.add_argument("--rounds", type=int, default=5, help="how often both ways (default: 5)")
     parser.add_argument("--format", default="json", help="formats of `cspine detect` (default: json)")
+    parser.add_argument(
+        "--before", type=Path, action="append", default=[], metavar="SRC", help="src folder of an earlier state of cspine"
+    )
+    parser.add_argument("--batches-only", action="store_true", help="no call for each study")
     return parser.parse_args()
 
 

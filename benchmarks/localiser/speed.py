@@ -80,7 +80,7 @@ def main() -> None:
     ours = statistics.median(sum(one.values()) for one in rounds)
     print("  ".join(f"{stage} {seconds:.2f}" for stage, seconds in stages.items()) + f"  all {ours:.2f} s")
     print(f"memory beyond that of the scan: {_peak_mib() - before:.0f} MiB at most")
-    count, sampling, network = _full_resolution(volume)
+    count, sampling, network = full_resolution(volume)
     theirs = sampling + network
     print(f"full resolution: sampling {sampling:.2f}  network {network:.2f} ({count} patches)  all {theirs:.2f} s")
     print(f"ratio: {theirs / ours:.1f}")
@@ -131,21 +131,27 @@ def _loaded(path_or_name: str | None, role: str) -> Session:
     return open_session(package.network_path(role), Engine(precision=package.manifest.network(role).precision))
 
 
-def _full_resolution(volume: Volume) -> tuple[int, float, float]:
-    """Returns the number of patches, and seconds of sampling and of the network."""
+def full_resolution(volume: Volume, most: int | None = None) -> tuple[int, float, float]:
+    """Returns the number of patches, and seconds of sampling and of the network, with random weights.
+
+    Args:
+        volume: The scan.
+        most: How many patches to run, where not all; the seconds are then those of as many in proportion.
+    """
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "full.xml"
         write_ir(UNet3DSettings(widths=_FULL_WIDTHS).build(_FULL, 0), path)
         network = open_session(path, Engine())
-        network.run(np.zeros((1, *_FULL.size, 1), np.float32))
-        session = Timed(network)
-        begin = time.perf_counter()
-        grid = covering_grid(volume.grid, _FULL)
-        hu = sample(volume, grid).hu
-        sampling = time.perf_counter() - begin
-        for window in sliding_windows(grid.shape, _FULL.size):
-            session.run(windowed(hu[window], _FULL.window_hu)[None, ..., None])
-    return session.runs, sampling, session.seconds
+    network.run(np.zeros((1, *_FULL.size, 1), np.float32))
+    session = Timed(network)
+    begin = time.perf_counter()
+    grid = covering_grid(volume.grid, _FULL)
+    hu = sample(volume, grid).hu
+    sampling = time.perf_counter() - begin
+    windows = list(sliding_windows(grid.shape, _FULL.size))
+    for window in windows[:most]:
+        session.run(windowed(hu[window], _FULL.window_hu)[None, ..., None])
+    return len(windows), sampling, session.seconds * len(windows) / session.runs
 
 
 if __name__ == "__main__":

@@ -1,171 +1,177 @@
-"""Measures how fast a study is predicted.
+"""Measures how fast a study is predicted, stage by stage, beside the least that this machine allows.
 
-``python -m benchmarks.speed --data DIR [--torch PYTHON] [--transfer]`` predicts one study of about 320 slices of 512 x 512, a
-phantom of full size, which is made into DIR if nothing is there: stage by stage, the median of several times. Then the same neck
-in 100 to 1000 slices, and in a wider field. First it says what the machine could do. ``--torch`` names a Python that has PyTorch,
-and times what won RSNA 2022 beside it, all of ours against all of it and networks against networks; ``--transfer`` a U-Net with
-InceptionResNetV2 on every slice. All in one run, one after the other.
+``python -m benchmarks.speed --data DIR`` predicts one study of about 320 slices of 512 x 512, a phantom of full size, which is made
+into DIR if nothing is there: stage by stage, medians, each beside its floor. That is what the multiplications of the networks' runs
+take at the measured rate of matrix products, in the precision that the package asks for; what the bytes that must be moved take at
+the measured rate of copying; and for reading what reading the files alone takes. Then it measures growth: the same neck in 100 to
+1000 slices, in wider fields and in a body of a metre, and copies of the study in one call. ``--wide`` names a scan of a wide field.
+``--torch`` names a Python that has PyTorch, and times what won RSNA 2022 beside it; ``--transfer N`` runs N slices through networks
+with pretrained backbones, ``--full-resolution N`` N patches through a localiser as nnU-Net arranges it, both with random weights.
+All in one run, one after the other. ``--json`` keeps all figures, ``--picture`` draws them.
 """
 
 import argparse
 import json
 import resource
-import statistics
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from benchmarks.localiser.speed import stages_s
-from benchmarks.speed.machine import measure
+from benchmarks.localiser.speed import full_resolution
+from benchmarks.speed.floors import Floor, floors
+from benchmarks.speed.growth import Row, with_larger_fields, with_more_slices, with_more_studies
+from benchmarks.speed.machine import Machine, measure
+from benchmarks.speed.stages import ORDER, Stages, from_folder, plain_s
+from benchmarks.speed.subjects import SLICES, full_sized, with_slices
 from cspine.detection import Detector
-from cspine.geometry import Grid
-from cspine.imaging import sample
 from cspine.reading import read_study
 from cspine.study import Study
-from cspine.volume import Volume
-
-_ROUNDS = 5
-_SLICES, _SIDE = 320, 512
-_GROWTH = (100, 200, 320, 640, 1000)
-_WIDE_MM = 205.0
-_MORE_ROUNDS = 3
-_PHANTOM = ["--studies", "1", "--seed", "11", "--size", "full"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """Median seconds by stage, and of all."""
-
-    seconds: dict[str, float]
-
-    @property
-    def total(self) -> float:
-        """Returns the seconds of all stages."""
-        return sum(self.seconds.values())
-
-    def __str__(self) -> str:
-        return "  ".join(f"{name} {s:.2f}" for name, s in [*self.seconds.items(), ("sum", self.total)])
 
 
 def main() -> None:
     """Prints what was measured."""
     options = _arguments()
     machine = measure()
-    print(f"machine: f32 {machine.f32:.0f} GFLOP/s, bf16 {machine.bf16:.0f} GFLOP/s, memory {machine.memory:.1f} GB/s")
-    folder = _study(options.data)
+    print(f"machine: f32 {machine.f32:.0f} GFLOP/s, bf16 {machine.bf16:.0f} GFLOP/s, memory {machine.memory:.1f} GB/s", flush=True)
+    folder = full_sized(options.data)
     begin = time.perf_counter()
     detector = Detector(options.model)
     print(f"{detector.package.manifest.name} {detector.package.manifest.version}: loaded in {time.perf_counter() - begin:.2f} s")
     study = read_study(folder)
     print(f"{folder.name}: {study.volume.hu.shape} voxels of {[round(s, 2) for s in study.volume.grid.spacing_mm]} mm")
-    print(f"folder to result: {_rounds(detector, folder, _ROUNDS)}")
-    grown = {count: _in_memory(detector, _with_slices(study, count)) for count in _GROWTH}
-    for count, stages in grown.items():
-        print(f"{count} slices, in memory: {stages}")
-    wide = _in_memory(detector, _with_slices(study, _SLICES, _WIDE_MM))
-    print(f"{_SLICES} slices over {_WIDE_MM:.0f} x {_WIDE_MM:.0f} mm, in memory: {wide}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"memory at most: {peak:.0f} MiB, with {_GROWTH[-1]} slices of {_SIDE} x {_SIDE} in it")
+    stages, watch, size = from_folder(detector, folder, options.format, options.rounds)
+    least = floors(detector, watch, machine, files_s=plain_s(folder, options.rounds), written_bytes=size)
+    figures: dict[str, Any] = {"machine": asdict(machine), "stages": _told(stages, least)}
+    slices = _grown(with_more_slices(detector, study, sorted({*options.slices, SLICES}), options.more_rounds))
+    neck = next(row for row in slices if row.slices == SLICES)
+    wider = _grown(with_larger_fields(detector, study, options.wide, options.more_rounds), neck)
+    figures |= {"slices": [_figures(row) for row in slices], "field": [_figures(row) for row in (neck, *wider)]}
+    print(f"memory at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    figures["studies"] = _studies(folder, options.studies)
+    figures |= _peers(options, study, neck, wider[0], machine)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if options.picture:
+        from benchmarks.speed.picture import draw
+
+        draw(figures, options.picture)
+
+
+def _told(stages: Stages, least: dict[str, Floor]) -> list[dict[str, Any]]:
+    """Prints and returns the stages beside their floors."""
+    rows = []
+    for name in (name for name in ORDER if name in stages.seconds):
+        floor, seconds = least.get(name), stages.seconds[name]
+        rows.append(
+            {
+                "name": name,
+                "seconds": seconds,
+                "floor_s": floor and floor.seconds,
+                "floor_counts": floor.counts if floor else "nothing",
+            }
+        )
+        beside = f"{floor.seconds:7.3f} s  {seconds / floor.seconds:6.1f} times  {floor.counts}" if floor else "      - "
+        print(f"{name:<16}{seconds:7.3f} s  floor {beside}")
+    known = sum(floor.seconds for floor in least.values())
+    print(f"{'all':<16}{stages.total:7.3f} s  floor {known:7.3f} s  {stages.total / known:6.1f} times", flush=True)
+    return rows
+
+
+def _grown(rows: Any, neck: Row | None = None) -> list[Row]:
+    found = []
+    for row in rows:
+        found.append(row)
+        print(f"{row.name}, in memory: {row.stages}", flush=True)
+        if neck:
+            print(row.times(neck), flush=True)
+    return found
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    stages = row.stages
+    return {
+        "name": "neck" if row.name == f"{SLICES} slices" else row.name,
+        "slices": row.slices,
+        "seconds": stages.total,
+        "processor_seconds": stages.processor_seconds,
+        "stages": stages.seconds,
+    }
+
+
+def _studies(folder: Path, counts: Sequence[int]) -> list[dict[str, Any]]:
+    found = []
+    for count, seconds, busy in with_more_studies(folder, counts):
+        found.append({"studies": count, "seconds": seconds, "processor_seconds": busy})
+        print(f"{count} in one call: {seconds / count:.2f} s a study, of processors {busy / count:.2f}", flush=True)
+    return found
+
+
+def _peers(options: argparse.Namespace, study: Study, neck: Row, wide: Row, machine: Machine) -> dict[str, Any]:
+    """Prints and returns what others take, where they are asked for."""
+    found: dict[str, Any] = {}
     if options.torch:
-        _winner(options.torch, grown[_SLICES], wide, _locating_networks(_with_slices(study, _SLICES)))
+        found["winner"] = _winner(options.torch, neck.stages, wide.stages)
+    if options.full_resolution:
+        count, sampling, network = full_resolution(with_slices(study, SLICES).volume, options.full_resolution)
+        found["full_resolution"] = {"patches": count, "sampling_s": sampling, "network_s": network}
+        print(
+            f"a localiser of full resolution: sampling {sampling:.2f} s, {count} patches {network:.1f} s "
+            f"(from {min(options.full_resolution, count)}), {(sampling + network) / neck.stages.locate:.1f} times ours",
+            flush=True,
+        )
     if options.transfer:
-        _transfer(study)
+        from benchmarks.speed.transfer import ROWS, measured
+
+        found["transfer"] = []
+        for name in ROWS:
+            family = measured(name, study, options.transfer)
+            found["transfer"].append(asdict(family) | {"seconds": family.seconds, "floor_s": family.floor_s(machine.f32)})
+            print(
+                f"{name}: {family.slices} slices {family.seconds:.1f} s, network alone (from {family.timed}), "
+                f"floor {family.floor_s(machine.f32):.1f} s",
+                flush=True,
+            )
+    return found
 
 
-def _rounds(detector: Detector, folder: Path, rounds: int) -> Stages:
-    """Runs some rounds from a folder of DICOM to a result."""
-    found: list[dict[str, float]] = []
-    for _ in range(rounds + 1):
-        begin = time.perf_counter()
-        study = read_study(folder)
-        read = time.perf_counter() - begin
-        found.append({"read": read, **detector(study).timings_s})
-    return _median(found[1:])
-
-
-def _in_memory(detector: Detector, study: Study) -> Stages:
-    return _median([detector(study).timings_s for _ in range(_MORE_ROUNDS)])
-
-
-def _median(found: list[dict[str, float]]) -> Stages:
-    return Stages({name: statistics.median(one[name] for one in found) for name in found[0]})
-
-
-def _with_slices(study: Study, count: int, field_mm: float | None = None) -> Study:
-    """Returns the same neck in more or fewer slices over the same height; in a wider field air is around it."""
-    grid = study.volume.grid.canonical()
-    z, y, x = (grid.extent_mm[0], *((field_mm or side) for side in grid.extent_mm[1:]))
-    wanted = Grid.upright(grid.centre_mm, (count, _SIDE, _SIDE), (z / count, y / _SIDE, x / _SIDE))
-    volume = Volume(sample(study.volume, wanted).hu, wanted)
-    return Study(name=f"{count} slices", volume=volume, study_uid=None, series_uid=None, orientation="axial")
-
-
-def _study(data: Path) -> Path:
-    """Returns a full-sized phantom with the number of slices that is wanted, or nearly."""
-    if not (data / "train_images").is_dir():
-        subprocess.run([sys.executable, "-m", "cspine", "phantom", str(data), *_PHANTOM], check=True)
-    folders = [path for path in sorted((data / "train_images").iterdir()) if path.is_dir()]
-    return min(folders, key=lambda folder: abs(len(list(folder.glob("*.dcm"))) - _SLICES))
-
-
-def _locating_networks(study: Study) -> float:
-    """Returns median seconds of the networks of the localiser alone."""
-    rounds = [stages_s(study.volume, None) for _ in range(_MORE_ROUNDS + 1)][1:]
-    return statistics.median(one["first network"] + one["second network"] for one in rounds)
-
-
-def _winner(python: Path, ours: Stages, wide: Stages, locating: float) -> None:
+def _winner(python: Path, ours: Stages, wide: Stages) -> dict[str, Any]:
     script = Path(__file__).with_name("winner.py")
     done = subprocess.run([str(python), str(script)], check=True, capture_output=True, text=True)
-    told = json.loads(done.stdout.splitlines()[-1])
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     both = told["unet_s"] + told["slices_s"]
-    networks = locating + ours.seconds["classify"]
+    whole = both + told["sampling_s"] + told["cutting_s"]
     print(
         f"the winner's arrangement, PyTorch {told['torch']}, {told['threads']} threads: U-Net {told['unet_s']:.2f} s, "
         f"105 slices {told['slices_s']:.2f} s, together {both:.2f} s; "
         f"sampling {told['sampling_s']:.2f} s, cutting {told['cutting_s']:.2f} s"
     )
-    whole = both + told["sampling_s"] + told["cutting_s"]
     print(
-        f"all of ours on {_SLICES} slices in memory {ours.total:.2f} s: theirs {whole:.2f} s, {whole / ours.total:.1f} times, "
+        f"all of ours on {SLICES} slices in memory {ours.total:.2f} s: theirs {whole:.2f} s, {whole / ours.total:.1f} times, "
         f"in the wider field {whole / wide.total:.1f} times; "
-        f"its networks alone {networks:.2f} s: {both / networks:.1f} times"
+        f"its networks alone {ours.networks:.2f} s: {both / ours.networks:.1f} times",
+        flush=True,
     )
-
-
-def _transfer(study: Study) -> None:
-    """Runs every slice of a study through a U-Net with InceptionResNetV2, as the recipe has it, with the engine that serves."""
-    from tempfile import TemporaryDirectory
-
-    from cspine.imaging.slices import network_input, slice_grid
-    from cspine.recipes import load_slice_recipe
-    from cspine.runtime import Engine, open_session
-    from cspine.training.core.conversion import write_ir
-    from cspine.training.core.settings import with_settings
-
-    changes = {"network.backbone": "inception_resnet_v2", "network.weights": "none"}
-    recipe = with_settings(load_slice_recipe("unet_transfer"), changes)
-    stack = sample(study.volume, slice_grid(study.volume, recipe.input))
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "slices.xml"
-        write_ir(recipe.network.build(recipe.input, 0), path)
-        session = open_session(path, Engine())
-        count = stack.grid.shape[0]
-        begin = time.perf_counter()
-        for first in range(0, count, 8):
-            session.run(network_input(stack, recipe.input, range(first, min(first + 8, count))))
-        seconds = time.perf_counter() - begin
-    print(f"unet_transfer with inception_resnet_v2: {count} slices of {recipe.input.size} in {seconds:.1f} s, network alone")
+    return told
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a data set folder, or where to make a phantom")
     parser.add_argument("--model", default=None, metavar="PACKAGE", help="the package that classifies (default: the shipped one)")
+    parser.add_argument("--format", default="json,png", help="formats that are written (default: json,png)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often from files to files (default: 5)")
+    parser.add_argument("--more-rounds", type=int, default=3, help="how often each scan in memory (default: 3)")
+    parser.add_argument("--slices", type=int, nargs="*", default=[100, 200, 640, 1000], help="numbers of slices")
+    parser.add_argument("--studies", type=int, nargs="*", default=[1, 2, 4, 8], help="numbers of studies in one call")
+    parser.add_argument("--wide", type=Path, metavar="STUDY", help="a scan of a wide field")
     parser.add_argument("--torch", type=Path, metavar="PYTHON", help="a Python that has PyTorch")
-    parser.add_argument("--transfer", action="store_true", help="time a U-Net with InceptionResNetV2 too")
+    parser.add_argument("--transfer", type=int, metavar="N", help="run N slices through networks with pretrained backbones")
+    parser.add_argument("--full-resolution", type=int, metavar="N", help="run N patches through a localiser of full resolution")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw them (.png)")
     return parser.parse_args()
 
 
