@@ -8,6 +8,9 @@ the measured rate of copying; and for reading what reading the files alone takes
 ``--torch`` names a Python that has PyTorch, and times what won RSNA 2022 beside it; ``--transfer N`` runs N slices through networks
 with pretrained backbones, ``--full-resolution N`` N patches through a localiser as nnU-Net arranges it, both with random weights.
 All in one run, one after the other. ``--json`` keeps all figures, ``--picture`` draws them.
+
+``--writing`` times what writing the result takes instead, format by format, in processor seconds; ``--before`` names the ``src``
+folder of an earlier state, which writes the same in the same turns.
 """
 
 import argparse
@@ -26,6 +29,7 @@ from benchmarks.speed.growth import Row, with_larger_fields, with_more_slices, w
 from benchmarks.speed.machine import Machine, measure
 from benchmarks.speed.stages import ORDER, Stages, from_folder, plain_s
 from benchmarks.speed.subjects import SLICES, full_sized, with_slices
+from benchmarks.speed.writing import compare
 from cspine.detection import Detector
 from cspine.reading import read_study
 from cspine.study import Study
@@ -34,6 +38,10 @@ from cspine.study import Study
 def main() -> None:
     """Prints what was measured."""
     options = _arguments()
+    if options.writing:
+        study = read_study(full_sized(options.data))
+        compare(Detector(options.model).predict(study), study, options.before, options.rounds)
+        return
     machine = measure()
     print(f"machine: f32 {machine.f32:.0f} GFLOP/s, bf16 {machine.bf16:.0f} GFLOP/s, memory {machine.memory:.1f} GB/s", flush=True)
     folder = full_sized(options.data)
@@ -172,6 +180,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--full-resolution", type=int, metavar="N", help="run N patches through a localiser of full resolution")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw them (.png)")
+    parser.add_argument("--writing", action="store_true", help="time writing the result, format by format, and nothing else")
+    parser.add_argument("--before", type=Path, metavar="SRC", help="src folder of an earlier state of cspine, for --writing")
     return parser.parse_args()
 
 

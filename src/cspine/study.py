@@ -96,6 +96,13 @@ class Study:
         affine[:3, 3] = self.sources[index].position_mm if self.sources else grid.world((index, 0, 0))
         return Grid((1, *grid.shape[1:]), affine, grid.frame_of_reference_uid)
 
+    def first_pixels_mm(self) -> NDArray[np.float64]:
+        """Returns the world coordinates of the first pixel of each stored image, ``(n, 3)``; planes differ in nothing else."""
+        if self.sources:
+            return np.array([source.position_mm for source in self.sources], dtype=np.float64)
+        grid = self.volume.grid
+        return grid.world([(index, 0, 0) for index in range(grid.shape[0])])
+
     def nearest_slice(self, world_mm: ArrayLike) -> int:
         """Returns the stored slice whose plane is nearest to a world point ``(x, y, z)``, counted from 0 along the stack."""
         return int(self.nearest_slices(np.reshape(world_mm, (1, 3)))[0])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cspine.geometry import Grid, Vector
 from cspine.imaging import sample
@@ -18,6 +19,13 @@ def _study(grid: Grid, places: tuple[Vector, ...] = ()) -> Study:
     return Study("neck", Volume(np.zeros(grid.shape, np.float32), grid), None, None, "axial", sources)
 
 
+def _on_all_images(labels: LabelMap, study: Study) -> NDArray[np.uint8]:
+    found = labels_on_images(labels, study)
+    out = np.zeros((len(study.first_pixels_mm()), *study.volume.grid.shape[1:]), np.uint8)
+    out[found.places] = found.labels
+    return out
+
+
 def _labels(grid: Grid, seed: int) -> LabelMap:
     """Returns labels with much background, in a corner of the grid too: the labelled box is smaller than the grid."""
     values = np.random.default_rng(seed).integers(0, 5, grid.shape)
@@ -31,7 +39,7 @@ def test_on_an_even_scan_these_are_the_labels_of_its_grid(scan: Grid, own: Grid,
     affine[:3, 3] += scan.centre_mm - own.centre_mm
     labels = _labels(Grid(own.shape, affine), seed)
 
-    found = labels_on_images(labels, _study(scan))
+    found = _on_all_images(labels, _study(scan))
 
     index = labels.grid.index(scan.world(np.moveaxis(np.indices(scan.shape), 0, -1)))
     sure = np.all(np.abs(np.abs(index - np.rint(index)) - 0.5) > 1e-6, axis=-1)
@@ -45,7 +53,7 @@ def test_an_image_off_the_even_grid_is_labelled_where_it_lies() -> None:
     heights = (0.2, 1.9, 6.6)
     scan = Grid.upright((0.0, 0.0, 3.3), (3, 2, 2), (3.0, 1.5, 1.5))
 
-    found = labels_on_images(labels, _study(scan, tuple((-0.75, -0.75, height) for height in heights)))
+    found = _on_all_images(labels, _study(scan, tuple((-0.75, -0.75, height) for height in heights)))
 
     assert [np.unique(image).tolist() for image in found] == [[1], [3], [8]]
 
@@ -53,7 +61,31 @@ def test_an_image_off_the_even_grid_is_labelled_where_it_lies() -> None:
 def test_background_alone_is_background() -> None:
     grid = Grid.upright((0, 0, 0), (3, 4, 5), (1, 1, 1))
 
-    assert not labels_on_images(LabelMap(np.zeros(grid.shape, np.uint8), grid), _study(grid)).any()
+    found = labels_on_images(LabelMap(np.zeros(grid.shape, np.uint8), grid), _study(grid))
+
+    assert (len(found.places), found.labels.shape) == (0, (0, 4, 5))
+
+
+def test_images_beside_all_labels_take_no_room() -> None:
+    grid = Grid.upright((0, 0, 0), (20, 4, 5), (1, 1, 1))
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[7:9, 1:3, 2:4] = 3
+
+    found = labels_on_images(LabelMap(labels, grid), _study(grid))
+
+    assert found.labels.shape[0] == len(found.places) < 6
+    np.testing.assert_array_equal(_on_all_images(LabelMap(labels, grid), _study(grid)), labels)
+
+
+@pytest.mark.parametrize("places", [(), ((1.0, 2.0, 3.0), (1.0, 2.0, 5.5), (1.5, 2.0, 9.0))])
+def test_the_planes_of_images_differ_in_their_first_pixels_only(places: tuple[Vector, ...]) -> None:
+    study = _study(Grid.upright((0, 0, 0), (3, 4, 5), (2.0, 1.0, 1.5)), places)
+
+    planes = [study.plane(index) for index in range(3)]
+
+    np.testing.assert_allclose(study.first_pixels_mm(), [plane.world((0, 0, 0)) for plane in planes])
+    for plane in planes[1:]:
+        np.testing.assert_array_equal(plane.affine[:, :3], planes[0].affine[:, :3])
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.4])

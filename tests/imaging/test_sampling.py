@@ -187,6 +187,23 @@ def _dense(source: Grid, target: Grid, axis: int) -> NDArray[np.float64]:
     return np.asarray(np.clip(1 - away, 0, None).mean(axis=1))
 
 
+@pytest.mark.parametrize(("below", "above"), [(0, 0), (-2, 0), (0, 3), (-1, 2), (2, -3)])
+def test_whole_slices_are_copied_and_those_beyond_the_scan_are_fill(below: int, above: int) -> None:
+    source = _noise(Grid.upright((0, 0, 0), (8, 9, 10), (2.0, 1.0, 1.0)))
+    plane = source.grid.part((0, 0, 0), (1, 9, 10)).with_spacing((2.0, 0.7, 0.8))
+    target = plane.part((below, 0, 0), (8 - below + above, *plane.shape[1:]))
+
+    out = sample(source, target, fill=-7.0)
+
+    for index, slice_hu in enumerate(out.hu, below):
+        if 0 <= index < 8:
+            alone = Volume(source.hu[index : index + 1], source.grid.part((index, 0, 0), (1, 9, 10)))
+            expected = sample(alone, plane.part((index, 0, 0), (1, *plane.shape[1:])), -7.0).hu[0]
+            np.testing.assert_allclose(slice_hu, expected, atol=1e-3)
+        else:
+            np.testing.assert_allclose(slice_hu, -7.0, rtol=1e-6)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_a_large_image_in_blocks_and_threads_is_what_the_rule_gives_at_once(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "processors", lambda: threads)

@@ -48,7 +48,7 @@ def test_words_keep_within_the_page(broken_result: StudyResult, broken_neck: Stu
     figure.canvas.draw()
     width, height = figure.bbox.width, figure.bbox.height
 
-    for artist in figure.findobj(Text):
+    for artist in figure.findobj(lambda one: isinstance(one, Text) and bool(one.get_text())):
         box = artist.get_window_extent()
         assert -1 <= box.x0 <= box.x1 <= width + 1, artist
         assert -1 <= box.y0 <= box.y1 <= height + 1, artist

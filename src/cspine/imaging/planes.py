@@ -1,10 +1,11 @@
 """Labels on the images of a scan as they are stored, each where it truly lies."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.geometry import Grid
-from cspine.imaging.sampling import sample
+from cspine.imaging.sampling import nearest
 from cspine.study import Study
 from cspine.volume import LabelMap
 
@@ -12,33 +13,46 @@ _TOUCHING = 1e-3
 """A box nearer than this to a plane, in slices, meets it."""
 
 
-def labels_on_images(labels: LabelMap, study: Study) -> NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImages:
+    """Holds the stored images that labels lie on; all others show background only.
+
+    Attributes:
+        places: Their places among the images of the study, ascending, ``(n,)``.
+        labels: Labels of their pixels, ``(n, rows, columns)``.
+    """
+
+    places: NDArray[np.intp]
+    labels: NDArray[np.uint8] = field(repr=False)
+
+
+def labels_on_images(labels: LabelMap, study: Study) -> LabelledImages:
     """Returns the nearest label of every stored pixel, whatever was resampled when the scan was read.
 
-    Only what can be labelled is sampled, so that the time goes with the labelled part of the scan.
+    Only what can be labelled is sampled and held, so that time and memory go with the labelled part of the scan.
 
     Args:
         labels: On any grid.
-        study: The scan.
-
-    Returns:
-        ``(images, rows, columns)``, in the order of the study's sources; a NIfTI file has its slices for images.
+        study: The scan; a NIfTI file has its slices for images.
     """
-    count = len(study.sources) or study.volume.grid.shape[0]
-    out = np.zeros((count, *study.volume.grid.shape[1:]), dtype=np.uint8)
-    corners = _corners_mm(labels)
+    plane, corners = study.plane(0), _corners_mm(labels)
+    size = np.asarray(plane.shape[1:])
     if corners is None:
-        return out
-    for index in range(count):
-        plane = study.plane(index)
-        where = plane.index(corners)
-        low = np.clip(np.floor(where.min(axis=0)[1:]).astype(int), 0, plane.shape[1:])
-        high = np.clip(np.ceil(where.max(axis=0)[1:]).astype(int) + 1, low, plane.shape[1:])
-        if where[:, 0].min() > _TOUCHING or where[:, 0].max() < -_TOUCHING or np.any(high == low):
-            continue
-        part = _part(plane, low, high)
-        out[index, low[0] : high[0], low[1] : high[1]] = sample(labels, part).labels[0]
-    return out
+        return LabelledImages(np.zeros(0, np.intp), np.zeros((0, *plane.shape[1:]), np.uint8))
+    firsts = study.first_pixels_mm()
+    where = plane.index(corners)[None] - plane.index(firsts)[:, None]  # from the first pixel of each image, as all lie alike
+    low = np.clip(np.floor(where[..., 1:].min(axis=1)).astype(int), 0, size)
+    high = np.clip(np.ceil(where[..., 1:].max(axis=1)).astype(int) + 1, low, size)
+    touched = (where[..., 0].min(axis=1) <= _TOUCHING) & (where[..., 0].max(axis=1) >= -_TOUCHING) & np.all(high > low, axis=1)
+    (places,) = np.nonzero(touched)
+    matrix = np.linalg.inv(labels.grid.affine[:3, :3]) @ plane.affine[:3, :3]
+    offsets = labels.grid.index(firsts + low @ plane.affine[:3, 1:3].T)
+    out = np.zeros((len(places), *plane.shape[1:]), np.uint8)
+    for image, place in zip(out, places, strict=True):
+        (top, left), (bottom, right) = low[place], high[place]
+        shape = (1, int(bottom - top), int(right - left))
+        image[top:bottom, left:right] = nearest(labels.labels, matrix, offsets[place], shape, 0)[0]
+    return LabelledImages(places, out)
 
 
 def _corners_mm(labels: LabelMap) -> NDArray[np.float64] | None:
@@ -51,8 +65,3 @@ def _corners_mm(labels: LabelMap) -> NDArray[np.float64] | None:
         spans.append((int(found[0]), int(found[-1]) - int(found[0]) + 1))
     (z, depth), (y, height), (x, width) = spans
     return labels.grid.part((z, y, x), (depth, height, width)).corners_mm()
-
-
-def _part(plane: Grid, low: NDArray[np.intp], high: NDArray[np.intp]) -> Grid:
-    rows, columns = (int(n) for n in high - low)
-    return plane.part((0, *low), (1, rows, columns))

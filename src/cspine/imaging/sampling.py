@@ -57,7 +57,7 @@ def sample(source: Volume | LabelMap, grid: Grid, fill: float | None = None) -> 
     """
     matrix, offset = _relation(source.grid, grid)
     if isinstance(source, LabelMap):
-        labels = _nearest(source.labels, matrix, offset, grid.shape, int(fill or 0))
+        labels = nearest(source.labels, matrix, offset, grid.shape, int(fill or 0))
         return LabelMap(labels, grid)
     return Volume(_linear(source, grid, AIR_HU if fill is None else fill), grid)
 
@@ -121,9 +121,10 @@ def _within(grid: Grid, source: Grid) -> bool:
     return bool(np.all((index >= 0) & (index <= np.asarray(source.shape) - 1)))
 
 
-def _nearest(
+def nearest(
     labels: NDArray[np.uint8], matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: Shape, fill: int
 ) -> NDArray[np.uint8]:
+    """Returns the nearest labels at the places ``matrix @ index + offset`` of an array, for all indices of ``shape``."""
     axes = _shared_axes(matrix, shape, _SAME_LABEL)
     if axes is None:
         moved = ndimage.affine_transform(labels, matrix, offset, shape, order=0, mode="grid-constant", cval=fill)
@@ -171,6 +172,8 @@ def _separable(
         _Way.along(step * np.arange(shape[target]) + start, abs(step), length, fill)
         for step, target, start, length in zip(steps, axes, offset, hu.shape, strict=True)
     )
+    if z is not None and z.is_choice(len(hu)):
+        hu, z = hu[z.copied], None  # whole slices: none is sampled in vain, and none is copied once it is sampled
     planes = hu if y is None and x is None else _within_slices(hu, y, x)
     out = planes if z is None else _across_slices(planes, z)
     return np.ascontiguousarray(np.transpose(out, np.argsort(axes)), dtype=np.float32)
@@ -252,6 +255,10 @@ class _Way:
             weights, missing = _weights(centres, low, high, length, width)
             bands.append(_Band(slice(begin, begin + len(centres)), slice(low, high), weights, missing * np.float32(fill)))
         return cls(len(positions), None, tuple(bands), fill)
+
+    def is_choice(self, length: int) -> bool:
+        """Says whether all that it leads to are voxels of an axis of this length, copied."""
+        return self.copied is not None and bool(self.copied.min() >= 0 and self.copied.max() < length)
 
     def of(self, hu: NDArray[Any], axis: int, out: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the values there, of an array whose ``axis`` it is, into ``out``; whole numbers become float32 part by part."""

@@ -33,6 +33,9 @@ from cspine.study import Study
 
 FILES = ("result.png",)
 
+_COMPRESSION = 3
+"""Half the time of the usual 6, for a seventh more bytes."""
+
 _MOST_SUSPICIOUS = 2
 _RULER_MM = 20.0
 _NARROW = 0.55
@@ -56,7 +59,8 @@ _LOWEST_ROW, _HIGHEST_ROW = 2.5, 6.0
 def write(prediction: Prediction, study: Study, folder: Path) -> Written:
     """Writes ``result.png``."""
     figure = draw(prediction.result, study)
-    figure.savefig(folder / FILES[0], dpi=120, facecolor=BACKGROUND, metadata={"Software": "cspine"})
+    quick = {"compress_level": _COMPRESSION}
+    figure.savefig(folder / FILES[0], dpi=120, facecolor=BACKGROUND, metadata={"Software": "cspine"}, pil_kwargs=quick)
     return Written(FILES)
 
 
@@ -178,7 +182,7 @@ def _draw_view(axes: Axes, view: SliceView, title: str, letters: _Letters, colou
     """Draws a slice with its title, a ruler and the letters for left, right, top and bottom."""
     low, high = BONE_WINDOW_HU
     axes.imshow(view.hu, cmap="gray", vmin=low, vmax=high, extent=view.extent_mm, origin="upper", interpolation="bilinear")
-    axes.set_title(title, color=colour, fontsize=11.5, loc="left", pad=6)
+    axes.set_title(title, color=colour, fontsize=11.5, loc="left", pad=6, y=1.0)
     axes.set_axis_off()
     places = ((0.02, letters.beside), (0.98, letters.beside), (0.5, 0.98), (0.5, 0.02))
     aligned = (("left", "center"), ("right", "center"), ("center", "top"), ("center", "bottom"))

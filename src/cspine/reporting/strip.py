@@ -44,7 +44,7 @@ def _draw_frame(axes: Axes, lines: int) -> None:
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title("Probability of a fracture; the short line is the threshold", color=INK, fontsize=11.5, loc="left", pad=4)
+    axes.set_title("Probability of a fracture; the short line is the threshold", color=INK, fontsize=11.5, loc="left", pad=4, y=1.0)
 
 
 def _name(name: str, assessment: Assessment | None) -> str:

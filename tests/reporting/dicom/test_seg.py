@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from highdicom.color import CIELabColor
-from highdicom.seg import Segmentation, segread
+from highdicom.seg import Segmentation, SegmentDescription, segread
 from pydicom.dataset import Dataset
 
 from cspine.anatomy import CERVICAL, Level
 from cspine.evidence import Evidence, Prediction
+from cspine.geometry import Grid
+from cspine.reading.quiet import quiet
 from cspine.reporting import write_result
+from cspine.reporting.dicom.segments import segments_of
+from cspine.reporting.dicom.source import SourceSeries, source_of
 from cspine.reporting.style import LEVEL_COLOURS
 from cspine.volume import LabelMap
 from tests.reporting.dicom.archived import FRAME, SOURCES, Archived, rejected
@@ -19,6 +23,25 @@ from tests.reporting.dicom.voxels import compared_voxels, expected_labels, pixel
 
 Make = Callable[[str], Archived]
 _IMAGES_OF_ONE_OBJECT = ("enhanced",)
+_NAMED = {
+    "series_instance_uid": "1.2.3",
+    "series_number": 1,
+    "sop_instance_uid": "1.2.4",
+    "instance_number": 1,
+    "manufacturer": "a",
+    "manufacturer_model_name": "b",
+    "software_versions": "c",
+    "device_serial_number": "d",
+}
+_OF_IMAGES = (
+    "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence",
+    "SourceImageSequence",
+    "ReferencedSeriesSequence",
+    "FrameOfReferenceUID",
+    "NumberOfFrames",
+    "PixelData",
+)
 
 
 def _segmentation(archive: Archived) -> Segmentation:
@@ -83,6 +106,29 @@ def test_no_two_vertebrae_are_recommended_colours_that_look_alike() -> None:
     assert apart.min() > 30  # a difference of 2 is just seen
 
 
+@pytest.mark.parametrize("name", [name for name in SOURCES if name not in _IMAGES_OF_ONE_OBJECT])
+def test_it_is_what_highdicom_makes_of_all_images(name: str, made: Make) -> None:
+    archive = made(name)
+    written, labels = _segmentation(archive), archive.prediction.evidence.labels
+    source, segments = source_of(archive.study), segments_of(labels, archive.study)
+    assert isinstance(source, SourceSeries)
+    count = len(archive.study.sources)
+    pixels = np.zeros((count, *segments.numbers.shape[1:]), np.uint8)
+    pixels[segments.places] = segments.numbers
+
+    with quiet("highdicom.image"):
+        whole = Segmentation(
+            source_images=[source.image(index) for index in range(count)],
+            pixel_array=pixels,
+            segmentation_type="BINARY",
+            segment_descriptions=list(map(SegmentDescription.from_dataset, written.SegmentSequence)),
+            **_NAMED,
+        )
+
+    for keyword in _OF_IMAGES:
+        assert written[keyword].value == whole[keyword].value, keyword
+
+
 def test_frames_of_a_multi_frame_object_are_cited_by_number_and_the_object_once(made: Make) -> None:
     archive = made("enhanced")
     segmentation = _segmentation(archive)
@@ -111,6 +157,21 @@ def test_segments_are_the_cervical_vertebrae_that_are_there(made: Make) -> None:
         assert item.TrackingUID.startswith("2.25.")
         assert item.SegmentAlgorithmType == "AUTOMATIC"
     assert len({item.TrackingUID for item in segmentation.SegmentSequence}) == 6
+
+
+@pytest.mark.parametrize(("name", "spacing_mm"), [("hospital", 3.0), ("uneven", None)])
+def test_the_distance_of_slices_is_that_of_the_scan_whatever_frames_there_are(
+    name: str, spacing_mm: float | None, made: Make, tmp_path: Path
+) -> None:
+    archive, grid = made(name), Grid.upright((0, 0, 0), (1, 9, 9), (1.0, 2.0, 2.0))
+    centre = archive.study.first_pixels_mm()[14] + (40.0, 40.0, 0.0)
+    labels = LabelMap(np.full(grid.shape, Level.C4, np.uint8), Grid.upright(centre, grid.shape, grid.spacing_mm))
+
+    write_result(Prediction(archive.prediction.result, Evidence(labels)), archive.study, tmp_path, ("seg",))
+
+    segmentation = segread(tmp_path / "result_seg.dcm")
+    assert segmentation.NumberOfFrames == 1
+    assert segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].get("SpacingBetweenSlices") == spacing_mm
 
 
 def test_every_image_of_the_scan_is_cited(made: Make) -> None:

@@ -10,6 +10,8 @@ import pytest
 from highdicom import sr
 from highdicom.seg import segread
 from highdicom.spatial import ReferenceToImageTransformer
+from highdicom.sr.utils import collect_evidence
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from cspine.anatomy import CERVICAL, Level
@@ -184,6 +186,25 @@ def test_the_evidence_lists_every_instance_once_the_segmentation_too(name: str, 
     assert {item.ReferencedSOPClassUID for item in series[archive.study.series_uid]} == {archive.study.sources[0].sop_class_uid}
     (cited,) = series[segmentation.SeriesInstanceUID]
     assert cited.ReferencedSOPInstanceUID == segmentation.SOPInstanceUID
+
+
+@pytest.mark.parametrize("name", ["hospital", "enhanced"])
+def test_highdicom_finds_all_that_the_content_refers_to_in_the_evidence(name: str, made: Make) -> None:
+    report = _report(made(name))
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    listed = []
+    for series in study.ReferencedSeriesSequence:
+        for one in series.ReferencedSOPSequence:
+            instance = Dataset()
+            instance.SOPClassUID, instance.SOPInstanceUID = one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID
+            instance.StudyInstanceUID, instance.SeriesInstanceUID = study.StudyInstanceUID, series.SeriesInstanceUID
+            listed.append(instance)
+
+    same_study, other = collect_evidence(listed, report, study.StudyInstanceUID)
+
+    assert (same_study, other) == ([study], [])
+    with pytest.raises(ValueError, match="No evidence was provided"):
+        collect_evidence(listed[:1], report, study.StudyInstanceUID)
 
 
 def test_without_labels_levels_are_reported_without_segments(made: Make, tmp_path: Path) -> None:

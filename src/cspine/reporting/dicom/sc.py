@@ -80,12 +80,11 @@ def _cited(result: StudyResult, source: SourceSeries) -> list[Dataset]:
     cited = {}
     for finding in result.levels:
         if finding.key_slice is not None:
-            image, frame = source.images[finding.key_slice.index], source.frames[finding.key_slice.index]
-            item = Dataset()
-            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+            item, frame = Dataset(), source.frame(finding.key_slice.index)
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = source.reference(finding.key_slice.index)
             if frame is not None:
                 item.ReferencedFrameNumber = frame
-            cited[image.SOPInstanceUID, frame] = item
+            cited[item.ReferencedSOPInstanceUID, frame] = item
     return list(cited.values())
 
 

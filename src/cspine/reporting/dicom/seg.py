@@ -1,23 +1,26 @@
 """``result_seg.dcm``: the vertebrae on the stored images as a binary segmentation."""
 
-from collections.abc import Iterable
-from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 from highdicom.color import CIELabColor
-from highdicom.content import AlgorithmIdentificationSequence
+from highdicom.content import AlgorithmIdentificationSequence, PlanePositionSequence
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
+from highdicom.spatial import get_volume_positions
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.valuerep import VR, format_number_as_ds
 
 from cspine.anatomy import Level
 from cspine.evidence import Prediction
 from cspine.reading.quiet import quiet
-from cspine.reporting.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE
+from cspine.reporting.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE, SEGMENTATION, SOURCE_IMAGE
 from cspine.reporting.dicom.coding import coded
+from cspine.reporting.dicom.encoded import code_item, encoded, held, hold, item, sequence, text
 from cspine.reporting.dicom.identity import MAKER, ObjectIdentity, ascii_text, equipment
 from cspine.reporting.dicom.segments import Segments, segments_of
-from cspine.reporting.dicom.source import SourceSeries, clinical_source, finish, save
+from cspine.reporting.dicom.source import SourceSeries, clinical_source, finish, reference, references_to, save
 from cspine.reporting.style import LEVEL_COLOURS
 from cspine.reporting.written import Written
 from cspine.results import Reason, StudyResult
@@ -26,6 +29,9 @@ from cspine.study import Study
 FILES = ("result_seg.dcm",)
 
 SERIES_NUMBER = 9102
+_PURPOSE = sequence("PurposeOfReferenceCodeSequence", code_item(SOURCE_IMAGE))
+_DERIVATION = sequence("DerivationCodeSequence", code_item(SEGMENTATION))
+
 NO_VERTEBRAE = Reason("no_vertebrae", "No seg is written: the package finds no outlines of vertebrae, or none lie in the scan.")
 
 
@@ -44,10 +50,13 @@ def write(prediction: Prediction, study: Study, folder: Path) -> Written:
 
 def segmentation(result: StudyResult, source: SourceSeries, segments: Segments, identity: ObjectIdentity) -> Segmentation:
     """Returns the segmentation; frames without a segment are left out."""
+    first = source.image(0)
+    first.SOPClassUID = CTImageStorage  # if a frame: highdicom takes a whole multi-frame object or single images
     with quiet("highdicom.image"):
         made = Segmentation(
-            source_images=[_as_single(image) for image in source.images] if any(source.frames) else source.images,
+            source_images=[first],  # all are cited below, at less cost than highdicom takes an image
             pixel_array=segments.numbers,
+            plane_positions=[PlanePositionSequence("PATIENT", source.position(place)) for place in segments.places],
             segmentation_type=SegmentationTypeValues.BINARY,
             segment_descriptions=[_described(level, place, result, identity) for place, level in enumerate(segments.levels, 1)],
             series_instance_uid=identity.uid("seg", "series"),
@@ -61,14 +70,15 @@ def segmentation(result: StudyResult, source: SourceSeries, segments: Segments, 
             **equipment(result),
         )
     organization = identity.uid("seg", "dimensions")
-    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
-        item.DimensionOrganizationUID = organization
-    _cite_frames(made, source)
+    for dimension in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        dimension.DimensionOrganizationUID = organization
+    _tell_spacing(made.SharedFunctionalGroupsSequence[0], source)
     finish(made, source, result)
+    _cite(made, source, segments)
     return made
 
 
-def reference(source: SourceSeries, identity: ObjectIdentity) -> Dataset:
+def citation(source: SourceSeries, identity: ObjectIdentity) -> Dataset:
     """Returns the segmentation as another object cites it."""
     cited = Dataset()
     cited.SOPClassUID, cited.SOPInstanceUID = SegmentationStorage, identity.uid("seg")
@@ -96,32 +106,31 @@ def _described(level: Level, number: int, result: StudyResult, identity: ObjectI
     )
 
 
-def _as_single(image: Dataset) -> Dataset:
-    """Returns a frame as a CT image of its own: highdicom takes a whole multi-frame object or single images."""
-    single = deepcopy(image)
-    single.SOPClassUID = CTImageStorage
-    return single
+def _tell_spacing(shared: Dataset, source: SourceSeries) -> None:
+    """States the distance of slices where all of the scan has the same; highdicom knows those with a segment only."""
+    measures, orientation = shared.PixelMeasuresSequence[0], shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    positions = np.array([source.position(index) for index in range(len(source.slices))], dtype=np.float64)
+    spacing, _ = get_volume_positions(positions, orientation)
+    measures.SpacingBetweenSlices = None if spacing is None else format_number_as_ds(spacing)
+    if spacing is None:
+        del measures.SpacingBetweenSlices
 
 
-def _cite_frames(made: Segmentation, source: SourceSeries) -> None:
-    """Cites an object of several frames once, as what it is, with the right frame of it for each of ours."""
-    if not any(source.frames):
-        return
-    made.SourceImageSequence = _once(made.SourceImageSequence, source)
-    for series in made.ReferencedSeriesSequence:
-        series.ReferencedInstanceSequence = _once(series.ReferencedInstanceSequence, source)
-    numbers = {tuple(image.ImagePositionPatient): frame for image, frame in zip(source.images, source.frames, strict=True)}
+def _cite(made: Segmentation, source: SourceSeries, segments: Segments) -> None:
+    """Cites all of the scan, and for each frame the image that it lies on, with the number of a frame in its object."""
+    derivations = {tuple(source.position(place)): _derivation(source, place) for place in segments.places}
     for group in made.PerFrameFunctionalGroupsSequence:
-        number = numbers[tuple(group.PlanePositionSequence[0].ImagePositionPatient)]
-        for derivation in group.DerivationImageSequence:
-            for cited in _once(derivation.SourceImageSequence, source):
-                cited.ReferencedFrameNumber = number
+        position = tuple(map(str, group.PlanePositionSequence[0].ImagePositionPatient))
+        hold(group, *map(encoded, group), derivations[position])
+    (series,) = made.ReferencedSeriesSequence
+    hold(series, held("ReferencedInstanceSequence", references_to(source)))
+    hold(made, held("SourceImageSequence", references_to(source)))
+    made["PixelData"].VR = VR.OB  # as pydicom finds out itself where nothing is encoded
 
 
-def _once(references: Iterable[Dataset], source: SourceSeries) -> list[Dataset]:
-    """Returns the references without repetitions, each with the true kind of its object."""
-    kinds = {image.SOPInstanceUID: image.SOPClassUID for image in source.objects}
-    kept = {item.ReferencedSOPInstanceUID: item for item in references}
-    for uid, item in kept.items():
-        item.ReferencedSOPClassUID = kinds[uid]
-    return list(kept.values())
+def _derivation(source: SourceSeries, place: int) -> RawDataElement:
+    frame = source.frame(place)
+    cited = [*reference(*source.reference(place))]
+    cited += [] if frame is None else [text("ReferencedFrameNumber", str(frame))]
+    cited += [text("SpatialLocationsPreserved", "YES"), _PURPOSE]
+    return held("DerivationImageSequence", item(sequence("SourceImageSequence", item(*cited)), _DERIVATION))

@@ -11,6 +11,9 @@ from cspine.reporting.once import once_per_result
 from cspine.study import Study
 from cspine.volume import LabelMap
 
+_STRIDE = 8
+"""Pixels apart at which levels are looked for first: hardly any lies between them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segments:
@@ -18,10 +21,12 @@ class Segments:
 
     Attributes:
         levels: Those that some stored pixel shows; the number of a segment is its place here, from 1.
-        numbers: Number of the segment of each stored pixel, 0 elsewhere, ``(images, rows, columns)``.
+        places: The stored images that may show one, by their places in the scan, ``(n,)``; all others show none.
+        numbers: Number of the segment of each of their pixels, 0 elsewhere, ``(n, rows, columns)``.
     """
 
     levels: tuple[Level, ...]
+    places: NDArray[np.intp] = field(repr=False)
     numbers: NDArray[np.uint8] = field(repr=False)
 
     def number(self, level: Level) -> int | None:
@@ -33,13 +38,14 @@ class Segments:
 def segments_of(labels: LabelMap | None, study: Study) -> Segments:
     """Returns the segments of a scan. Vertebrae below C7 are left out: their number is not known."""
     if labels is None:
-        return Segments((), np.zeros((0, *study.volume.grid.shape[1:]), dtype=np.uint8))
+        return Segments((), np.zeros(0, np.intp), np.zeros((0, *study.volume.grid.shape[1:]), dtype=np.uint8))
     cervical = np.where(np.isin(labels.labels, CERVICAL), labels.labels, np.uint8(BACKGROUND))
-    numbers = labels_on_images(LabelMap(cervical, labels.grid), study)
-    marked = numbers > BACKGROUND
-    there = np.bincount(numbers[marked], minlength=max(CERVICAL) + 1)
-    levels = tuple(level for level in CERVICAL if there[level])
-    number_of = np.zeros(len(there), dtype=np.uint8)
-    number_of[list(levels)] = np.arange(1, len(levels) + 1)
-    numbers[marked] = number_of[numbers[marked]]
-    return Segments(levels, numbers)
+    found = labels_on_images(LabelMap(cervical, labels.grid), study)
+    seen = np.bincount(found.labels[:, ::_STRIDE, ::_STRIDE].ravel(), minlength=max(CERVICAL) + 1)
+    levels = tuple(level for level in CERVICAL if seen[level] or any((image == level).any() for image in found.labels))
+    numbers = found.labels
+    if levels != CERVICAL[: len(levels)]:
+        number_of = np.zeros(max(CERVICAL) + 1, dtype=np.uint8)
+        number_of[list(levels)] = np.arange(1, len(levels) + 1)
+        numbers = number_of[numbers]
+    return Segments(levels, found.places, numbers)

@@ -10,12 +10,14 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 from pydicom.valuerep import format_number_as_ds
 
+from cspine.geometry import Grid
 from cspine.reading.origin import read_header
 from cspine.reading.quiet import quiet
+from cspine.reporting.dicom.encoded import item, text
 from cspine.reporting.dicom.identity import ascii_text, derived_uid, moment_of
 from cspine.reporting.once import once_per_result
 from cspine.results import Reason, StudyResult, StudyStatus
-from cspine.study import Study
+from cspine.study import SourceSlice, Study
 
 _EMPTY = (
     "PatientName",
@@ -30,9 +32,6 @@ _EMPTY = (
 )
 """What must stand in every object of a study, if without a value."""
 
-_PLANE = ("ImageOrientationPatient", "PixelSpacing", "SliceThickness")
-"""What images take from the header of the first, where it has it."""
-
 NO_DICOM = Reason("no_dicom_source", "sr, seg and sc cite the images of a DICOM study. This scan is not one; give its DICOM files.")
 NOT_CITABLE = Reason(
     "not_citable", "sr, seg and sc cite images by their SOP Instance UIDs. Those of this scan have none, or share one."
@@ -46,20 +45,48 @@ class SourceSeries:
 
     Attributes:
         header: Attributes of its first image, completed.
-        images: One data set for each stored image: its identity and its plane, nothing about the patient.
-        frames: For each of them which frame of its object it is, from 1; ``None`` where the object is that image alone.
+        common: What its images have in common: study, series and plane, nothing about the patient.
+        slices: Its images, as the study has them.
         notes: What had to be completed.
     """
 
     header: Dataset = field(repr=False)
-    images: tuple[Dataset, ...] = field(repr=False)
-    frames: tuple[int | None, ...] = field(repr=False)
+    common: Dataset = field(repr=False)
+    slices: tuple[SourceSlice, ...] = field(repr=False)
     notes: tuple[Reason, ...]
 
-    @property
-    def objects(self) -> tuple[Dataset, ...]:
-        """Returns the images without repeating those that are frames of one object."""
-        return tuple({image.SOPInstanceUID: image for image in reversed(self.images)}.values())[::-1]
+    def frame(self, index: int) -> int | None:
+        """Returns which frame of its object an image is, from 1; ``None`` where the object is that image alone."""
+        return self.slices[index].frame_number
+
+    def position(self, index: int) -> list[str]:
+        """Returns the Image Position (Patient) of an image."""
+        return _decimals(self.slices[index].position_mm)
+
+    def reference(self, index: int) -> tuple[str, str]:
+        """Returns SOP Class UID and SOP Instance UID of the object of an image."""
+        source = self.slices[index]
+        return source.sop_class_uid or str(self.header.SOPClassUID), source.sop_instance_uid
+
+    def image(self, index: int) -> Dataset:
+        """Returns an image as a single-frame one without pixels; frames of one object share its identity."""
+        image = Dataset(dict(self.common.items()))
+        with quiet("pydicom"):
+            image.SOPClassUID, image.SOPInstanceUID = self.reference(index)
+            image.ImagePositionPatient = self.position(index)
+        return image
+
+
+@once_per_result
+def references_to(source: SourceSeries) -> bytes:
+    """Returns references to all objects of a series, each once, as encoded items."""
+    objects = dict.fromkeys(source.reference(index) for index in range(len(source.slices)))
+    return b"".join(item(*reference(*one)) for one in objects)
+
+
+def reference(sop_class_uid: str, sop_instance_uid: str) -> tuple[bytes, bytes]:
+    """Returns the two elements of a reference, encoded."""
+    return text("ReferencedSOPClassUID", sop_class_uid), text("ReferencedSOPInstanceUID", sop_instance_uid)
 
 
 @once_per_result
@@ -76,9 +103,7 @@ def source_of(study: Study) -> SourceSeries | Reason:
     with quiet("pydicom"):
         header = read_header(study, study.origin)
         notes = _complete(header, study)
-        common = _common(header)
-        images = tuple(_image(study, index, common, header) for index in range(len(study.sources)))
-        return SourceSeries(header, images, tuple(source.frame_number for source in study.sources), notes)
+        return SourceSeries(header, _common(header, study.plane(0)), study.sources, notes)
 
 
 def clinical_source(result: StudyResult, study: Study) -> SourceSeries | Reason:
@@ -134,33 +159,18 @@ def _complete(header: Dataset, study: Study) -> tuple[Reason, ...]:
     return (Reason("completed", f"The source lacks attributes that sr, seg and sc must have: {'; '.join(texts)}."),)
 
 
-def _common(header: Dataset) -> Dataset:
-    """Returns what all images of a series have in common; making it once saves most of the time that hundreds of images take."""
+def _common(header: Dataset, plane: Grid) -> Dataset:
+    """Returns what all images of a series have in common; ``plane`` is that of any of them."""
     common = Dataset()
     common.StudyInstanceUID, common.SeriesInstanceUID = header.StudyInstanceUID, header.SeriesInstanceUID
     common.Modality, common.FrameOfReferenceUID = ascii_text(header.get("Modality") or "CT"), header.FrameOfReferenceUID
-    for keyword in _PLANE:
-        if header.get(keyword):
-            setattr(common, keyword, header.get(keyword))
+    common.Rows, common.Columns = plane.shape[1:]
+    common.ImageOrientationPatient = header.get("ImageOrientationPatient") or _decimals(plane.directions[:, (2, 1)].T.ravel())
+    common.PixelSpacing = header.get("PixelSpacing") or _decimals(plane.spacing_mm[1:])
+    common.SliceThickness = header.get("SliceThickness") or format_number_as_ds(plane.spacing_mm[0])
     for keyword in _EMPTY:
         setattr(common, keyword, None)
     return common
-
-
-def _image(study: Study, index: int, common: Dataset, header: Dataset) -> Dataset:
-    """Returns a stored image as a single-frame image without pixels; frames of one object share its identity."""
-    source, plane = study.sources[index], study.plane(index)
-    image = Dataset(dict(common.items()))
-    image.SOPClassUID, image.SOPInstanceUID = source.sop_class_uid or header.SOPClassUID, source.sop_instance_uid
-    image.Rows, image.Columns = plane.shape[1:]
-    image.ImagePositionPatient = _decimals(source.position_mm)
-    if "ImageOrientationPatient" not in image:
-        image.ImageOrientationPatient = _decimals(plane.directions[:, (2, 1)].T.ravel())
-    if "PixelSpacing" not in image:
-        image.PixelSpacing = _decimals(plane.spacing_mm[1:])
-    if "SliceThickness" not in image:
-        image.SliceThickness = format_number_as_ds(plane.spacing_mm[0])
-    return image
 
 
 def _decimals(values: Any) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from highdicom import sr
 from highdicom.sr.value_types import RelationshipTypeValues, TextContentItem
+from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
 from cspine.anatomy import CERVICAL_SPINE, FRACTURE, Code
@@ -13,10 +14,11 @@ from cspine.evidence import Prediction
 from cspine.reporting import codes
 from cspine.reporting.dicom import seg
 from cspine.reporting.dicom.coding import coded
+from cspine.reporting.dicom.encoded import held, hold
 from cspine.reporting.dicom.identity import MAKER, ObjectIdentity, ascii_text, derived_uid, equipment
 from cspine.reporting.dicom.regions import region_on
 from cspine.reporting.dicom.segments import Segments, segments_of
-from cspine.reporting.dicom.source import SourceSeries, clinical_source, finish, save
+from cspine.reporting.dicom.source import SourceSeries, clinical_source, finish, references_to, save
 from cspine.reporting.words import STATUS_WORDS, span
 from cspine.reporting.written import Written
 from cspine.results import Assessment, LevelFinding, LevelStatus, Reason, StudyResult
@@ -53,10 +55,11 @@ def report(result: StudyResult, study: Study, source: SourceSeries, segments: Se
         procedure_reported=coded(codes.CT_PROCEDURE),
         imaging_measurements=list(groups.all()),
     )
-    segmentation = [seg.reference(source, identity)] if segments.levels else []
+    root = content[0]
+    segmentation = [seg.citation(source, identity)] if segments.levels else []
     made = sr.Comprehensive3DSR(
-        evidence=[*source.objects, *segmentation],
-        content=content[0],
+        evidence=[source.image(0), *segmentation],
+        content=_childless(root),  # highdicom would copy all of it, read the copy, and search it twice
         series_instance_uid=identity.uid("sr", "series"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=identity.uid("sr"),
@@ -67,8 +70,20 @@ def report(result: StudyResult, study: Study, source: SourceSeries, segments: Se
         series_description="cspine report (research, not for diagnosis)",
         **equipment(result),
     )
+    made["ContentSequence"] = root["ContentSequence"]
     finish(made, source, result)
+    (cited,) = made.CurrentRequestedProcedureEvidenceSequence
+    hold(cited.ReferencedSeriesSequence[0], held("ReferencedSOPSequence", references_to(source)))
+    hold(cited)
+    hold(made)
     return made
+
+
+def _childless(item: Dataset) -> Dataset:
+    """Returns a content item without those that it contains."""
+    alone = Dataset({tag: element for tag, element in item.items() if element.keyword != "ContentSequence"})
+    alone.ContentSequence = []
+    return alone
 
 
 class _Groups:
@@ -79,6 +94,7 @@ class _Groups:
     ) -> None:
         self._result, self._study, self._source = result, study, source
         self._segments, self._identity = segments, identity
+        self._algorithm = _algorithm(result)
 
     def all(self) -> Iterator[Any]:
         """Yields the whole neck, then every level, each followed by where to look if it is positive."""
@@ -117,8 +133,8 @@ class _Groups:
         region = region_on(self._study.plane(index), finding)
         if region is None:
             return None
-        image, frame = self._source.images[index], self._source.frames[index]
-        cited = sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID, None if frame is None else [frame])
+        frame = self._source.frame(index)
+        cited = sr.SourceImageForRegion(*self._source.reference(index), None if frame is None else [frame])
         tracking = sr.TrackingIdentifier(
             self._identity.uid("tracking", "key", finding.level.name), f"{finding.level.name}, image to open first"
         )
@@ -133,7 +149,7 @@ class _Groups:
         return {
             "finding_type": coded(FRACTURE),
             "finding_sites": [sr.FindingSite(coded(site))],
-            "algorithm_id": _algorithm(self._result),
+            "algorithm_id": self._algorithm,
             "measurements": [] if assessment is None else _numbers(assessment),
             "qualitative_evaluations": [sr.QualitativeEvaluation(coded(codes.PRESENCE), coded(_presence(assessment)))],
         }

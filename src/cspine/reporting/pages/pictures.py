@@ -236,5 +236,5 @@ def _grey(hu: NDArray[np.float32], window_hu: tuple[float, float]) -> str:
 
 def _uri(image: Image.Image) -> str:
     buffer = BytesIO()
-    image.save(buffer, "png", optimize=True)
+    image.save(buffer, "png")  # optimised it takes five times as long and is 2 % smaller
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
