@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.start STUDY [--before SRC]`` runs ``cspine detect`` on one study in a process of its own, in turns with the
 same steps in a warm process, and takes medians over the rounds. ``--before`` names the ``src`` folder of an earlier state, which
-is run in the same turns. Processor seconds count, as others on the machine slow the clock only. As after an installation, Python's
+is run in the same turns, with the packages of this one. The largest difference of any number of its result is told. Processor
+seconds count, as others on the machine slow the clock only. As after an installation, Python's
 bytecode is there: each way is run once before any that counts, which also compiles the networks and fills the caches of the system.
 """
 
@@ -16,7 +17,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.agreement import of_batches
 from cspine.detection import Detector
+from cspine.modelpack import load_localiser, load_package
 from cspine.reading import read_study
 from cspine.reporting import chosen, write_result
 
@@ -34,14 +37,14 @@ class Spent:
     processor_seconds: float
 
 
-def from_the_prompt(study: Path, formats: str, source: Path, bytecode: Path) -> Spent:
+def from_the_prompt(study: Path, formats: str, source: Path, bytecode: Path, out: Path) -> Spent:
     """Runs one call of ``cspine detect`` of the code in a ``src`` folder, with Python's bytecode in a folder of its own."""
+    packages = ("--model", str(load_package(None).folder), "--localiser", str(load_localiser(None).folder))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"PYTHONPATH": str(source), "PYTHONPYCACHEPREFIX": str(bytecode)}
+    command = [sys.executable, "-m", "cspine", "detect", str(study), "-o", str(out), "--format", formats, *packages]
     before, begin = os.times(), time.perf_counter()
-    with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "cspine", "detect", str(study), "-o", out, "--format", formats]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     after = os.times()
     busy = after.children_user + after.children_system - before.children_user - before.children_system
     return Spent(time.perf_counter() - begin, busy)
@@ -66,11 +69,13 @@ def main() -> None:
     if options.before:
         sources["before"] = options.before.absolute()
     found: dict[str, list[Spent]] = {"warm": [], **{name: [] for name in sources}}
-    with tempfile.TemporaryDirectory() as bytecode:
-        for _ in range(options.rounds + 1):
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(options.rounds + 1):
             found["warm"].append(in_this_process(detector, options.study, options.format))
             for name, source in sources.items():
-                found[name].append(from_the_prompt(options.study, options.format, source, Path(bytecode)))
+                out = Path(place, f"{name} {number}")
+                found[name].append(from_the_prompt(options.study, options.format, source, Path(place, "bytecode"), out))
+        apart = of_batches(Path(place, "from the prompt 0"), Path(place, "before 0")) if options.before else None
     found = {name: rounds[1:] for name, rounds in found.items()}
     warm = found["warm"]
     for name, rounds in found.items():
@@ -80,6 +85,8 @@ def main() -> None:
         more = statistics.median(one.processor_seconds - own.processor_seconds for one, own in zip(rounds, warm, strict=True))
         print(f"{name:<16}{busy:6.2f} processor seconds, {ratio:.2f} times a warm process", end="")
         print(f" and {more:.2f} s more; on the clock {clock:.2f} times")
+    if apart is not None:
+        print(f"results of before and now differ by {apart:.1e} at most")
 
 
 def _arguments() -> argparse.Namespace:
