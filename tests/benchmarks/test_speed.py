@@ -23,7 +23,7 @@ from cspine.volume import Volume
 
 
 def _network(folder: Path) -> NetworkContent:
-    """Returns a network of each kind that counts: 2 channels of 8 x 8 to 3 of 4 x 4, each alone, back to 8 x 8, and a product."""
+    """Returns a network of each kind that counts: 2 channels of 8 x 8 to 3 of 4 x 4, each to two, to 6 of 8 x 8, two by two."""
     op, rng = ov.opset13, np.random.default_rng(0)
 
     def weights(*shape: int) -> np.ndarray:
@@ -31,9 +31,10 @@ def _network(folder: Path) -> NetworkContent:
 
     given = op.parameter([-1, 2, 8, 8], np.float32, name="given")
     strided = op.convolution(given, weights(3, 2, 3, 3), [2, 2], [1, 1], [1, 1], [1, 1])
-    alone = op.group_convolution(strided, weights(3, 1, 1, 3, 3), [1, 1], [1, 1], [1, 1], [1, 1])
-    wide = op.convolution_backprop_data(alone, weights(3, 5, 2, 2), [2, 2])
-    made = op.matmul(op.reduce_mean(wide, np.array([2, 3]), False), weights(5, 7), False, False)
+    alone = op.group_convolution(strided, weights(3, 2, 1, 3, 3), [1, 1], [1, 1], [1, 1], [1, 1])
+    wide = op.convolution_backprop_data(alone, weights(6, 6, 2, 2), [2, 2])
+    doubled = op.group_convolution_backprop_data(wide, weights(3, 2, 2, 1, 1), [1, 1])
+    made = op.matmul(op.reduce_mean(doubled, np.array([2, 3]), False), weights(6, 7), False, False)
     made.output(0).set_names({"made"})
     path = folder / "network.xml"
     ov.save_model(ov.Model([op.result(made)], [given]), path, compress_to_fp16=False)
@@ -41,10 +42,11 @@ def _network(folder: Path) -> NetworkContent:
 
 
 def test_multiplications_are_those_that_are_counted_by_hand(tmp_path: Path) -> None:
-    strided, alone, wide, product = 3 * 4 * 4 * 2 * 9, 3 * 4 * 4 * 9, 3 * 4 * 4 * 5 * 4, 5 * 7
+    strided, alone, wide, doubled, product = 3 * 4 * 4 * 2 * 9, 6 * 4 * 4 * 9, 6 * 4 * 4 * 6 * 4, 6 * 8 * 8 * 2, 6 * 7
+    each = strided + alone + wide + doubled + product
 
-    assert multiplications(_network(tmp_path), (1, 2, 8, 8)) == strided + alone + wide + product
-    assert multiplications(_network(tmp_path), (4, 2, 8, 8)) == 4 * (strided + alone + wide + product)
+    assert multiplications(_network(tmp_path), (1, 2, 8, 8)) == each
+    assert multiplications(_network(tmp_path), (4, 2, 8, 8)) == 4 * each
 
 
 def test_what_networks_are_run_on_is_seen_while_it_is_watched(tmp_path: Path) -> None:
