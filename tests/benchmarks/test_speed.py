@@ -114,13 +114,13 @@ def test_results_differ_by_their_numbers_and_words_not_by_their_times(tmp_path: 
 def test_the_picture_is_drawn_of_the_figures_and_is_small(tmp_path: Path) -> None:
     figures = {
         "stages": [{"name": "read", "seconds": 0.3, "floor_s": 0.2}, {"name": "check", "seconds": 0.01, "floor_s": None}],
-        "slices": [{"slices": count, "seconds": count / 100} for count in (100, 320)],
-        "field": [{"name": "neck", "seconds": 1.0}, {"name": "1000 mm long", "seconds": 1.5}],
-        "studies": [{"studies": count, "seconds": 2.0 + count} for count in (1, 2, 4)],
+        "slices": [{"slices": count, "processor_seconds": count / 100} for count in (100, 320)],
+        "field": [{"name": "neck", "processor_seconds": 1.0}, {"name": "1000 mm long", "processor_seconds": 1.5}],
+        "studies": [{"studies": count, "processor_seconds": 2.0 + count} for count in (1, 2, 4)],
     }
 
     draw(figures, tmp_path / "one.png")
-    draw(figures | {"studies": [{"studies": 1, "seconds": 9.0}]}, tmp_path / "other.png")
+    draw(figures | {"studies": [{"studies": 1, "processor_seconds": 9.0}]}, tmp_path / "other.png")
 
     one, other = ((tmp_path / name).read_bytes() for name in ("one.png", "other.png"))
     assert one.startswith(b"\x89PNG")
