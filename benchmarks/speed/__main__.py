@@ -53,19 +53,26 @@ def main() -> None:
     stages, watch, size = from_folder(detector, folder, options.format, options.rounds)
     least = floors(detector, watch, machine, files_s=plain_s(folder, options.rounds), written_bytes=size)
     figures: dict[str, Any] = {"machine": asdict(machine), "stages": _told(stages, least)}
+    _keep(figures, options.json)
     slices = _grown(with_more_slices(detector, study, sorted({*options.slices, SLICES}), options.more_rounds))
     neck = next(row for row in slices if row.slices == SLICES)
     wider = _grown(with_larger_fields(detector, study, options.wide, options.more_rounds), neck)
     figures |= {"slices": [_figures(row) for row in slices], "field": [_figures(row) for row in (neck, *wider)]}
+    _keep(figures, options.json)
     print(f"memory at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     figures["studies"] = _studies(folder, options.studies)
     figures |= _peers(options, study, neck, wider[0], machine)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    _keep(figures, options.json)
     if options.picture:
         from benchmarks.speed.picture import draw
 
         draw(figures, options.picture)
+
+
+def _keep(figures: dict[str, Any], path: Path | None) -> None:
+    """Writes what there is so far, as all of it takes long."""
+    if path:
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 def _told(stages: Stages, least: dict[str, Floor]) -> list[dict[str, Any]]:
