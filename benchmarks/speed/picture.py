@@ -46,12 +46,13 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float]]) -> None:
     axes.axvline(2.5 * rows[0][1], color=_FLOOR, linewidth=1, linestyle="--", label="2.5 times the neck")
     axes.invert_yaxis()
     axes.set_xlabel(_UP)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(0.96, 0.0))
     _plain(axes)
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float]], across: str, up: str) -> None:
     axes.plot(*zip(*points, strict=True), color=_LINE, marker="o", markersize=4)
+    axes.set_xticks([place for place, _ in points])
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.set_ylim(bottom=0)
