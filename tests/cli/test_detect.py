@@ -53,6 +53,19 @@ def test_a_batch_predicts_all_and_one_bad_case_stops_none(
     assert "rejected: No cervical vertebra was found" in output.out
 
 
+@pytest.mark.parametrize("studies", [2, 11])
+def test_the_terminal_says_what_to_keep_in_mind_of_each_study_or_how_many_there_are(
+    studies: int, out: Path, coded_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coarse = write_nifti(coded_volume(spacing_mm=(4.5, 1.5, 1.5)), tmp_path / "coarse.nii")
+    fine = [write_nifti(coded_volume(), tmp_path / f"fine-{number}.nii") for number in range(1, studies)]
+
+    assert detect(coarse, *fine, "--format", "json", package=coded_package, out=out) == Exit.DONE
+
+    told = [line for line in capsys.readouterr().out.splitlines() if "Voxels are 4.50 x 1.50 x 1.50 mm." in line]
+    assert [line.split(" Voxels")[0] for line in told] == ["coarse:" if studies == 2 else "1 of 11 studies, coarse; coarse:"]
+
+
 def test_studies_of_one_name_do_not_overwrite_each_other(necks: Path, out: Path, coded_package: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -287,5 +287,5 @@ def test_slices_and_pixels_in_which_intact_vertebrae_look_broken_are_told(
     assert result.status is StudyStatus.OK
     texts = [reason.text for reason in result.reasons if reason.code == "coarse"]
     assert len(texts) == told
-    _, pixels, slices = sorted(spacing_mm)
-    assert all(text.startswith(f"Slices are {slices:.2f} mm apart and pixels {pixels:.2f} mm.") for text in texts)
+    z, y, x = spacing_mm
+    assert all(text.startswith(f"Voxels are {z:.2f} x {y:.2f} x {x:.2f} mm. ") for text in texts)

@@ -1,7 +1,7 @@
 """Prints what ``cspine detect`` has done: a table of C1..C7, the files, the failures, the exit code."""
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from cspine.cli import Exit
 from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.journal import Journal
 from cspine.reporting.words import percent
-from cspine.results import DISCLAIMER, StudyResult
+from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, StudyResult
 
 _WIDEST_NAME = 44
 _CELL = 9
@@ -50,6 +50,7 @@ def print_summary(out: Path, journal: Journal, kept: int = 0) -> None:
     titles = ("any", *(level.name for level in CERVICAL))
     lines = [f"{'study':<{width}}" + "".join(f"{title + ' ':>{_CELL}}" for title in titles).rstrip()]
     warnings: dict[str, None] = {}
+    reasons: list[tuple[str, dict[str, str]]] = []
     for job in done:
         try:
             result = StudyResult.from_json((out / job.name / "result.json").read_bytes()).to_dict()
@@ -58,9 +59,30 @@ def print_summary(out: Path, journal: Journal, kept: int = 0) -> None:
             continue
         warnings[result["disclaimer"]] = None
         lines.append(_row(job.name, width, result))
+        reasons += [(job.name, reason) for reason in _kept_in_mind(result)]
     lines += ["", "Probability of a fracture; * positive at the operating point, ~ partly in view, - not in view, ? uncertain."]
-    lines += [*(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal, kept)]
+    lines += [*_told(reasons, len(done)), *(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal, kept)]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _kept_in_mind(result: dict[str, Any]) -> list[dict[str, str]]:
+    """Returns why a result may not be trusted, apart from what the disclaimer says; nothing of a study that was rejected."""
+    reasons = [*result["study"]["warnings"], *result["reasons"]] if result["status"] == "ok" else []
+    return [reason for reason in reasons if reason["code"] != TRAINED_ON_PHANTOMS]
+
+
+def _told(reasons: Sequence[tuple[str, dict[str, str]]], studies: int) -> list[str]:
+    """Returns a line for each reason; of many studies, a line for each code."""
+    if studies <= _LISTED:
+        return [f"{name}: {reason['text']}" for name, reason in reasons]
+    named: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, reason in reasons:
+        named[reason["code"]].setdefault(name, reason["text"])
+    return [
+        f"{len(texts)} of {studies} studies, {code}; {name}: {text}"
+        for code, texts in named.items()
+        for name, text in list(texts.items())[:1]
+    ]
 
 
 def _row(name: str, width: int, result: dict[str, Any]) -> str:

@@ -51,8 +51,8 @@ def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
     if slices <= thick and pixels <= wide:
         return ()
     text = (
-        f"Slices are {slices:.2f} mm apart and pixels {pixels:.2f} mm. From more than {thick:g} mm or {wide:g} mm on "
-        "the model may flag intact vertebrae: reconstruct thinner slices with finer pixels."
+        f"Voxels are {' x '.join(f'{side:.2f}' for side in volume.grid.spacing_mm)} mm. Beyond slices of {thick:g} mm "
+        f"with pixels of {wide:g} mm the model may flag intact vertebrae: reconstruct thinner slices with finer pixels."
     )
     return (Reason("coarse", text),)
 
