@@ -66,12 +66,12 @@ _TIMED = KINDS[:2]
 
 
 def hounsfield(kind: Kind, index: int) -> Array:
-    """Returns a slice: the lower part is ten times its world z, in whole numbers, the upper part looks like a noisy neck."""
+    """Returns a slice: the lower part is ten times its world z, less 1000, the upper part looks like a noisy neck."""
     rows, columns = np.mgrid[: kind.side, : kind.side]
     radius = np.hypot(rows - kind.side / 2, (columns - kind.side / 2) * 0.8) / kind.side
     hu = np.select([radius < 0.05, radius < 0.35], [600, 40], -1000) + np.random.default_rng(index).normal(0, 15, rows.shape)
     z = kind.z_mm[index] + rows * 0.4 * np.sin(np.radians(kind.tilt_degrees))
-    both: Array = np.where(rows < kind.side // 2, np.clip(hu, -1024, 3000), 10 * z).round().astype(np.int16)
+    both: Array = np.where(rows < kind.side // 2, np.clip(hu, -1024, 3000), 10 * z - 1000).round().astype(np.int16)
     return both
 
 
@@ -182,7 +182,7 @@ def misplaced_mm(kind: Kind, hu: Array, affine: Array) -> float:
     y = affine[1, 0] * slices + affine[1, 1] * rows + affine[1, 2] * columns + affine[1, 3]
     low = -100 + kind.side * 0.4 * np.cos(np.radians(kind.tilt_degrees)) * 0.55
     ramp = (y > low) & (y < low + kind.side * 0.15)
-    return float(np.abs(hu / 10 - z)[np.broadcast_to(ramp, hu.shape)].max())
+    return float(np.abs((hu + 1000) / 10 - z)[np.broadcast_to(ramp, hu.shape)].max())
 
 
 def child(reader: str, number: int, folder: Path, rounds: int) -> dict[str, object]:
