@@ -24,7 +24,7 @@ from cspine.reading import read_study
 from cspine.results import StudyResult
 from cspine.volume import Volume
 
-VOXELS_MM = ((0.0, 0.0), (1.5, 0.0), (2.0, 0.0), (2.5, 0.0), (3.0, 0.0), (1.0, 0.8), (1.0, 1.0), (1.2, 1.2))
+VOXELS_MM = ((0.0, 0.0), (1.5, 0.0), (2.0, 0.0), (2.5, 0.0), (3.0, 0.0), (1.0, 0.8), (1.0, 1.0), (1.2, 1.2), (1.0, 1.5), (1.0, 2.0))
 """Slices and pixels; 0 is as they are."""
 
 _DRAWN = 2000

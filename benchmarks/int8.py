@@ -98,19 +98,19 @@ def recorded_inputs(studies: Sequence[Path]) -> dict[str, Inputs]:
 
 
 def quantised(content: NetworkContent, inputs: Inputs) -> Quantised:
-    """Quantises a network and compares it on inputs that took no part."""
+    """Quantises a network and compares it on inputs that were kept apart."""
     try:
         import nncf
     except ModuleNotFoundError as error:
         raise SystemExit("benchmarks.int8 needs NNCF. Install it: pip install nncf") from error
     chosen = [inputs[i] for i in np.random.default_rng(0).permutation(len(inputs))[:_MOST]]
-    apart, learnt = chosen[::_EVERY], [one for i, one in enumerate(chosen) if i % _EVERY]
+    apart, calibrating = chosen[::_EVERY], [one for i, one in enumerate(chosen) if i % _EVERY]
     core = ov.Core()
     small = nncf.quantize(
         core.read_model(content.graph, content.weights),
-        nncf.Dataset(learnt),
+        nncf.Dataset(calibrating),
         preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(learnt),
+        subset_size=len(calibrating),
     )
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "network.xml"

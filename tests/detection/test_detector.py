@@ -170,6 +170,7 @@ def test_the_key_slice_and_the_box_show_the_fracture(detector: Detector) -> None
         (lambda v: Volume(v.hu[:8], v.grid.part((0, 0, 0), (8, *v.grid.shape[1:]))), "too_short", "It covers 24.0 mm"),
         (lambda v: sample(v, v.grid.with_spacing((7, 1, 1))), "too_thick", "These are 7.00 mm apart"),
         (lambda v: sample(v, v.grid.with_spacing((2, 2, 6))), "too_thick", "These are 6.00 mm apart"),
+        (lambda v: sample(v, v.grid.with_spacing((1, 2.6, 2.7))), "too_coarse", "do not show in pixels of 2.60 mm; 2.5 mm"),
         (lambda v: Volume(np.where((v.hu > 100) & (v.hu < 2000), 350, v.hu), v.grid), "no_cervical_spine", "No cervical vertebra"),
     ],
 )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cspine.detection.quality import check_scan
-from cspine.geometry import Grid
+from cspine.detection.quality import check_pixels, check_scan
+from cspine.geometry import Grid, Vector
 from cspine.modelpack import QualityLimits
 from cspine.volume import Volume
 from tests.reading.scans import neck
@@ -55,3 +55,15 @@ def test_most_of_the_tissue_must_lie_where_fat_and_muscle_do(peak: int, codes: l
     hu[some] = rng.normal(peak, 8, np.count_nonzero(some))
 
     assert _codes(hu) == codes
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "codes"),
+    [((5.0, 0.4, 0.4), []), ((3.0, 2.0, 2.0), []), ((3.0, 2.1, 2.1), ["too_coarse"]), ((2.1, 0.4, 2.1), ["too_coarse"])],
+)
+def test_no_fractures_are_looked_for_in_pixels_in_which_none_shows_however_they_are_stored(
+    spacing_mm: Vector, codes: list[str]
+) -> None:
+    volume = Volume(neck().astype(np.float32), Grid.upright((0.0, 0.0, 0.0), (40, 64, 64), spacing_mm))
+
+    assert [reason.code for reason in check_pixels(volume, QualityLimits())] == codes

@@ -61,7 +61,7 @@ def print_summary(out: Path, journal: Journal, kept: int = 0) -> None:
         lines.append(_row(job.name, width, result))
         reasons += [(job.name, reason) for reason in _kept_in_mind(result)]
     lines += ["", "Probability of a fracture; * positive at the operating point, ~ partly in view, - not in view, ? uncertain."]
-    lines += [*_told(reasons, len(done)), *(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal, kept)]
+    lines += [*_reason_lines(reasons, len(done)), *(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal, kept)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -71,7 +71,7 @@ def _kept_in_mind(result: dict[str, Any]) -> list[dict[str, str]]:
     return [reason for reason in reasons if reason["code"] != TRAINED_ON_PHANTOMS]
 
 
-def _told(reasons: Sequence[tuple[str, dict[str, str]]], studies: int) -> list[str]:
+def _reason_lines(reasons: Sequence[tuple[str, dict[str, str]]], studies: int) -> list[str]:
     """Returns a line for each reason; of many studies, a line for each code."""
     if studies <= _LISTED:
         return [f"{name}: {reason['text']}" for name, reason in reasons]

@@ -12,7 +12,7 @@ from cspine.concurrency.threads import alone
 from cspine.detection.classifiers import Classifier
 from cspine.detection.clock import Clock
 from cspine.detection.findings import assessments_of, level_findings, scores_of, what_to_mind
-from cspine.detection.quality import check_located, check_scan, mind_scan, what_is_odd
+from cspine.detection.quality import check_located, check_pixels, check_scan, mind_scan, what_is_odd
 from cspine.detection.slice_classifier import SliceClassifier
 from cspine.detection.vertebra_classifier import VertebraClassifier
 from cspine.errors import PackageError
@@ -99,15 +99,19 @@ class Detector:
         """
         with alone():
             located = self.localiser(study.volume)
-            if check_scan(study.volume, self.package.manifest.quality) or check_located(located):
+            if self._refusals(study) or check_located(located):
                 return None
             classification = self._classifier(study.volume, located, Clock())
             return None if classification.refusals else scores_of(located, classification)
 
+    def _refusals(self, study: Study) -> tuple[Reason, ...]:
+        limits = self.package.manifest.quality
+        return (*check_scan(study.volume, limits), *check_pixels(study.volume, limits))
+
     def _predicted(self, study: Study, clock: Clock) -> Prediction:
         manifest = self.package.manifest
         with clock.stage("check"):
-            reasons = check_scan(study.volume, manifest.quality)
+            reasons = self._refusals(study)
         if reasons:
             return self._rejected(study, reasons, clock.seconds, LevelStatus.UNCERTAIN)
         with clock.stage("locate"):

@@ -44,15 +44,28 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
+def check_pixels(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
+    """Returns what forbids looking for fractures in a scan whose vertebrae may well be found: pixels in which none shows."""
+    _, pixels, _ = sorted(volume.grid.spacing_mm)
+    if pixels <= limits.largest_pixel_mm:
+        return ()
+    text = (
+        f"Fractures do not show in pixels of {pixels:.2f} mm; {limits.largest_pixel_mm:g} mm are needed. "
+        "`cspine locate` names the levels."
+    )
+    return (Reason("too_coarse", text),)
+
+
 def mind_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
     """Returns what to mind about a scan that is assessed: slices or pixels in which an intact vertebra may look fractured."""
     _, pixels, slices = sorted(volume.grid.spacing_mm)
     thick, wide = limits.coarse_mm
     if slices <= thick and pixels <= wide:
         return ()
+    sides = " x ".join(f"{side:.2f}" for side in volume.grid.spacing_mm)
     text = (
-        f"Voxels are {' x '.join(f'{side:.2f}' for side in volume.grid.spacing_mm)} mm. Beyond slices of {thick:g} mm "
-        f"with pixels of {wide:g} mm the model may flag intact vertebrae: reconstruct thinner slices with finer pixels."
+        f"Voxels are {sides} mm. Beyond slices of {thick:g} mm with pixels of {wide:g} mm the model may flag intact "
+        "vertebrae or miss fractures: reconstruct thinner slices with finer pixels."
     )
     return (Reason("coarse", text),)
 

@@ -98,12 +98,14 @@ class QualityLimits:
     Attributes:
         thickest_mm: Largest distance of voxels, in any direction.
         coarse_mm: Where slices are farther apart than the first, or pixels than the second, it is told.
+        largest_pixel_mm: Largest second longest side of a voxel, which is a pixel's in an axial scan.
         shortest_mm: Smallest extent from head to feet.
         fewest_slices: Smallest number of slices from head to feet.
     """
 
     thickest_mm: float = 5.5
     coarse_mm: tuple[float, float] = (1.5, 0.8)
+    largest_pixel_mm: float = 2.0
     shortest_mm: float = 30.0
     fewest_slices: int = 12
 
