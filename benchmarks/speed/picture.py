@@ -46,7 +46,7 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float]]) -> None:
     axes.axvline(2.5 * rows[0][1], color=_FLOOR, linewidth=1, linestyle="--", label="2.5 times the neck")
     axes.invert_yaxis()
     axes.set_xlabel(_UP)
-    axes.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(0.96, 0.0))
+    axes.legend(frameon=False, fontsize="small", loc="upper right", bbox_to_anchor=(0.96, 1.0))
     _plain(axes)
 
 
