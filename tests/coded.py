@@ -144,7 +144,7 @@ def coded_manifest(training_data: TrainingData = TrainingData.PHANTOMS) -> Manif
         calibration=Calibration.identity(),
         operating_points=(OperatingPoint("balanced", (0.5,) * 8), OperatingPoint("rule_out", (0.001,) * 8)),
         default_point="balanced",
-        quality=QualityLimits(coarse_mm=(4.0, 2.0), largest_pixel_mm=2.5),
+        quality=QualityLimits(coarse_mm=(4.0, 2.0)),
         training_data=training_data,
         trained_on="necks of blocks",
         intended_use="Tests only.",

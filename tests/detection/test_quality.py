@@ -59,7 +59,7 @@ def test_most_of_the_tissue_must_lie_where_fat_and_muscle_do(peak: int, codes: l
 
 @pytest.mark.parametrize(
     ("spacing_mm", "codes"),
-    [((5.0, 0.4, 0.4), []), ((3.0, 2.0, 2.0), []), ((3.0, 2.1, 2.1), ["too_coarse"]), ((2.1, 0.4, 2.1), ["too_coarse"])],
+    [((5.0, 0.4, 0.4), []), ((3.0, 2.5, 2.5), []), ((3.0, 2.6, 2.6), ["too_coarse"]), ((2.6, 0.4, 2.6), ["too_coarse"])],
 )
 def test_no_fractures_are_looked_for_in_pixels_in_which_none_shows_however_they_are_stored(
     spacing_mm: Vector, codes: list[str]

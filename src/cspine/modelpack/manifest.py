@@ -105,7 +105,7 @@ class QualityLimits:
 
     thickest_mm: float = 5.5
     coarse_mm: tuple[float, float] = (1.5, 0.8)
-    largest_pixel_mm: float = 2.0
+    largest_pixel_mm: float = 2.5
     shortest_mm: float = 30.0
     fewest_slices: int = 12
 
