@@ -9,7 +9,6 @@ timed on one thread, as it ships and in int8, in turns, and its outputs are comp
 """
 
 import argparse
-import hashlib
 import statistics
 import time
 from collections import defaultdict
@@ -23,13 +22,13 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.package_copy import write_copy
 from cspine.datasets import read_dataset
 from cspine.detection import Detector
 from cspine.modelpack import DEFAULT_LOCALISER, DEFAULT_PACKAGE, load_localiser, load_package
 from cspine.network_content import NetworkContent
 from cspine.reading import read_study
 from cspine.runtime.openvino import OpenVinoSession, ov
-from cspine.storage.files import replacing_folder
 
 Inputs = list[NDArray[np.float32]]
 
@@ -136,16 +135,6 @@ def quantised(content: NetworkContent, inputs: Inputs) -> Quantised:
 def _request(core: Any, graph: bytes, weights: bytes) -> Any:
     properties = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
     return core.compile_model(core.read_model(graph, weights), "CPU", properties).create_infer_request()
-
-
-def write_copy(manifest: Any, card: str, files: dict[str, bytes], folder: Path) -> None:
-    """Writes a package with other networks."""
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted({**files, "card.md": card.encode()}.items())}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with replacing_folder(folder) as made:
-        for name, content in {**files, "card.md": card.encode()}.items():
-            (made / name).write_bytes(content)
-        (made / "manifest.json").write_text(replace(manifest, checksums=sums).to_json(), encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:

@@ -7,20 +7,20 @@ figures stay. What the package said of each study is kept in ``FOLDER.scores.csv
 """
 
 import argparse
-import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.package_copy import write_copy
 from cspine.datasets import Case, read_dataset
 from cspine.detection import Detector
 from cspine.evaluation import StudyScores
 from cspine.evaluation.calibrating import choose_points, fit_calibration
 from cspine.modelpack import Manifest, Package
 from cspine.reading import read_study
-from cspine.storage.files import replacing_folder, write_text
+from cspine.storage.files import write_text
 from cspine.training.core.packages import threshold_table
 
 _OLD_TABLE = re.compile(r"(?:A study is as suspicious[^|]*)?\| operating point \|.*?\n\n", re.DOTALL)
@@ -69,12 +69,7 @@ def write_recalibrated(package: Package[Manifest], scores: StudyScores, out: Pat
     card = package.card.replace(f"# {manifest.name} {package.manifest.version}", f"# {manifest.name} {version}", 1)
     card = _OLD_TABLE.sub(f"{threshold_table(manifest.operating_points)}\n\n", _OLD_RULE.sub("", card))
     card = re.sub(r"(- Calibration and thresholds: )\d+", rf"\g<1>{len(scores)}", card)
-    files = {**package.files, "card.md": card.encode()}
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    with replacing_folder(out) as made:
-        for name, content in files.items():
-            (made / name).write_bytes(content)
-        (made / "manifest.json").write_text(replace(manifest, checksums=sums).to_json(), encoding="utf-8")
+    write_copy(manifest, card, package.files, out)
 
 
 def _arguments() -> argparse.Namespace:

@@ -170,7 +170,11 @@ def test_the_key_slice_and_the_box_show_the_fracture(detector: Detector) -> None
         (lambda v: Volume(v.hu[:8], v.grid.part((0, 0, 0), (8, *v.grid.shape[1:]))), "too_short", "It covers 24.0 mm"),
         (lambda v: sample(v, v.grid.with_spacing((7, 1, 1))), "too_thick", "These are 7.00 mm apart"),
         (lambda v: sample(v, v.grid.with_spacing((2, 2, 6))), "too_thick", "These are 6.00 mm apart"),
-        (lambda v: sample(v, v.grid.with_spacing((1, 2.6, 2.7))), "too_coarse", "do not show in pixels of 2.60 mm; 2.5 mm"),
+        (
+            lambda v: sample(v, v.grid.with_spacing((1, 2.6, 2.7))),
+            "too_coarse",
+            "may be 2.5 mm at most for fractures to be found. These are 2.60 mm.",
+        ),
         (lambda v: Volume(np.where((v.hu > 100) & (v.hu < 2000), 350, v.hu), v.grid), "no_cervical_spine", "No cervical vertebra"),
     ],
 )
@@ -184,6 +188,13 @@ def test_a_scan_that_cannot_be_assessed_is_rejected_with_its_reason(
     assert all(finding.assessment is None for finding in result.levels)
     assert any(reason.code == code and text in reason.text for reason in result.reasons), result.reasons
     assert result.reasons[-1].code == "trained_on_phantoms"
+
+
+def test_large_pixels_are_no_reason_where_there_is_no_neck(detector: Detector) -> None:
+    coarse = sample(coded_volume(), coded_volume().grid.with_spacing((1, 2.6, 2.7)))
+    other = Volume(np.where((coarse.hu > 100) & (coarse.hu < 2000), np.float32(350), coarse.hu), coarse.grid)
+
+    assert [reason.code for reason in detector(study_of(other)).reasons] == ["no_cervical_spine", "trained_on_phantoms"]
 
 
 def test_thresholds_come_from_the_operating_point(coded_package: Path, coded_localiser: Path) -> None:

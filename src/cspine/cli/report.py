@@ -1,8 +1,8 @@
 """Prints what ``cspine detect`` has done: a table of C1..C7, the files, the failures, the exit code."""
 
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from cspine.anatomy import CERVICAL
 from cspine.cli import Exit
 from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.journal import Journal
-from cspine.reporting.words import percent
-from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, StudyResult
+from cspine.reporting.words import percent, reasons_and_warnings
+from cspine.results import DISCLAIMER, StudyResult, StudyStatus
 
 _WIDEST_NAME = 44
 _CELL = 9
@@ -49,40 +49,36 @@ def print_summary(out: Path, journal: Journal, kept: int = 0) -> None:
     width = min(max(len(job.name) for job in done), _WIDEST_NAME)
     titles = ("any", *(level.name for level in CERVICAL))
     lines = [f"{'study':<{width}}" + "".join(f"{title + ' ':>{_CELL}}" for title in titles).rstrip()]
-    warnings: dict[str, None] = {}
-    reasons: list[tuple[str, dict[str, str]]] = []
+    results: dict[str, StudyResult] = {}
     for job in done:
         try:
-            result = StudyResult.from_json((out / job.name / "result.json").read_bytes()).to_dict()
+            results[job.name] = StudyResult.from_json((out / job.name / "result.json").read_bytes())
         except (OSError, ValueError) as error:
             sys.stderr.write(f"cspine detect: {job.name}: its result.json cannot be read any more: {error}\n")
             continue
-        warnings[result["disclaimer"]] = None
-        lines.append(_row(job.name, width, result))
-        reasons += [(job.name, reason) for reason in _kept_in_mind(result)]
+    facts = {name: result.to_dict() for name, result in results.items()}
+    lines += [_row(name, width, fact) for name, fact in facts.items()]
     lines += ["", "Probability of a fracture; * positive at the operating point, ~ partly in view, - not in view, ? uncertain."]
-    lines += [*_reason_lines(reasons, len(done)), *(warnings or {DISCLAIMER: None}), "", *_written(out, done, journal, kept)]
+    disclaimers = dict.fromkeys(fact["disclaimer"] for fact in facts.values()) or {DISCLAIMER: None}
+    lines += [*_reason_lines(results), *disclaimers, "", *_written(out, done, journal, kept)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _kept_in_mind(result: dict[str, Any]) -> list[dict[str, str]]:
-    """Returns why a result may not be trusted, apart from what the disclaimer says; nothing of a study that was rejected."""
-    reasons = [*result["study"]["warnings"], *result["reasons"]] if result["status"] == "ok" else []
-    return [reason for reason in reasons if reason["code"] != TRAINED_ON_PHANTOMS]
-
-
-def _reason_lines(reasons: Sequence[tuple[str, dict[str, str]]], studies: int) -> list[str]:
-    """Returns a line for each reason; of many studies, a line for each code."""
-    if studies <= _LISTED:
-        return [f"{name}: {reason['text']}" for name, reason in reasons]
-    named: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, reason in reasons:
-        named[reason["code"]].setdefault(name, reason["text"])
-    return [
-        f"{len(texts)} of {studies} studies, {code}; {name}: {text}"
-        for code, texts in named.items()
-        for name, text in list(texts.items())[:1]
+def _reason_lines(results: Mapping[str, StudyResult]) -> list[str]:
+    """Returns a line for each reason of the studies that were not rejected; of many studies, a line for each code."""
+    reasons = [
+        (name, reason)
+        for name, result in results.items()
+        if result.status is StudyStatus.OK
+        for reason in reasons_and_warnings(result)
     ]
+    if len(results) <= _LISTED:
+        return [f"{name}: {reason.text}" for name, reason in reasons]
+    by_code: dict[str, dict[str, str]] = {}
+    for name, reason in reasons:
+        by_code.setdefault(reason.code, {}).setdefault(name, reason.text)
+    firsts = ((code, len(texts), *next(iter(texts.items()))) for code, texts in by_code.items())
+    return [f"{count} of {len(results)} studies, {code}; {name}: {text}" for code, count, name, text in firsts]
 
 
 def _row(name: str, width: int, result: dict[str, Any]) -> str:

@@ -98,26 +98,25 @@ class Detector:
             PackageError: The network does not do what its manifest says.
         """
         with alone():
+            limits = self.package.manifest.quality
+            if check_scan(study.volume, limits) or check_pixels(study.volume, limits):
+                return None
             located = self.localiser(study.volume)
-            if self._refusals(study) or check_located(located):
+            if check_located(located):
                 return None
             classification = self._classifier(study.volume, located, Clock())
             return None if classification.refusals else scores_of(located, classification)
 
-    def _refusals(self, study: Study) -> tuple[Reason, ...]:
-        limits = self.package.manifest.quality
-        return (*check_scan(study.volume, limits), *check_pixels(study.volume, limits))
-
     def _predicted(self, study: Study, clock: Clock) -> Prediction:
         manifest = self.package.manifest
         with clock.stage("check"):
-            reasons = self._refusals(study)
+            reasons = check_scan(study.volume, manifest.quality)
         if reasons:
             return self._rejected(study, reasons, clock.seconds, LevelStatus.UNCERTAIN)
         with clock.stage("locate"):
             located = self.localiser(study.volume)
         evidence = Evidence(labels=located.labels, line_mm=located.line_mm)
-        reasons = check_located(located)
+        reasons = check_located(located) or check_pixels(study.volume, manifest.quality)
         if reasons:
             unknown = LevelStatus.UNCERTAIN if located.vertebrae else LevelStatus.NOT_IN_VIEW
             return replace(self._rejected(study, reasons, clock.seconds, unknown), evidence=evidence)

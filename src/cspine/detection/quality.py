@@ -45,12 +45,12 @@ def check_scan(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def check_pixels(volume: Volume, limits: QualityLimits) -> tuple[Reason, ...]:
-    """Returns what forbids looking for fractures in a scan whose vertebrae may well be found: pixels in which none shows."""
+    """Returns what forbids looking for fractures in a scan whose vertebrae may well be found: pixels in which they are missed."""
     _, pixels, _ = sorted(volume.grid.spacing_mm)
     if pixels <= limits.largest_pixel_mm:
         return ()
     text = (
-        f"Fractures do not show in pixels of {pixels:.2f} mm; {limits.largest_pixel_mm:g} mm are needed. "
+        f"Pixels may be {limits.largest_pixel_mm:g} mm at most for fractures to be found. These are {pixels:.2f} mm. "
         "`cspine locate` names the levels."
     )
     return (Reason("too_coarse", text),)

@@ -98,7 +98,7 @@ class QualityLimits:
     Attributes:
         thickest_mm: Largest distance of voxels, in any direction.
         coarse_mm: Where slices are farther apart than the first, or pixels than the second, it is told.
-        largest_pixel_mm: Largest second longest side of a voxel, which is a pixel's in an axial scan.
+        largest_pixel_mm: Largest pixel: the second longest side of a voxel, however the scan is stored.
         shortest_mm: Smallest extent from head to feet.
         fewest_slices: Smallest number of slices from head to feet.
     """

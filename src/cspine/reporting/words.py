@@ -3,7 +3,7 @@
 import textwrap
 from datetime import UTC, datetime
 
-from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelStatus, StudyResult, StudyStatus
+from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelStatus, Reason, StudyResult, StudyStatus
 
 STATUS_WORDS = {
     LevelStatus.ASSESSED: "assessed",
@@ -74,7 +74,11 @@ def short_name(result: StudyResult) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
+def reasons_and_warnings(result: StudyResult) -> tuple[Reason, ...]:
+    """Returns the reasons of a result and the warnings of reading, without what the disclaimer says."""
+    return tuple(reason for reason in (*result.reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS)
+
+
 def notes(result: StudyResult) -> list[str]:
     """Returns reasons and warnings, each on lines of its own."""
-    texts = [reason.text for reason in (*result.reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS]
-    return [line for text in texts for line in textwrap.wrap(text, _LINE)]
+    return [line for reason in reasons_and_warnings(result) for line in textwrap.wrap(reason.text, _LINE)]

@@ -15,9 +15,9 @@ from cspine.reporting.pages.tone import tone
 from cspine.reporting.pages.verdict import verdict
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.views import BONE_WINDOW_HU, key_height_mm
-from cspine.reporting.words import STATUS_WORDS, moment, percent, short_name, span
+from cspine.reporting.words import STATUS_WORDS, moment, percent, reasons_and_warnings, short_name, span
 from cspine.reporting.written import Written
-from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, StudyResult, StudyStatus
+from cspine.results import DISCLAIMER, Assessment, LevelFinding, LevelStatus, StudyResult, StudyStatus
 from cspine.study import Study
 
 FILES = ("result.html",)
@@ -102,8 +102,8 @@ def _assessed(cell: Cell, assessment: Assessment) -> Cell:
 
 def _notes(result: StudyResult) -> tuple[str, ...]:
     """Returns warnings of reading, and what else to mind; why a study was rejected stands in its verdict."""
-    reasons = result.reasons if result.status is StudyStatus.OK else ()
-    return tuple(reason.text for reason in (*reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS)
+    reasons = reasons_and_warnings(result) if result.status is StudyStatus.OK else result.study.warnings
+    return tuple(reason.text for reason in reasons)
 
 
 def _facts(result: StudyResult) -> tuple[Fact, ...]:
