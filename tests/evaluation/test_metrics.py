@@ -12,6 +12,7 @@ from cspine.evaluation.competition import competition_loss
 from cspine.evaluation.metrics import (
     auroc,
     average_precision,
+    calibration_error_if_right,
     evaluate,
     expected_calibration_error,
     mean_level_auroc,
@@ -65,6 +66,28 @@ def test_a_probability_that_is_the_frequency_has_no_calibration_error(seed: int)
     truth = np.random.default_rng(seed).random(40) < 0.5
 
     assert expected_calibration_error(truth, np.full(40, truth.mean())) == pytest.approx(0, abs=1e-9)
+
+
+def test_few_patients_have_a_calibration_error_though_every_probability_is_right() -> None:
+    rng = np.random.default_rng(3)
+    few, many = (rng.random(size) for size in (50, 5000))
+
+    of_few, of_many = calibration_error_if_right(few, 20), calibration_error_if_right(many, 2000)
+
+    assert of_few.value > 5 * of_many.value > 0
+    assert of_few.low < of_few.value < of_few.high
+    drawn = [expected_calibration_error(rng.random(50) < few, few) for _ in range(400)]
+    assert of_few.value == pytest.approx(np.mean(drawn), rel=0.1)
+    assert np.mean([of_few.low <= one <= of_few.high for one in drawn]) > 0.9
+
+
+def test_probabilities_that_are_too_bold_leave_the_range_of_calibrated_ones() -> None:
+    given = scores(500)
+    bold = StudyScores(given.study_uids, given.truth, np.where(given.scores > 0.5, 0.99, 0.01))
+
+    overall = evaluate(bold, HALF).outputs[0].estimates
+
+    assert overall["ece"].value > overall["ece_if_calibrated"].high
 
 
 def test_an_interval_holds_the_value_and_narrows_with_the_number_of_patients() -> None:

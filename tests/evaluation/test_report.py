@@ -32,8 +32,8 @@ def test_the_table_of_numbers_has_a_row_for_each() -> None:
     read = list(csv.DictReader(io.StringIO(to_csv(found))))
 
     parts = [row["part"] for row in read]
-    metrics = 3 + 2 * 3
-    assert parts.count("output") == 8 * metrics + 3
+    metrics = 4 + 2 * 3
+    assert parts.count("output") == 8 * metrics + 4
     assert {part: parts.count(part) for part in ("all", "fractures", "localisation", "shortcuts", "leaky protocol")} == {
         "all": 4,
         "fractures": 2,

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate, Statistic
+from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate, Statistic, with_interval
 from cspine.evaluation.competition import metric_adjusted
 from cspine.evaluation.scores import StudyScores
 from cspine.evaluation.weighted import (
@@ -18,6 +18,7 @@ from cspine.evaluation.weighted import (
     resampled_loss_per_study,
     resampled_precision,
     resampled_share,
+    simulated_calibration_error,
 )
 from cspine.modelpack import OUTPUTS, OperatingPoint
 
@@ -33,8 +34,9 @@ class OutputMetrics:
         patients: How many were predicted.
         fractured: How many of them have the fracture. An interval needs :data:`cspine.evaluation.bootstrap.LEAST` such, and as many
             intact.
-        estimates: By name: ``auroc``, ``average_precision``, ``ece``, and for each operating point ``sensitivity_NAME`` and
-            ``specificity_NAME``; for a prevalence that the user gives also ``ppv_NAME`` and ``npv_NAME``, of the overall output.
+        estimates: By name: ``auroc``, ``average_precision``, ``ece``, ``ece_if_calibrated`` (:func:`calibration_error_if_right`),
+            and for each operating point ``sensitivity_NAME`` and ``specificity_NAME``; for a prevalence that the user gives also
+            ``ppv_NAME`` and ``npv_NAME``, of the overall output.
     """
 
     output: str
@@ -94,6 +96,21 @@ def expected_calibration_error(truth: NDArray[np.bool_], probabilities: NDArray[
     return float(resampled_calibration_error(truth, probabilities, _once(truth))[0])
 
 
+def calibration_error_if_right(probabilities: NDArray[np.float64], cases: int, draws: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """Returns the calibration error that these probabilities have where each is right: its mean, and 95 % of the draws.
+
+    A network whose own error lies within this range cannot be told from a calibrated one by these patients.
+
+    Args:
+        probabilities: Of patients, ``(n,)``.
+        cases: How many patients are of the rarer kind; few have no range, as other numbers have none.
+        draws: How often fractures are simulated.
+        seed: Of the draws.
+    """
+    simulated = simulated_calibration_error(probabilities, draws, seed)
+    return with_interval(float(simulated.mean()), simulated, cases)
+
+
 def mean_level_auroc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """Returns the mean of the AUROC of C1..C7, ``(n, 8)`` each, over those that have both fractured and intact ones."""
     return float(resampled_level_auroc(truth, scores, _once(truth))[0])
@@ -135,14 +152,14 @@ def evaluate(
         wanted[0] |= _predictive(truth[:, 0], p[:, 0], points, prevalence)
     any_fracture = rarer(truth[:, 0])
     return Evaluation(
-        tuple(_output(name, truth[:, i], wanted[i], bootstrap) for i, name in enumerate(OUTPUTS)),
+        tuple(_output(name, truth[:, i], p[:, i], wanted[i], bootstrap) for i, name in enumerate(OUTPUTS)),
         int(truth[:, 1:].sum()),
         bootstrap.estimate(partial(resampled_level_auroc, truth, p), rarer_of_levels(truth)),
         bootstrap.estimate(partial(resampled_loss_per_study, truth, p), any_fracture),
         bootstrap.estimate(partial(resampled_loss_overall, truth, p), any_fracture),
         bootstrap.estimate(partial(resampled_loss_overall, truth, metric_adjusted(p)), any_fracture),
         tuple(points),
-        _output("overall, fitted", truth[:, 0], _ranking(truth[:, 0], fitted_overall), bootstrap)
+        _output("overall, fitted", truth[:, 0], fitted_overall, _ranking(truth[:, 0], fitted_overall), bootstrap)
         if fitted_overall is not None
         else None,
     )
@@ -198,8 +215,9 @@ def _predictive(truth: NDArray[np.bool_], p: _Numbers, points: Sequence[Operatin
     }
 
 
-def _output(name: str, truth: NDArray[np.bool_], wanted: dict[str, _Wanted], bootstrap: Bootstrap) -> OutputMetrics:
+def _output(name: str, truth: NDArray[np.bool_], p: _Numbers, wanted: dict[str, _Wanted], bootstrap: Bootstrap) -> OutputMetrics:
     estimates = {metric: bootstrap.estimate(one.statistic, one.cases) for metric, one in wanted.items()}
+    estimates["ece_if_calibrated"] = calibration_error_if_right(p, rarer(truth))
     return OutputMetrics(name, len(truth), int(truth.sum()), estimates)
 
 
