@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any, Protocol
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
 from cspine.reading.frames import Acquisition
 
@@ -34,7 +34,7 @@ _WIDE = {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk"}
 """Character sets in which not every byte is a letter, by their names in DICOM (PS3.3, C.12.1.1.2)."""
 
 _TAGS = {
-    keyword: Tag(tag_for_keyword(keyword) or 0)
+    keyword: tag_for_keyword(keyword) or 0
     for keyword in (
         *_DECIMALS,
         *_PHASES,
@@ -42,6 +42,24 @@ _TAGS = {
         *("InstanceNumber", "SpecificCharacterSet"),
     )
 }
+
+
+class Attributes(Protocol):
+    """Answers what a header says, by keyword or tag, as a data set of pydicom does."""
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """Returns the value of an attribute, or the default where there is none."""
+        ...
+
+    def get_item(self, key: int, /) -> Any:
+        """Returns an attribute as it is written, with its ``value``, or ``None`` where there is none."""
+        ...
+
+    def keys(self) -> Iterable[int]:
+        """Returns the tags of all attributes."""
+        ...
+
+    def __contains__(self, name: str) -> bool: ...
 
 
 def with_points(dataset: Dataset) -> bool:
@@ -87,7 +105,7 @@ def _is_in(value: bytes, codec: str) -> bool:
     return True
 
 
-def written(dataset: Dataset, keyword: str) -> str:
+def written(dataset: Attributes, keyword: str) -> str:
     """Returns a short text attribute as it is written; empty where there is none or where it is not text."""
     element = dataset.get_item(_TAGS[keyword])
     value = None if element is None else element.value
@@ -96,7 +114,7 @@ def written(dataset: Dataset, keyword: str) -> str:
     return "" if value is None else str(value)[:_MOST_CHARACTERS].strip()
 
 
-def acquisition_of(dataset: Dataset) -> Acquisition:
+def acquisition_of(dataset: Attributes) -> Acquisition:
     """Returns how an image came about, as far as its header says; nothing in there is an error."""
     return Acquisition(
         number=written(dataset, "AcquisitionNumber"),
@@ -121,7 +139,7 @@ def number_in(texts: Iterable[object]) -> float | None:
     return None
 
 
-def _moment(dataset: Dataset, stem: str) -> str:
+def _moment(dataset: Attributes, stem: str) -> str:
     """Returns date and time of an act, in digits that sort by time."""
     together = written(dataset, "AcquisitionDateTime") if stem == "Acquisition" else ""
     return together or (time and written(dataset, f"{stem}Date") + time if (time := written(dataset, f"{stem}Time")) else "")
@@ -134,11 +152,11 @@ def _whole(text: str) -> int | None:
         return None
 
 
-def overlay_bits(dataset: Dataset) -> int:
+def overlay_bits(dataset: Attributes) -> int:
     """Returns the bits of a pixel that overlays lie in (retired; group 60xx), as a mask."""
     bits = 0
     for group in {tag >> 16 for tag in dataset.keys() if tag >> 24 == 0x60}:  # noqa: SIM118 - a data set yields elements
-        place, size = dataset.get_item((group, 0x0102)), dataset.get_item((group, 0x0100))
+        place, size = dataset.get_item(group << 16 | 0x0102), dataset.get_item(group << 16 | 0x0100)
         position = place.value if place is not None else None
         allocated = size.value if size is not None else None
         if isinstance(position, bytes) and isinstance(allocated, bytes) and int.from_bytes(allocated, "little") > 1:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pydicom.dataset import Dataset
 
 from cspine.geometry import Vector
-from cspine.reading.attributes import number_in
+from cspine.reading.attributes import Attributes, number_in
 from cspine.reading.frames import ImagePlane, Rescale, SeriesFacts
 from cspine.reading.tables import table_of
 
@@ -19,7 +19,7 @@ class WrongNumberError(DamagedFileError):
     """An attribute that must hold numbers holds something else."""
 
 
-def series_facts(dataset: Dataset) -> SeriesFacts:
+def series_facts(dataset: Attributes) -> SeriesFacts:
     """Returns what a header says about its series."""
     words = ("SeriesDescription", "ProtocolName", "BodyPartExamined", "StudyDescription")
     return SeriesFacts(
@@ -47,7 +47,7 @@ def plane_of(value: Callable[[str], object]) -> ImagePlane | None:
     return ImagePlane(_vector(position), _vector(directions[:3]), _vector(directions[3:]), (pixel_mm[0], pixel_mm[1]))
 
 
-def rescale_of(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
+def rescale_of(dataset: Attributes, value: Callable[[str], object]) -> Rescale:
     """Returns what stored values mean."""
     slope, intercept = numbers_of(value, "RescaleSlope", 1), numbers_of(value, "RescaleIntercept", 1)
     padding = dataset.get("PixelPaddingValue")
@@ -60,11 +60,11 @@ def rescale_of(dataset: Dataset, value: Callable[[str], object]) -> Rescale:
         intercept=intercept[0] if intercept else 0.0,
         lacking=tuple(name for name, found in (("Slope", slope), ("Intercept", intercept)) if not found),
         padding=first_last,
-        table=table_of(dataset, bool(dataset.get("PixelRepresentation"))),
+        table=table_of(dataset, bool(dataset.get("PixelRepresentation"))) if isinstance(dataset, Dataset) else None,
     )
 
 
-def text_of(dataset: Dataset, keyword: str) -> str:
+def text_of(dataset: Attributes, keyword: str) -> str:
     """Returns a text attribute; empty where there is none."""
     return str(dataset.get(keyword) or "").strip()
 

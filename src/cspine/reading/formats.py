@@ -1,7 +1,6 @@
 """Formats that may hold scans and are not read, each with what to do about it; and names to pass over."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 _CONVERT = "Convert it to NIfTI, or give the DICOM folder that it was made of."
 _UNPACK = "Unpack it and give the folder."
@@ -106,4 +105,4 @@ def is_passed_over(name: str) -> bool:
     Args:
         name: Its path or name.
     """
-    return any(part.startswith("._") or part.lower() in _PASSED_OVER or part == ".DS_Store" for part in PurePosixPath(name).parts)
+    return any(part.startswith("._") or part.lower() in _PASSED_OVER or part == ".DS_Store" for part in name.split("/"))

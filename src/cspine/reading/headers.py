@@ -7,13 +7,15 @@ raises :class:`DamagedFileError`.
 import io
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 
 from cspine.reading import limits
-from cspine.reading.attributes import acquisition_of, number_in, overlay_bits, with_points, with_texts_as_claimed
+from cspine.reading.attributes import Attributes, acquisition_of, number_in, overlay_bits, with_points, with_texts_as_claimed
 from cspine.reading.effort import CostlyError, check_cost
 from cspine.reading.facts import (
     DamagedFileError,
@@ -30,6 +32,9 @@ from cspine.reading.messages import Refusal
 from cspine.reading.places import FileEntry, Place
 from cspine.reading.quiet import quiet
 from cspine.reading.representations import RepresentationError, standardised
+from cspine.reading.well_formed import NotWellFormedError, WellFormedHeader, well_formed_header
+
+AnyHeader = TypeVar("AnyHeader", Dataset, WellFormedHeader)
 
 _PREFIX = 1 << 16
 _PARTS = (_PREFIX, 1 << 22, limits.MAX_HEADER_BYTES)
@@ -40,13 +45,15 @@ _MOST_FRAMES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
-    dataset: Dataset
+class _Header(Generic[AnyHeader]):
+    dataset: AnyHeader
+    transfer_syntax: str
     offset: int
     length: int | None
-    has_pixels: bool
-    deflated: bool
-    has_commas: bool
+    has_pixels: bool = True
+    big_endian: bool = False
+    deflated: bool = False
+    has_commas: bool = False
 
 
 def beginning_of(place: Place, entry: FileEntry) -> bytes:
@@ -75,6 +82,8 @@ def frames_of(place: Place, entry: FileEntry, start: bytes | None = None) -> tup
         return ()
     if entry.size > limits.MAX_FILE_BYTES:
         raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
+    with suppress(NotWellFormedError, DamagedFileError):  # what is damaged is told by what pydicom makes of it
+        return _frames_of_well_formed(entry, start)
     with quiet("pydicom"):
         return _frames_of(place, entry, start)
 
@@ -92,7 +101,7 @@ def header_of(place: Place, entry: FileEntry) -> Dataset:
         return header
 
 
-def _header_of(place: Place, entry: FileEntry, start: bytes) -> _Header:
+def _header_of(place: Place, entry: FileEntry, start: bytes) -> _Header[Dataset]:
     """Reads the header, from the first bytes of the file alone where they hold it."""
     if _DEFLATED in start[:4096]:
         return _parsed(place.read(entry))
@@ -106,6 +115,13 @@ def _header_of(place: Place, entry: FileEntry, start: bytes) -> _Header:
         if header is not None and header.has_pixels:
             return header
     raise DamagedFileError(f"nothing but header in its first {limits.MAX_HEADER_BYTES} bytes")
+
+
+def _frames_of_well_formed(entry: FileEntry, start: bytes) -> tuple[Frame, ...]:
+    if _DEFLATED in start[:4096]:
+        raise NotWellFormedError
+    header = well_formed_header(start)
+    return _frames(_Header(header, header.transfer_syntax, header.offset, header.length), entry)
 
 
 def _frames_of(place: Place, entry: FileEntry, start: bytes) -> tuple[Frame, ...]:
@@ -150,14 +166,14 @@ def plain(data: bytes) -> tuple[bytes, bool]:
     return meta + inflated, True
 
 
-def _attempt(start: bytes) -> _Header | None:
+def _attempt(start: bytes) -> _Header[Dataset] | None:
     try:
         return _parsed(start)
     except DamagedFileError:
         return None
 
 
-def _parsed(data: bytes) -> _Header:
+def _parsed(data: bytes) -> _Header[Dataset]:
     data, deflated = plain(data)
     if deflated:
         _check_cost(data)
@@ -170,12 +186,22 @@ def _parsed(data: bytes) -> _Header:
 
     try:
         dataset = read_partial(file, at_pixels, force=True)
-        has_commas = with_points(dataset)
+        syntax, has_commas = text_of(dataset.file_meta, "TransferSyntaxUID"), with_points(dataset)
+        _, little = dataset.original_encoding
     # a damaged file raises nearly anything in pydicom: struct.error, RecursionError, NotImplementedError …
     except Exception as error:
         raise DamagedFileError(type(error).__name__) from error
     offset, length = found
-    return _Header(dataset, offset, None if length == _UNDEFINED else length, offset > 0, deflated, has_commas)
+    return _Header(
+        dataset,
+        transfer_syntax=syntax,
+        offset=offset,
+        length=None if length == _UNDEFINED else length,
+        has_pixels=offset > 0,
+        big_endian=not little,
+        deflated=deflated,
+        has_commas=has_commas,
+    )
 
 
 def _check_cost(data: bytes) -> None:
@@ -185,11 +211,11 @@ def _check_cost(data: bytes) -> None:
         raise DamagedFileError(str(error)) from error
 
 
-def _frames(header: _Header, entry: FileEntry) -> tuple[Frame, ...]:
+def _frames(header: _Header[AnyHeader], entry: FileEntry) -> tuple[Frame, ...]:
     dataset = header.dataset
     if "Rows" not in dataset and "Columns" not in dataset:
         return ()
-    misdeclared = _standardised(dataset)
+    misdeclared = _standardised(dataset) if isinstance(dataset, Dataset) else ()
     count = int(dataset.get("NumberOfFrames") or 1)
     if not 1 <= count <= _MOST_FRAMES:
         raise DamagedFileError(f"it says {count} frames")
@@ -198,18 +224,19 @@ def _frames(header: _Header, entry: FileEntry) -> tuple[Frame, ...]:
         sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
         series=series_facts(dataset),
         plane=plane_of(dataset.get),
-        pixels=_pixel_format(dataset),
+        pixels=_pixel_format(dataset, header.transfer_syntax, header.big_endian),
         rescale=rescale_of(dataset, dataset.get),
         place=place,
         acquisition=acquisition_of(dataset),
         has_commas=header.has_commas,
         misdeclared=misdeclared,
     )
-    if "PerFrameFunctionalGroupsSequence" in dataset:
+    if isinstance(dataset, Dataset) and "PerFrameFunctionalGroupsSequence" in dataset:
         return _enhanced(dataset, first)
-    if count > 1:  # one position for many frames is none
-        first = replace(first, plane=None)
-    return tuple(replace(first, place=place and replace(place, frame=i)) for i in range(count))
+    if count == 1:
+        return (first,)
+    # one position for many frames is none
+    return tuple(replace(first, plane=None, place=place and replace(place, frame=i)) for i in range(count))
 
 
 def _enhanced(dataset: Dataset, first: Frame) -> tuple[Frame, ...]:
@@ -319,11 +346,9 @@ def _acquisition_of_frame(made: Acquisition, value: Callable[[str], object]) -> 
     )
 
 
-def _pixel_format(dataset: Dataset) -> PixelFormat:
+def _pixel_format(dataset: Attributes, transfer_syntax: str, big_endian: bool) -> PixelFormat:
     allocated = int(dataset.get("BitsAllocated") or 0)
     stored = int(dataset.get("BitsStored") or allocated)
-    meta = getattr(dataset, "file_meta", Dataset())
-    _, little = dataset.original_encoding
     return PixelFormat(
         rows=int(dataset.get("Rows") or 0),
         columns=int(dataset.get("Columns") or 0),
@@ -332,8 +357,8 @@ def _pixel_format(dataset: Dataset) -> PixelFormat:
         bits_stored=stored,
         high_bit=int(dataset.get("HighBit", stored - 1)),
         signed=bool(dataset.get("PixelRepresentation")),
-        transfer_syntax=text_of(meta, "TransferSyntaxUID"),
-        big_endian=not little,
+        transfer_syntax=transfer_syntax,
+        big_endian=big_endian,
         photometric=text_of(dataset, "PhotometricInterpretation").upper(),
         overlay_bits=overlay_bits(dataset) if stored < allocated else 0,
     )

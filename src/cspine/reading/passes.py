@@ -10,7 +10,7 @@ _SAMPLES = 4
 _LEAST_SLICES = 8
 _LIKER = 0.75
 _FARTHEST = 4
-_WINDOW_HU = (-1000.0, 1000.0)
+_WINDOW_HU = (-1000, 1000)
 _LEAST_RUN = 6
 
 
@@ -42,9 +42,9 @@ def _small(hu: NDArray[Any]) -> NDArray[np.float32]:
     """Returns slices in some 32 x 32 blocks: noise is averaged, anatomy stays."""
     block = max(1, min(hu.shape[1:]) // _SIDE)
     stride = max(1, block // _SAMPLES)
-    samples = hu[:, ::stride, ::stride].astype(np.float32).clip(*_WINDOW_HU)
+    samples = np.clip(hu[:, ::stride, ::stride], *_WINDOW_HU)
     block //= stride
     rows, columns = samples.shape[1] // block, samples.shape[2] // block
-    blocks = samples[:, : rows * block, : columns * block].reshape(len(hu), rows, block, columns, block)
-    averaged: NDArray[np.float32] = blocks.mean(axis=(2, 4))
-    return averaged
+    blocks = samples[:, : rows * block, : columns * block].reshape(len(hu), rows, block, columns * block)
+    summed = blocks.sum(axis=2, dtype=np.float32).reshape(len(hu), rows, columns, block).sum(axis=3)
+    return np.asarray(summed / np.float32(block**2))

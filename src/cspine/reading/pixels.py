@@ -22,6 +22,7 @@ from cspine.reading.messages import Refusal
 from cspine.reading.places import Place, ZipPlace
 from cspine.volume import AIR_HU
 
+_MOST = np.iinfo(np.int16).max
 _END_OF_IMAGE, _TAIL = b"\xff\xd9", 64
 _GREY = ("", "MONOCHROME1", "MONOCHROME2")  # which of them tells how to show values, not what they are
 _RLE = "1.2.840.10008.1.2.5"
@@ -233,7 +234,7 @@ def is_whole(frame: Frame) -> bool:
     """Says whether the Hounsfield units of a frame are whole numbers that int16 holds, as far as its header tells."""
     slope, intercept = frame.rescale.slope, frame.rescale.intercept
     plain = frame.rescale.table is None and frame.pixels.bits_allocated < 32
-    return plain and slope == 1.0 and intercept == round(intercept) and abs(intercept) <= np.iinfo(np.int16).max
+    return plain and slope == 1.0 and intercept == round(intercept) and abs(intercept) <= _MOST
 
 
 def _to_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[Any]) -> None:
@@ -243,16 +244,17 @@ def _to_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[Any]) ->
         _to_float_hu(stored, frame, out)
     padding = _padding(frame)
     if padding is not None and is_filling(frame):
-        np.putmask(out, (stored >= padding[0]) & (stored <= padding[1]), out.dtype.type(AIR_HU))
+        np.copyto(out, out.dtype.type(AIR_HU), where=(stored >= padding[0]) & (stored <= padding[1]))
 
 
 def _to_whole_hu(stored: NDArray[np.integer[Any]], intercept: int, out: NDArray[np.int16]) -> None:
-    least, most = int(stored.min()) + intercept, int(stored.max()) + intercept
-    if most > np.iinfo(np.int16).max:
+    may_be_more = intercept > 0 or not np.can_cast(stored.dtype, np.int16)
+    if may_be_more and int(stored.max()) + intercept > _MOST:
         raise NoRoomError
-    np.add(stored, np.int16(intercept), out=out, casting="unsafe", dtype=np.int16)
-    if least < limits.AIR_BELOW_HU:  # asked of what is stored, as what is far below has come round
-        np.putmask(out, stored < limits.AIR_BELOW_HU - intercept, np.int16(AIR_HU))
+    whole = stored.view("<i2") if stored.dtype == "<u2" else stored  # which spares numpy a buffer
+    np.add(whole, np.int16(intercept), out=out, casting="unsafe", dtype=np.int16)
+    if int(stored.min()) + intercept < limits.AIR_BELOW_HU:  # asked of what is stored, as what is far below has come round
+        np.copyto(out, np.int16(AIR_HU), where=stored < int(limits.AIR_BELOW_HU) - intercept)
 
 
 def _to_float_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[np.float32]) -> None:
@@ -264,7 +266,7 @@ def _to_float_hu(stored: NDArray[np.integer[Any]], frame: Frame, out: NDArray[np
     else:
         out[...] = stored.astype(np.float64) * slope + intercept
     if out.min() < limits.AIR_BELOW_HU:
-        np.putmask(out, out < limits.AIR_BELOW_HU, AIR_HU)
+        np.copyto(out, np.float32(AIR_HU), where=out < limits.AIR_BELOW_HU)
 
 
 def is_filling(frame: Frame) -> bool:

@@ -137,9 +137,9 @@ class FolderPlace:
         self._root = path
         self.links = 0
         self._found = 0
-        self.entries = (_entry(only.name, only.stat()),) if only else tuple(sorted(self._walk(path, 0), key=lambda e: e.name))
+        self.entries = (_entry(only.name, only.stat()),) if only else tuple(sorted(self._walk(path), key=lambda e: e.name))
 
-    def _walk(self, folder: Path, depth: int) -> Iterator[FileEntry]:
+    def _walk(self, folder: Path, depth: int = 0, above: str = "") -> Iterator[FileEntry]:
         if depth > limits.MAX_DEPTH:
             raise Refusal.TOO_DEEP.error(place=self._root, limit=limits.MAX_DEPTH)
         with os.scandir(folder) as children:
@@ -149,12 +149,12 @@ class FolderPlace:
                 elif is_passed_over(child.name):
                     continue
                 elif child.is_dir(follow_symlinks=False):
-                    yield from self._walk(Path(child.path), depth + 1)
+                    yield from self._walk(Path(child.path), depth + 1, f"{above}{child.name}{os.sep}")
                 elif child.is_file(follow_symlinks=False):
                     self._found += 1
                     if self._found > limits.MAX_FILES:
                         raise Refusal.TOO_MANY_FILES.error(limit=limits.MAX_FILES, place=self._root)
-                    yield _entry(os.path.relpath(child.path, self._root), child.stat(follow_symlinks=False))
+                    yield _entry(above + child.name, child.stat(follow_symlinks=False))
 
     def read(self, entry: FileEntry, start: int = 0, count: int | None = None) -> bytes:
         """See :meth:`Place.read`."""

@@ -212,7 +212,7 @@ def _refusal_of_planes(frames: Sequence[Frame], uid: str = "") -> StudyError | N
     for frame in frames:
         if frame.plane is None:
             return Refusal.NO_POSITIONS.error(uid=uid)
-        if np.max(np.abs(frame.plane.position_mm)) > _FARTHEST_MM:
+        if max(map(abs, frame.plane.position_mm)) > _FARTHEST_MM:
             return Refusal.BAD_GEOMETRY.error(uid=uid, found=f"a position of {frame.plane.position_mm} mm")
     return _refusal_of_directions(frames[0].plane, uid) if frames[0].plane else None
 
