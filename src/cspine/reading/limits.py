@@ -30,7 +30,7 @@ MIN_INFLATED_BYTES = 64 << 20
 
 HEADERS_S = 5.0
 HEADER_S = 0.01
-"""Processor time for the headers of a study, and for each file more; one takes about 0.003 s."""
+"""Processor time for the headers of a study, and for each file more; pydicom takes about 0.003 s for one."""
 
 MAX_SIDE = 4096
 """Rows or columns of a slice."""
