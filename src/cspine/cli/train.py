@@ -7,13 +7,17 @@ the best epoch, or last.keras of the last), a log (log.csv), scores of the held-
 which --resume goes on exactly where a run was stopped. RUN/report.html shows learning curves, numbers and settings. Ctrl-C writes a
 checkpoint at the end of the step under way and names the command that goes on; a second one stops at once.
 
+On a GPU, --set fit.batch=auto takes the largest batch that fits its memory, the recipe's times a power of two, with fewer steps and
+a learning rate that go with it.
+
 RECIPE may be a Python file of your own, ./my_recipe.py; RUN keeps a copy, which evaluate and export run.
 """
 
 import argparse
 import shlex
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +27,7 @@ from cspine.cli.screen import JsonLines, Screen
 from cspine.errors import UsageError
 from cspine.recipes import family_named, load_recipe
 from cspine.recipes.own import COPY, is_file_name, keep_copy
-from cspine.training.core.settings import Recipe, as_started, parse_assignments, settings, with_settings
+from cspine.training.core.settings import AUTO, Recipe, as_started, parse_assignments, settings, with_settings
 
 if TYPE_CHECKING:
     from cspine.training.core.family import Family, TrainingPlace
@@ -88,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     _check_engine(options)
     recipe, changes = load_recipe(options.recipe), _changes(options)
+    searches = _without_auto(changes, options)
     _check_data(recipe, options)
     recipe = with_settings(recipe, changes, on_data=options.data is not None)
     load_keras()
@@ -100,16 +105,21 @@ def run(options: argparse.Namespace) -> int:
     if options.resume:
         current = open_run(options.out)
         recipe = as_started(recipe, _settings_of(current, recipe, changes, options))
+        searches = current.facts.searches
     _check_batches(recipe, options)
     split = getattr(recipe, "split", None)
     folds = _folds(options.fold, split.folds if split is not None and options.data is not None else 1)
     with on_devices(options.devices), Screen() if options.progress == "screen" else JsonLines() as screen:
         family = family_named(options.recipe, recipe)
+        if searches:
+            _check_search(options)
         if not options.resume:
-            current = start_run(family, place, options.out, screen, skip_broken=options.skip_broken)
+            current = start_run(family, place, options.out, screen, skip_broken=options.skip_broken, searches=searches)
             if is_file_name(options.recipe):
                 keep_copy(Path(options.recipe), current.folder)
-        _train(Training(family, current, place, folds), options, screen)
+        with _naming_how_to_go_on(options, screen):
+            training = Training(family, current, place, folds)
+            _train(_with_batch(training, options, screen) if searches else training, options, screen)
     return 0
 
 
@@ -130,6 +140,30 @@ class Training:
     folds: range
 
 
+@contextmanager
+def _naming_how_to_go_on(options: argparse.Namespace, screen: "Screen | JsonLines") -> Iterator[None]:
+    """Tells which command goes on, where training is interrupted within."""
+    from cspine.training.core.run_page import write_page
+    from cspine.training.core.runs import open_run
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        resume = resume_command(options)
+        screen.warn(f"Go on with: {resume}")
+        write_page(open_run(options.out), {"go on": resume})
+        raise
+
+
+def _with_batch(training: Training, options: argparse.Namespace, screen: "Screen | JsonLines") -> Training:
+    """Returns what is trained, with the largest batch that fits."""
+    from cspine.training.core.batch_size import search_batch
+
+    run = search_batch(training.family, training.run, training.place, options.devices, screen)
+    recipe = as_started(training.family.recipe, run.facts.settings)
+    return replace(training, family=family_named(options.recipe, recipe), run=run)
+
+
 def _train(training: Training, options: argparse.Namespace, screen: "Screen | JsonLines") -> None:
     """Trains the networks, writes the page of the run, and tells what comes next."""
     from cspine.training.core.family import train
@@ -142,16 +176,10 @@ def _train(training: Training, options: argparse.Namespace, screen: "Screen | Js
         others = callbacks(run, options.tracker, options.callback)
         for one in others:
             ended.callback(one.close)
-        try:
-            if options.engine == "ray":
-                _train_on_cluster(training, options, screen)
-            else:
-                train(training.family, run, training.place, training.folds, Reporters((screen, *others)) if others else screen)
-        except KeyboardInterrupt:
-            resume = resume_command(options)
-            screen.warn(f"Go on with: {resume}")
-            write_page(run, {"go on": resume})
-            raise
+        if options.engine == "ray":
+            _train_on_cluster(training, options, screen)
+        else:
+            train(training.family, run, training.place, training.folds, Reporters((screen, *others)) if others else screen)
     commands = next_commands(training, options)
     write_page(run, commands)
     if isinstance(screen, JsonLines):
@@ -218,6 +246,24 @@ def _check_engine(options: argparse.Namespace) -> None:
         raise UsageError(f"--devices needs a number from 1. Received: {options.devices}.")
     if options.engine == "ray" and options.devices > 1:
         raise UsageError("--devices shares batches on this machine. With --engine ray each fold has a GPU; leave it out.")
+
+
+def _without_auto(changes: dict[str, str], options: argparse.Namespace) -> bool:
+    """Returns whether the largest batch that fits is asked for, and leaves that out of the changes."""
+    if changes.get("fit.batch") != AUTO:
+        return False
+    if options.resume:
+        raise UsageError("--resume goes on with the batch that was found when the run was started; give no --set.")
+    del changes["fit.batch"]
+    return True
+
+
+def _check_search(options: argparse.Namespace) -> None:
+    from cspine.training.core.batch_size import check_accelerator
+
+    if options.engine == "ray":
+        raise UsageError("fit.batch=auto tries batches on this machine. With --engine ray, give a number.")
+    check_accelerator()
 
 
 def _check_batches(recipe: Recipe, options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The one file that knows which framework Keras runs on."""
 
+import gc
 import importlib.metadata
 import os
 from collections.abc import Iterator
@@ -56,6 +57,53 @@ def on_devices(count: int) -> Iterator[None]:
         raise UsageError(f"--devices {count} needs {count} devices. Received: {', '.join(seen)}. `cspine doctor` lists them.")
     with keras.distribution.DataParallel(devices=seen[:count], auto_shard_dataset=False).scope():
         yield
+
+
+def accelerator() -> str | None:
+    """Returns the name of the GPU, or other accelerator, that networks are trained on; ``None`` where that is a processor."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        seen = tf.config.list_physical_devices("GPU")
+        return tf.config.experimental.get_device_details(seen[0]).get("device_name", seen[0].name) if seen else None
+    if backend == "jax":
+        import jax  # type: ignore[import-not-found,unused-ignore]
+
+        first = jax.local_devices()[0]
+        return None if first.platform == "cpu" else str(first.device_kind)
+    import torch  # type: ignore[import-not-found,unused-ignore]
+
+    return str(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else None
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error of the framework, or of numpy, says that memory is full."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    full = "out of memory" in text or "resource_exhausted" in text or "alloc_failed" in text
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return isinstance(error, tf.errors.ResourceExhaustedError) or (isinstance(error, tf.errors.OpError) and full)
+    if backend == "jax":
+        import jax
+
+        return isinstance(error, jax.errors.JaxRuntimeError) and full
+    import torch
+
+    return isinstance(error, torch.cuda.OutOfMemoryError) or (isinstance(error, RuntimeError) and full)
+
+
+def free_memory() -> None:
+    """Gives back the memory of networks that nobody holds any more."""
+    gc.collect()
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.cuda.empty_cache()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from cspine.evaluation.localisation import StudyLocalisation
 from cspine.training.core.backend import prepare_backend
 from cspine.training.core.log import Reporter
 from cspine.training.core.packages import PackageContents, PackageRequest
-from cspine.training.core.runs import Run, check_folds, same_cases
+from cspine.training.core.runs import BatchSearch, Run, check_folds, same_cases, with_facts
 from cspine.training.core.settings import Recipe
 
 Prepared = TypeVar("Prepared")
@@ -175,7 +175,15 @@ def classifies(family: Family[Any]) -> TypeGuard[Classifying[Any]]:
     return family.finds_fractures
 
 
-def start_run(family: Family[Any], place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool = False) -> Run:
+def start_run(
+    family: Family[Any],
+    place: TrainingPlace,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    skip_broken: bool = False,
+    searches: bool = False,
+) -> Run:
     """Starts a run that is not yet trained; all that can be found wrong without reading scans is told first.
 
     Args:
@@ -184,6 +192,7 @@ def start_run(family: Family[Any], place: TrainingPlace, folder: Path, reporter:
         folder: Of the run.
         reporter: Who wants to know what is wrong with the data.
         skip_broken: Go on without what is.
+        searches: The batch is to be searched for before training begins.
 
     Raises:
         UsageError: The network cannot be built so, or cannot see such an input.
@@ -193,7 +202,8 @@ def start_run(family: Family[Any], place: TrainingPlace, folder: Path, reporter:
     """
     prepare_backend(family.recipe.fit.threads)
     family.check()
-    return family.begin(place, folder, reporter, skip_broken=skip_broken)
+    run = family.begin(place, folder, reporter, skip_broken=skip_broken)
+    return with_facts(run, batch_search=BatchSearch(family.recipe.fit.batch)) if searches else run
 
 
 def cases_to_train(run: Run, place: TrainingPlace, chosen: Sequence[int]) -> tuple[Case, ...]:

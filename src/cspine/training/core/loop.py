@@ -1,7 +1,8 @@
 """The one training loop: epoch after epoch, with a checkpoint from which it goes on exactly where it was killed."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,14 @@ import numpy as np
 
 from cspine.errors import TrainingError
 from cspine.storage.files import replacing_file, write_text
-from cspine.training.core.backend import build_losses, calculating_in, compiles, prepare_backend, seed_everything
+from cspine.training.core.backend import (
+    build_losses,
+    calculating_in,
+    compiles,
+    prepare_backend,
+    ran_out_of_memory,
+    seed_everything,
+)
 from cspine.training.core.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, stored_progress
 from cspine.training.core.interruption import Interruption
 from cspine.training.core.log import TENSORBOARD, Curves, Reporter, log_csv
@@ -139,11 +147,11 @@ def train_network(task: TrainingTask[HeldOut], settings: FitSettings, seed: int,
         _save_network(home / LAST, task.served(model))
 
 
-def compiled(task: TrainingTask[Any], settings: FitSettings) -> keras.Model:
-    """Returns the network of a task, ready for its first stage."""
+def compiled(task: TrainingTask[Any], settings: FitSettings, stage: int = 0) -> keras.Model:
+    """Returns the network of a task, ready for a stage, by default the first; -1 is the last."""
     with calculating_in(settings.precision.value):
         model = task.build()
-    enter_stage(model, task, settings, 0)
+    enter_stage(model, task, settings, stage % len(_stages(task, settings)))
     return model
 
 
@@ -221,7 +229,8 @@ def _epoch(loop: _Loop, progress: Progress) -> Progress:
     batches = task.batches(progress.epoch, progress.batch)
     with Interruption() as interruption:
         watch = _Watch(loop, progress, interruption)
-        history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[watch]).history
+        with _naming_full_memory(settings):
+            history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[watch]).history
     served = task.served(model)
     found = task.validate(served, loop.held_out)
     losses = {name: float(values[-1]) for name, values in history.items()}
@@ -247,6 +256,20 @@ def _epoch(loop: _Loop, progress: Progress) -> Progress:
     loop.reporter.epoch(record, settings.epochs, loop.home)
     interruption.check()  # of the last batch: the epoch is finished first
     return progress
+
+
+@contextmanager
+def _naming_full_memory(settings: FitSettings) -> Iterator[None]:
+    """Tells in one line that the steps within do not fit into memory."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"A step of {settings.batch} examples does not fit into the memory of the device. Start a new run with a smaller "
+            "fit.batch or patches.batch, or with fit.batch=auto."
+        ) from error
 
 
 def _save_network(path: Path, network: keras.Model) -> None:

@@ -30,6 +30,8 @@ def write_page(run: Run, commands: Mapping[str, str]) -> None:
         "studies": str(facts.studies),
         "software": f"cspine {facts.cspine_version}, {facts.software}",
     }
+    if facts.batch_search is not None:
+        about["batch"] = facts.batch_search.sentence()
     write_text(run.folder / PICTURE, learning_curves(folds))
     write_text(run.folder / PAGE, run_html(RunPage(about, facts.settings, folds, commands)))
 

@@ -28,6 +28,30 @@ _SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSearch:
+    """Says how the batch of a run is chosen, where its settings leave that to the memory of a GPU.
+
+    Attributes:
+        recipe: Batch of the recipe, with which the search begins.
+        found: The largest that fits; ``None`` until one is found.
+        refused: The smallest of those tried that does not fit; ``None`` where all did.
+        device: Name of the GPU.
+    """
+
+    recipe: int
+    found: int | None = None
+    refused: int | None = None
+    device: str | None = None
+
+    def sentence(self) -> str:
+        """Returns what was found, as a sentence."""
+        if self.found is None:
+            return "fit.batch=auto has not tried any batch yet."
+        limit = "is the most that is tried" if self.refused is None else f"fits, {self.refused} does not"
+        return f"fit.batch=auto: {self.found} {limit} on {self.device}; the recipe has {self.recipe}."
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """Holds what a run was started with.
 
@@ -41,6 +65,7 @@ class RunFacts:
         software: What trained it.
         broken: Codes of what is wrong with studies of the folder, by study, where the run goes on without it; ``None`` where
             nothing may be wrong.
+        batch_search: How the batch in ``settings`` was found; ``None`` where it was given.
         cspine_version: Version of this package.
         schema: Version of this file.
     """
@@ -53,8 +78,14 @@ class RunFacts:
     folds: dict[str, int]
     software: str
     broken: dict[str, list[str]] | None = None
+    batch_search: BatchSearch | None = None
     cspine_version: str = cspine.__version__
     schema: int = _SCHEMA
+
+    @property
+    def searches(self) -> bool:
+        """Returns whether the batch is still to be searched for."""
+        return self.batch_search is not None and self.batch_search.found is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +238,28 @@ def create_run(folder: Path, facts: RunFacts) -> Run:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(f"A run needs a new or empty folder. {folder} holds something; give --resume to go on with a run.")
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / _FACTS, json.dumps(asdict(facts), indent=2) + "\n")
+        _write_facts(folder, facts)
     except OSError as error:
         raise OutputError(f"A run cannot be written to {folder}: {error.strerror}. Choose another folder.") from error
     return Run(folder, facts)
+
+
+def with_facts(run: Run, **changes: Any) -> Run:
+    """Returns a run some facts of which have changed, in its file too.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    changed = replace(run, facts=replace(run.facts, **changes))
+    try:
+        _write_facts(run.folder, changed.facts)
+    except OSError as error:
+        raise OutputError(f"{run.folder / _FACTS} cannot be written: {error.strerror}. Free the disk.") from error
+    return changed
+
+
+def _write_facts(folder: Path, facts: RunFacts) -> None:
+    write_text(folder / _FACTS, json.dumps(asdict(facts), indent=2) + "\n")
 
 
 def is_run(folder: Path) -> bool:
@@ -229,7 +278,7 @@ def open_run(folder: Path) -> Run:
         schema = data.get("schema") if isinstance(data, dict) else None
         if schema != _SCHEMA:
             raise TrainingError(f"This cspine reads runs of schema {_SCHEMA}. {folder} has schema {schema!r:.20}; train it again.")
-        return Run(folder, decode(RunFacts, data, _FACTS))
+        return Run(folder, decode(RunFacts, {"batch_search": None} | data, _FACTS))  # runs had none before
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"A run is a folder that `cspine train` wrote, with a {_FACTS}. Received: {folder} ({one_line(str(error))})"

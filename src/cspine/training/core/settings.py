@@ -14,6 +14,10 @@ _LONGEST_KEY = 80
 """Letters of a setting's name that a message shows."""
 
 
+AUTO = "auto"
+"""The ``fit.batch`` that asks for the largest that fits, of ``cspine train --set``."""
+
+
 class AnnotationUse(StrEnum):
     """Says what the boxes of a study, or the fracture masks of a phantom, do to the labels."""
 
@@ -35,7 +39,7 @@ class FitSettings:
 
     Attributes:
         epochs: At most.
-        batch: Slices, studies, windows or crops per step.
+        batch: Slices, studies, windows or crops per step. On a GPU ``--set fit.batch=auto`` finds the largest that fits.
         batches: Steps per epoch.
         learning_rate: Highest; it rises over the first twentieth of all steps and falls to nothing as a cosine.
         weight_decay: Of AdamW (Loshchilov and Hutter, 2019).

@@ -96,6 +96,14 @@ class LocaliserFamily:
             sources, windows = Sources(prepared[PoolPart.TRAIN]), partial(fixed_windows, prepared[PoolPart.VALIDATE], recipe)
         train_network(localiser_task(recipe, sources, windows), recipe.fit, recipe.seed, fold.home, reporter)
 
+    def trial_task(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> TrainingTask[Any]:
+        """See :class:`cspine.training.core.batch_size.TriesBatches`."""
+        one = replace(self, recipe=replace(self.recipe, pool=replace(self.recipe.pool, necks=1, held_out=1)))
+        necks = one.prepare(cases, place, reporter).get(PoolPart.TRAIN, [])
+        patients = self._images(self._with_masks(cases), place, reporter)
+        share = self.recipe.masked.share if patients else 0.0
+        return localiser_task(self.recipe, Sources(necks, patients, share), list)
+
     def package(
         self,
         run: Run,

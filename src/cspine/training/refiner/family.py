@@ -77,6 +77,11 @@ class RefinerFamily:
         task = refiner_task(self.recipe, prepared[PoolPart.TRAIN], prepared[PoolPart.VALIDATE])
         train_network(task, self.recipe.fit, self.recipe.seed, fold.home, reporter)
 
+    def trial_task(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> TrainingTask[Any]:
+        """See :class:`cspine.training.core.batch_size.TriesBatches`."""
+        one = replace(self, recipe=replace(self.recipe, pool=replace(self.recipe.pool, necks=1, held_out=1)))
+        return refiner_task(self.recipe, one.prepare(cases, place, reporter)[PoolPart.TRAIN], ())
+
     def package(
         self,
         run: Run,  # noqa: ARG002

@@ -144,6 +144,10 @@ class SliceFamily:
             predicted = served.predict(fold.home / BEST, fold.held_out, place.cache, reporter, localise=False)
             write_text(fold.home / HELD_OUT, predicted.scores.to_csv())
 
+    def trial_task(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> TrainingTask[Any]:
+        """See :class:`cspine.training.core.batch_size.TriesBatches`."""
+        return slice_task(self.recipe, SliceFold(0, self.prepare(cases, place, reporter), ()), reporter)
+
     def predict(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, localise: bool) -> Predictions:
         """See :class:`cspine.training.core.family.Classifying`."""
         model, spec = load_network(network), self.recipe.input

@@ -125,6 +125,11 @@ class VertebraFamily:
         data = VertebraFold(fold.number, self._training_crops(fold, place, reporter), self._held_out_crops(fold, place, reporter))
         train_vertebrae(self.recipe, data, fold.home, reporter)
 
+    def trial_task(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> TrainingTask[Any]:
+        """See :class:`cspine.training.core.batch_size.TriesBatches`."""
+        crops = prepare_crops(cases, Cutting(self.recipe, Finder.MASK, 1), place.cache, reporter.say)
+        return vertebra_task(self.recipe, VertebraFold(0, crops, ()), partial(_fresh, self.recipe, 0))
+
     def predict(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, localise: bool) -> Predictions:
         """See :class:`cspine.training.core.family.Classifying`."""
         model = load_network(network)
