@@ -10,7 +10,7 @@ from cspine.cli import main
 from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
 from cspine.networks.loading import load_network
-from cspine.runtime import Engine, open_session
+from cspine.runtime import Engine, calculates_in, open_session
 from cspine.training.core import export
 from cspine.training.core.runs import open_run
 from cspine.training.localiser.packing import TOLERANCES
@@ -82,7 +82,9 @@ def test_a_localiser_becomes_a_package_in_the_precision_that_is_asked_for(
     assert [(one.name, one.value) for one in package.manifest.training.figures] == [("phantoms", 0.91), ("scans", 0.97)]
     assert package.manifest.network("coarse").precision == "bf16"
     assert package.manifest.fine is None
-    assert "in bf16, as it is served" in (tmp_path / "package" / "card.md").read_text()
+    card = (tmp_path / "package" / "card.md").read_text()
+    able = calculates_in(package.network("coarse"), Engine(precision="bf16")) == "bf16"  # on this processor, as it is
+    assert ("in bf16, as it is served" in card, "coarse was not checked in bf16, in which it is served" in card) == (able, not able)
     checked = check_package(str(tmp_path / "package"))
     assert checked.problem is None
     assert [network.difference <= TOLERANCES["bf16"] for network in checked.networks] == [True]
@@ -123,6 +125,7 @@ def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
 ) -> None:
     apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCES["bf16"]}
     monkeypatch.setattr(export, "difference", lambda path, samples, precision: apart[precision])  # noqa: ARG005
+    monkeypatch.setattr(export, "calculates_in", lambda _, engine: engine.precision)
 
     assert main(["export", str(larger), "-o", str(tmp_path / "package"), "--precision", "bf16"]) == 0
 

@@ -11,13 +11,18 @@ import pytest
 from cspine.anatomy import CERVICAL, Level
 from cspine.cli import Exit, main
 from cspine.cli.doctor import check_package
+from cspine.cli.families import family_of_run
+from cspine.datasets import read_dataset
 from cspine.evaluation import StudyScores
 from cspine.modelpack import TrainingData, VertebraManifest, load_package
 from cspine.training.core import export
+from cspine.training.core.family import TrainingPlace
+from cspine.training.core.runs import open_run
 from cspine.training.vertebrae.family import TOLERANCES
 from tests.cli.conftest import calibrate_made_up
 from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
+from tests.training.synthetic import Silent
 
 SETTINGS = {
     "network.widths": "4,4,4,4",
@@ -134,15 +139,32 @@ def test_a_package_says_what_it_is_and_repeats_its_samples(package: Path, capsys
     assert "kind       vertebrae" in capsys.readouterr().out
 
 
-def test_a_package_may_be_calculated_in_half_precision(trained: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("able", [True, False], ids=["a processor with bf16", "one without"])
+def test_a_package_may_be_calculated_in_half_precision_and_says_whether_that_was_checked(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], able: bool
+) -> None:
+    monkeypatch.setattr(export, "calculates_in", lambda _, engine: engine.precision if able else "f32")
     command = ["export", str(trained.run), "--data", str(trained.data), "-o", str(tmp_path / "package"), "--precision", "bf16"]
 
     assert main(command) == Exit.DONE
 
     (network,) = load_package(tmp_path / "package").manifest.networks
     assert (network.precision, network.tolerance) == ("bf16", TOLERANCES["bf16"])
-    assert "in bf16, as it is served" in (tmp_path / "package" / "card.md").read_text()
+    card, told = (tmp_path / "package" / "card.md").read_text(), capsys.readouterr().err
+    unchecked = "The network vertebrae was not checked in bf16, in which it is served: the processor of the export"
+    assert ("in bf16, as it is served" in card, unchecked in card, unchecked in told) == (able, not able, not able)
     assert check_package(str(tmp_path / "package")).problem is None
+
+
+def test_a_few_studies_are_enough_to_try_batches_on(trained: Trained) -> None:
+    run = open_run(trained.run)
+    cases = read_dataset(trained.data).cases
+
+    task = family_of_run(run).trial_task(cases[:4], TrainingPlace(trained.run.parent / "cache"), Silent())  # type: ignore[attr-defined]
+
+    images, targets = task.batches(0, 0)[0]
+    assert {len(array) for array in (images, *targets.values())} == {2}
+    assert task.build().input_shape == (None, *images.shape[1:])
 
 
 def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
@@ -150,6 +172,7 @@ def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
 ) -> None:
     apart = {"f32": 0.0, "bf16": 1.01 * TOLERANCES["bf16"]}
     monkeypatch.setattr(export, "difference", lambda path, samples, precision: apart[precision])  # noqa: ARG005
+    monkeypatch.setattr(export, "calculates_in", lambda _, engine: engine.precision)
     command = ["export", str(trained.run), "--data", str(trained.data), "-o", str(tmp_path / "package"), "--precision", "bf16"]
 
     assert main(command) == Exit.DONE

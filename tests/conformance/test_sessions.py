@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cspine.errors import PackageError
-from cspine.runtime import Demand, Device, Engine, open_session
+from cspine.runtime import Demand, Device, Engine, calculates_in, open_session
 from cspine.runtime.openvino import ov
 
 _WEIGHTS = np.array([[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]], dtype=np.float32)
@@ -106,6 +106,14 @@ def test_threads_that_share_a_network_get_the_bytes_of_one_alone(network: Path) 
 
     for one, other in zip(alone, together, strict=True):
         assert {name: array.tobytes() for name, array in one.items()} == {name: array.tobytes() for name, array in other.items()}
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_the_precision_of_the_calculation_is_that_of_the_device_and_not_what_was_asked_for(network: Path, precision: str) -> None:
+    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    has = precision == "f32" or (network.suffix == ".xml" and "BF16" in able)
+
+    assert calculates_in(network, Engine(Device.CPU, precision=precision)) == (precision if has else "f32")
 
 
 def test_an_input_of_another_shape_is_refused(network: Path) -> None:

@@ -25,7 +25,13 @@ PROVIDERS = {
 
 
 class OnnxSession:
-    """An ONNX Runtime network."""
+    """An ONNX Runtime network.
+
+    Attributes:
+        precision: In which it calculates.
+    """
+
+    precision = "f32"
 
     def __init__(self, content: NetworkContent, engine: Engine) -> None:
         """Loads and optimises.

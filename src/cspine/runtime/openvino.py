@@ -55,6 +55,15 @@ class OpenVinoSession:
         self._requests = Pool(self._network.create_infer_request)
         self._names = [sorted(output.get_names() or {f"output_{i}"}) for i, output in enumerate(self._network.outputs)]
 
+    @property
+    def precision(self) -> str:
+        """Returns in which precision it calculates: a device without the one that was asked for takes single precision."""
+        try:
+            kind = self._network.get_property("INFERENCE_PRECISION_HINT")
+        except RuntimeError:  # a device that does not say
+            return "f32"
+        return {ov.Type.bf16: "bf16", ov.Type.f16: "f16"}.get(kind, "f32")
+
     def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """See :class:`cspine.runtime.Session`."""
         with self._requests.lend() as request:

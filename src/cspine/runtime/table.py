@@ -38,6 +38,17 @@ def calculates_on(network: NetworkContent, engine: Engine) -> str:
     return words
 
 
+def calculates_in(network: str | Path | NetworkContent, engine: Engine) -> str:
+    """Returns in which precision a network is calculated where that of ``engine`` is asked for: ``f32``, ``bf16`` or ``f16``.
+
+    Raises:
+        PackageError: As :func:`open_session`.
+    """
+    session: Any = open_session(network, engine)
+    precision: str = session.precision
+    return precision
+
+
 def _engine_of(name: str) -> Any:
     suffix = Path(name).suffix
     if suffix not in ENGINES:

@@ -28,12 +28,12 @@ from cspine.modelpack import (
     load_package,
     write_package,
 )
-from cspine.runtime import Engine, open_session
+from cspine.runtime import Engine, calculates_in, open_session
 from cspine.training.core.conversion import write_ir
 from cspine.training.core.ensemble import calibration_scores
 from cspine.training.core.family import Family, TrainingPlace
 from cspine.training.core.log import Reporter
-from cspine.training.core.packages import Agreement, PackagedNetwork, PackageRequest, card
+from cspine.training.core.packages import Agreement, PackagedNetwork, PackageRequest, card, not_checked
 from cspine.training.core.runs import Run
 
 _EXACT = "f32"
@@ -79,6 +79,8 @@ def export(
             precision = agreements[-1].precision
             outputs = tuple(network.stored.outputs)
             written.append(NetworkFile(network.role, path.name, outputs, precision, network.tolerances[precision]))
+            if not agreements[-1].checked:
+                reporter.warn(not_checked(written[-1]))
             files |= {path.name: path, path.with_suffix(".bin").name: path.with_suffix(".bin")}
         manifest = contents.manifest(tuple(written))
         samples = {network.role: network.stored for network in contents.networks}
@@ -124,17 +126,20 @@ def check_parity(path: Path, samples: Samples, tolerance: float) -> float:
 def _agreement(path: Path, network: PackagedNetwork, wanted: str) -> Agreement:
     """Returns how far the exported network parts from the trained one; in ``f32`` where ``wanted`` moves it farther than it may.
 
+    A processor that calculates in single precision alone cannot say how far ``wanted`` moves it; then nothing is claimed.
+
     Raises:
         TrainingError: It parts from it in single precision already.
     """
     exact = moved = 0.0
+    can = wanted == _EXACT or calculates_in(path, Engine(precision=wanted)) == wanted
     checked: Iterable[Samples] = chain([network.stored], network.checked)
     for samples in checked:
         exact = max(exact, check_parity(path, samples, network.tolerances[_EXACT]))
-        if wanted != _EXACT:
+        if wanted != _EXACT and can:
             moved = max(moved, difference(path, samples, precision=wanted))
     kept = wanted != _EXACT and moved <= network.tolerances.get(wanted, -1.0)
-    return Agreement(exact, wanted, moved) if kept else Agreement(exact)
+    return Agreement(exact, wanted, moved if can else None) if kept else Agreement(exact)
 
 
 def _facts(family: Family[Any], run: Run, request: PackageRequest) -> dict[str, Any]:

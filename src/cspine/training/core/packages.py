@@ -98,16 +98,25 @@ class Agreement:
     Attributes:
         exact: In single precision.
         precision: In which they are served.
-        served: In that, if it is not single precision.
+        served: In that; ``None`` where it is single precision, or where the processor of the export has no other.
     """
 
     exact: float
     precision: str = "f32"
     served: float | None = None
 
+    @property
+    def checked(self) -> bool:
+        """Returns whether it is known how far networks differ as they are served."""
+        return self.precision == "f32" or self.served is not None
+
     def __str__(self) -> str:
         bound = f"{self.exact:.1e} at most"
-        return bound if self.served is None else f"{bound} in f32, and by {self.served:.1e} in {self.precision}, as it is served"
+        if self.precision == "f32":
+            return bound
+        return (
+            f"{bound} in f32, and by {self.served:.1e} in {self.precision}, as it is served" if self.checked else f"{bound} in f32"
+        )
 
 
 def card(manifest: PackageManifest, text: CardText, agreements: Sequence[Agreement]) -> str:
@@ -122,10 +131,7 @@ def card(manifest: PackageManifest, text: CardText, agreements: Sequence[Agreeme
     parts = "\n".join(
         f"- {line}" for line in (*text.training, f"Recipe {training.recipe}, seed {training.seed}, {training.software}.")
     )
-    differences = "\n".join(
-        f"The exported network {network.role} differs from the trained one by {agreement}, on stored samples and on whole inputs."
-        for network, agreement in zip(manifest.networks, agreements, strict=True)
-    )
+    differences = "\n".join(map(_difference, manifest.networks, agreements))
     sections = (
         f"# {manifest.name} {manifest.version}",
         DISCLAIMER,
@@ -139,6 +145,23 @@ def card(manifest: PackageManifest, text: CardText, agreements: Sequence[Agreeme
         f"## What it fails at\n\n{text.failures}" if text.failures else "",
     )
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _difference(network: NetworkFile, agreement: Agreement) -> str:
+    """Returns how far a network differs from the trained one, as far as that was checked."""
+    found = (
+        f"The exported network {network.role} differs from the trained one by {agreement}, on stored samples and on whole inputs."
+    )
+    return found if agreement.checked else f"{found} {not_checked(network)}"
+
+
+def not_checked(network: NetworkFile) -> str:
+    """Returns that a network could not be checked in the precision in which it is served, in two sentences."""
+    return (
+        f"The network {network.role} was not checked in {network.precision}, in which it is served: the processor of the export "
+        f"calculates in f32 alone. Where {network.precision} moves a stored sample by more than {network.tolerance:g}, it is "
+        "served in f32."
+    )
 
 
 def _warning(seen: TrainingData, risk: str) -> str:
