@@ -1,4 +1,4 @@
-"""Headers that keep to the standard are read without pydicom, as pydicom reads them; all others are left to it."""
+"""Headers that keep to the standard are read without a data set of pydicom, and say the same; all others become one."""
 
 import io
 import string
@@ -45,12 +45,12 @@ def _clinical(made: Dataset, index: int) -> None:
 
 
 def _never(*_: object, **__: object) -> None:
-    raise AssertionError("pydicom was asked")
+    raise AssertionError("a data set was made")
 
 
 @pytest.mark.parametrize("syntax", [_EXPLICIT, _IMPLICIT, JPEG_LOSSLESS])
 @pytest.mark.parametrize("change", [None, _clinical])
-def test_ordinary_headers_are_read_without_pydicom_as_pydicom_reads_them(
+def test_ordinary_headers_are_read_without_a_data_set_and_say_the_same(
     syntax: str, change: Callable[[Dataset, int], None] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = FolderPlace(Scan(syntax=syntax, change=change).write(tmp_path))
@@ -62,7 +62,7 @@ def test_ordinary_headers_are_read_without_pydicom_as_pydicom_reads_them(
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """Returns files of every kind that is read without pydicom."""
+    """Returns files of every kind that is read without a data set."""
     folder = tmp_path_factory.mktemp("ordinary")
     for syntax in (_EXPLICIT, _IMPLICIT, JPEG_LOSSLESS):
         for name, change in (("plain", None), ("clinical", _clinical)):
@@ -76,7 +76,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     which=st.integers(0, 5),
     kind=st.sampled_from(["another byte", "a byte less", "a byte more", "bytes from elsewhere"]),
 )
-def test_a_mutated_header_that_is_read_without_pydicom_is_read_alike(
+def test_a_mutated_header_that_is_read_without_a_data_set_says_the_same(
     tmp_path: Path, ordinary: list[bytes], data: st.DataObject, which: int, kind: str
 ) -> None:
     changed = bytearray(ordinary[which])
@@ -143,7 +143,7 @@ def _nested(depth: int) -> bytes:
         b"",
     ],
 )
-def test_what_is_out_of_the_ordinary_is_left_to_pydicom(data: bytes) -> None:
+def test_what_is_out_of_the_ordinary_is_left_to_a_data_set(data: bytes) -> None:
     with pytest.raises(NotWellFormedError):
         well_formed_header(data).get("SeriesDescription")
 

@@ -15,10 +15,13 @@ from cspine.reading import limits
 _ITEMS = 0xFFFE
 _PIXELS = 0x7FE0
 _UNDEFINED = 0xFFFFFFFF
-LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-SHORT = set(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-"""Value representations (VR) with lengths of four bytes, and with lengths of two."""
-
+_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+_SHORT = {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST"} | {
+    b"TM",
+    b"UI",
+    b"UL",
+    b"US",
+}
 _BULK = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UC", "UN", "UR", "UT"}
 _ITEM_START = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
@@ -57,9 +60,9 @@ def _following(data: bytes, at: int, big: bool) -> int | None:
         return None
     if group == _ITEMS:
         return at + 8
-    if vr in SHORT:
+    if vr in _SHORT:
         return at + 8 + int.from_bytes(data[at + 6 : at + 8], order)  # type: ignore[arg-type]
-    explicit = vr in LONG
+    explicit = vr in _LONG
     value = at + (12 if explicit else 8)
     length = int.from_bytes(data[value - 4 : value], order)  # type: ignore[arg-type]
     if length == _UNDEFINED or vr == b"SQ" or data[value : value + 4] in _ITEM_START:

@@ -82,9 +82,9 @@ def frames_of(place: Place, entry: FileEntry, start: bytes | None = None) -> tup
         return ()
     if entry.size > limits.MAX_FILE_BYTES:
         raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
-    with suppress(NotWellFormedError, DamagedFileError):  # what is damaged is told by what pydicom makes of it
-        return _frames_of_well_formed(entry, start)
     with quiet("pydicom"):
+        with suppress(NotWellFormedError, DamagedFileError):  # what is damaged is told by what a data set makes of it
+            return _frames_of_well_formed(entry, start)
         return _frames_of(place, entry, start)
 
 

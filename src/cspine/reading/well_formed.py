@@ -1,18 +1,19 @@
-"""Reads headers that keep to the standard, as nearly all CT files do, at a small part of what pydicom takes.
+"""Reads headers that keep to the standard, as nearly all CT files do, without a pydicom data set, which takes far longer.
 
-What is read here is what pydicom reads. Anything out of the ordinary is left to pydicom, and so is every refusal.
+pydicom parts the bytes into attributes; only the values that reading asks for are converted, as pydicom converts them. Anything out
+of the ordinary is left to a data set, and so is every refusal.
 """
 
+import io
 import re
-import struct
 from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from pydicom.charset import python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-
-from cspine.reading.effort import LONG, SHORT
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.filereader import data_element_generator
 
 _KEYWORDS = (
     *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
@@ -28,19 +29,12 @@ _KEYWORDS = (
 """What reading asks for."""
 
 _TRANSFER_SYNTAX, _CHARACTER_SET = 0x00020010, 0x00080005
-_FIRST, _OVERLAYS, _PIXELS, _PIXEL_DATA = 0x00040000, 0x60, 0x7FE00008, 0x7FE00010
-_META, _UNDEFINED = b"\x02\0", 0xFFFFFFFF
-_ITEM, _END_OF_ITEM, _END_OF_SEQUENCE = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"
+_META, _FIRST, _OVERLAYS, _PIXELS, _PIXEL_DATA = 0x0002, 0x00040000, 0x60, 0x7FE0, 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF
 
 _IMPLICIT = "1.2.840.10008.1.2"
-_LEFT_TO_PYDICOM = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
+_OTHERS = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
 """Deflated and big endian."""
-
-_explicit_head, _implicit_head, _length = (
-    struct.Struct("<HH2sH").unpack_from,
-    struct.Struct("<HHL").unpack_from,
-    struct.Struct("<L").unpack_from,
-)
 
 
 class NotWellFormedError(Exception):
@@ -107,81 +101,69 @@ def well_formed_header(start: bytes) -> WellFormedHeader:
     """
     try:
         return _header(start)
-    except (struct.error, RecursionError) as error:
+    # what is damaged raises nearly anything in pydicom: struct.error, RecursionError, NotImplementedError …
+    except Exception as error:
         raise NotWellFormedError from error
 
 
 def _header(start: bytes) -> WellFormedHeader:
-    at, stated = 132, b""
-    while start[at : at + 2] == _META:
-        tag, _, begin, length = _head(start, at, implicit=False)
-        at = begin + length
-        if tag == _TRANSFER_SYNTAX:
-            stated = start[begin:at]
-    if start[128:132] != b"DICM" or not _is_uid(stated):
+    if start[128:132] != b"DICM":
         raise NotWellFormedError
-    syntax = stated.decode("ascii").rstrip("\0")
-    implicit, first = syntax == _IMPLICIT, start[at + 4 : at + 6]
-    if syntax in _LEFT_TO_PYDICOM or (implicit and first.isalpha() and first.isupper()):
+    file = io.BytesIO(start)
+    file.seek(132)
+    syntax = _transfer_syntax(file)
+    implicit, first = syntax == _IMPLICIT, start[file.tell() + 4 : file.tell() + 6]
+    if syntax in _OTHERS or (implicit and first.isalpha() and first.isupper()):
         raise NotWellFormedError
+    end: list[tuple[int, str | None, int, int]] = []
+
+    def is_beyond(tag: int, vr: str | None, length: int) -> bool:
+        if tag >> 16 < _PIXELS:
+            return False
+        end.append((tag, vr, file.tell(), length))
+        return True
+
     values, last = {}, _FIRST
-    while True:
-        tag, vr, begin, length = _head(start, at, implicit)
-        if tag >= _PIXELS:
-            break
-        at = begin + length if length != _UNDEFINED else _end_of_sequence(start, vr, begin)
+    for element in data_element_generator(file, implicit, is_little_endian=True, stop_when=is_beyond):
+        tag = int(element.tag)
         if tag <= last or tag >> 24 == _OVERLAYS:
             raise NotWellFormedError
         last = tag
         if tag in _FORMS:
-            values[tag] = start[begin:at]
-            standard, form = _FORMS[tag]
-            if vr not in standard or not form(values[tag]):
-                raise NotWellFormedError
-    if tag != _PIXEL_DATA or vr not in (b"", b"OB", b"OW") or not _is_known(values.get(_CHARACTER_SET, b"")):
+            values[tag] = _value(element)
+    tag, vr, offset, length = end[0]
+    if tag != _PIXEL_DATA or vr not in (None, "OB", "OW") or not _is_known(values.get(_CHARACTER_SET, b"")):
         raise NotWellFormedError
-    return WellFormedHeader(values, syntax, begin, None if length == _UNDEFINED else length)
+    return WellFormedHeader(values, syntax, offset, None if length == _UNDEFINED else length)
+
+
+def _transfer_syntax(file: BinaryIO) -> str:
+    """Returns the UID that the file meta information states, and leaves the file where the attributes of the image begin."""
+
+    def is_beyond(tag: int, _vr: str | None, _length: int) -> bool:
+        return tag >> 16 != _META
+
+    meta = {int(one.tag): one.value for one in data_element_generator(file, False, is_little_endian=True, stop_when=is_beyond)}
+    stated = meta[_TRANSFER_SYNTAX]
+    if not _is_uid(stated):
+        raise NotWellFormedError
+    return str(stated.decode("ascii").rstrip("\0"))
+
+
+def _value(element: RawDataElement | DataElement) -> bytes:
+    """Returns the bytes of an attribute that looks as those of its representation do."""
+    standard, form = _FORMS[int(element.tag)]
+    if not isinstance(element, RawDataElement):
+        raise NotWellFormedError
+    value = element.value or b""
+    if (element.VR or "") not in standard or not form(value):
+        raise NotWellFormedError
+    return value
 
 
 def _is_known(character_sets: bytes) -> bool:
     """Says whether these have the letters of ASCII where ASCII has them."""
     return all(name in python_encoding for name in character_sets.decode("ascii").rstrip(" ").split("\\"))
-
-
-def _head(data: bytes, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
-    """Returns the tag and the representation of an attribute, where its value begins, and the bytes of that."""
-    if implicit:
-        group, number, length = _implicit_head(data, at)
-        return group << 16 | number, b"", at + 8, length
-    group, number, vr, length = _explicit_head(data, at)
-    if vr in LONG:
-        return group << 16 | number, vr, at + 12, _length(data, at + 8)[0]
-    if vr not in SHORT:
-        raise NotWellFormedError
-    return group << 16 | number, vr, at + 8, length
-
-
-def _end_of_sequence(data: bytes, vr: bytes, at: int) -> int:
-    """Returns where a sequence of undefined length ends, all its attributes read."""
-    if vr != b"SQ":
-        raise NotWellFormedError
-    while data[at : at + 8] != _END_OF_SEQUENCE:
-        if data[at : at + 4] != _ITEM:
-            raise NotWellFormedError
-        at = _end_of_item(data, at + 8, _length(data, at + 4)[0])
-    return at + 8
-
-
-def _end_of_item(data: bytes, at: int, length: int) -> int:
-    end = at + length
-    while at < end:
-        if length == _UNDEFINED and data[at : at + 8] == _END_OF_ITEM:
-            return at + 8
-        _, vr, begin, size = _head(data, at, implicit=False)
-        at = begin + size if size != _UNDEFINED else _end_of_sequence(data, vr, begin)
-    if at > end:
-        raise NotWellFormedError
-    return at
 
 
 def _text(value: bytes) -> str | list[str]:
@@ -230,4 +212,4 @@ _HOW: dict[str, tuple[Callable[[bytes], object], Callable[[bytes], Any]]] = {
 
 _TAGS = {keyword: tag_for_keyword(keyword) or 0 for keyword in _KEYWORDS}
 _ASKED = {keyword: (tag, _HOW.get(dictionary_VR(tag), (_PRINTABLE, _text))[1]) for keyword, tag in _TAGS.items()}
-_FORMS = {tag: (dictionary_VR(tag).encode(), _HOW.get(dictionary_VR(tag), (_PRINTABLE, _text))[0]) for tag in _TAGS.values()}
+_FORMS = {tag: (dictionary_VR(tag), _HOW.get(dictionary_VR(tag), (_PRINTABLE, _text))[0]) for tag in _TAGS.values()}
