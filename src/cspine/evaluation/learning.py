@@ -22,27 +22,29 @@ _COLOURS = ("#14507a", "#c2453d", "#3a9d5d", "#d98a29", "#7a3e9d", "#1b9aaa", "#
 
 @dataclass(frozen=True, slots=True)
 class FoldLog:
-    """The log of the network of one fold.
+    """The log of the network of one fold, in one part of its training.
 
     Attributes:
         fold: Which patients are held out.
         epochs: The numbers of each epoch by name; NaN where one is not known.
-        ended: Whether training has ended.
+        ended: Whether that training has ended.
+        part: Which part that was, for instance ``patches``; empty for the last, or the only one.
     """
 
     fold: int
     epochs: tuple[Mapping[str, float], ...]
     ended: bool
+    part: str = ""
 
     @classmethod
-    def from_csv(cls, fold: int, text: str, *, ended: bool) -> "FoldLog":
+    def from_csv(cls, fold: int, text: str, *, ended: bool, part: str = "") -> "FoldLog":
         """Returns the log of the text of ``log.csv``.
 
         Raises:
             ValueError: A value is no number.
         """
         rows = tuple({name: float(value) for name, value in row.items()} for row in csv.DictReader(io.StringIO(text)))
-        return cls(fold, rows, ended)
+        return cls(fold, rows, ended, part)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ class RunPage:
     Attributes:
         about: What was trained, by name.
         settings: Every setting, by its dotted name.
-        folds: The logs, fold by fold.
+        folds: The logs, fold by fold, and part by part in each.
         commands: What to do next, by what it does.
     """
 
@@ -75,16 +77,21 @@ class RunPage:
 
 
 def learning_curves(folds: Sequence[FoldLog]) -> str:
-    """Returns the learning curves of all folds as SVG: losses of training on the left, metrics of held-out data on the right."""
+    """Returns the learning curves of all folds as SVG: losses of training on the left, metrics of held-out data on the right.
+
+    Each part of training has a row of its own, in the order in which the first fold has them.
+    """
+    parts = tuple(dict.fromkeys(log.part for log in folds))
 
     def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
-        _draw(left, folds, [log.losses for log in folds], "loss in training")
-        _draw(right, folds, [log.metrics for log in folds], "on held-out data")
-        if left.lines and all(value > 0 for line in left.lines for value in line.get_ydata()):
-            left.set_yscale("log")
+        for part, (left, right) in zip(parts, figure.subplots(len(parts), 2, squeeze=False), strict=True):
+            logs, title = [log for log in folds if log.part == part], f"{part}: " if part else ""
+            _draw(left, logs, [log.losses for log in logs], f"{title}loss in training")
+            _draw(right, logs, [log.metrics for log in logs], f"{title}on held-out data")
+            if left.lines and all(value > 0 for line in left.lines for value in line.get_ydata()):
+                left.set_yscale("log")
 
-    return svg("learning-curves", (9.6, 3.6), draw)
+    return svg("learning-curves", (9.6, 3.6 * len(parts)), draw)
 
 
 def run_html(page: RunPage) -> str:
@@ -95,8 +102,8 @@ def run_html(page: RunPage) -> str:
 def context(page: RunPage) -> dict[str, Any]:
     """Returns what the page's template is given.
 
-    ``about``, ``settings``, ``commands``: as in :class:`RunPage`. ``curves``: SVG. ``folds``: for each the log, the names of its
-    columns and its best epoch. ``seconds``: of all epochs. ``disclaimer``.
+    ``about``, ``settings``, ``commands``: as in :class:`RunPage`. ``curves``: SVG. ``folds``: for each part of each the log and the
+    names of its columns. ``seconds``: of all epochs. ``disclaimer``.
     """
     return {
         "about": page.about,

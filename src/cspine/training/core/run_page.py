@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from cspine.evaluation.learning import FoldLog, RunPage, learning_curves, run_html
 from cspine.storage.files import write_text
-from cspine.training.core.runs import LOG, Run
+from cspine.training.core.parts import HEADS, PATCHES
+from cspine.training.core.runs import LAST, LOG, Run
 
 PAGE, PICTURE = "report.html", "learning_curves.svg"
 
 
 def write_page(run: Run, commands: Mapping[str, str]) -> None:
-    """Writes ``report.html`` and ``learning_curves.svg`` of the folds that have been begun; nothing where none has.
+    """Writes ``report.html`` and ``learning_curves.svg`` of the folds and parts that have an epoch; nothing where none has.
 
     Args:
         run: The run.
@@ -37,10 +38,13 @@ def write_page(run: Run, commands: Mapping[str, str]) -> None:
 
 
 def _logs(run: Run) -> list[FoldLog]:
+    """Returns the logs that are there, fold by fold, and in each the parts of training in their order."""
     trained = run.trained_folds()
     found = []
     for number in run.fold_numbers:
-        path = run.fold(number) / LOG
-        if path.is_file():
-            found.append(FoldLog.from_csv(number, path.read_text(encoding="utf-8"), ended=number in trained))
+        for part in (PATCHES, HEADS, ""):
+            home = run.fold(number) / part
+            if (home / LOG).is_file():
+                ended = (home / LAST).is_file() if part else number in trained
+                found.append(FoldLog.from_csv(number, (home / LOG).read_text(encoding="utf-8"), ended=ended, part=part))
     return found
