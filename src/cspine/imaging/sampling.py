@@ -1,9 +1,9 @@
 """The one function that orients, resamples, crops and pads, and that finds the way back.
 
 Where the two grids share their axes, each axis is handled alone: by copying where voxels coincide, else by a small banded
-matrix. Otherwise (oblique, sheared) the affine transform of :mod:`scipy.ndimage` does it. Going to coarser voxels averages over
-them, so that thin cortical bone is weakened, not skipped: the linear interpolant is convolved with a box that makes it about as
-wide as a target voxel. Linear fields are kept exactly.
+matrix. Otherwise (oblique, sheared) :mod:`cspine.imaging.turned` does it. Going to coarser voxels averages over them, so that thin
+cortical bone is weakened, not skipped: the linear interpolant is convolved with a box that makes it about as wide as a target
+voxel. Linear fields are kept exactly.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cspine.concurrency.processors import processors
 from cspine.concurrency.threads import side_by_side
 from cspine.geometry import Grid, Shape
+from cspine.imaging import turned
 from cspine.volume import AIR_HU, LabelMap, Volume
 
 _SAME = 5e-3
@@ -28,7 +28,7 @@ _SAME_LABEL = 1e-6
 _SPARE = 2
 """Voxels around a part of a source that its border depends on, besides those that one coarser voxel averages."""
 
-_BLOCK = 16
+_BLOCK = 2
 """Slices at a time: they stay in the processor's cache."""
 
 _BAND = 16
@@ -109,10 +109,9 @@ def _linear(source: Volume, grid: Grid, fill: float) -> NDArray[np.float32]:
         near = sample(near, coarse, fill)
         matrix, offset = _relation(near.grid, grid)
     hu = near.hu.astype(np.float32, copy=False)
-    if not _within(grid, near.grid):  # a border, as half of an outermost voxel is outside to "constant"; "grid-constant" is slower
+    if not _within(grid, near.grid):
         hu, offset = np.pad(hu, 1, constant_values=fill), offset + 1
-    turned = ndimage.affine_transform(hu, matrix, offset, grid.shape, order=1, mode="constant", cval=fill)
-    return np.asarray(turned, dtype=np.float32)
+    return turned.linear(hu, matrix, offset, grid.shape)
 
 
 def _within(grid: Grid, source: Grid) -> bool:
@@ -127,8 +126,7 @@ def nearest(
     """Returns the nearest labels at the places ``matrix @ index + offset`` of an array, for all indices of ``shape``."""
     axes = _shared_axes(matrix, shape, _SAME_LABEL)
     if axes is None:
-        moved = ndimage.affine_transform(labels, matrix, offset, shape, order=0, mode="grid-constant", cval=fill)
-        return np.asarray(moved, dtype=np.uint8)
+        return turned.nearest(labels, matrix, offset, shape, fill)
     out = labels
     for axis, target in enumerate(axes):
         where = np.floor(matrix[axis, target] * np.arange(shape[target]) + offset[axis] + 0.5 + 1e-9).astype(np.intp)
@@ -187,7 +185,8 @@ def _within_slices(hu: NDArray[Any], y: "_Way | None", x: "_Way | None") -> NDAr
     def fill(starts: range) -> None:
         between = np.empty((_BLOCK, hu.shape[1], columns), np.float32)
         for start in starts:
-            part, here = hu[start : start + _BLOCK], out[start : start + _BLOCK]
+            # all at once, as the stretches of a row that a band needs are short
+            part, here = hu[start : start + _BLOCK].astype(np.float32, copy=False), out[start : start + _BLOCK]
             if x is not None:
                 part = x.of(part, 2, here if y is None else between[: len(part)])
             if y is not None:

@@ -110,9 +110,10 @@ def vertebra_input(
         ``(slices, rows, columns, channels)``: slices feet to head and the mask, 0..1.
     """
     out = np.empty((spec.slices, *spec.size, spec.channels), np.float32) if out is None else out
-    for channel, beside in enumerate(range(-spec.neighbours, spec.neighbours + 1)):
-        np.divide(grey[chosen + beside], np.float32(STEPS), out=out[..., channel])
-    out[..., -1] = mask[chosen].repeat(MASK_STEP, axis=1).repeat(MASK_STEP, axis=2) if spec.masked else 1.0
+    for slice_, place in zip(out, chosen, strict=True):  # one after the other, as a slice stays in the processor's cache
+        for channel, beside in enumerate(range(-spec.neighbours, spec.neighbours + 1)):
+            np.divide(grey[place + beside], np.float32(STEPS), out=slice_[..., channel])
+        slice_[..., -1] = mask[place].repeat(MASK_STEP, axis=0).repeat(MASK_STEP, axis=1) if spec.masked else 1.0
     return out
 
 
