@@ -1,4 +1,4 @@
-"""What is sampled along other axes is what scipy gives."""
+"""Arrays are sampled along other axes as scipy samples them."""
 
 import numpy as np
 import pytest
