@@ -33,7 +33,7 @@ contracts: .venv/ready-test
 	$(BIN)/lint-imports
 
 unit: .venv/ready-test
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 12
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 12
 
 clean:
 	rm -rf .venv demo site

@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,15 @@ _LONG = ("cli", "conformance", "training", "networks", "node", "phantoms")
 """Rooms whose files take longest."""
 
 _SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+gc.disable()  # what is collected stays; to look through it for garbage again and again takes seconds
+
+
+def pytest_collection_finish() -> None:
+    """Leaves all that was collected out of the search for garbage, which begins now."""
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -87,10 +87,10 @@ FULL = Plan(
     precision=Precision.MIXED_BFLOAT16,
 )
 TINY = Plan(
-    Necks("enriched", 3, 6, 1.0),
+    Necks("enriched", 1, 6, 1.0),
     Necks("calibration", 1, 7),
-    Necks("natural", 2, 8, 1.0),
-    (Row("custom_cnn", 6, 6),),
+    Necks("natural", 1, 8, 1.0),
+    (Row("custom_cnn", 1, 1),),
     seconds=300,
     chunk=2,
     precision=Precision.FLOAT32,

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +32,16 @@ STILL = SliceAugmentation(**dict.fromkeys(SliceAugmentation.__dataclass_fields__
 RECIPE = replace(recipe(batch=64), augmentation=STILL, patches=PatchSettings(size=(32, 32), batch=64, epochs=1, shift_px=0))
 STUDIES = [TrainingStudy.of(stack(i, i if i < 3 else None), RECIPE) for i in range(5)]
 SLICES = Slices.of([prepared_neck(study, RECIPE) for study in STUDIES])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quickly_compiled() -> Iterator[None]:
+    """Has JAX compile in haste: what runs once takes longer to optimise than to run."""
+    config: Any = jax.config  # its methods have no types
+    before = config.read("jax_disable_most_optimizations")
+    config.update("jax_disable_most_optimizations", True)
+    yield
+    config.update("jax_disable_most_optimizations", before)
 
 
 def test_slices_are_as_likely_as_in_training() -> None:
@@ -73,9 +85,9 @@ def test_the_plan_fits_the_device_and_the_weights_that_come_back_are_named() -> 
 
 @pytest.mark.slow
 def test_a_tiny_run_on_a_processor_writes_tables_scores_and_weights(tmp_path: Path) -> None:
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
-    command = [sys.executable, "-m", "benchmarks.gpu", str(tmp_path), "--tiny", "--jobs", "2", "--seconds", "3000"]
+    command = [sys.executable, "-m", "benchmarks.gpu", str(tmp_path), "--tiny", "--jobs", "1", "--seconds", "3000"]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
@@ -87,7 +99,7 @@ def test_a_tiny_run_on_a_processor_writes_tables_scores_and_weights(tmp_path: Pa
         (line,) = list(csv.DictReader(file))
     assert line["row"] == "custom_cnn"
     assert 0 < float(line["all-negative accuracy"]) <= 1
-    assert len((tmp_path / "custom_cnn-unseen.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "custom_cnn-unseen.csv").read_text().splitlines()) == 2
     assert (tmp_path / "custom_cnn.npz").stat().st_size < MOST_BYTES
 
 

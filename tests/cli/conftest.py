@@ -4,10 +4,9 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +70,6 @@ def made_up_scores(uids: Sequence[str] = (), studies: int = 40, intact: int = 20
 def calibrate_made_up(run: Path, uids: Sequence[str] = (), studies: int = 40, intact: int = 20) -> None:
     """Calibrates the first network of a run on made-up scores: those that it held out itself are far too few."""
     (run / "fold-0" / CALIBRATION).write_text(made_up_scores(uids, studies, intact).to_csv())
-
-
-@contextmanager
-def step_by_step() -> Iterator[None]:
-    """Has networks learn untraced: to trace a network takes as long as some ten steps."""
-    import keras
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.Model, "compile", partialmethod(keras.Model.compile, run_eagerly=True))
-        yield
 
 
 def train_arguments(data: Path, run: Path, *more: str) -> list[str]:

@@ -10,9 +10,10 @@ import pytest
 
 from cspine.cli import main
 from cspine.training.core.runs import open_run
-from tests.cli.conftest import TinyRun, step_by_step, train
+from tests.cli.conftest import TinyRun, train
 from tests.training.full_memory import hold_examples, pretend_gpu
 from tests.training.synthetic import assert_same_checkpoints
+from tests.training.untraced import step_by_step
 
 AUTO = ("--set", "fit.batch=auto")
 FOUND = (

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from cspine.cli import main
-from tests.cli.conftest import TinyRun, calibrate_made_up, step_by_step, train
+from tests.cli.conftest import TinyRun, calibrate_made_up, train
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
+from tests.training.untraced import step_by_step
 
 STUDIES = 20
 

@@ -12,10 +12,12 @@ from cspine.cli import main
 from cspine.errors import UsageError
 from cspine.recipes import family_named, load_recipe, own
 from cspine.recipes.own import offered
-from tests.cli.conftest import TinyRun, calibrate_made_up, step_by_step
+from tests.cli.conftest import TinyRun, calibrate_made_up
 from tests.documents.pages import pages
+from tests.shallow import shallow_applications
 from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
+from tests.training.untraced import step_by_step
 
 OWN = '''"""A recipe of the custom CNN that somebody wrote."""
 from dataclasses import replace
@@ -61,7 +63,7 @@ def test_the_efficientnet_of_the_guide_is_trained_exported_and_served(
     settings = [word for key, value in _SMALL.items() for word in ("--set", f"{key}={value}")]
 
     words = ["train", str(file), "--data", str(data), "-o", str(run), *settings, "--set", f"localiser={coded_localiser}"]
-    with step_by_step():
+    with step_by_step(), shallow_applications():
         assert main(words) == 0
     calibrate_made_up(run)
     file.unlink()  # the run has its copy

@@ -6,9 +6,10 @@ from urllib.error import URLError
 import pytest
 
 from cspine.cli import main
-from tests.cli.conftest import SETTINGS, TinyRun, step_by_step
+from tests.cli.conftest import SETTINGS, TinyRun
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
+from tests.training.untraced import step_by_step
 
 
 def train(recipe: str, data: Path, run: Path, *more: str) -> int:

@@ -15,9 +15,9 @@ from cspine.training.core import export
 from cspine.training.core.runs import open_run
 from cspine.training.localiser.packing import TOLERANCES
 from tests.cli.conftest import SETTINGS as SLICES
-from tests.cli.conftest import step_by_step
 from tests.training.folders import write_data_set
 from tests.training.synthetic import stack
+from tests.training.untraced import step_by_step
 
 SETTINGS = {
     "network.widths": "4,8",

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cspine.cli import main
-from tests.cli.conftest import step_by_step
+from tests.training.untraced import step_by_step
 
 SETTINGS = {
     "network.widths": "4,8",

@@ -66,7 +66,7 @@ FAMILIES = {
     "inception_resnet_v2": _transfer(BackboneName.INCEPTION_RESNET_V2),
     "unet_transfer_boxes": Family(
         UNetTransferSettings(
-            BackboneName.INCEPTION_V3, widths=(4, 4, 6), head_width=8, dropout=0.1, head_epochs=2, fracture_map=True
+            BackboneName.INCEPTION_RESNET_V2, widths=(4, 4, 6), head_width=8, dropout=0.1, head_epochs=2, fracture_map=True
         )
     ),
 }

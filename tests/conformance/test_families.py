@@ -37,10 +37,10 @@ from cspine.training.slices.family import SERVED
 from cspine.training.slices.settings import SliceRecipe
 from tests.coded import coded_volume, study_of
 from tests.conformance.families import FAMILIES, SPEC, Family, batch, task_of
+from tests.shallow import shallow_applications
 
-SLOW = {"inception_resnet_v2", "unet_transfer_boxes", "densenet121"}
+SLOW = {"inception_v3", "unet_transfer_boxes"}
 PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in FAMILIES]
-
 
 SLICES = np.random.default_rng(0).random((8, *SPEC.size, SPEC.channels), dtype=np.float32)
 
@@ -60,9 +60,16 @@ class Built:
     told: dict[str, np.ndarray]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _shallow() -> Iterator[None]:
+    """Builds backbones with few blocks; tests/networks/test_backbones.py builds them whole."""
+    with shallow_applications():
+        yield
+
+
 @pytest.fixture(scope="module", params=PARAMETERS)
 def built(request: pytest.FixtureRequest) -> Iterator[Built]:
-    """Builds a network once: the large ones take seconds."""
+    """Builds a network once."""
     family = FAMILIES[request.param]
     network = compiled(task_of(family.whole), family.whole.fit)
     yield Built(request.param, family, network, answers(network, SLICES))

@@ -19,7 +19,7 @@ from cspine.study import Study
 from tests.coded import coded_volume, study_of, write_coded_package
 from tests.coded_vertebrae import holed_volume, write_vertebra_package
 
-STUDIES, THREADS = 8, 4
+STUDIES, THREADS = 4, 4
 
 
 def _slicewise(number: int) -> Study:

@@ -71,6 +71,17 @@ def test_a_cell_lies_over_the_pixels_of_its_number(name: str) -> None:
     np.testing.assert_allclose(centre, [17 * 8 + 3.5, 20 * 8 + 3.5], atol=2)
 
 
+def test_the_largest_backbone_has_what_is_read_from_it_and_is_tuned_from() -> None:
+    backbone = backbone_named("inception_resnet_v2")
+
+    network = features(backbone, (96 + sum(backbone.border), 128 + sum(backbone.border)), count(0))
+
+    assert network.output_shape[0][1:3] == (12, 16)
+    assert [shape[-1] for shape in network.output_shape] == [320, 1088, 1536]
+    assert len(network.layers) > 700
+    assert network.get_layer(backbone.tuned_from) is not None
+
+
 def test_a_magnified_cell_lies_over_the_pixels_of_its_number() -> None:
     pyramid = Pyramid(backbone_named("densenet121"), (128, 160), 2, count(0), magnify=2)
     image = keras.Input((128, 160, 3))

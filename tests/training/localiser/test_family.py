@@ -17,6 +17,8 @@ from cspine.training.localiser.settings import LocaliserRecipe
 from tests.training.localiser.small import RECIPE, SPEC
 from tests.training.synthetic import Silent, assert_resumes_exactly
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 Pool = dict[PoolPart, list[Path]]
 
 
@@ -30,18 +32,18 @@ def fit(recipe: LocaliserRecipe, pool: Pool, home: Path, reporter: Silent) -> No
     train_network(task, recipe.fit, recipe.seed, home, reporter)
 
 
-SAVING = replace(RECIPE, fit=replace(RECIPE.fit, checkpoint_minutes=0.0))
+SAVING = replace(RECIPE, fit=replace(RECIPE.fit, batches=2, checkpoint_minutes=0.0))
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(untraced: None, pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trains a run from its beginning to its end."""
     home = tmp_path_factory.mktemp("uninterrupted")
     fit(SAVING, pool, home, Silent())
     return home
 
 
-@pytest.mark.parametrize("after", [2, 4, 6])
+@pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(
     uninterrupted: Path, pool: Pool, tmp_path: Path, after: int
 ) -> None:

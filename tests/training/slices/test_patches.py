@@ -31,8 +31,10 @@ from tests.training.synthetic import (
     stack,
 )
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 STILL = SliceAugmentation(**dict.fromkeys(SliceAugmentation.__dataclass_fields__, 0.0))
-SMALL = PatchSettings(size=(32, 32), batch=6, batches=4, epochs=2, held_out=40, shift_px=2, mined=30, hard_share=0.5)
+SMALL = PatchSettings(size=(32, 32), batch=6, batches=2, epochs=2, held_out=40, shift_px=2, mined=30, hard_share=0.5)
 RECIPE = replace(
     recipe(epochs=1, batches=2, checkpoint_minutes=0.0),
     network=CustomCNNSettings(widths=(4, 4, 4, 4, 4), head_width=6, dropout=0.0),
@@ -98,7 +100,7 @@ def test_a_patch_lies_around_its_centre() -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(untraced: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trains a run from its beginning to its end, through patches and heads."""
     home = tmp_path_factory.mktemp("uninterrupted")
     train_slices(RECIPE, fold_data(), home, Silent())
@@ -136,7 +138,7 @@ class KilledBeforeHeads(Silent):
 
 
 def test_a_run_that_was_killed_over_patches_learns_from_them_as_one_that_was_not(uninterrupted: Path, tmp_path: Path) -> None:
-    for reporter in (KillingReporter(5), KilledBeforeHeads()):
+    for reporter in (KillingReporter(3), KilledBeforeHeads()):
         with pytest.raises(KilledError):
             train_slices(RECIPE, fold_data(), tmp_path, reporter)
 

@@ -16,18 +16,20 @@ from cspine.training.vertebrae.prediction import predict_studies, scores_of
 from tests.training.synthetic import KilledError, KillingReporter, Silent, assert_same_checkpoints
 from tests.training.vertebrae.small import RECIPE, SPEC, study
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 FOLD = VertebraFold(1, [study(i, i if i % 2 else None) for i in range(5)], [study(10, 2), study(11), study(12, 4)])
 
 SAVING = replace(
     RECIPE,
-    patches=replace(RECIPE.patches, epochs=1),
+    patches=replace(RECIPE.patches, epochs=1, batches=2),
     heads=replace(RECIPE.heads, epochs=1),
-    fit=replace(RECIPE.fit, checkpoint_minutes=0.0),
+    fit=replace(RECIPE.fit, batches=2, checkpoint_minutes=0.0),
 )
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(untraced: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trains a run from its beginning to its end, through patches and heads."""
     home = tmp_path_factory.mktemp("uninterrupted")
     train_vertebrae(SAVING, FOLD, home, Silent())
@@ -71,7 +73,7 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(uninter
     for part in (PATCHES, HEADS):  # what has ended is not learnt again
         shutil.copytree(uninterrupted / part, tmp_path / part)
     with pytest.raises(KilledError):
-        train_vertebrae(SAVING, FOLD, tmp_path, KillingReporter(4))
+        train_vertebrae(SAVING, FOLD, tmp_path, KillingReporter(3))
     assert (tmp_path / CHECKPOINT).exists()
     assert not (tmp_path / HELD_OUT).exists()
     train_vertebrae(SAVING, FOLD, tmp_path, Silent())
