@@ -9,7 +9,16 @@ import numpy as np
 
 import cspine
 from cspine.errors import OutputError, PackageError
-from cspine.modelpack import OUTPUTS, LocaliserManifest, Manifest, Package, PackageManifest, SliceManifest, VertebraManifest
+from cspine.modelpack import (
+    OUTPUTS,
+    LocaliserManifest,
+    Manifest,
+    Package,
+    PackageManifest,
+    SliceManifest,
+    VertebraManifest,
+    is_shipped,
+)
 from cspine.network_content import NetworkContent
 from cspine.runtime import Device, Engine, open_session
 from cspine.runtime.ir_to_onnx import OPSET, to_onnx
@@ -90,7 +99,7 @@ def metadata(package: Package[PackageManifest], differences: dict[str, float]) -
         package: The package.
         differences: As :func:`write_bundle` returns them.
     """
-    manifest = package.manifest
+    manifest, shipped = package.manifest, is_shipped(package)
     formats = {network.role: _data_format(package, network.role) for network in manifest.networks}
     names = ["network_data_format", *(f"{role}_data_format" for role in list(formats)[1:])]
     return {
@@ -101,8 +110,8 @@ def metadata(package: Package[PackageManifest], differences: dict[str, float]) -
         else "Finds fractures of C1..C7 on CT",
         "description": manifest.trained_on,
         "intended_use": manifest.intended_use,
-        "authors": "The cspine developers",
-        "copyright": "Apache-2.0",
+        "authors": "The cspine developers" if shipped else "Not stated by the package",
+        "copyright": "Apache-2.0" if shipped else "Not stated by the package",
         "changelog": {manifest.version: f"written by cspine {cspine.__version__}"},
         "required_packages_version": {"numpy": np.__version__, "onnxruntime": "1.17 or later"},
         **dict(zip(names, formats.values(), strict=True)),

@@ -38,6 +38,7 @@ def test_a_bundle_says_what_its_network_is_fed_and_what_its_outputs_mean(bundle:
     assert ours["outputs"] == list(OUTPUTS)
     assert len(ours["calibration"]["slopes"]) == len(ours["operating_points"]["balanced"]) == len(OUTPUTS)
     assert (about["name"], about["version"]) == (package.manifest.name, package.manifest.version)
+    assert about["authors"] == about["copyright"] == "Not stated by the package"
 
 
 def test_the_example_of_a_bundle_runs_in_it(
@@ -60,6 +61,12 @@ def test_a_localiser_becomes_a_bundle_too(coded_localiser: Path, tmp_path: Path)
     assert about["network_data_format"]["inputs"]["image"]["axes"] == ["window", "slice", "row", "column", "channel"]
     assert about["cspine"]["inputs"]["coarse"]["spacing_mm"] == list(WINDOWS.spacing_mm)
     assert "calibration" not in about["cspine"]
+
+
+def test_who_made_a_package_is_said_of_those_that_ship_alone() -> None:
+    about = bundling.metadata(load_any_package("custom_cnn_phantoms"), {})
+
+    assert (about["authors"], about["copyright"]) == ("The cspine developers", "Apache-2.0")
 
 
 def test_channels_are_told_for_each_kind_of_input() -> None:

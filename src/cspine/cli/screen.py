@@ -100,11 +100,13 @@ class JsonLines:
 
     def begins(self, home: Path, epoch: int, settings: "FitSettings") -> None:
         """Begins to measure an epoch."""
+        from cspine.training.core.log import fold_and_part
         from cspine.training.core.meter import Meter
 
         self._meter = self._meter or Meter()
         self._meter.begins(epoch, settings)
-        self._where = {"fold": home.name, "epoch": epoch, "epochs": settings.epochs}
+        fold, part = fold_and_part(home)
+        self._where = {"fold": fold, "part": part, "epoch": epoch, "epochs": settings.epochs}
 
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
         """Tells how far the epoch under way is, how fast it goes, and when training ends."""
@@ -116,9 +118,12 @@ class JsonLines:
 
     def epoch(self, record: "EpochRecord", of: int, home: Path) -> None:
         """Tells what became of an epoch."""
+        from cspine.training.core.log import fold_and_part
+
         self._meter.ended()
         measured = self._numbers(self._meter.batches)
-        self.event("epoch", fold=home.name, epochs=of, **record.numbers(), **measured)
+        fold, part = fold_and_part(home)
+        self.event("epoch", fold=fold, part=part, epochs=of, **record.numbers(), **measured)
 
     def event(self, name: str, **values: Any) -> None:
         """Writes one line."""

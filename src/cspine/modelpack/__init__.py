@@ -19,6 +19,7 @@ from cspine.modelpack.store import DEFAULT_LOCALISER as DEFAULT_LOCALISER
 from cspine.modelpack.store import DEFAULT_PACKAGE as DEFAULT_PACKAGE
 from cspine.modelpack.store import Package as Package
 from cspine.modelpack.store import Samples as Samples
+from cspine.modelpack.store import is_shipped as is_shipped
 from cspine.modelpack.store import load_any_package as load_any_package
 from cspine.modelpack.store import load_localiser as load_localiser
 from cspine.modelpack.store import load_package as load_package

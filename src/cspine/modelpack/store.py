@@ -223,6 +223,11 @@ def shipped_packages() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{_MANIFEST}")))
 
 
+def is_shipped(package: Package[PackageManifest]) -> bool:
+    """Returns whether a package is one of those that ship with cspine, read where they lie."""
+    return package.folder.resolve().parent == _SHIPPED.resolve()
+
+
 def _of_kind(kind: type[T], package: Package[PackageManifest]) -> Package[T]:
     manifest = package.manifest
     if not isinstance(manifest, kind):

@@ -1,6 +1,8 @@
+import sys
 from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -100,6 +102,20 @@ def test_a_full_memory_is_known_by_what_tensorflow_and_numpy_raise() -> None:
     assert ran_out_of_memory(tf.errors.InternalError(None, None, "CUDA_ERROR_OUT_OF_MEMORY: out of memory"))
     assert not ran_out_of_memory(tf.errors.InvalidArgumentError(None, None, "shapes"))
     assert not ran_out_of_memory(RuntimeError("out of memory"))
+
+
+def test_a_full_memory_is_known_by_what_torch_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OutOfMemoryError(RuntimeError):
+        """Stands for that of torch, which need not be here."""
+
+    torch = SimpleNamespace(cuda=SimpleNamespace(OutOfMemoryError=OutOfMemoryError))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr("keras.backend.backend", lambda: "torch")
+
+    assert ran_out_of_memory(OutOfMemoryError("Tried to allocate 20.00 GiB."))
+    assert ran_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"))
+    assert not ran_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not ran_out_of_memory(ValueError("out of memory"))
 
 
 def test_a_memory_that_fills_in_training_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from cspine.errors import UsageError
 from cspine.training.core import tracking
 from cspine.training.core.checkpoint import EpochRecord
-from cspine.training.core.log import Callback, Reporters
+from cspine.training.core.log import Callback, Reporters, fold_and_part
 from cspine.training.core.runs import Run, RunFacts
-from cspine.training.core.tracking import CALLBACKS, TRACKERS, callback_named
+from cspine.training.core.tracking import CALLBACKS, TRACKERS, callback_named, identity
 from tests.training.synthetic import Silent
 
 
@@ -67,6 +67,15 @@ def test_a_callback_that_is_none_is_told(
 
     with pytest.raises(UsageError, match=message):
         callback_named(name, run_in(tmp_path))
+
+
+def test_parts_of_training_are_told_apart_in_every_fold(tmp_path: Path) -> None:
+    run = run_in(tmp_path / "run")
+    homes = [run.fold(number) / part for number in (0, 1) for part in ("patches", "heads", "")]
+
+    assert [fold_and_part(home) for home in homes[3:]] == [("fold-1", "patches"), ("fold-1", "heads"), ("fold-1", None)]
+    assert len({identity(run, home) for home in homes}) == len(homes)
+    assert identity(run, homes[0]) == identity(run_in(tmp_path / "run"), homes[0])
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # of MLflow's own queries

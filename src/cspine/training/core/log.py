@@ -112,6 +112,11 @@ class Reporters:
             one.epoch(record, of, home)
 
 
+def fold_and_part(home: Path) -> tuple[str, str | None]:
+    """Returns the names of the fold and of the part of training to which a folder belongs; ``None`` for the last part."""
+    return (home.parent.name, home.name) if home.parent.name.startswith("fold-") else (home.name, None)
+
+
 def line_of(record: EpochRecord, epochs: int) -> str:
     """Returns what became of an epoch, in one line."""
     numbers = {"loss": record.loss, **record.losses, **record.metrics}

@@ -14,7 +14,7 @@ from typing import Any
 
 from cspine.errors import CspineError, UsageError, one_line
 from cspine.training.core.checkpoint import EpochRecord
-from cspine.training.core.log import Callback
+from cspine.training.core.log import Callback, fold_and_part
 from cspine.training.core.runs import Run
 
 CALLBACKS = "cspine.callbacks"
@@ -24,7 +24,7 @@ _EXPERIMENT = "cspine"
 
 
 class MlflowTracker(Callback):
-    """Logs every fold as a run of MLflow, and goes on with it where training does."""
+    """Logs every part of every fold as a run of MLflow, and goes on with it where training does."""
 
     def __init__(self, run: Run) -> None:
         from mlflow.tracking import MlflowClient
@@ -54,7 +54,7 @@ class MlflowTracker(Callback):
         if known:
             self._ids[home] = known[0].info.run_id
             return self._ids[home]
-        title = f"{self._run.folder.name}/{home.name}"
+        title = f"{self._run.folder.name}/{_name_of(home)}"
         self._ids[home] = client.create_run(experiment, tags={"cspine": name}, run_name=title).info.run_id
         for key, value in _facts(self._run).items():
             client.log_param(self._ids[home], key, value)
@@ -62,7 +62,7 @@ class MlflowTracker(Callback):
 
 
 class WandbTracker(Callback):
-    """Logs every fold as a run of Weights & Biases, offline: ``wandb sync`` sends it when its user wants that."""
+    """Logs every part of every fold as a run of Weights & Biases, offline: ``wandb sync`` sends it when its user wants that."""
 
     def __init__(self, run: Run) -> None:
         import wandb
@@ -87,7 +87,7 @@ class WandbTracker(Callback):
     def _begun(self, home: Path) -> Any:
         return self._wandb.init(
             project=_EXPERIMENT,
-            name=f"{self._run.folder.name}/{home.name}",
+            name=f"{self._run.folder.name}/{_name_of(home)}",
             id=identity(self._run, home),
             resume="allow",
             dir=str(self._run.folder),
@@ -142,8 +142,12 @@ def callbacks(run: Run, trackers: Sequence[str], names: Sequence[str]) -> tuple[
 
 
 def identity(run: Run, home: Path) -> str:
-    """Returns a name for a fold that stays the same when training goes on, and differs from that of any other."""
-    return hashlib.sha256(f"{run.folder.resolve()} {home.name} {run.facts.digest}".encode()).hexdigest()[:16]
+    """Returns a name for a part of a fold that stays the same when training goes on, and differs from that of any other."""
+    return hashlib.sha256(f"{run.folder.resolve()} {_name_of(home)} {run.facts.digest}".encode()).hexdigest()[:16]
+
+
+def _name_of(home: Path) -> str:
+    return "/".join(filter(None, fold_and_part(home)))
 
 
 def _facts(run: Run) -> dict[str, str]:
