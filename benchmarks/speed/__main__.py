@@ -10,7 +10,8 @@ with pretrained backbones, ``--full-resolution N`` N patches through a localiser
 All in one run, one after the other. ``--json`` keeps all figures, ``--picture`` draws them.
 
 ``--writing`` times what writing the result takes instead, format by format, in processor seconds; ``--before`` names the ``src``
-folder of an earlier state, which writes the same in the same turns.
+folder of an earlier state, which writes the same in the same turns. ``--preparing`` times reading and cropping in this way, beside
+``--before``, and compares the arrays.
 """
 
 import argparse
@@ -24,13 +25,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.localiser.speed import full_resolution
+from benchmarks.speed import preparing, writing
 from benchmarks.speed.floors import Floor, floors
 from benchmarks.speed.growth import Row, with_larger_fields, with_more_slices, with_more_studies
 from benchmarks.speed.machine import Machine, measure
 from benchmarks.speed.stages import ORDER, Stages, from_folder, plain_s
 from benchmarks.speed.subjects import SLICES, full_sized, with_slices
-from benchmarks.speed.writing import compare
 from cspine.detection import Detector
+from cspine.modelpack import VertebraManifest
 from cspine.reading import read_study
 from cspine.study import Study
 
@@ -38,9 +40,8 @@ from cspine.study import Study
 def main() -> None:
     """Prints what was measured."""
     options = _arguments()
-    if options.writing:
-        study = read_study(full_sized(options.data))
-        compare(Detector(options.model).predict(study), study, options.before, options.rounds)
+    if options.writing or options.preparing:
+        _compare(options)
         return
     machine = measure()
     print(f"machine: f32 {machine.f32:.0f} GFLOP/s, bf16 {machine.bf16:.0f} GFLOP/s, memory {machine.memory:.1f} GB/s", flush=True)
@@ -67,6 +68,19 @@ def main() -> None:
         from benchmarks.speed.picture import draw
 
         draw(figures, options.picture)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    """Prints what parts take beside an earlier state."""
+    folder, detector = full_sized(options.data), Detector(options.model)
+    study = read_study(folder)
+    if options.writing:
+        writing.compare(detector.predict(study), study, options.before, options.rounds)
+    if options.preparing:
+        manifest = detector.package.manifest
+        if not isinstance(manifest, VertebraManifest):
+            raise SystemExit(f"Packages that classify vertebra by vertebra crop them. Received: {manifest.name}.")
+        preparing.compare(folder, detector.localiser(study), manifest.spec, options.before, options.rounds)
 
 
 def _keep(figures: dict[str, Any], path: Path | None) -> None:
@@ -188,8 +202,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw them (.png)")
     parser.add_argument("--writing", action="store_true", help="time writing the result, format by format, and nothing else")
-    parser.add_argument("--before", type=Path, metavar="SRC", help="src folder of an earlier state of cspine, for --writing")
-    return parser.parse_args()
+    parser.add_argument("--preparing", action="store_true", help="time reading and cropping beside --before, and nothing else")
+    parser.add_argument("--before", type=Path, metavar="SRC", help="src folder of an earlier state of cspine")
+    options = parser.parse_args()
+    if options.preparing and not options.before:
+        parser.error("--preparing compares with an earlier state: name its src folder with --before")
+    return options
 
 
 if __name__ == "__main__":
