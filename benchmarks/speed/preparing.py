@@ -34,9 +34,8 @@ def compare(folder: Path, located: Located, spec: VertebraSpec, before: Path, co
     for part in PARTS:
         earlier, now = ([one[part] for one in found[state]] for state in ("before", "now"))
         ratio = statistics.median(b / a for a, b in zip(earlier, now, strict=True))
-        print(
-            f"{part:<6}  before {statistics.median(earlier):.2f}  now {statistics.median(now):.2f}  ratio {ratio:.2f} processor seconds"
-        )
+        seconds = f"before {statistics.median(earlier):.2f}  now {statistics.median(now):.2f}"
+        print(f"{part:<6}  {seconds}  ratio {ratio:.2f} processor seconds")
     same = len({one["digest"] for own in found.values() for one in own}) == 1
     print("the results are the same to the bit" if same else "the results differ")
 
