@@ -1,7 +1,6 @@
 """``--set fit.batch=auto``: the largest batch that a GPU holds, which a processor plays here."""
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,8 @@ def test_a_run_that_is_resumed_takes_the_number_that_was_found(
     run = tmp_path / "run"
     tried = hold_examples(monkeypatch, 32, trains=False)
 
-    def interrupted(*_: Any, **__: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
+    def interrupted(*_: Any, **__: Any) -> None:  # as Ctrl-C does, which a process in the background ignores
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("cspine.training.core.batch_size.largest_batch", interrupted)
