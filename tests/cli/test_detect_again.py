@@ -15,6 +15,7 @@ from cspine.cli import Exit, main
 from cspine.jobs.job import Shard
 from tests.cli.detecting import detect, statuses
 from tests.coded import asked, coded_volume, write_nifti
+from tests.not_installed import without
 
 
 def test_resuming_keeps_what_is_complete_and_does_the_rest(necks: Path, out: Path, coded_package: Path) -> None:
@@ -100,12 +101,12 @@ def test_a_cluster_without_its_engine_is_one_line(
 
 
 def test_ray_that_is_not_installed_is_named_with_its_remedy(
-    necks: Path, out: Path, coded_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    necks: Path, out: Path, coded_package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "cspine.jobs.cluster", raising=False)
-    monkeypatch.setitem(sys.modules, "ray", None)  # Python raises ModuleNotFoundError for a module that is None
+    with without("ray", "cspine.jobs.cluster"):
+        code = detect(necks, "--engine", "ray", package=coded_package, out=out)
 
-    assert detect(necks, "--engine", "ray", package=coded_package, out=out) == Exit.WRONG_INPUT
+    assert code == Exit.WRONG_INPUT
 
     assert "ray is needed and not installed. Run: pip install 'cspine[ray]'" in capsys.readouterr().err
 

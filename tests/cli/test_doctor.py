@@ -1,6 +1,5 @@
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from cspine.modelpack import DEFAULT_PACKAGE, shipped_packages
 from cspine.reading.pixels import SYNTAXES
 from cspine.runtime import facts
 from tests.coded import asked
+from tests.not_installed import without
 
 
 def _checked(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
@@ -102,11 +102,9 @@ def test_an_engine_that_breaks_down_is_a_fault(
     assert errors.rstrip().endswith("OSError: illegal instruction")
 
 
-def test_an_engine_that_is_not_installed_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "cspine.runtime.onnx", raising=False)
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # Python raises ImportError for a module that is None
-
-    openvino, onnx = facts.engines()
+def test_an_engine_that_is_not_installed_is_told_with_the_reason() -> None:
+    with without("onnxruntime", "cspine.runtime.onnx"):
+        openvino, onnx = facts.engines()
 
     assert (openvino.problem, openvino.devices[0].name) == (None, "CPU")
     assert onnx.version is None

@@ -1,5 +1,3 @@
-import sys
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -7,6 +5,7 @@ import pytest
 from cspine.cli import Exit, main
 from cspine.errors import UsageError
 from cspine.reporting import FORMATS, chosen, format_of
+from tests.not_installed import without
 
 
 def test_json_comes_first_and_always_and_nothing_twice() -> None:
@@ -33,24 +32,10 @@ def test_no_two_formats_write_the_same_file() -> None:
     assert len(set(files)) == len(files)
 
 
-class _NotInstalled(MetaPathFinder):
-    """Finds that highdicom is not there."""
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        if fullname == "highdicom":
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
-
-
 @pytest.mark.parametrize("name", ["sr", "seg", "sc"])
-def test_without_the_extra_one_line_says_what_to_install(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module in list(sys.modules):
-        if module.split(".")[0] == "highdicom" or module.startswith("cspine.reporting.dicom"):
-            monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setattr(sys, "meta_path", [_NotInstalled(), *sys.meta_path])
-
-    code = main(["detect", "nowhere", "-o", str(tmp_path / "out"), "--format", name])
+def test_without_the_extra_one_line_says_what_to_install(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with without("highdicom", "cspine.reporting.dicom"):
+        code = main(["detect", "nowhere", "-o", str(tmp_path / "out"), "--format", name])
 
     assert code == Exit.WRONG_INPUT
     assert capsys.readouterr().err == ("cspine detect: highdicom is needed and not installed. Run: pip install 'cspine[dicom]'\n")
