@@ -80,7 +80,7 @@ def _compare(options: argparse.Namespace) -> None:
         manifest = detector.package.manifest
         if not isinstance(manifest, VertebraManifest):
             raise SystemExit(f"Packages that classify vertebra by vertebra crop them. Received: {manifest.name}.")
-        preparing.compare(folder, detector.localiser(study), manifest.spec, options.before, options.rounds)
+        preparing.compare(folder, detector.localiser(study), manifest, options.before, options.rounds)
 
 
 def _keep(figures: dict[str, Any], path: Path | None) -> None:

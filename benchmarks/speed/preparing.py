@@ -9,7 +9,8 @@ import pickle
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,19 +19,19 @@ from numpy.typing import NDArray
 
 from benchmarks.speed.turns import Round, in_turns, when_told
 from cspine.concurrency.threads import alone
-from cspine.detection.vertebra_classifier import cut_vertebrae
-from cspine.imaging.appearance import appearance_of
+from cspine.detection.clock import Clock
+from cspine.detection.vertebra_classifier import VertebraClassifier
 from cspine.locating import Located
+from cspine.modelpack import VertebraManifest
 from cspine.reading import read_study
-from cspine.specs import VertebraSpec
+from cspine.specs import FRACTURE_CELL, VertebraSpec
 
 PARTS = ("read", "crop")
-_PASSES = 2
 
 
-def compare(folder: Path, located: Located, spec: VertebraSpec, before: Path, count: int) -> None:
+def compare(folder: Path, located: Located, manifest: VertebraManifest, before: Path, count: int) -> None:
     """Prints medians of both states, of the ratios in each turn, and whether their results are the same to the bit."""
-    found = rounds(folder, located, spec, {"before": before.absolute(), "now": Path(__file__).parents[2] / "src"}, count)
+    found = rounds(folder, located, manifest, {"before": before.absolute(), "now": Path(__file__).parents[2] / "src"}, count)
     for part in PARTS:
         earlier, now = ([one[part] for one in found[state]] for state in ("before", "now"))
         ratio = statistics.median(b / a for a, b in zip(earlier, now, strict=True))
@@ -40,27 +41,57 @@ def compare(folder: Path, located: Located, spec: VertebraSpec, before: Path, co
     print("the results are the same to the bit" if same else "the results differ")
 
 
-def rounds(folder: Path, located: Located, spec: VertebraSpec, sources: Mapping[str, Path], count: int) -> dict[str, list[Round]]:
+def rounds(
+    folder: Path, located: Located, manifest: VertebraManifest, sources: Mapping[str, Path], count: int
+) -> dict[str, list[Round]]:
     """Returns some rounds of each ``src`` folder, in turns: processor seconds by part, and a digest of the arrays."""
     with TemporaryDirectory() as scratch:
         kept = Path(scratch) / "located"
-        kept.write_bytes(pickle.dumps((folder, located, spec)))
+        kept.write_bytes(pickle.dumps((folder, located, manifest)))
         return in_turns("benchmarks.speed.preparing", [str(kept)], sources, count)
 
 
-def _prepared(folder: Path, located: Located, spec: VertebraSpec, room: NDArray[np.float32]) -> Round:
-    begin = time.process_time()
-    volume = read_study(folder).volume
-    read = time.process_time()
+class _Listener:
+    """A network that keeps a digest of what it is fed, and sees no fracture."""
+
+    def __init__(self, spec: VertebraSpec) -> None:
+        self.digest = hashlib.sha256()
+        _, self._slices, rows, columns, _ = spec.shape
+        self._cells = rows // FRACTURE_CELL, columns // FRACTURE_CELL
+
+    def run(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        self.digest.update(batch.tobytes())
+        shapes = {
+            "overall": (1,),
+            "fracture": (7,),
+            "attention": (7, self._slices),
+            "fracture_map": (7, self._slices, *self._cells),
+        }
+        return {name: np.full((1, *shape), 0.5, np.float32) for name, shape in shapes.items()}
+
+
+class _ProcessorClock(Clock):
+    """Counts the processor seconds of each stage."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begin = time.process_time()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begin
+
+
+def _prepared(folder: Path, located: Located, classifier: VertebraClassifier, network: _Listener) -> Round:
+    clock, network.digest = _ProcessorClock(), hashlib.sha256()
+    with clock.stage("read"):
+        volume = read_study(folder).volume
+    network.digest.update(volume.hu.tobytes() + volume.grid.affine.tobytes())
     with alone():
-        cut_vertebrae(volume, located, spec, room)
-        appearance_of(room[0], spec)
-    cut = time.process_time()
-    digest = hashlib.sha256(volume.hu.tobytes() + volume.grid.affine.tobytes() + room.tobytes()).hexdigest()
-    return {"read": read - begin, "crop": cut - read, "digest": digest}
+        classifier(volume, located, clock)
+    return {part: clock.seconds[part] for part in PARTS} | {"digest": network.digest.hexdigest()}
 
 
 if __name__ == "__main__":
-    _folder, _located, _spec = pickle.loads(Path(sys.argv[1]).read_bytes())
-    _room = np.zeros((_PASSES, *_spec.shape), np.float32)
-    when_told(lambda: _prepared(_folder, _located, _spec, _room))
+    _folder, _located, _manifest = pickle.loads(Path(sys.argv[1]).read_bytes())
+    _network = _Listener(_manifest.spec)
+    _classifier = VertebraClassifier(_manifest, _network)
+    when_told(lambda: _prepared(_folder, _located, _classifier, _network))

@@ -13,8 +13,7 @@ from cspine.cli.doctor import check_package
 from cspine.detection import Detector
 from cspine.detection.classifiers import Classification
 from cspine.detection.clock import Clock
-from cspine.detection.vertebra_classifier import VertebraClassifier, cut_vertebrae
-from cspine.geometry import Grid
+from cspine.detection.vertebra_classifier import VertebraClassifier, cut_vertebrae, put_crops
 from cspine.imaging import sample
 from cspine.locating import Located, Vertebra
 from cspine.modelpack import AppearanceLimits
@@ -75,15 +74,16 @@ def test_each_level_has_its_score_and_the_study_its_own(network: Path) -> None:
 
 
 def test_the_second_view_is_mirrored_and_a_slice_nearer_the_head() -> None:
-    one, both = (np.full((passes, *SPEC.shape), np.nan, np.float32) for passes in (1, 2))
-    grids = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, one)
-    same = cut_vertebrae(holed_volume(BROKEN), located(), SPEC, both)
+    cut = {passes: cut_vertebrae(holed_volume(BROKEN), located(), SPEC, passes) for passes in (1, 2)}
+    only, first, second = (np.full(SPEC.shape, np.nan, np.float32) for _ in range(3))
 
-    np.testing.assert_array_equal(both[:1], one)
-    np.testing.assert_array_equal(both[1, ..., ::-1, 0], both[0, ..., 1])
-    assert not np.array_equal(both[1], both[0])
-    for level in CERVICAL:
-        np.testing.assert_array_equal(same[level].affine, grids[level].affine)
+    put_crops(cut[1], 0, SPEC, only)
+    put_crops(cut[2], 0, SPEC, first)
+    put_crops(cut[2], 1, SPEC, second)
+
+    np.testing.assert_array_equal(first, only)
+    np.testing.assert_array_equal(second[..., ::-1, 0], first[..., 1])
+    assert not np.array_equal(second, first)
 
 
 @pytest.mark.parametrize("stored", _STORED)
@@ -111,10 +111,11 @@ def test_levels_of_uncertain_names_and_such_as_are_not_there_are_not_assessed(ne
 
     output = classification(network, holed_volume(BROKEN), where)
     crops = np.ones(SPEC.shape, np.float32)
-    grids = cut_vertebrae(holed_volume(BROKEN), where, SPEC, crops[None])
+    cut = cut_vertebrae(holed_volume(BROKEN), where, SPEC, 1)
+    put_crops(cut, 0, SPEC, crops)
 
     assessed = set(CERVICAL) - {Level.C1, BROKEN, Level.C7}
-    assert set(grids) == assessed
+    assert set(cut) == assessed
     assert {level for level in CERVICAL if crops[level - 1].any()} == assessed
     assert {level for level in CERVICAL if output.spots[level - 1] is not None} == assessed
     assert {level for level in CERVICAL if output.scores[level] > 0} == assessed
@@ -249,12 +250,13 @@ def test_doctor_and_models_know_the_package(package: Path, capsys: pytest.Captur
 
 def test_the_crops_of_the_service_are_those_of_the_blocks() -> None:
     crops = np.empty(SPEC.shape, np.float32)
-    grids = cut_vertebrae(INTACT, located(), SPEC, crops[None])
+    cut = cut_vertebrae(INTACT, located(), SPEC, 1)
+    put_crops(cut, 0, SPEC, crops)
 
-    assert list(grids) == list(CERVICAL)
+    assert list(cut) == list(CERVICAL)
     for level in CERVICAL:
         crop = crops[level - 1]
-        grid: Grid = grids[level]
+        grid = cut[level].cells(SPEC)
         assert crop[2:4, 12:20, 12:20, 1].mean() == pytest.approx((shade_hu(level) + 200) / 2000, abs=0.01)
         assert crop[2:4, 14:18, 14:18, 3].min() > 0.95
         assert crop[:, 0, 0, 3].max() < 0.05

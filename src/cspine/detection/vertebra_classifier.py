@@ -46,37 +46,42 @@ _OF_PEAK = 0.5
 class VertebraClassifier:
     """A package of kind ``vertebrae`` that is loaded; a :class:`cspine.detection.classifiers.Classifier`.
 
-    Room for the crops of a study is kept for the next: to make it anew is what cutting would often wait for. Studies that are
-    classified at the same time have a room each.
+    Room for the crops of a pass is kept for the next pass and study: to make it anew is what cutting would often wait for. Studies
+    that are classified at the same time have a room each.
     """
 
     def __init__(self, manifest: VertebraManifest, session: Session) -> None:
         self._manifest, self._session = manifest, session
-        self._rooms = Pool(lambda: np.zeros((manifest.tta_passes, *manifest.spec.shape), np.float32))
+        self._rooms = Pool(lambda: np.zeros(manifest.spec.shape, np.float32))
         with self._rooms.lend():  # the first has its place at load
             pass
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Classification:
         """See :class:`cspine.detection.classifiers.Classifier`."""
-        with self._rooms.lend() as room:
-            return self._classify(volume, located, clock, room)
+        with self._rooms.lend() as crops:
+            return self._classify(volume, located, clock, crops)
 
-    def _classify(self, volume: Volume, located: Located, clock: Clock, room: NDArray[np.float32]) -> Classification:
-        spec = self._manifest.spec
+    def _classify(self, volume: Volume, located: Located, clock: Clock, crops: NDArray[np.float32]) -> Classification:
+        spec, passes = self._manifest.spec, self._manifest.tta_passes
         with clock.stage("crop"):
-            grids = cut_vertebrae(volume, located, spec, room)
-            crops = room[0]
+            cut = cut_vertebrae(volume, located, spec, passes)
+            put_crops(cut, 0, spec, crops)
             seen = appearance_of(crops, spec)
         refusals = check_appearance(seen, self._manifest.appearance)
         if refusals or seen is None:
             return Classification.none(refusals)
-        with clock.stage("classify"):
-            outputs = [self._session.run(crops[None]) for crops in room]
-            combined = combine_tta({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
+        own, outputs = {level: own_cells(crops[level - 1], spec) for level in cut}, []
+        for number in range(passes):
+            if number:
+                with clock.stage("crop"):
+                    put_crops(cut, number, spec, crops)
+            with clock.stage("classify"):
+                outputs.append(self._session.run(crops[None]))
         with clock.stage("calibrate"):
-            assessed = np.isin(CERVICAL, list(grids))
-            shown = [_CellMap(combined.cells[level - 1] * own_cells(crops[level - 1], spec), grids[level]) for level in grids]
-            spots = dict(zip(grids, (one.spot() for one in shown), strict=True))
+            combined = combine_tta({name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]})
+            assessed = np.isin(CERVICAL, list(cut))
+            shown = [_CellMap(combined.cells[level - 1] * own[level], cut[level].cells(spec)) for level in cut]
+            spots = dict(zip(cut, (one.spot() for one in shown), strict=True))
             counted = np.concatenate([[assessed.any()], assessed])
             return Classification(
                 scores=np.where(counted, combined.scores, 0.0),
@@ -87,39 +92,72 @@ class VertebraClassifier:
             )
 
 
-def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, crops: NDArray[np.float32]) -> Mapping[Level, Grid]:
-    """Returns the crops of a study as the network takes them. Levels of uncertain names are not assessed.
+@dataclass(frozen=True, slots=True, eq=False)
+class CutVertebra:
+    """A vertebra as it was cut out of a scan, of which every pass sees other slices.
+
+    Attributes:
+        grid: Where its voxels lie.
+        height_mm: Of the vertebra.
+        grey: Of :func:`cspine.imaging.vertebrae.greyed`, ``(depth, rows, columns)``; 0 where no pass looks.
+        mask: Of :func:`cspine.imaging.vertebrae.smooth_mask`, ``(depth, rows / 2, columns / 2)``.
+    """
+
+    grid: Grid
+    height_mm: float
+    grey: NDArray[np.uint8] = field(repr=False)
+    mask: NDArray[np.float32] = field(repr=False)
+
+    def cells(self, spec: VertebraSpec) -> Grid:
+        """Returns where the cells of the first pass lie."""
+        return cell_grid(self.grid, classified_slices(self.height_mm, spec))
+
+
+def cut_vertebrae(volume: Volume, located: Located, spec: VertebraSpec, passes: int) -> Mapping[Level, CutVertebra]:
+    """Returns the vertebrae of a study that are assessed: those whose names are certain.
 
     Args:
         volume: The scan.
         located: Where its vertebrae are.
         spec: What the network sees.
-        crops: Where they are put, as each pass sees them (:mod:`cspine.modelpack.tta`); nothing but zeros for a level that is not
-            assessed; ``(passes, 7, slices, rows, columns, channels)``.
-
-    Returns:
-        The cells of each level that is assessed, in the first pass.
+        passes: How many passes are to see them (:mod:`cspine.modelpack.tta`).
     """
     sure = {one.level for one in located.vertebrae if one.status is not LevelStatus.UNCERTAIN}
     poses = {level: pose for level, pose in find_poses(located.labels).items() if level in sure}
     grids = {level: vertebra_grid(pose, spec) for level, pose in poses.items()}
-    crops[:, [level - 1 for level in CERVICAL if level not in grids]] = 0
     if not grids:
         return {}
     near = around(volume, list(grids.values()))
 
-    def put(level: Level) -> Grid:
+    def cut(level: Level) -> CutVertebra:
         grid, height = grids[level], poses[level].height_mm
-        chosen = [classified_slices(height, spec, raised) for raised in range(len(crops))]
-        seen = slice(chosen[0][0] - spec.neighbours, chosen[-1][-1] + spec.neighbours + 1)
+        first, last = classified_slices(height, spec)[0], classified_slices(height, spec, passes - 1)[-1]
+        seen = slice(first - spec.neighbours, last + spec.neighbours + 1)
         grey = np.zeros(grid.shape, np.uint8)
         grey[seen] = greyed(sample(near, grid.part((seen.start, 0, 0), grey[seen].shape)).hu, spec)
         mask = smooth_mask(sample(located.labels, mask_grid(grid)).labels == level, spec)
-        for number, slices in enumerate(chosen):
-            vertebra_input(grey, mask, slices, spec, out=tta_transform(crops[number, level - 1], number))
-        return cell_grid(grid, chosen[0])
+        return CutVertebra(grid, height, grey, mask)
 
-    return dict(zip(grids, side_by_side(put, list(grids)), strict=True))
+    return dict(zip(grids, side_by_side(cut, list(grids)), strict=True))
+
+
+def put_crops(cut: Mapping[Level, CutVertebra], number: int, spec: VertebraSpec, crops: NDArray[np.float32]) -> None:
+    """Puts the crops of a study where the network takes them; nothing but zeros for a level that is not assessed. In place.
+
+    Args:
+        cut: The levels that are assessed.
+        number: Of the pass.
+        spec: What the network sees.
+        crops: ``(7, slices, rows, columns, channels)``.
+    """
+    crops[[level - 1 for level in CERVICAL if level not in cut]] = 0
+
+    def put(level: Level) -> None:
+        one = cut[level]
+        chosen = classified_slices(one.height_mm, spec, number)
+        vertebra_input(one.grey, one.mask, chosen, spec, out=tta_transform(crops[level - 1], number))
+
+    side_by_side(put, list(cut))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
