@@ -26,8 +26,11 @@ from cspine.runtime import Session
 from cspine.specs import OTHER_BONE_CLASS, VolumeSpec
 from cspine.volume import LabelMap, Volume
 
-_COARSER = 1.6
+REGION_VOXEL = 1.6
 """Voxels of this pass against the network's own: at twice their size it misses every fourth neck."""
+
+SMALLER_REGION_VOXEL = 1.25
+"""Voxels of a second pass, in a scan where the first one shows no neck: it costs twice as much."""
 
 _OVERLAP = 0.25
 _VERTEBRA = 0.12
@@ -57,13 +60,14 @@ class ProposedRegion:
     vertebrae: LabelMap | None = None
 
 
-def propose_regions(volume: Volume, spec: VolumeSpec, session: Session) -> tuple[ProposedRegion, ...]:
+def propose_regions(volume: Volume, spec: VolumeSpec, session: Session, voxel: float = REGION_VOXEL) -> tuple[ProposedRegion, ...]:
     """Returns the regions that may hold a neck, the largest spine first; all of the scan where one window covers it.
 
     Args:
         volume: The scan.
         spec: What the network is fed.
         session: The network.
+        voxel: Size of the voxels against the network's own.
 
     Raises:
         PackageError: The network does not do what it should.
@@ -71,7 +75,7 @@ def propose_regions(volume: Volume, spec: VolumeSpec, session: Session) -> tuple
     whole = covering_grid(volume.grid, spec)
     if all(side <= one for side, one in zip(whole.shape, window_size(whole.shape, spec), strict=True)):
         return (ProposedRegion(whole),)
-    z, y, x = (_COARSER * side for side in spec.spacing_mm)
+    z, y, x = (voxel * side for side in spec.spacing_mm)
     return tuple(_regions(_vertebrae(volume, replace(spec, spacing_mm=(z, y, x)), session), spec))
 
 

@@ -64,7 +64,9 @@ class VolumeChange:
     seed: int
 
 
-def sample_change(rng: np.random.Generator, settings: VolumeAugmentation, spec: VolumeSpec, room: tuple[int, ...]) -> VolumeChange:
+def sample_change(
+    rng: np.random.Generator, settings: VolumeAugmentation, spec: VolumeSpec, room: tuple[int, ...], voxel: float = 1.0
+) -> VolumeChange:
     """Samples what is done to a window.
 
     Args:
@@ -72,9 +74,10 @@ def sample_change(rng: np.random.Generator, settings: VolumeAugmentation, spec: 
         settings: How much.
         spec: The window.
         room: Voxels of the neck, ``(z, y, x)``.
+        voxel: Size of the voxels that are shown, against those of the neck.
     """
     spare = (np.array(room) - spec.size) / 2
-    size = np.exp(rng.normal(0, settings.scale, 3) + rng.normal(0, settings.scale))
+    size = np.exp(rng.normal(0, settings.scale, 3) + rng.normal(0, settings.scale)) * voxel
     shear = np.eye(3) + np.triu(rng.normal(0, settings.shear, (3, 3)), 1)
     turn = Rotation.from_euler("xyz", rng.normal(0, settings.turn_deg, 3), degrees=True).as_matrix()
     return VolumeChange(

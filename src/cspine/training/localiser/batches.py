@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cspine.anatomy import CERVICAL
+from cspine.locating.region_proposal import REGION_VOXEL
 from cspine.training.core.marks import LabelledImage
 from cspine.training.core.settings import FitSettings
 from cspine.training.localiser.augmentation import apply_change, sample_change
@@ -71,8 +73,15 @@ def sample_window(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Returns a window of one of the sources, ``(z, y, x)``, and its classes."""
     image = sources.sample(rng)
-    change = sample_change(rng, settings or recipe.augmentation, recipe.input, image.hu.shape)
+    voxel = _sample_voxel(rng, image, recipe.region_share)
+    change = sample_change(rng, settings or recipe.augmentation, recipe.input, image.hu.shape, voxel)
     return apply_change(change, image, recipe.input)
+
+
+def _sample_voxel(rng: np.random.Generator, image: LabelledImage, region_share: float) -> float:
+    """Samples the size of voxels against the network's own; a chest or loin keeps its own, or it would look like a neck."""
+    larger = region_share > 0 and rng.random() < region_share and bool(np.isin(image.classes, CERVICAL).any())
+    return REGION_VOXEL if larger else 1.0
 
 
 def fixed_windows(necks: Sequence[Path], recipe: LocaliserRecipe) -> Windows:

@@ -98,6 +98,7 @@ class LocaliserRecipe:
         pool: The synthetic necks that it learns from.
         masked: How far studies with masks take their place, where a data set is given.
         augmentation: How either are changed.
+        region_share: How often a neck is seen on voxels as large as those of the pass that proposes regions in a large scan.
         fit: How the weights are found.
         initial_weights: A package whose weights it begins with, its folder or its name; fresh weights if empty.
         split: How the patients of a data set are parted.
@@ -110,6 +111,7 @@ class LocaliserRecipe:
     pool: PoolSettings = field(default_factory=PoolSettings)
     masked: MaskedSettings = field(default_factory=MaskedSettings)
     augmentation: VolumeAugmentation = field(default_factory=VolumeAugmentation)
+    region_share: Share = 0.0
     fit: FitSettings = field(default_factory=FitSettings)
     initial_weights: str = ""
     split: SplitSettings = field(default_factory=SplitSettings)
