@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from cspine.geometry import Grid
 from cspine.locating.coarse_to_fine import locate
-from cspine.locating.region_proposal import propose_regions
+from cspine.locating.region_proposal import REGION_VOXEL, SMALLER_REGION_VOXEL, ProposedRegion, propose_regions
 from cspine.specs import VolumeSpec
 from cspine.volume import Volume
 
@@ -86,3 +86,20 @@ def test_there_are_no_more_regions_than_a_body_has_limbs_and_spine(count: int) -
     places = [(80 * (n // 3) - 80, 100 * (n % 3) - 100, 0) for n in range(count)]
 
     assert len(propose_regions(scan(480, *places), SPEC, Dense())) == 6
+
+
+@pytest.mark.parametrize(("side_mm", "passes"), [(400, [REGION_VOXEL, SMALLER_REGION_VOXEL]), (80, [REGION_VOXEL])])
+def test_a_large_scan_that_shows_no_neck_is_looked_at_again_on_smaller_voxels(
+    monkeypatch: pytest.MonkeyPatch, side_mm: int, passes: list[float]
+) -> None:
+    sizes = []
+
+    def proposed(volume: Volume, spec: VolumeSpec, session: Dense, voxel: float) -> tuple[ProposedRegion, ...]:
+        sizes.append(voxel)
+        return propose_regions(volume, spec, session, voxel)
+
+    monkeypatch.setattr("cspine.locating.coarse_to_fine.propose_regions", proposed)
+
+    locate(scan(side_mm, (0, 0, 0)), SPEC, Dense(), 0.6)
+
+    assert sizes == passes

@@ -11,8 +11,11 @@ from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.imaging import sample
 from cspine.locating import Localiser, Located
+from cspine.locating.region_proposal import REGION_VOXEL, ProposedRegion, propose_regions
 from cspine.phantoms import render, sample_neck
 from cspine.results import LevelStatus
+from cspine.runtime import Session
+from cspine.specs import VolumeSpec
 from cspine.volume import Volume
 
 FARTHEST_MM = 3.0
@@ -108,6 +111,21 @@ def test_finds_a_childs_neck_enlarged_and_says_so(localiser: Localiser, scan: Vo
     for one, same in zip(plain.vertebrae, located.vertebrae, strict=True):
         assert np.linalg.norm(np.multiply(one.centre_mm, 0.55) - same.centre_mm) <= FARTHEST_MM, one.level
     assert [reason.code for reason in located.reasons] == ["size_unusual"]
+
+
+def test_finds_the_neck_in_a_large_field_although_the_first_regions_miss_it(
+    localiser: Localiser, scan: Volume, plain: Located, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_the_first(volume: Volume, spec: VolumeSpec, session: Session, voxel: float) -> tuple[ProposedRegion, ...]:
+        return () if voxel == REGION_VOXEL else propose_regions(volume, spec, session, voxel)
+
+    monkeypatch.setattr("cspine.locating.coarse_to_fine.propose_regions", without_the_first)
+    field = Grid.upright(scan.grid.centre_mm, (120, 100, 100), (3.0, 3.0, 3.0))
+
+    located = localiser(sample(scan, field))
+
+    assert [one.level for one in located.vertebrae] == [one.level for one in plain.vertebrae]
+    assert all(one.status is not LevelStatus.UNCERTAIN for one in located.vertebrae)
 
 
 def test_finds_the_neck_and_no_arm_in_a_large_field(localiser: Localiser, scan: Volume, plain: Located) -> None:

@@ -110,7 +110,8 @@ def test_one_question_that_is_answered_no_makes_every_name_uncertain_whatever_ot
     found = weigh(neck(), witnesses)
 
     assert set(names(found).values()) == {"uncertain"}
-    assert [reason.code for reason in found.reasons] == ["orientation_doubtful"]
+    codes = {Question.REGION: "region_doubtful"}
+    assert [reason.code for reason in found.reasons] == [codes.get(question, "orientation_doubtful")]
     assert "Something is seen." in found.reasons[0].text
 
 

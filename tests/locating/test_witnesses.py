@@ -8,7 +8,7 @@ import pytest
 from cspine.anatomy import CERVICAL
 from cspine.geometry import Grid
 from cspine.locating.located import Located, Question, Vertebra
-from cspine.locating.witnesses import CoarseScan, airway, anatomy, brain, log_ratio, lungs, slice_order, upright
+from cspine.locating.witnesses import CoarseScan, airway, anatomy, brain, log_ratio, lungs, ribs, slice_order, upright
 from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap, Volume
 
@@ -69,6 +69,34 @@ def test_a_brain_or_lungs_at_the_wrong_end_say_that_head_and_feet_are_exchanged(
     assert lungs(below, upside_down).log_ratio <= -3
 
 
+def with_ribs(*heights: float, sides: tuple[int, ...] = (-1, 1)) -> Volume:
+    """Returns the body with a rib at these heights, mm, which runs back and to the side of the spine."""
+    volume = body()
+    z, y, x = np.moveaxis(GRID.world(np.moveaxis(np.indices(GRID.shape), 0, -1)), -1, 0)[::-1]
+    for height in heights:
+        for side in sides:
+            away = side * x
+            volume.hu[(np.hypot(z - height, y - 20) < 5) & (away > 25) & (away < 60)] = 400
+    return volume
+
+
+def test_ribs_beside_the_spine_say_that_it_is_that_of_a_chest() -> None:
+    heights = [17.0 * (3 - level) for level in range(1, 8)]
+
+    assert ribs(neck(), view_of(body())).log_ratio == 0, "a limb has none either"
+    assert ribs(neck(), view_of(with_ribs(*heights))).log_ratio == -6
+    assert ribs(neck(), view_of(with_ribs(*heights[5:]))).log_ratio == 0, "the first rib, below C7"
+    assert ribs(neck(), view_of(with_ribs(heights[3], sides=(1,)))).log_ratio == 0, "one bone"
+    assert ribs(neck(), view_of(with_ribs(*heights, sides=(1,)))).log_ratio == 0, "an arm"
+
+
+def test_where_the_scan_is_too_narrow_for_ribs_there_is_no_witness() -> None:
+    seen = np.zeros(GRID.shape, bool)
+    seen[:, :, 24:56] = True
+
+    assert ribs(neck(), CoarseScan.of(body(), seen)).log_ratio == 0
+
+
 @pytest.mark.parametrize(
     ("front", "rear", "sign"), [(5, 0, 1), (1, 0, 1), (5, 2, 1), (1, 1, 0), (2, 1, 0), (2, 2, -1), (0, 1, -1), (0, 3, -1)]
 )
@@ -94,7 +122,7 @@ def test_air_around_the_body_is_no_airway_even_where_the_scan_is_narrower_than_t
 def test_what_is_not_in_view_says_nothing() -> None:
     soft = Volume(np.full(GRID.shape, 50, np.float32), GRID)
 
-    assert [one.log_ratio for one in anatomy(neck(), view_of(soft))] == [0, 0, 0]
+    assert [one.log_ratio for one in anatomy(neck(), view_of(soft))] == [0, 0, 0, 0]
 
 
 def test_a_network_that_is_surer_upside_down_says_that_the_neck_stands_so() -> None:

@@ -1,5 +1,6 @@
 """Finds the vertebrae of a scan with one network: a pass over all that may hold a neck, then one or two passes over the neck."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from cspine.locating.levels import locate_levels
 from cspine.locating.located import Located, Question, Witness
 from cspine.locating.magnifying import magnified, magnified_located
 from cspine.locating.measures import measure, scale
-from cspine.locating.region_proposal import propose_regions
+from cspine.locating.region_proposal import REGION_VOXEL, SMALLER_REGION_VOXEL, ProposedRegion, propose_regions
 from cspine.locating.sliding_window import (
     ScanPrediction,
     covering_grid,
@@ -51,9 +52,9 @@ def locate(volume: Volume, spec: VolumeSpec, session: Session, hu_ceiling: float
     """Finds C1..C7 in a scan.
 
     In a large scan, a pass on larger voxels proposes regions; the first pass is a sliding window over each of them, or over all of
-    a small scan. A neck that it names surely gets a last pass in one window around all of it, with test-time augmentation. The
-    window is turned as the neck leans: a leaning neck is named less well. A pass in between places that window, unless one such
-    window covered the scan already.
+    a small scan. Where none holds a neck, regions are proposed once more, on voxels that are not as large. A neck that is named
+    surely gets a last pass in one window around all of it, with test-time augmentation. The window is turned as the neck leans: a
+    leaning neck is named less well. A pass in between places that window, unless one such window covered the scan already.
     In a neck whose dens and arches are far denser than its bodies, a network misses the discs; so a HU ceiling holds in these
     passes. C1 is parted from dens and skull by gaps between dense bones, though, and is predicted without the ceiling.
     Witnesses then say how far the names may be trusted (:mod:`cspine.locating.weighing`). A neck much smaller than an adult's is
@@ -129,8 +130,20 @@ class _Inference:
 
 
 def _locate_as_it_is(volume: Volume, network: _Inference) -> Located:
-    """Returns the neck that the first passes find likeliest and the last ones confirm, at the size that the scan has."""
-    candidates = _first_passes(volume, network)
+    """Returns the neck that the passes find at the size that the scan has; in a large scan, regions may be proposed twice."""
+    unsure = []
+    for voxel in (REGION_VOXEL, SMALLER_REGION_VOXEL):
+        regions = propose_regions(volume, network.spec, network.session, voxel)
+        located = _locate_in(regions, volume, network)
+        if is_sure(located) or any(region.vertebrae is None for region in regions):
+            return located
+        unsure.append(located)
+    return next((located for located in unsure if located.vertebrae), unsure[0])
+
+
+def _locate_in(regions: Sequence[ProposedRegion], volume: Volume, network: _Inference) -> Located:
+    """Returns the neck that the first passes over some regions find likeliest and the last ones confirm."""
+    candidates = _first_passes(regions, volume, network)
     order = slice_order(volume)
     doubted = []
     for candidate in candidates:
@@ -144,13 +157,13 @@ def _locate_as_it_is(volume: Volume, network: _Inference) -> Located:
     return found[0] if found else _nothing(volume.grid, network.spec)
 
 
-def _first_passes(volume: Volume, network: _Inference) -> list[_Candidate]:
+def _first_passes(regions: Sequence[ProposedRegion], volume: Volume, network: _Inference) -> list[_Candidate]:
     """Returns what the first pass finds in the regions of the scan, the likeliest neck first.
 
     Regions come with the largest spine first. After one that holds a neck beyond doubt the others need no pass.
     """
     found: list[tuple[tuple[bool, float], _Candidate]] = []
-    for region in propose_regions(volume, network.spec, network.session):
+    for region in regions:
         prediction = predict_region(volume, region.grid, network.spec, network.session, region.vertebrae)
         located = locate_levels(prediction.probabilities, prediction.grid, prediction.seen)
         candidate = _Candidate(prediction, located)

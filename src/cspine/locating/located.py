@@ -16,11 +16,15 @@ SURE = 0.7
 
 
 class Question(StrEnum):
-    """Names what a witness is asked: whether slices follow one another, the front is in front, and the head is above the feet."""
+    """Names what a witness is asked.
+
+    Whether slices follow one another, the front is in front, the head is above the feet, and the spine is that of the neck.
+    """
 
     SLICES = "slices"
     FRONT = "front"
     HEAD = "head"
+    REGION = "region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Witness:
     Attributes:
         name: A short stable name.
         question: What it was asked.
-        log_ratio: Log-likelihood ratio; above 0 speaks for the scan being stored as its header says.
+        log_ratio: Log-likelihood ratio; above 0 speaks for a neck that is stored as the header says.
         text: What was observed, in one sentence.
     """
 

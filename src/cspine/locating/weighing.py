@@ -56,7 +56,7 @@ def weigh(located: Located, witnesses: Sequence[Witness]) -> Located:
 
     Args:
         located: The vertebrae as the network and their order name them.
-        witnesses: On how the scan is stored.
+        witnesses: On how the scan is stored, and what it shows.
     """
     if not located.vertebrae:
         return located
@@ -100,7 +100,7 @@ def count_odds(located: Located) -> float:
 
 
 def stored_probability(witnesses: Sequence[Witness]) -> float:
-    """Returns how likely a scan is stored as its header says: as likely as the least likely answer to any question.
+    """Returns how likely a scan shows a neck as its header says: as likely as the least likely answer to any question.
 
     Witnesses to one question add up; but a throat in front does not say where the head is.
     """
@@ -170,6 +170,9 @@ def _weighed(vertebra: Vertebra, probability: float) -> Vertebra:
 def _stored_reasons(stored: float, witnesses: Sequence[Witness]) -> tuple[Reason, ...]:
     if stored >= SURE:
         return ()
+    region = [witness for witness in witnesses if witness.question is Question.REGION]
+    if stored_probability(region) < SURE:
+        return (Reason("region_doubtful", f"This may be no neck. {' '.join(witness.text for witness in region)}"),)
     against = " ".join(witness.text for witness in witnesses if witness.log_ratio < 0)
     return (Reason("orientation_doubtful", f"The scan may be stored differently from what its header says. {against}"),)
 

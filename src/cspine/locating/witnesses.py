@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cspine.anatomy import Level
 from cspine.geometry import Grid
+from cspine.imaging.vertebrae import frame
 from cspine.locating.located import Located, Question, Witness
 from cspine.specs import OTHER_BONE_CLASS
 from cspine.volume import Volume
@@ -34,6 +36,15 @@ _BRAIN_CM2, _LUNG_CM2 = 20.0, 15.0
 
 _LUNG_BESIDE_MM = 28.0
 """Nearer to the middle there is air of nose, mouth and throat too."""
+
+_RIB_LEVELS = frozenset({Level.C3, Level.C4, Level.C5})
+"""Beside C1 and C2 there are jaw and skull, beside C6 and C7 shoulders and the first rib."""
+
+_RIB_HALF_MM, _RIB_BACK_MM, _RIB_BESIDE_MM = 9.0, (-10.0, 40.0), (38.0, 65.0)
+"""Where a rib would be, from the middle of a vertebra along the spine, to the back, and to either side."""
+
+_RIB_ML, _RIB_SEEN, _FEWEST_SIDES = 0.25, 0.6, 4
+"""The least of a rib; less may be a vessel with contrast or a clip. The share of the place, and the sides that must be in view."""
 
 _BEYOND_MM = 10.0
 """Skull and chest are sought this far above the middle of the first vertebra and below that of the last."""
@@ -140,9 +151,29 @@ def lungs(located: Located, view: CoarseScan) -> Witness:
     )
 
 
+def ribs(located: Located, view: CoarseScan) -> Witness:
+    """Returns whether there is bone beside and behind C3 to C5, where a chest has ribs and a neck has muscle."""
+    places_mm = view.grid.world(np.argwhere(view.seen))
+    bone, voxel_ml = view.hu[view.seen] > _BONE_HU, float(np.prod(view.grid.spacing_mm)) / 1000
+    least_ml = _RIB_SEEN * 2 * _RIB_HALF_MM * np.ptp(_RIB_BACK_MM) * np.ptp(_RIB_BESIDE_MM) / 1000
+    sides = with_bone = 0
+    for one in located.vertebrae:
+        if one.level in _RIB_LEVELS:
+            up, back, left = ((places_mm - one.centre_mm) @ frame(one.axis)).T
+            behind = (np.abs(up) < _RIB_HALF_MM) & (back > _RIB_BACK_MM[0]) & (back < _RIB_BACK_MM[1])
+            for side in (-left, left):
+                there = behind & (side > _RIB_BESIDE_MM[0]) & (side < _RIB_BESIDE_MM[1])
+                if np.count_nonzero(there) * voxel_ml >= least_ml:
+                    sides += 1
+                    with_bone += bool(np.count_nonzero(bone & there) * voxel_ml >= _RIB_ML)
+    text = f"There is bone beside {with_bone} of {sides} sides of C3 to C5, where a chest has ribs and a neck has muscle."
+    against = sides >= _FEWEST_SIDES and with_bone > sides / 2  # that there are none says nothing: a limb has none either
+    return Witness("ribs", Question.REGION, -_MOST if against else 0.0, text)
+
+
 def anatomy(located: Located, view: CoarseScan) -> list[Witness]:
-    """Returns what lies around the neck says: the airway, the brain, the lungs."""
-    return [airway(located, view), brain(located, view), lungs(located, view)]
+    """Returns what lies around the neck says: the airway, the brain, the lungs, and ribs."""
+    return [airway(located, view), brain(located, view), lungs(located, view), ribs(located, view)]
 
 
 def upright(as_stored: NDArray[np.float32], upside_down: NDArray[np.float32]) -> Witness:
