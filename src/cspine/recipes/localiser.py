@@ -1,8 +1,8 @@
 """A 3-D U-Net that finds C1 to C7, trained on synthetic necks, and on the masks of a data set where one is given.
 
 It sees windows of 200 x 160 x 160 mm in voxels of 2.5 mm. What ships had 8000 windows of 160 mm first, then 5000 of these, and 3000
-that lean farther and are dimmer, as told here; then 11,500 more, half of them of planning CT with pseudo-labels, with other settings
-(docs/how-to/train-the-shipped-packages.md).
+that lean farther and are dimmer, as told here; then 11,500 more, half of them of planning CT with pseudo-labels, with other
+settings (docs/how-to/train-the-shipped-packages.md).
 
 Command: ``cspine train localiser -o RUN``, with ``--data DIR`` to learn from its masks too, ``--set
 initial_weights=localiser`` to go on from what ships
