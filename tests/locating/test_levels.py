@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cspine.anatomy import CERVICAL, Level
-from cspine.locating.levels import locate_levels
+from cspine.locating.levels import locate_levels, with_upright_atlas
 from cspine.phantoms import BEYOND_LIFE, LIFE, Spread
 from cspine.results import LevelStatus
 from tests.locating.necks import neck, predicted
@@ -160,3 +162,14 @@ def test_an_order_that_the_network_does_not_see_itself_names_nothing_surely() ->
     assert all(one.status is not LevelStatus.UNCERTAIN for one in found.vertebrae)
     assert np.mean([one.agreement for one in muddle.vertebrae]) < 0.72
     assert all(one.status is LevelStatus.UNCERTAIN and one.confidence <= 0.5 for one in muddle.vertebrae)
+
+
+def test_a_c1_that_leans_far_from_c2_gets_its_axis() -> None:
+    _, grid, classes = neck(1)
+    atlas, axis, *rest = locate_levels(predicted(classes, RNG(1)), grid, np.ones(grid.shape, bool)).vertebrae
+
+    beside = replace(atlas, axis=(-0.7, -0.1, 0.7))
+
+    assert [one.axis for one in with_upright_atlas((beside, axis, *rest))] == [axis.axis, *(one.axis for one in (axis, *rest))]
+    assert with_upright_atlas((atlas, axis, *rest)) == (atlas, axis, *rest)
+    assert with_upright_atlas((beside, *rest)) == (beside, *rest)

@@ -62,6 +62,9 @@ _EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 _LEAST_ML = 0.6
 """A vertebra of which less is seen is none."""
 
+_ATLAS_LEAN = float(np.cos(np.deg2rad(35.0)))
+"""Cosine of how far the axis of C1 may be from that of C2."""
+
 _PRESENT = 0.25
 """Share of the line's surroundings that is vertebra where there is one."""
 
@@ -145,7 +148,20 @@ def _along(centreline: Centreline, prediction: _Prediction, known: NDArray[np.ui
     atlas_ml = np.count_nonzero(np.argmax(predicted, axis=1) + 1 == Level.C1) * np.prod(grid.spacing_mm) / 1000
     if not is_anchored(found, labels, float(atlas_ml)):
         found = tuple(replace(one, status=LevelStatus.UNCERTAIN, confidence=min(one.confidence, UNANCHORED)) for one in found)
-    return Located(found, LabelMap(labels, grid), _world(centreline, grid) if found else np.empty((0, 3)))
+    return Located(with_upright_atlas(found), LabelMap(labels, grid), _world(centreline, grid) if found else np.empty((0, 3)))
+
+
+def with_upright_atlas(found: tuple[Vertebra, ...]) -> tuple[Vertebra, ...]:
+    """Returns the vertebrae, with the axis of C2 for a C1 that leans far from it.
+
+    Where the ring of C1 is cut obliquely, the line that follows the middle ends in one of its two masses.
+
+    Args:
+        found: Head to chest.
+    """
+    if [one.level for one in found[:2]] != [Level.C1, Level.C2] or np.dot(found[0].axis, found[1].axis) >= _ATLAS_LEAN:
+        return found
+    return (replace(found[0], axis=found[1].axis), *found[1:])
 
 
 def is_anchored(found: Sequence[Vertebra], labels: NDArray[np.uint8], atlas_ml: float) -> bool:
