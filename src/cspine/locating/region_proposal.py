@@ -30,7 +30,7 @@ REGION_VOXEL = 1.6
 """Voxels of this pass against the network's own: at twice their size it misses every fourth neck."""
 
 SMALLER_REGION_VOXEL = 1.25
-"""Voxels of a second pass, in a scan where the first one shows no neck: it costs twice as much."""
+"""Voxels of a second pass, in a scan where the regions of the first one hold no neck with sure names."""
 
 _OVERLAP = 0.25
 _VERTEBRA = 0.12
