@@ -37,6 +37,7 @@ from cspine.node.config import Config
 from cspine.node.config_file import read_config
 from cspine.node.delivering.archive import keep_answers
 from cspine.node.store import Store, open_store
+from cspine.node.store.nouns import State
 from cspine.node.store.scores import read_scores
 from cspine.node.store.worklist import Filter, Listed, Order, worklist
 from tests.coded import write_coded_localiser, write_coded_package
@@ -215,7 +216,7 @@ def idle(folder: Path, scan: Path, times: int) -> Idle:
                 image.StudyInstanceUID, image.SeriesInstanceUID = f"1.2.7.{number}", f"1.2.7.{number}.1"
                 image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.7.{number}.1.{place}"
             end, before = _send(config.node.dicom.port, images), _processor_s(process.pid)
-            finished = until(partial(_result_of, store, images[0].SeriesInstanceUID), "the result", _PATIENCE_S)
+            finished = until(partial(result_of, store, images[0].SeriesInstanceUID), "the result", _PATIENCE_S)
             processor_s.append(_processor_s(process.pid) - before)
             waits.append(finished - end - config.receiver.quiet_s)
         stages = [one.timings for one in read_scores(store)]
@@ -282,8 +283,16 @@ def _has_all(store: Store, sent: Mapping[str, float]) -> bool:
     return sent.keys() <= {row.series_uid for row in _rows(store) if row.result is not None}
 
 
-def _result_of(store: Store, uid: str) -> float | None:
-    return next((row.result.finished_at for row in _rows(store) if row.series_uid == uid and row.result is not None), None)
+def result_of(store: Store, uid: str) -> float | None:
+    """Returns when the result of a series was there; ``None`` where it is still awaited.
+
+    Raises:
+        RuntimeError: There will be none.
+    """
+    row = next((row for row in _rows(store) if row.series_uid == uid), None)
+    if row is not None and row.state is State.FAILED:
+        raise RuntimeError(f"The series needs a scan that the shipped packages can classify. It failed: {row.reason}")
+    return row.result.finished_at if row is not None and row.result is not None else None
 
 
 def _rows(store: Store) -> tuple[Listed, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.node.soak import doubled, growing, wrong
+from benchmarks.node.soak import doubled, growing, result_of, wrong
 from cspine.node.store import Store
 from cspine.node.store.nouns import Finished
 from cspine.node.store.queue import finish
@@ -59,3 +59,20 @@ def test_a_process_that_grows_over_many_studies_is_told(sizes: list[float], stud
 @pytest.mark.parametrize(("late", "told"), [(230.0, []), (245.0, ["the web grew from 200 to 245 MB"])])
 def test_the_web_process_may_keep_the_rows_of_its_list(late: float, told: list[str]) -> None:
     assert list(growing({"web": [100.0, 200.0, late]}, 2000)) == told
+
+
+def test_a_series_that_was_classified_has_a_result_and_one_that_is_awaited_has_none(store: Store) -> None:
+    arrive(store)
+    assert result_of(store, ONE) is None
+
+    finish(store, take(store), NEGATIVE)
+    assert result_of(store, ONE) is not None
+    assert result_of(store, OTHER) is None
+
+
+def test_a_series_that_failed_is_not_waited_for(store: Store) -> None:
+    arrive(store)
+    finish(store, take(store), FAILED)
+
+    with pytest.raises(RuntimeError, match="needs a scan that the shipped packages can classify"):
+        result_of(store, ONE)

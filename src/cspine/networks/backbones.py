@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from cspine.errors import TrainingError, UsageError
+from cspine.networks.normalisation import FusedBatchNormalization
 from cspine.networks.options import IMAGENET, NONE
 
 NAME = "backbone"
@@ -101,12 +102,17 @@ def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int]) -> k
         size: Rows and columns, border included.
         seeds: Where the seeds of its weights are taken from.
     """
-    whole = _application(backbone, size, weights=None)
+    whole = keras.models.clone_model(_application(backbone, size, weights=None), clone_function=_with_fused_normalisation)
     network = keras.Model(whole.inputs, [whole.get_layer(name).output for name in backbone.endpoints], name=NAME)
     for variable in network.trainable_variables:
         if variable.name == "kernel":
             variable.assign(keras.initializers.HeNormal(seed=next(seeds))(variable.shape))
     return network
+
+
+def _with_fused_normalisation(layer: keras.layers.Layer) -> keras.layers.Layer:
+    kind = FusedBatchNormalization if type(layer) is keras.layers.BatchNormalization else type(layer)
+    return kind.from_config(layer.get_config())
 
 
 def fetch_pretrained(name: str, weights: str) -> None:
