@@ -1,12 +1,13 @@
 """Every family on one data set and one split, with one budget: the table of docs/benchmarks.md.
 
-    python -m benchmarks.families OUT [--steps N] [--patch-steps N] [--rows NAME ...] [--photographs FILE]
-        [--engine ray [--cluster ADDRESS] [--workers N]]
+    python -m benchmarks.families OUT [--steps N] [--patch-steps N] [--precision KIND] [--rows NAME ...]
+        [--photographs FILE] [--engine ray [--cluster ADDRESS] [--workers N]]
 
 Makes phantoms (OUT/enriched to learn from, OUT/calibration for probabilities, OUT/natural to be evaluated on), trains every row by
 its command, calibrates and evaluates it, compares all, and prints the table. A row that is done is not done again, one that was
 killed goes on: call it again with the same words. The budget is the same number of patches and then of slices, in the same
-batches, on the same schedule, for every row; ``--patch-steps`` and ``--steps`` say how many. Learning curves are drawn as
+batches, on the same schedule, for every row; ``--patch-steps`` and ``--steps`` say how many. ``--precision mixed_bfloat16`` is for
+processors with AMX and for GPUs. Learning curves are drawn as
 OUT/.../learning.png. Beside AUROC stands what a protocol of accuracies reports of the same network on the same unseen necks:
 the share of right entries of its slices, and that of saying that nothing is ever there. ``--photographs FILE`` adds a row whose
 InceptionV3 starts from a file of weights.
@@ -33,12 +34,12 @@ from benchmarks import command
 from benchmarks.family_rows import (
     BATCH,
     CALIBRATED,
-    EPOCHS,
     LEAKY,
     PATCH_BATCH,
     PHOTOGRAPHS,
     ROWS,
     TRAINING_SET,
+    TUNED,
     UNSEEN,
     Place,
     Row,
@@ -49,6 +50,7 @@ from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.errors import InputError
 from cspine.evaluation.leaky import LeakyAccuracy
 from cspine.training.core.backend import software
+from cspine.training.core.settings import Precision
 
 _MEMORY_BYTES = 4 << 30
 """What a worker asks its machine for, as for a fold of `cspine train`."""
@@ -71,11 +73,11 @@ TITLES = (
 def main() -> None:
     """Prints the table."""
     options = _arguments()
-    place = Place(options.out.absolute(), options.steps, options.patch_steps)
+    place = Place(options.out.absolute(), options.steps, options.patch_steps, Precision(options.precision))
     rows: tuple[Row, ...] = ROWS
     if options.photographs is not None:
         weights = shlex.quote(str(options.photographs.absolute()))
-        rows = (*ROWS, Row(PHOTOGRAPHS, "inception_v3", f"--weights {weights} --set network.head_epochs=1"))
+        rows = (*ROWS, Row(PHOTOGRAPHS, "inception_v3", f"--weights {weights} {TUNED}"))
     chosen = [row for row in rows if not options.rows or row.name in options.rows]
     for data in (TRAINING_SET, CALIBRATED, UNSEEN):
         _phantoms(place, data, options)
@@ -151,7 +153,7 @@ def draw_curves(place: Place, rows: Sequence[Row]) -> None:
 
 def page(place: Place, evaluated: Sequence[Row]) -> Iterator[str]:
     """Yields the tables, in Markdown."""
-    budget = f"{place.patch_steps} steps of {PATCH_BATCH} patches, {place.steps} of {BATCH} slices, {EPOCHS} epoch(s) each"
+    budget = f"{place.patch_steps} steps of {PATCH_BATCH} patches, {place.steps} of {BATCH} slices, in {place.precision.value}"
     yield f"{budget}; {software()}; {platform.machine()}, {os.cpu_count()} cores"
     yield ""
     yield "| " + " | ".join(TITLES) + " |"
@@ -219,6 +221,9 @@ def _arguments() -> argparse.Namespace:
         "--rows", nargs="+", choices=[*(row.name for row in ROWS), PHOTOGRAPHS], help="some of the rows (default: all)"
     )
     parser.add_argument("--patch-steps", type=int, default=1000, help="steps on patches before these; 0 for none (default: 1000)")
+    parser.add_argument(
+        "--precision", choices=[kind.value for kind in Precision], default="float32", help="of the networks (default: float32)"
+    )
     parser.add_argument("--photographs", type=Path, metavar="FILE", help="weights of an InceptionV3 to start a further row from")
     parser.add_argument("--jobs", type=int, default=2, help="processes that make phantoms here (default: 2)")
     add_engine(parser)

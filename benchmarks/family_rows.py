@@ -8,13 +8,20 @@ from pathlib import Path
 
 from cspine.cli.keras_import import load_keras
 from cspine.errors import UsageError
+from cspine.training.core.settings import Precision
 
-TRAINING_SET = ("enriched", "--studies 128 --seed 5001 --size small --masks 0.6 --boxes 0.6 --enriched 0.6")
-CALIBRATED = ("calibration", "--studies 40 --seed 5003 --size small --masks 1 --boxes 1")
-UNSEEN = ("natural", "--studies 100 --seed 5002 --size small --masks 1 --boxes 1")
-BATCH, EPOCHS = 8, 4
-PATCH_BATCH = 24
-SCHEDULE = "--set fit.learning_rate=1e-3 --set fit.threads=1 --set split.folds=6"
+TRAINING_SET = ("enriched", "--studies 240 --seed 5001 --size small --masks 1 --boxes 0.6 --enriched 0.6")
+CALIBRATED = ("calibration", "--studies 60 --seed 5003 --size small --masks 1 --boxes 1")
+UNSEEN = ("natural", "--studies 200 --seed 5002 --size small --masks 1 --boxes 1")
+BATCH, EPOCHS = 16, 4
+PATCH_BATCH, PATCH_EPOCHS = 48, 6
+SCHEDULE = "--skip-broken --set fit.learning_rate=1e-3 --set fit.threads=1 --set split.folds=10"
+HARD_NEGATIVES = "--set patches.mined=1000 --set patches.held_out=800"
+NEAR = "--weights none --boxes --set network.near=true"
+"""A transfer network without the download, whose evidence for a fracture is the fine features alone."""
+
+TUNED = "--boxes --set network.near=true --set network.head_epochs=1 --set network.tuned_from=mixed0"
+"""The same from a file of weights: the fine features of an InceptionV3 are fine-tuned after one epoch, without its stem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +47,10 @@ ROWS = (
     Row("custom_cnn_boxes_alone", "custom_cnn", "--boxes --set labels.fracture_masks=ignore"),
     Row("custom_cnn_pseudo", "custom_cnn", "--pseudo-labels {runs}/custom_cnn", after="custom_cnn"),
     Row("leaky_protocol", "leaky_protocol"),
-    Row("densenet121", "densenet121", "--weights none"),
-    Row("inception_v3", "inception_v3", "--weights none"),
-    Row("unet_transfer", "unet_transfer", "--weights none"),
-    Row("inception_resnet_v2", "inception_resnet_v2", "--weights none"),
+    Row("densenet121", "densenet121", NEAR),
+    Row("inception_v3", "inception_v3", NEAR),
+    Row("unet_transfer", "unet_transfer", "--weights none --boxes"),
+    Row("inception_resnet_v2", "inception_resnet_v2", NEAR),
 )
 LEAKY = "leaky_protocol"
 PHOTOGRAPHS = "inception_v3_photographs"
@@ -57,11 +64,13 @@ class Place:
         out: The folder of everything.
         steps: The budget of slices.
         patch_steps: The budget of patches; with 0 training begins with slices.
+        precision: What networks calculate in.
     """
 
     out: Path
     steps: int
     patch_steps: int = 0
+    precision: Precision = Precision.FLOAT32
 
     @property
     def runs(self) -> Path:
@@ -93,15 +102,19 @@ class Place:
         """Trains a row."""
         budget = f"--set fit.batch={BATCH} --set fit.batches={self.steps // EPOCHS} --set fit.epochs={EPOCHS}"
         own = row.options.format(runs=self.runs)
-        return ["train", row.recipe, *shlex.split(f"{own} {budget} {self._patches(row)} {SCHEDULE}")]
+        return ["train", row.recipe, *shlex.split(f"{own} {budget} {self._patches(row)} {SCHEDULE} {self._precision}")]
+
+    @property
+    def _precision(self) -> str:
+        return f"--set fit.precision={self.precision.value}"
 
     def _patches(self, row: Row) -> str:
         if row.name == LEAKY:
             return ""
         if not self.patch_steps:
             return "--set patches.epochs=0"
-        batches = f"--set patches.batch={PATCH_BATCH} --set patches.batches={self.patch_steps // EPOCHS}"
-        return f"--set patches.epochs={EPOCHS} {batches} --set heads.epochs=0"
+        batches = f"--set patches.batch={PATCH_BATCH} --set patches.batches={self.patch_steps // PATCH_EPOCHS}"
+        return f"--set patches.epochs={PATCH_EPOCHS} {batches} {HARD_NEGATIVES} --set heads.epochs=1"
 
 
 def do_row(place: Place, row: Row, backend: str) -> None:

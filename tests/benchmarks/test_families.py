@@ -12,12 +12,12 @@ from cspine.errors import UsageError
 from cspine.evaluation.report import to_csv
 from cspine.recipes import load_slice_recipe
 from cspine.training.core.runs import CALIBRATION
-from cspine.training.core.settings import parse_assignments, with_settings
+from cspine.training.core.settings import Precision, parse_assignments, with_settings
 from cspine.training.slices.settings import SliceRecipe
 from tests.evaluation.reports import report
 from tests.training.synthetic import recipe, stack
 
-PLACE = Place(Path("out"), 1000, 500)
+PLACE = Place(Path("out"), 1000, 600, Precision.MIXED_BFLOAT16)
 
 
 def as_trained(row: Row) -> SliceRecipe:
@@ -32,10 +32,11 @@ def test_every_row_sees_as_many_slices_of_the_same_patients_on_the_same_schedule
     found, first = as_trained(row), as_trained(ROWS[0])
 
     assert replace(found.sampling, held_back_share=0.0) == first.sampling
-    assert found.fit.batch * found.fit.batches * found.fit.epochs == 8000
+    assert found.fit.batch * found.fit.batches * found.fit.epochs == 16000
     if row.name != LEAKY:
-        assert found.patches.batch * found.patches.batches * found.patches.epochs == 12000
-        assert found.heads.epochs == 0
+        assert found.patches.batch * found.patches.batches * found.patches.epochs == 28800
+        assert found.heads.epochs == 1
+    assert found.fit.precision is Precision.MIXED_BFLOAT16
     assert (found.input, found.fit.learning_rate, found.split.folds) == (first.input, first.fit.learning_rate, first.split.folds)
 
 

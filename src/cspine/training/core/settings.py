@@ -47,7 +47,8 @@ class FitSettings:
         checkpoint_minutes: Between checkpoints within an epoch.
         threads: Processor threads of the network; 0 for as many as there are.
         workers: Threads that prepare batches.
-        precision: What the network calculates in; the mixed ones are for GPUs. Weights and losses are float32.
+        precision: What the network calculates in; the mixed ones are for GPUs, and mixed_bfloat16 for processors with AMX. Weights
+            and losses are float32.
     """
 
     epochs: Count = 30
