@@ -20,7 +20,7 @@ HARD_NEGATIVES = "--set patches.mined=1000 --set patches.held_out=800"
 NEAR = "--weights none --boxes --set network.near=true"
 """A transfer network without the download, whose evidence for a fracture is the fine features alone."""
 
-TUNED = "--boxes --set network.near=true --set network.head_epochs=1 --set network.tuned_from=mixed0"
+TUNED = "--boxes --set network.near=true --set network.head_epochs=1 --set network.tuned_from=mixed0 --set network.tuned_rate=0.3"
 """The same from a file of weights: the fine features of an InceptionV3 are fine-tuned after one epoch, without its stem."""
 
 

@@ -8,7 +8,7 @@ Command: ``cspine train custom_cnn --data DIR -o RUN --boxes``; what was measure
 fit.epochs=7``
 Device: one processor core, with other work beside.
 Time: 3600 s.
-Score: AUROC of any fracture 0.896 (0.844 to 0.939), mean of levels 0.957, on 200 unseen phantoms, with ``--boxes``
+Score: AUROC of any fracture 0.896 (0.847 to 0.940), mean of levels 0.957, on 200 unseen phantoms, with ``--boxes``
 (docs/benchmarks.md): ``python -m benchmarks.packages --data natural -o OUT custom_cnn_phantoms``
 Without ``--boxes`` it has not been trained to its plateau.
 Data: 240 phantoms of seed 5001, six tenths of them fracture-enriched; calibrated on 60 of seed 5003. Any folder in the RSNA 2022

@@ -66,7 +66,7 @@ def test_the_scores_of_held_out_patients_are_those_of_the_best_network(uninterru
     found = StudyScores.from_csv(uninterrupted / HELD_OUT)
     assert found.study_uids == predicted.study_uids
     assert np.array_equal(found.truth, predicted.truth)
-    np.testing.assert_allclose(found.scores, predicted.scores, rtol=1e-6)  # some processors sum in another order
+    np.testing.assert_allclose(found.scores, predicted.scores, rtol=1e-7)  # some processors sum in another order
     assert len(list(uninterrupted.glob("*.csv"))) == 2
 
 
