@@ -35,7 +35,7 @@ os.dup2(pipes[0], 3)
 os.dup2(pipes[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-"""The browser reads what it is told from 3 and answers on 4."""
+"""The browser reads its commands from 3 and answers on 4."""
 
 _ANSWERS_WITHIN_S = 120.0
 _LONGEST_PAGE = 16_000
@@ -304,15 +304,15 @@ class Browser:
         self._events.clear()
 
     def _note(self, message: dict[str, Any]) -> None:
-        method, told = message.get("method"), message.get("params", {})
+        method, parameters = message.get("method"), message.get("params", {})
         if method == "Runtime.consoleAPICalled":
-            self.console.append(" ".join(str(part.get("value", part.get("description"))) for part in told["args"]))
+            self.console.append(" ".join(str(part.get("value", part.get("description"))) for part in parameters["args"]))
         elif method == "Runtime.exceptionThrown":
-            self.console.append(str(told["exceptionDetails"]))
+            self.console.append(str(parameters["exceptionDetails"]))
         elif method == "Log.entryAdded":
-            self.console.append(str(told["entry"]["text"]))
-        elif method == "Network.requestWillBeSent" and told["documentURL"] == self._address:
-            self.requests.append(str(told["request"]["url"]))
+            self.console.append(str(parameters["entry"]["text"]))
+        elif method == "Network.requestWillBeSent" and parameters["documentURL"] == self._address:
+            self.requests.append(str(parameters["request"]["url"]))
         elif method == "Page.loadEventFired":
             self._events.append(message)
 

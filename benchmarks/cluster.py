@@ -31,7 +31,7 @@ class Made:
     """Holds what making a collection took.
 
     Attributes:
-        where: Who made it.
+        where: One process, or two machines.
         studies: How many were made.
         seconds: On the clock.
         retries: What was said of pieces that were tried again.

@@ -15,7 +15,7 @@ CALIBRATED = ("calibration", "--studies 60 --seed 5003 --size small --masks 1 --
 UNSEEN = ("natural", "--studies 200 --seed 5002 --size small --masks 1 --boxes 1")
 BATCH, EPOCHS = 16, 4
 PATCH_BATCH, PATCH_EPOCHS = 48, 6
-SCHEDULE = "--skip-broken --set fit.learning_rate=1e-3 --set fit.threads=1 --set split.folds=10"
+SCHEDULE = "--skip-broken --set fit.threads=1 --set split.folds=10 --set sampling.validation_step=4"
 HARD_NEGATIVES = "--set patches.mined=1000 --set patches.held_out=800"
 NEAR = "--weights none --boxes --set network.near=true"
 """A transfer network without the download, whose evidence for a fracture is the fine features alone."""
@@ -49,7 +49,7 @@ ROWS = (
     Row("leaky_protocol", "leaky_protocol"),
     Row("densenet121", "densenet121", NEAR),
     Row("inception_v3", "inception_v3", NEAR),
-    Row("unet_transfer", "unet_transfer", "--weights none --boxes"),
+    Row("unet_transfer", "unet_transfer", NEAR),
     Row("inception_resnet_v2", "inception_resnet_v2", NEAR),
 )
 LEAKY = "leaky_protocol"

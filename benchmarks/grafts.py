@@ -39,14 +39,14 @@ GROUPS = {"slight, severity below 0.3": (0.0, 0.3), "moderate, 0.3 to 0.6": (0.3
 
 @dataclass(frozen=True, slots=True)
 class LevelScore:
-    """Holds what a package says of one level of one copy.
+    """Holds what a package predicts for one level of one copy.
 
     Attributes:
         study: The copy.
         patient: The scan that it is a copy of.
         kind: ``intact``, ``graft`` or ``control``.
         level: 1 to 7.
-        severity: Of its worst fracture; ``None`` where it is not broken.
+        severity: Of its worst fracture; ``None`` where it is not fractured.
         edited: Whether it was edited.
         logit: Of the network, not calibrated; ``None`` where the level got no probability.
         flagged: Whether it is flagged at the default operating point.
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def evaluated(detector: Detector, data: Path, out: Path) -> list[LevelScore]:
-    """Returns what a package says of every level of every copy; asks it for those that ``out`` has not."""
+    """Returns what a package predicts for every level of every copy; predicts those that ``out`` has not."""
     what = _edits(data)
     kept: dict[str, Any] = {"package": detector.model.sha256, "levels": []}
     if out.is_file():
@@ -151,7 +151,7 @@ def _edits(data: Path) -> dict[str, _Edits]:
 
 
 def score_levels(detector: Detector, case: Case, edits: _Edits) -> list[LevelScore]:
-    """Returns what a package says of the levels of one copy."""
+    """Returns what a package predicts for the levels of one copy."""
     if isinstance(detector.localiser, MaskLocaliser):
         detector.localiser.case = case
     scores = detector.scores(read_study(case.images))

@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def evaluated(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) -> StudyScores:
-    """Returns what a package says about labelled studies, from ``folder/scores.csv`` where it was asked before."""
+    """Returns what a package predicts for labelled studies, from ``folder/scores.csv`` where it has predicted them before."""
     path = folder / "scores.csv"
     if path.is_file():
         return StudyScores.from_csv(path)
@@ -62,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("packages", nargs="+", metavar="PACKAGE", help="name or folder; differences are to the first")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set that no package has learnt from")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="where scores go")
-    parser.add_argument("--localiser", metavar="PACKAGE", help="who finds the vertebrae (default: the shipped one)")
+    parser.add_argument("--localiser", metavar="PACKAGE", help="package that finds the vertebrae (default: the shipped one)")
     parser.add_argument("--studies", type=int, metavar="N", help="only the first N studies")
     return parser.parse_args()
 

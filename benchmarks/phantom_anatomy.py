@@ -61,7 +61,7 @@ def _phantom(neck: Neck, shape: tuple[int, int, int], spacing: Vector) -> NDArra
 
 
 def _percentiles(hu: NDArray[np.float32], spacing: Vector) -> NDArray[np.float64]:
-    """Returns HU at QUANTILES of TISSUES; bone is found as what is dense, filled slice by slice, and told apart by its depth."""
+    """Returns HU at QUANTILES of TISSUES; bone is found as what is dense, filled slice by slice, and separated by its depth."""
     parts, _ = ndimage.label(ndimage.binary_closing(hu > 150))
     large = np.isin(parts, 1 + np.flatnonzero(np.bincount(parts.ravel())[1:] > 300))
     filled = np.stack([ndimage.binary_fill_holes(each) for each in large])
@@ -84,8 +84,8 @@ def _distances(necks: list[Neck]) -> None:
     masks = np.linalg.norm(np.diff([_centroids(neck) for neck in necks], axis=1), axis=2)
     print("distance to the next below, mm: literature, bodies (sd), masks (sd)")
     for k, name in enumerate(names[:-1]):
-        told = " ".join(f"{table[:, k].mean():6.1f} ({table[:, k].std():.1f})" for table in (bodies, masks))
-        print(f"  {name} {DISTANCES_MM[name]:6.1f} {told}")
+        cells = " ".join(f"{table[:, k].mean():6.1f} ({table[:, k].std():.1f})" for table in (bodies, masks))
+        print(f"  {name} {DISTANCES_MM[name]:6.1f} {cells}")
 
 
 def _centroids(neck: Neck) -> list[NDArray[np.float64]]:

@@ -1,9 +1,9 @@
-"""Fits calibration and thresholds of a package to a data set anew, from what it says there as it serves.
+"""Fits calibration and thresholds of a package to a data set anew, from what it predicts there as it serves.
 
     python -m benchmarks.recalibrate PACKAGE --data DIR -o FOLDER --package-version N
 
 DIR must have had no part in training. FOLDER becomes the package with the new calibration, thresholds and card; its networks and
-figures stay. What the package said of each study is kept in ``FOLDER.scores.csv``, and is not asked for again.
+figures stay. What the package predicted for each study is kept in ``FOLDER.scores.csv``, and is not predicted again.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def served_scores(detector: Detector, cases: list[Case], kept: Path) -> StudyScores:
-    """Returns what the package says of labelled studies, not calibrated; of rejected ones nothing."""
+    """Returns what the package predicts for labelled studies, not calibrated; of rejected ones nothing."""
     if kept.is_file():
         return StudyScores.from_csv(kept)
     uids, truth, outcome = [], [], []

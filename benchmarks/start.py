@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.start STUDY [--before SRC]`` runs ``cspine detect`` on one study in a process of its own, in turns with the
 same steps in a warm process, and takes medians over the rounds. ``--before`` names the ``src`` folder of an earlier state, which
-is run in the same turns, with the packages of this one. The largest difference of any number of its result is told. Processor
+is run in the same turns, with the packages of this one. The largest difference of any number of its result is reported. Processor
 seconds count, as others on the machine slow the clock only. As after an installation, Python's
 bytecode is there: each way is run once before any that counts, which also compiles the networks and fills the caches of the system.
 """

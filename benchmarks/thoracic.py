@@ -1,4 +1,4 @@
-"""Outlines thoracic vertebrae in scans of the chest, so that intact real bone can be trained on and broken by `cspine graft`.
+"""Outlines thoracic vertebrae in scans of the chest, so that intact real bone can be trained on and fractured by `cspine graft`.
 
 ``python -m benchmarks.thoracic SCAN... -o FOLDER`` writes FOLDER/scans and FOLDER/masks: groups of five neighbouring vertebrae, a
 part of the scan each, with a mask in which they are called C3 to C7, and any other bone 20. For patches bone is bone: a thoracic

@@ -3,7 +3,7 @@
 ``python -m benchmarks.throughput --data DIR`` predicts the same studies both ways, in turns, and takes medians over the rounds. A
 batch loads the model once and reads the next study while the network works. ``--before SRC`` names the ``src`` folder of an earlier
 state, which does the batch in the same turns, with the packages of this one; it may be given several times. The largest difference
-of any number of the results is told, and the most memory of all processes of a batch, where what two of them share counts once.
+of any number of the results is reported, and the most memory of all processes of a batch, where what two of them share counts once.
 """
 
 import argparse

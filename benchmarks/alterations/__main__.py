@@ -82,11 +82,11 @@ def main() -> int:
 
 
 def predicted(detector: Detector, scans: Iterator[Scan], out: Path) -> list[Finding]:
-    """Returns what a detector says of every alteration of every scan, and writes the table after each scan.
+    """Returns what a detector predicts for every alteration of every scan, and writes the table after each scan.
 
     Args:
-        detector: Who predicts.
-        scans: What is altered; a scan without a sure vertebra is told and left out.
+        detector: Predicts the scans.
+        scans: What is altered; a scan without a sure vertebra is reported and left out.
         out: Where the table goes; the results go beside it and are kept for the next call.
 
     Raises:
@@ -137,7 +137,7 @@ def _scans(paths: Sequence[Path]) -> Iterator[Scan]:
 
 
 def _altered(detector: Detector, scan: Scan) -> Iterator[Finding]:
-    """Yields what a detector says of each alteration of a scan; nothing where no vertebra is surely named."""
+    """Yields what a detector predicts for each alteration of a scan; nothing where no vertebra is surely named."""
     localiser, volume = detector.localiser, scan.study.volume
     if isinstance(localiser, KeptLocaliser):
         localiser.labels = None

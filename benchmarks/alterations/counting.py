@@ -14,7 +14,7 @@ ALL = "all alterations"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Holds what the detector says of one scan, altered in one way.
+    """Holds what the detector predicts for one scan, altered in one way.
 
     Attributes:
         scan: Which one.

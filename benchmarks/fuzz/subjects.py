@@ -1,4 +1,4 @@
-"""Lists what is damaged and who reads it: one subject for each kind of file that cspine reads."""
+"""Lists what is damaged and what reads it: one subject for each kind of file that cspine reads."""
 
 from benchmarks.fuzz import kept, scans, tables, trained
 from benchmarks.fuzz.subject import Subject

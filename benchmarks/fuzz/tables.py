@@ -73,7 +73,7 @@ def spoil_data_set(folder: Path, rng: random.Random) -> None:
 
 
 def read_data_set(folder: Path) -> str:
-    """Opens it without what is broken, and finds the boxes of what is left."""
+    """Opens it without what is damaged, and finds the boxes of what is left."""
     dataset = read_dataset(folder, skip_broken=True)
     if not all(problem.text.isprintable() for problem in dataset.problems):
         raise AssertionError(f"a problem of several lines: {dataset.problems}")
@@ -140,13 +140,13 @@ def read_truth(folder: Path) -> str:
 def make_evaluation(folder: Path) -> None:
     """Writes what `cspine evaluate` leaves for `cspine export`."""
     estimate = {"value": 0.95, "low": 0.9, "high": 0.98}
-    told = {
+    content = {
         "about": {"patients": "phantoms, unseen", "subjects": "phantoms"},
         "outputs": [{"patients": 200, "fractured": 90, "estimates": {"auroc": estimate}}],
         "fractured_levels": 100,
         "mean_level_auroc": estimate,
     }
-    (folder / "truth.json").write_text(json.dumps(told))
+    (folder / "truth.json").write_text(json.dumps(content))
 
 
 def read_evaluation(folder: Path) -> str:

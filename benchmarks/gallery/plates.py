@@ -267,7 +267,7 @@ def _teeth_mm(neck: Neck) -> float:
 
 
 def _called(kind: str) -> str:
-    """Returns a kind in words; who is honoured by a name keeps the capital."""
+    """Returns a kind in words; the name of a person keeps its capital."""
     return kind.replace("_", " ").replace("jefferson", "Jefferson").replace("schmorl", "Schmorl")
 
 

@@ -38,7 +38,7 @@ class PreparedNeck:
         broken: Whether C1..C7 are fractured, ``(7,)``.
         grey: Slices in steps of the window, ``(n, rows, columns)``.
         marks: Of :class:`cspine.training.slices.stacks.SliceStack`, the same shape.
-        fracture: How far C1..C7 are seen broken in each slice, ``(n, 7)``.
+        fracture: How far C1..C7 are seen fractured in each slice, ``(n, 7)``.
         visible: How much of C1..C7 is in each, ``(n, 7)``.
         middles: Point between pixels that a part of a slice lies around, ``(n, 2)``.
         chances: Of :func:`slice_chances`, not yet in relation to other necks, ``(4, n)``.
@@ -59,7 +59,7 @@ class PreparedNeck:
 
 
 def made(necks: Necks, folder: Path, recipe: SliceRecipe, jobs: int) -> list[PreparedNeck]:
-    """Makes a data set and returns its necks; what cannot be read is left out, and told."""
+    """Makes a data set and returns its necks; what cannot be read is left out, and reported."""
     root = folder / necks.name
     shares = Shares(masks=1.0, boxes=1.0, enriched=necks.enriched)
     plan = Plan(root, necks.studies, 0, necks.seed, Size.SMALL, shares, partial(sample_subject, anatomy=None))
@@ -95,7 +95,7 @@ def _prepared(case: Case, recipe: SliceRecipe, cache: Path) -> PreparedNeck | st
 
 
 def prepared_neck(study: TrainingStudy, recipe: SliceRecipe) -> PreparedNeck:
-    """Returns a study as the device wants it."""
+    """Returns a study as the device needs it."""
     found, marks = find_slice_patches([study], recipe), np.array(study.stack.marks)
     middle = (np.asarray(marks.shape[1:]) - 1) / 2
     parts = recipe.training_input != recipe.input

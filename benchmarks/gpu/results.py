@@ -40,7 +40,7 @@ class Result:
         any_fracture: AUROC of unseen necks, with low and high.
         levels: Mean AUROC of a level, the same.
         entry_accuracy: Share of right entries of slices, at a probability of 0.5: the protocol of the founding description.
-        all_negative_accuracy: The same of whoever says that nothing is ever there.
+        all_negative_accuracy: The same for predicting that nothing is ever there.
         file: Where its weights are, or why they are not there.
     """
 
@@ -94,8 +94,8 @@ def save_weights(model: keras.Model, path: Path) -> str:
 
 def write(results: Sequence[Result], facts: dict[str, Any], out: Path) -> str:
     """Writes ``results.json`` and ``results.csv``; returns the table, Markdown."""
-    told = {"facts": facts, "rows": [asdict(result) for result in results]}
-    (out / "results.json").write_text(json.dumps(told, indent=1, default=str) + "\n", encoding="utf-8")
+    content = {"facts": facts, "rows": [asdict(result) for result in results]}
+    (out / "results.json").write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
     text = io.StringIO()
     lines = [_cells(result) for result in results]
     csv.writer(text, lineterminator="\n").writerows([list(lines[0]), *(line.values() for line in lines)])

@@ -5,8 +5,8 @@
 DIR is a folder of ``cspine phantom`` that no run learnt from, SCAN a real one. Every row is trained by `cspine train localiser` for
 as many steps, on larger voxels than what ships so that it takes a fifth of the time, exported, and evaluated alone, without a
 second network: on the necks of DIR, on windows of necks bent far out of shape with all kinds of augmentation, and on each scan by
-what the shipped localiser says there, whose outlines were checked by eye. Differences from the first row are bootstrapped over the
-same necks. A row that is done is not done again. Prints tables in Markdown.
+what the shipped localiser predicts there, whose outlines were checked by eye. Differences from the first row are bootstrapped over
+the same necks. A row that is done is not done again. Prints tables in Markdown.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def _windows(row: Row, out: Path) -> list[list[dict[str, float]]]:
 
 
 def _beside_shipped(localiser: Localiser, path: Path) -> dict[str, Any]:
-    """Returns what is found in a real scan, and how far it is what the shipped localiser says there."""
+    """Returns what is found in a real scan, and how far it is what the shipped localiser predicts there."""
     volume = read_study(path).volume
     truth = Localiser()(volume).labels
     evaluated = score_neck(localiser.outline(volume), volume.grid, truth, count_whole(truth))

@@ -73,12 +73,12 @@ def main() -> None:
     figures = shares(list(found.values()))
     print(table(figures))
     scans = {scan: [asdict(one) for one in each] for scan, each in found.items()}
-    told = {"figures": [asdict(replace(one, name=f"{len(found)} real necks: {one.name}")) for one in figures], "scans": scans}
-    write_text(options.out, json.dumps(told, indent=1) + "\n")
+    content = {"figures": [asdict(replace(one, name=f"{len(found)} real necks: {one.name}")) for one in figures], "scans": scans}
+    write_text(options.out, json.dumps(content, indent=1) + "\n")
 
 
 def compare(located: Located, marks: Points) -> list[Named]:
-    """Returns what the localiser says of each marked level."""
+    """Returns what the localiser finds of each marked level."""
     return [_compare(located, level, np.asarray(point), _towards_feet(marks, level)) for level, point in marks.items()]
 
 

@@ -41,12 +41,12 @@ _ARCH_FROM_MM, _ARCH_SLOPE = 8.0, 0.35
 """How far behind the middle of a disc arches begin, and how much lower they lie for each millimetre farther behind."""
 
 _TRUSTED_OVERLAP = 0.7
-"""Dice of the levels of a teacher and those that the marks part, from which on its levels below the last mark are taken over."""
+"""Smallest Dice of a teacher's levels and those that the marks part, at which its levels below the last mark are taken over."""
 
 _SURE_FROM = 0.9
 
 _LEAST_SYMMETRY = 0.72
-"""Share of C1 that its mirror image covers, from which on its outline is learnt from: a sixth of the outlines of the shipped
+"""Smallest share of C1 that its mirror image covers, at which its outline is trained on: a sixth of the outlines of the shipped
 localiser lie below, in planning CT, and most of the others above 0.8."""
 
 _ENCODING = Encoding(ExplicitVRLittleEndian, 16, 0, (400,), (1800,))

@@ -1,4 +1,4 @@
-"""One neck: what a localiser says of it beside what is true."""
+"""One neck: what a localiser predicts for it beside what is true."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from cspine.volume import LabelMap, Volume
 SCORED_AT_MM = 2.0
 SURE = (LevelStatus.ASSESSED, LevelStatus.PARTLY_IN_VIEW)
 _WHOLE = 0.98
-"""Share of a vertebra in a picture from which on it is in view whole."""
+"""Smallest share of a vertebra in a picture at which it is in view whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LevelScore:
     Attributes:
         level: Which one.
         share: How much of it is in the picture.
-        status: What the localiser says, ``None`` where it says nothing.
+        status: What the localiser predicts, ``None`` where it finds nothing.
         dice: Overlap at 2 mm (Dice, 1945).
         apart_mm: From its centroid to the one that is said; NaN where nothing is said.
         named: The level that most of its voxels are named, 0 where most are named none.
@@ -90,7 +90,7 @@ def score_neck(refined: Refined, scan: Grid, truth: LabelMap, whole_voxels: NDAr
     """Returns every level of which there is something in the picture.
 
     Args:
-        refined: What the localiser says.
+        refined: What the localiser predicts.
         scan: The picture.
         truth: True labels, at least of all that the picture holds.
         whole_voxels: Voxels of 2 mm of each whole level, ``(7,)``.

@@ -155,9 +155,9 @@ def _halves(data: Path, studies: Sequence[Series], versions: Sequence[Any], parc
             continue
         if not whole or uids != {str(one.kind): one.sop_uid for one in parcels if one.job_id == row.id}:
             yield f"the result {row.key} is not the one that was sent"
-        told = result["study"]["series_uid"], result["patient_overall"]["positive"]
-        if told != (row.series_uid, fractured.get(row.series_uid)):
-            yield f"the result {row.key} of {row.series_uid} is one of another series: {told}"
+        stated = result["study"]["series_uid"], result["patient_overall"]["positive"]
+        if stated != (row.series_uid, fractured.get(row.series_uid)):
+            yield f"the result {row.key} of {row.series_uid} is one of another series: {stated}"
 
 
 def _altered(data: Path, versions: Sequence[Any], parcels: Sequence[Any], archive: Shelf) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.node.survival --studies 60 --kills 500 --seed 1`` prints the figures as JSON and ends with 1 where anything
 is wrong. ``--database`` takes the URL of an empty PostgreSQL, or ``postgresql`` for one of its own. Some studies come late, some
-twice, some over an association that is aborted. Every second kill waits a little for something to be in hand, and ends who has it.
-In the end every series must have one current result, the archive each of its objects as the node has it, and no file and no process
-may be left that belongs to nobody. A run that is interrupted or reaches ``--limit`` kills no more, lets the rest of the studies
-come in, and checks and prints what it has.
+twice, some over an association that is aborted. Every second kill waits a little for something to be in hand, and ends the
+process that has it. In the end every series must have one current result, the archive each of its objects as the node has it, and
+no file and no process may be left that belongs to nobody. A run that is interrupted or reaches ``--limit`` kills no more, lets the
+rest of the studies come in, and checks and prints what it has.
 """
 
 import argparse
@@ -129,7 +129,7 @@ class Work:
 
     Attributes:
         store: Of the node.
-        senders: Who send to it.
+        senders: What sends to it.
     """
 
     store: Store

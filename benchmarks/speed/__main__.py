@@ -169,13 +169,13 @@ def _peers(options: argparse.Namespace, study: Study, neck: Row, wide: Row, mach
 def _winner(python: Path, ours: Stages, wide: Stages) -> dict[str, Any]:
     script = Path(__file__).with_name("winner.py")
     done = subprocess.run([str(python), str(script)], check=True, capture_output=True, text=True)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    both = told["unet_s"] + told["slices_s"]
-    whole = both + told["sampling_s"] + told["cutting_s"]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    both = answer["unet_s"] + answer["slices_s"]
+    whole = both + answer["sampling_s"] + answer["cutting_s"]
     print(
-        f"the winner's arrangement, PyTorch {told['torch']}, {told['threads']} threads: U-Net {told['unet_s']:.2f} s, "
-        f"105 slices {told['slices_s']:.2f} s, together {both:.2f} s; "
-        f"sampling {told['sampling_s']:.2f} s, cutting {told['cutting_s']:.2f} s"
+        f"the winner's arrangement, PyTorch {answer['torch']}, {answer['threads']} threads: U-Net {answer['unet_s']:.2f} s, "
+        f"105 slices {answer['slices_s']:.2f} s, together {both:.2f} s; "
+        f"sampling {answer['sampling_s']:.2f} s, cutting {answer['cutting_s']:.2f} s"
     )
     print(
         f"all of ours on {SLICES} slices in memory {ours.total:.2f} s: theirs {whole:.2f} s, {whole / ours.total:.1f} times, "
@@ -183,7 +183,7 @@ def _winner(python: Path, ours: Stages, wide: Stages) -> dict[str, Any]:
         f"its networks alone {ours.networks:.2f} s: {both / ours.networks:.1f} times",
         flush=True,
     )
-    return told
+    return answer
 
 
 def _arguments() -> argparse.Namespace:

@@ -27,7 +27,7 @@ class Floor:
 
 
 def floors(detector: Detector, watch: Watch, machine: Machine, *, files_s: float, written_bytes: int) -> dict[str, Floor]:
-    """Returns the floor of each stage that has one: of checking, naming and calibrating nothing big is asked.
+    """Returns the floor of each stage that has one: checking, naming and calibrating do nothing big.
 
     Args:
         detector: What predicted the study.

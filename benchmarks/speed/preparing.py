@@ -1,6 +1,6 @@
 """Measures what reading a scan and cutting its vertebrae take, beside an earlier state of cspine in the same turns.
 
-Each state is a process of its own that does both when it is told to, and says what came of it, so that results are compared too.
+Each state is a process of its own that does both on request, and says what came of it, so that results are compared too.
 Processor seconds count, as others on the machine slow the clock only.
 """
 

@@ -1,4 +1,4 @@
-"""Runs states of cspine in turns, each in a process of its own that does its work whenever it is told to."""
+"""Runs states of cspine in turns, each in a process of its own that does its work on each request."""
 
 import json
 import os

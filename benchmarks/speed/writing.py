@@ -1,6 +1,6 @@
 """Measures what writing a result takes, format by format, beside an earlier state of cspine in the same turns.
 
-Each state is a process of its own that holds the same prediction and writes when it is told to. Processor seconds count, as others
+Each state is a process of its own that holds the same prediction and writes on request. Processor seconds count, as others
 on the machine slow the clock only. What formats share is made for each anew where one is written alone, and once for ``all``.
 """
 

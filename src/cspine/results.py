@@ -13,7 +13,7 @@ from cspine.storage.strict_json import parse_json
 DISCLAIMER = "Research software, not a medical device. Not for diagnosis."
 
 TRAINED_ON_PHANTOMS = "trained_on_phantoms"
-"""Code of the reason that says whom the model has seen; it stands with the disclaimer."""
+"""Code of the reason that says that the model was trained on phantoms; it stands with the disclaimer."""
 
 SCHEMA_VERSION = "1.2"
 """Version of ``result.json``; see ``reporting/result.schema.json``."""
@@ -79,7 +79,7 @@ class Assessment:
 
     Attributes:
         probability: Calibrated, 0..1.
-        threshold: From here on it counts as positive, at the operating point of the result.
+        threshold: The lowest probability that counts as positive, at the operating point of the result.
         low: The lowest probability over the passes of test-time augmentation; ``None`` where there is but one.
         high: The highest.
     """
@@ -274,7 +274,7 @@ class StudyResult:
 
     @property
     def disclaimer(self) -> str:
-        """Says what must stand on every result: that it is for research, and whom the model has seen."""
+        """Says what must stand on every result: that it is for research, and what the model was trained on."""
         return f"{DISCLAIMER} {self.caution}".rstrip()
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Describes what a network wants to see, as a model package records it."""
+"""Describes the input of a network, as a model package records it."""
 
 import math
 from dataclasses import dataclass
@@ -177,7 +177,7 @@ class VertebraSpec:
         mask_blur_mm: Standard deviation by which the mask of the vertebra is smoothed: how far its border may be off.
         masked: Whether the mask is fed; without it that channel says only that the level is in the scan.
         margin_mm: What is classified beyond the height of the vertebra, half of it at either end.
-        neighbour_weight: How much cells next to those of the vertebra count as its own, 0..1: a broken piece may lie outside its
+        neighbour_weight: How much cells next to those of the vertebra count as its own, 0..1: a fragment may lie outside its
             outline.
     """
 

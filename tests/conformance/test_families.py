@@ -33,7 +33,7 @@ from cspine.results import StudyStatus
 from cspine.runtime import Engine, open_session
 from cspine.training.core.conversion import write_ir
 from cspine.training.core.loop import compiled, enter_stage
-from cspine.training.slices.family import SERVED
+from cspine.training.slices.packing import SERVED
 from cspine.training.slices.settings import SliceRecipe
 from tests.coded import coded_volume, study_of
 from tests.conformance.families import FAMILIES, SPEC, Family, batch, task_of

@@ -14,6 +14,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "custom_cnn": CustomCNNSettings(widths=(4, 4, 4, 4, 4), head_width=6, fracture_map=True),
     "densenet121": TransferSettings(DENSENET, weights="none", head_width=8, near=True, magnify=2, fracture_map=True),
     "unet_transfer": UNetTransferSettings(DENSENET, weights="none", widths=(4, 4, 6), head_width=8),
+    "unet_transfer near": UNetTransferSettings(DENSENET, weights="none", widths=(4, 4, 6), head_width=8, near=True),
 }
 
 

@@ -58,8 +58,9 @@ def test_weights_from_photographs_go_into_both_kinds_of_network_and_into_what_le
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[keras.Model, list[str]]]:
     """Yields a DenseNet121 whose weights a local server plays as those of ImageNet, and what the server was asked for."""
-    backbone, folder = BACKBONES["densenet121"], tmp_path / "served"
+    backbone, folder, home = BACKBONES["densenet121"], tmp_path / "served", tmp_path / "home"
     folder.mkdir()
+    home.mkdir()  # Keras puts what it downloads into a folder that all users share, where the one that it is given is not there
     keras.utils.set_random_seed(3)
     network = keras.applications.DenseNet121(include_top=False, weights=None, input_shape=(64, 64, 3))
     network.save(folder / "network.h5")
@@ -76,7 +77,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ke
 
     def from_here(fname: str, origin: str, **words: Any) -> str:
         here = f"http://127.0.0.1:{server.server_port}/{origin.rsplit('/', 1)[-1]}"
-        return str(fetch(fname, here, **words | {"file_hash": None, "cache_dir": str(tmp_path / "home")}))
+        return str(fetch(fname, here, **words | {"file_hash": None, "cache_dir": str(home)}))
 
     monkeypatch.setattr("keras.src.applications.densenet.file_utils.get_file", from_here)
     yield network, asked

@@ -56,7 +56,7 @@ EXTRAS = {
 """Which extra brings a library that a command may lack."""
 
 _OF_A_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EMFILE)
-"""What a disk or a system refuses, whoever asks."""
+"""What a disk or a system refuses, whatever the command."""
 
 _WANT_OF_MEMORY = "there is too little memory. Free some, or use a machine that has more."
 
@@ -105,14 +105,14 @@ def _run(name: str, arguments: list[str]) -> int:
         parser.add_argument("-v", "--verbose", action="store_true", help="log what is done")
         command.add_arguments(parser)
         options = parser.parse_args(arguments)
-        now()  # a time that is none is told before any work
+        now()  # an invalid time is reported before any work
         level = logging.INFO if options.verbose else logging.WARNING
         logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
         code = int(command.run(options))
         sys.stdout.flush()
     except InputError as error:
         return _reported(name, _WANT_OF_MEMORY if is_want_of_memory(error) else str(error))
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         _close_stdout()
         return Exit.DONE
     except KeyboardInterrupt:

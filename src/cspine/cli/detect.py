@@ -134,7 +134,7 @@ def _task(options: argparse.Namespace) -> "Task":
 def _working(
     options: argparse.Namespace, task: "Task", packages: "Packages", jobs: Sequence[Job], reader: Reader
 ) -> AbstractContextManager[Iterator[Job]]:
-    """Returns who does the jobs; nobody where none is left."""
+    """Returns what does the jobs; an empty iterator where none is left."""
     if not jobs:
         return nullcontext(iter(()))
     if options.engine == "ray":

@@ -93,8 +93,8 @@ class Evaluating:
 
     Attributes:
         run: The run.
-        family: Asks its networks.
-        finder: Who finds the vertebrae.
+        family: Predicts with its networks.
+        finder: What finds the vertebrae.
         how: In which way.
     """
 
@@ -165,6 +165,6 @@ def _traits(found: "RunEvaluation") -> dict[str, Any]:
 
 
 def _subjects(found: "RunEvaluation") -> str:
-    """Returns whom the numbers are about: phantoms, patients or both."""
+    """Returns what the numbers were measured on: phantoms, patients or both."""
     synthetic = {case.truth is not None for case in found.cases}
     return "both" if len(synthetic) == 2 else "phantoms" if True in synthetic else "patients"

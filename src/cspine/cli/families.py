@@ -34,7 +34,7 @@ def classifying_family_of_run(run: Run, finder: Finder = Finder.LOCALISER) -> Cl
 
     Args:
         run: The run.
-        finder: Who finds the vertebrae.
+        finder: What finds the vertebrae.
 
     Raises:
         UsageError: The run is of another kind.

@@ -1,12 +1,12 @@
 """Puts fractures into scans of real, intact necks, and writes them in the layout of the RSNA 2022 data.
 
-Of every scan OUT holds the scan itself, copies with one to three broken levels, and controls: copies whose bone is edited by the
-same steps and is not broken. Test a scanner's own images with it, or train on it; `cspine train` keeps all copies of a scan in one
-fold.
+Of every scan OUT holds the scan itself, copies with one to three fractured levels, and controls: copies whose bone is edited by the
+same steps and is not fractured. Test a scanner's own images with it, or train on it; `cspine train` keeps all copies of a scan in
+one fold.
 
-Only levels that are surely named and wholly seen are broken, and a scan without any is refused. The fractures are synthetic: every
-table says so, and OUT/truth/<uid>/truth.json says what was done. The same scan and seed give the same bytes. A command that was
-stopped leaves whole studies only; called again, it makes the rest.
+Only levels that are surely named and wholly seen are fractured, and a scan without any is refused. The fractures are synthetic:
+every table says so, and OUT/truth/<uid>/truth.json says what was done. The same scan and seed give the same bytes. A command that
+was stopped leaves whole studies only; called again, it makes the rest.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--masks",
         type=Path,
         metavar="PATH",
-        help="NIfTI mask of the scan, 1 to 7 for C1 to C7, or a folder of SCAN.nii or SCAN.nii.gz; no localiser is asked then",
+        help="NIfTI mask of the scan, 1 to 7 for C1 to C7, or a folder of SCAN.nii or SCAN.nii.gz; no localiser is run then",
     )
     parser.add_argument(
         "--localiser", metavar="PACKAGE", help="package that finds vertebrae: a folder, or a name of `cspine models`"

@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _makers(options: argparse.Namespace) -> "int | Makers":
-    """Returns who makes the studies: processes of this machine, or workers of a cluster."""
+    """Returns what makes the studies: processes of this machine, or workers of a cluster."""
     return options.jobs or processors() if options.engine == "local" else partial(_on_cluster, cluster_of(options))
 
 

@@ -1,4 +1,4 @@
-"""Holds what workers of a cluster are asked to do for a run: fill its cache, train a fold, predict studies.
+"""Holds what workers of a cluster do for a run: fill its cache, train a fold, predict studies.
 
 Each call names folders that all machines see, and may run in a process that has done others before.
 """
@@ -75,14 +75,14 @@ def train_fold(place: RunPlace, fold: int) -> list[str]:
 
 
 def predict(place: RunPlace, finder: str, network: Path, cases: Sequence[Case], localises: bool) -> "Predictions":
-    """Returns what a network of a run says about some studies.
+    """Returns what a network of a run predicts for some studies.
 
     Args:
         place: Where the run lies.
-        finder: Who finds the vertebrae, a :class:`cspine.training.core.finding.Finder`.
+        finder: What finds the vertebrae, a :class:`cspine.training.core.finding.Finder`.
         network: The file of the network.
         cases: The studies.
-        localises: Whether to tell where it suspects fractures.
+        localises: Whether to return where it suspects fractures.
     """
     _load(place)
     from cspine.cli.families import classifying_family_of_run

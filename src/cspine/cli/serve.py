@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
             Supervisor(config, options.config).run(stop)
     except (InputError, ModuleNotFoundError):
         raise
-    except Exception:  # the text of an error may quote an image, so that it is told without
+    except Exception:  # the text of an error may quote an image, so that it is logged without
         _log.exception("a fault of cspine")
         return 1
     return 0

@@ -34,7 +34,7 @@ class SpreadRun:
     Attributes:
         run: The run.
         place: Where its data lie, by whole paths.
-        reporter: Who wants to know.
+        reporter: Receives the progress.
         workers: So many at a time; as many as find room if ``None``.
     """
 
@@ -77,7 +77,7 @@ class SpreadRun:
             raise OutputError(f"A worker trained fold {lost[0]}, which is not in {self.run.folder} here. Give a RUN that all see.")
 
     def predict(self, finder: "Finder", network: Path, cases: Sequence[Case], localises: bool) -> list["Predictions"]:
-        """Returns what a network says about studies, part after part.
+        """Returns what a network predicts for studies, part after part.
 
         Raises:
             InputError: As :func:`cspine.jobs.spreading.spread`.

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_watchers(parser: argparse.ArgumentParser) -> None:
-    """Declares who is told how training goes."""
+    """Declares where the progress of training is reported."""
     parser.add_argument(
         "--tracker",
         action="append",
@@ -78,13 +78,13 @@ def _add_watchers(parser: argparse.ArgumentParser) -> None:
         help="logs to MLflow (beside RUN, or MLFLOW_TRACKING_URI) or Weights & Biases (offline, in RUN) too; TensorBoard always",
     )
     parser.add_argument(
-        "--callback", action="append", default=[], metavar="NAME", help="tells a callback of an installed package how training goes"
+        "--callback", action="append", default=[], metavar="NAME", help="reports progress to a callback of an installed package"
     )
     parser.add_argument(
         "--progress",
         choices=["screen", "json"],
         default="screen",
-        help="how progress is told: on stderr, or as JSON lines on stdout (default: screen)",
+        help="how progress is reported: on stderr, or as JSON lines on stdout (default: screen)",
     )
 
 
@@ -165,7 +165,7 @@ def _with_batch(training: Training, options: argparse.Namespace, screen: "Screen
 
 
 def _train(training: Training, options: argparse.Namespace, screen: "Screen | JsonLines") -> None:
-    """Trains the networks, writes the page of the run, and tells what comes next."""
+    """Trains the networks, writes the page of the run, and prints what comes next."""
     from cspine.training.core.family import train
     from cspine.training.core.log import Reporters
     from cspine.training.core.run_page import PAGE, write_page

@@ -35,7 +35,7 @@ class Pool(Generic[Item]):
 
 
 class SharedContext:
-    """A change to the whole process that lasts while anybody needs it: the first to enter makes it, the last to leave undoes it.
+    """A change to the whole process that lasts while any thread needs it: the first to enter makes it, the last to leave undoes it.
 
     Context managers that save a state and restore it fail when two threads overlap: the second saves what the first has set, and
     restores that for good.
@@ -52,7 +52,7 @@ class SharedContext:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Keeps the change while it is open, whoever else enters and leaves meanwhile."""
+        """Keeps the change while it is open, whichever other threads enter and leave meanwhile."""
         with self._lock:
             if self._inside == 0:
                 self._context = self._make()

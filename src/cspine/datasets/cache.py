@@ -31,7 +31,7 @@ from cspine.storage.files import clear_unfinished, remove, replacing_folder, wri
 from cspine.storage.strict_json import read_json
 
 DEFAULT_LIMIT_BYTES = 20 << 30
-"""What a cache holds unless it is told otherwise: 20 GiB."""
+"""What a cache holds unless another limit is given: 20 GiB."""
 
 _FORMAT = 2
 _FACTS, _ENTRIES, _DIGESTS, _LIMIT = "facts.json", "entries", "digests", "limit.json"

@@ -1,4 +1,4 @@
-"""The tables of the RSNA 2022 layout, read row by row; what is wrong is told, not dropped."""
+"""The tables of the RSNA 2022 layout, read row by row; what is wrong is reported, not dropped."""
 
 import csv
 import math

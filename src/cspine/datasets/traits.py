@@ -1,4 +1,4 @@
-"""Traits of a scan that must tell nothing about fractures, from the headers of its first and last image."""
+"""Traits of a scan that must not predict fractures, from the headers of its first and last image."""
 
 from dataclasses import dataclass
 

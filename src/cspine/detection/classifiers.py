@@ -30,13 +30,13 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classification:
-    """Holds what a network said about a study.
+    """Holds what a network predicted for a study.
 
     Attributes:
         scores: Overall and C1..C7, 0..1, not calibrated, 0 for levels that were not assessed, ``(8,)``.
         tta_scores: The same for each pass of test-time augmentation, ``(passes, 8)``; empty where there is but one.
         spots: Of C1..C7 where to look; ``None`` for levels that were not assessed.
-        heat: How strongly each voxel speaks for a fracture, where the network says so.
+        heat: How strongly each voxel speaks for a fracture, where the network predicts it.
         reasons: What to mind about the scan.
         refusals: What forbids assessing it after all.
     """
@@ -59,7 +59,7 @@ class Classifier(Protocol):
     """A network that is loaded and classifies studies whose vertebrae are known."""
 
     def __call__(self, volume: Volume, located: Located, clock: Clock) -> Classification:
-        """Returns what it says about a study.
+        """Returns what it predicts for a study.
 
         Args:
             volume: The scan.

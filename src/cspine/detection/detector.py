@@ -90,7 +90,7 @@ class Detector:
             return self._predicted(study, Clock())
 
     def scores(self, study: Study) -> NDArray[np.float64] | None:
-        """Returns what the network says of a study as it serves, overall and C1..C7, not calibrated, ``(8,)``.
+        """Returns what the network predicts for a study as it serves, overall and C1..C7, not calibrated, ``(8,)``.
 
         Calibration is fitted to these. Levels that get no probability have 0; a study that is rejected has none (``None``).
 

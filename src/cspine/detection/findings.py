@@ -70,7 +70,7 @@ def level_findings(
     Args:
         study: The scan.
         located: Where its vertebrae are.
-        classification: What the network said.
+        classification: What the network predicted.
         assessments: Of C1..C7.
     """
     seen = zip(CERVICAL, classification.spots, assessments, strict=True)

@@ -1,4 +1,4 @@
-"""Chooses the stored image of a level that is opened first: it shows the vertebra, as near as can be to where it seems broken."""
+"""Chooses the stored image of a level that is opened first: it shows the vertebra, as near as can be to the suspected fracture."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def key_slice(study: Study, labels: LabelMap, level: Level, point_mm: Vector) ->
         study: The scan.
         labels: Its vertebrae.
         level: Which one.
-        point_mm: Where it seems broken, LPS ``(x, y, z)``.
+        point_mm: Where a fracture is suspected, LPS ``(x, y, z)``.
     """
     index = study.nearest_slice(point_mm)
     counts = _bone_by_slice(study, labels, level)

@@ -1,4 +1,4 @@
-"""The slices that a slice network classifies: around the vertebrae that were located, which also tell which level a slice shows."""
+"""The slices that a slice network classifies: around the located vertebrae, which also give the levels that a slice shows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ _MARGIN_MM = 10.0
 """Of the slices above and below the vertebrae: context, and room for a fragment."""
 
 _FULL_FROM = 0.25
-"""Share of its largest cross-section from which on a level counts as wholly visible, as in training."""
+"""Smallest share of its largest cross-section at which a level counts as wholly visible, as in training."""
 
 
 def slices_around(located: Located, scan: Grid, spec: SliceSpec) -> Grid:

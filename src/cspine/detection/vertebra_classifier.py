@@ -1,4 +1,4 @@
-"""Classifies studies vertebra by vertebra, and says where each seems broken."""
+"""Classifies studies vertebra by vertebra, and says where a fracture of each is suspected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -64,7 +64,7 @@ class GroupMetrics:
 
 
 def read_level_truths(folders: Sequence[Path | None]) -> list[LevelTruth] | None:
-    """Returns what phantoms tell of each of their levels; ``None`` where one is a patient, of whom nothing is told.
+    """Returns the truth of each level of phantoms; ``None`` where one is a patient, whose truth is not known.
 
     Args:
         folders: What each case was made of: :attr:`cspine.datasets.Case.truth`.

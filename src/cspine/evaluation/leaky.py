@@ -13,7 +13,7 @@ class LeakyAccuracy:
     Attributes:
         slices: How many test slices.
         accuracy: Share of right entries of seven.
-        all_negative: The same for whoever says that nothing is ever there.
+        all_negative: The same for predicting that nothing is ever there.
     """
 
     slices: int

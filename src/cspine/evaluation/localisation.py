@@ -13,7 +13,7 @@ from cspine.evaluation.bootstrap import RESAMPLES, Bootstrap, Estimate, Statisti
 from cspine.evaluation.weighted import resampled_mean
 
 FALSE_POSITIVES = (0.5, 1.0, 2.0, 4.0)
-"""False positives per study at which FROC is told."""
+"""False positives per study at which FROC is reported."""
 
 NOT_A_LESION = -1
 

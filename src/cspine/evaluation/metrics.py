@@ -99,7 +99,7 @@ def expected_calibration_error(truth: NDArray[np.bool_], probabilities: NDArray[
 def calibration_error_if_right(probabilities: NDArray[np.float64], cases: int, draws: int = RESAMPLES, seed: int = 0) -> Estimate:
     """Returns the calibration error that these probabilities have where each is right: its mean, and 95 % of the draws.
 
-    A network whose own error lies within this range cannot be told from a calibrated one by these patients.
+    These patients do not distinguish a network whose own error lies within this range from a calibrated one.
 
     Args:
         probabilities: Of patients, ``(n,)``.

@@ -114,7 +114,7 @@ def forest(title: str, names: Sequence[str], estimates: Sequence[tuple[float, fl
 
     Args:
         title: What they are.
-        names: Of whom.
+        names: Of the rows.
         estimates: Value, low and high of each.
         neutral: Where a line shows that there is no difference.
     """

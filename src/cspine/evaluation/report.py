@@ -29,8 +29,8 @@ class Report:
         evaluation: How good the probabilities are.
         scores: The probabilities, with the truth.
         fractures: How levels fared by severity and kind; empty for patients, of whom that is not known.
-        localisation: Whether the model points at the fracture; ``None`` where nobody asked.
-        shortcuts: Traits of scans that must tell nothing.
+        localisation: Whether the model points at the fracture; ``None`` where that was not requested.
+        shortcuts: Traits of scans that must not predict fractures.
         leaky: What a protocol that is known to be wrong reports.
     """
 

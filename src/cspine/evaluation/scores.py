@@ -19,7 +19,7 @@ class StudyScores:
     Attributes:
         study_uids: The studies.
         truth: Whether it is fractured, overall and C1..C7, ``(n, 8)``.
-        scores: What a model says, 0..1, overall and C1..C7, ``(n, 8)``.
+        scores: What a model predicts, 0..1, overall and C1..C7, ``(n, 8)``.
     """
 
     study_uids: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Measures whether fractures are told by what has nothing to do with them: how long a scan is, how wide, which way."""
+"""Measures whether fractures are predicted from what has nothing to do with them: how long a scan is, how wide, which way."""
 
 import math
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from cspine.evaluation.weighted import resampled_auroc, resampled_rank_correlati
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """A trait of scans that must tell nothing.
+    """A trait of scans that must not predict fractures.
 
     Attributes:
         trait: Its name.
-        trait_auroc: AUROC of any fracture by the trait alone; 0.5 tells nothing. What the data set gives away.
+        trait_auroc: AUROC of any fracture by the trait alone; 0.5 is uninformative. What the data set gives away.
         rank_correlation: Spearman's correlation of the trait with the probability of any fracture among intact studies; 0 where the
             model does not follow it. NaN where the trait is the same everywhere.
     """
@@ -33,7 +33,7 @@ class Shortcut:
 def shortcuts(
     scores: StudyScores, traits: Mapping[str, NDArray[np.float64]], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Shortcut]:
-    """Returns what each trait tells, and whether the model follows it.
+    """Returns how well each trait predicts fractures, and whether the model follows it.
 
     Args:
         scores: Truth and probabilities.

@@ -1,4 +1,4 @@
-"""Makes what a network that tells one vertebra from its neighbours is fed: the same for training and for service."""
+"""Makes the input of a network that separates one vertebra from its neighbours: the same for training and for service."""
 
 from functools import cache
 
@@ -28,7 +28,7 @@ def crop_input(hu: NDArray[np.float32], guide: NDArray[np.uint8], level: int, sp
     Args:
         hu: The crop, ``(z, y, x)``.
         guide: As :func:`guided` takes it.
-        level: Which vertebra is asked for.
+        level: Which vertebra is segmented.
         spec: The input of the network.
 
     Returns:
@@ -43,7 +43,7 @@ def guided(picture: NDArray[np.float32], guide: NDArray[np.uint8], level: int, s
     Args:
         picture: The crop in 0..1, ``(z, y, x)``.
         guide: Coarse labels on its :func:`guide_grid`: C1..C7 by their values, any further vertebra as T1.
-        level: Which vertebra is asked for.
+        level: Which vertebra is segmented.
         spec: The input of the network.
 
     Returns:

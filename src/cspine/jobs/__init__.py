@@ -1,1 +1,1 @@
-"""Many studies: which jobs there are, how one is done, who does them, and a journal of all."""
+"""Many studies: which jobs there are, how one is done, where they are done, and a journal of all."""

@@ -36,7 +36,7 @@ def on_cluster(
     """Joins a cluster, then hands out the jobs as workers have done them, in any order.
 
     Args:
-        task: What is asked; its folder and packages are there on every machine.
+        task: What is done; its folder and packages are there on every machine.
         packages: Those of the task.
         jobs: What to do.
         cluster: Where.
@@ -119,7 +119,7 @@ class _WorkerPool:
             raise (error.cause if isinstance(error.cause, InputError) else error) from None
         except RayActorError as error:
             return self._replaced(given, error)
-        if self._left:  # a worker that nobody holds any more goes home
+        if self._left:  # an idle worker without a reference ends
             job, tries = self._left.popleft()
             self._busy[given.actor.do.remote(job)] = _Assignment(given.actor, job, tries)
         return None if given.job is None else self._seen(done)

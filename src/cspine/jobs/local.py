@@ -16,7 +16,7 @@ def on_this_machine(task: "Task", packages: "Packages", jobs: Sequence[Job], rea
     """Loads the model while the first study is read, then hands out the jobs as they are done.
 
     Args:
-        task: What is asked.
+        task: What is done.
         packages: Those of the task.
         jobs: What to do, in this order.
         reader: Reads the studies; it is ended with this.

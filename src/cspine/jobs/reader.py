@@ -224,7 +224,7 @@ def _begun(context: Any, *, copied: bool) -> tuple[BaseProcess, Connection]:
 
 
 def _serve(connection: Connection, other_end: Connection | None) -> None:
-    """Runs in the child process until nobody asks any more.
+    """Runs in the child process until there are no more calls.
 
     Args:
         connection: Where calls come from.
@@ -234,7 +234,7 @@ def _serve(connection: Connection, other_end: Connection | None) -> None:
         other_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
     sys.modules.update({name: None for name in _NOT_NEEDED if name not in sys.modules})  # type: ignore[misc]  # not importable
-    with suppress(Exception):  # before anybody asks; what fails here fails again in a call, and is told there
+    with suppress(Exception):  # before the first call; what fails here fails again in a call, and is reported there
         import_module("cspine.reading.studies")
     while True:
         try:

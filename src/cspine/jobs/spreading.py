@@ -53,7 +53,7 @@ def spread(
     Args:
         labour: What is done.
         pieces: The arguments of each call.
-        warn: Is told of workers that died.
+        warn: Receives a warning for each worker that died.
         after: The piece that another waits for, by the place of the one that waits: one that stands before it.
 
     Raises:

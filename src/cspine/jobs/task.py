@@ -1,4 +1,4 @@
-"""Describes what is asked of every job of a batch."""
+"""Describes what every job of a batch does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,10 @@ class Packages:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Describes what is asked of every job of a batch; small, and the same on every machine.
+    """Describes what every job of a batch does; small, and the same on every machine.
 
     Attributes:
-        out: Folder of the batch, the same for all who work on it.
+        out: Folder of the batch, the same for all that work on it.
         formats: What is written, ``json`` first.
         model: The model package, by folder or name; the shipped one if ``None``.
         localiser: The package that finds the vertebrae, in the same way.

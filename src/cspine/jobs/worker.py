@@ -1,4 +1,4 @@
-"""Does one job: the same function whoever calls it, on this machine or on many."""
+"""Does one job: the same function wherever it is called, on this machine or on many."""
 
 import logging
 import threading
@@ -37,7 +37,7 @@ class Worker:
         """Loads the model.
 
         Args:
-            task: What is asked.
+            task: What is done.
             packages: Those of the task, where they are loaded already.
             threads: Processor threads for the network; the engine's choice if ``None``.
 

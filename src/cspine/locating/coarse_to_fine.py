@@ -38,10 +38,10 @@ _CHILD = 0.6
 """The size that is tried where that of a neck cannot be measured."""
 
 _SETTLED = 4.0
-"""Where skull and chest say as much for the head being above, the network need not be asked upside down."""
+"""Where skull and chest say as much for the head being above, the network need not be run upside down."""
 
 _BEYOND_DOUBT = 6.0
-"""Log odds of a neck with sure names from which on no other region is tried: its sizes fit, and a throat, skull or chest too."""
+"""Log odds of a neck with sure names that end the search of other regions: its sizes fit, and a throat, skull or chest too."""
 
 _UPRIGHT, _LEAST_UPRIGHT = np.cos(np.deg2rad([16.0, 60.0]))
 """Cosines of the angle to the length of the scan. A neck that leans less is not turned: one that leans by 14 degrees is outlined
@@ -174,7 +174,7 @@ def _first_passes(regions: Sequence[ProposedRegion], volume: Volume, network: _I
 
 
 def _likelihood(candidate: _Candidate) -> tuple[bool, float]:
-    """Ranks necks: with sure names first; then by what witnesses say of them, who know a limb from a neck.
+    """Ranks necks: with sure names first; then by their witnesses, which distinguish a limb from a neck.
 
     The second number is the log odds that this is a neck and its names are counted right.
     """

@@ -73,7 +73,7 @@ def jittered(poses: Mapping[Level, Pose], rng: np.random.Generator, tilt_deg: fl
 
 
 def located_by(labels: LabelMap) -> Located:
-    """Returns the vertebrae of a mask that is trusted, as a localiser would tell them.
+    """Returns the vertebrae of a mask that is trusted, as a localiser would return them.
 
     Args:
         labels: C1..C7 by their values; on any grid.

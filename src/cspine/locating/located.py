@@ -16,7 +16,7 @@ SURE = 0.7
 
 
 class Question(StrEnum):
-    """Names what a witness is asked.
+    """Names the question that a witness answers.
 
     Whether slices follow one another, the front is in front, the head is above the feet, and the spine is that of the neck.
     """
@@ -29,11 +29,11 @@ class Question(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Holds what one observation says about how a scan is stored.
+    """Holds the evidence of one observation on how a scan is stored.
 
     Attributes:
         name: A short stable name.
-        question: What it was asked.
+        question: Which one it answers.
         log_ratio: Log-likelihood ratio; above 0 speaks for a neck that is stored as the header says.
         text: What was observed, in one sentence.
     """
@@ -76,7 +76,7 @@ class Located:
         labels: Value of the level at each voxel; T1 for any further vertebra, :data:`cspine.anatomy.OTHER_BONE` for other bone.
         line_mm: The line through bodies and canal, from the feet, LPS ``(k, 3)``.
         reasons: Why names are not sure, where witnesses spoke against them.
-        witnesses: What was asked on how the scan is stored.
+        witnesses: The evidence on how the scan is stored.
         magnification: By how much the scan was enlarged before it was located; above 1 for a child's neck.
     """
 

@@ -64,7 +64,7 @@ class RefinedCrop:
 
     Attributes:
         level: Which one.
-        probability: How likely each voxel is its, 0..1, ``(z, y, x)``, as the network says.
+        probability: How likely each voxel is its, 0..1, ``(z, y, x)``, as the network predicts.
         grid: Upright.
     """
 

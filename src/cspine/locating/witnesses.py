@@ -32,7 +32,7 @@ _AIRWAY_ML = 0.25
 """Of a slab of 25 mm: less is no airway."""
 
 _BRAIN_CM2, _LUNG_CM2 = 20.0, 15.0
-"""Areas in one slice from which on there is a brain in a skull, or a lung beside the spine."""
+"""Smallest areas in one slice of a brain in a skull, and of a lung beside the spine."""
 
 _LUNG_BESIDE_MM = 28.0
 """Nearer to the middle there is air of nose, mouth and throat too."""
@@ -59,7 +59,7 @@ _INTERLEAVED = 0.93
 """A slice that is nearer than this to the next but one, against the next, belongs to another stack than the next."""
 
 _AXIAL = 0.7
-"""Cosine of the angle of a stack to the length of the body, from which on it runs along it."""
+"""Cosine of the angle of a stack to the length of the body, above which it runs along it."""
 
 _REPEATED = 0.4
 """Share of slices that may be there more than once; slices of air are all one."""

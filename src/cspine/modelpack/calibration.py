@@ -20,7 +20,7 @@ _SMALLEST = 1e-6
 class Calibration:
     """A line through the logits of each output (Platt, 1999).
 
-    ``probability = sigmoid(slope * logit(score) + intercept)``. The score of a level is what a network says. A study is as
+    ``probability = sigmoid(slope * logit(score) + intercept)``. The score of a level is what a network predicts. A study is as
     suspicious as its most suspicious level: the score of any fracture is the highest probability of a level, and its line says how
     probable any fracture is where that one is so high. It is never less probable than a fracture of that level.
 

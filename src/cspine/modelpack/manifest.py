@@ -28,7 +28,7 @@ def is_plain_name(name: str) -> bool:
 
 
 class TrainingData(StrEnum):
-    """Says whom a model has seen: every result says so."""
+    """Says what a model was trained on: every result states it."""
 
     PHANTOMS = "phantoms"
     PATIENTS = "patients"
@@ -93,11 +93,11 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Says which scans the package does not assess, and of which it is told that what it says is of no use.
+    """Says which scans the package does not assess, and for which its results carry a warning.
 
     Attributes:
         thickest_mm: Largest distance of voxels, in any direction.
-        coarse_mm: Where slices are farther apart than the first, or pixels than the second, it is told.
+        coarse_mm: There is a warning where slices are farther apart than the first, or pixels than the second.
         largest_pixel_mm: Largest pixel: the second longest side of a voxel, however the scan is stored.
         shortest_mm: Smallest extent from head to feet.
         fewest_slices: Smallest number of slices from head to feet.
@@ -115,9 +115,9 @@ class AppearanceLimits:
     """Holds what vertebrae may look like, in the numbers of :class:`cspine.imaging.appearance.Appearance`.
 
     Attributes:
-        seen: Lowest and highest value, by name, of studies that belong to training, and a little beyond; what lies outside is told.
+        seen: Lowest and highest value, by name, of the training set, and a little beyond; values outside are reported.
         most_noise_hu: Scans of more noise are not assessed.
-        metal_ml: From this much metal on it is told.
+        metal_ml: Least volume of metal that is reported.
     """
 
     seen: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -155,7 +155,7 @@ class PackageManifest:
         version: Its version.
         kind: How it is run.
         networks: Its networks.
-        training_data: Whom it has seen.
+        training_data: What it was trained on.
         trained_on: The same in words that belong beside every result.
         intended_use: What it is for, and what not.
         training: How it came to be.

@@ -32,7 +32,7 @@ _BELOW_VIEW = np.nextafter(IN_VIEW, 0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PooledScores:
-    """Holds what a slice network says about a study, not yet calibrated.
+    """Holds what a slice network predicts for a study, not yet calibrated.
 
     Attributes:
         scores: Fracture score of C1..C7, 0..1, ``(7,)``.

@@ -94,20 +94,25 @@ def backbone_named(name: str) -> Backbone:
     return BACKBONES[name]
 
 
-def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int]) -> keras.Model:
+def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int], *, fine_only: bool = False) -> keras.Model:
     """Returns a network from prepared channels to the features of :attr:`Backbone.endpoints`, with fresh weights.
 
     Args:
         backbone: Which.
         size: Rows and columns, border included.
         seeds: Where the seeds of its weights are taken from.
+        fine_only: Whether it ends at the first of them.
     """
     whole = keras.models.clone_model(_application(backbone, size, weights=None), clone_function=_with_fused_normalisation)
-    network = keras.Model(whole.inputs, [whole.get_layer(name).output for name in backbone.endpoints], name=NAME)
+    network = _up_to(whole, backbone.endpoints[: 1 if fine_only else None])
     for variable in network.trainable_variables:
         if variable.name == "kernel":
             variable.assign(keras.initializers.HeNormal(seed=next(seeds))(variable.shape))
     return network
+
+
+def _up_to(whole: keras.Model, endpoints: Sequence[str]) -> keras.Model:
+    return keras.Model(whole.inputs, [whole.get_layer(name).output for name in endpoints], name=NAME)
 
 
 def _with_fused_normalisation(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -143,7 +148,8 @@ def load_pretrained(network: keras.Model, name: str, weights: str) -> None:
     if weights == NONE:
         return
     backbone, layer = backbone_named(name), network.get_layer(NAME)
-    layer.set_weights(_source(backbone, layer.input_shape[1:3], weights).get_weights())
+    whole = _source(backbone, layer.input_shape[1:3], weights)
+    layer.set_weights(_up_to(whole, backbone.endpoints[: len(layer.outputs)]).get_weights())
 
 
 def _source(backbone: Backbone, size: Sequence[int], weights: str) -> keras.Model:

@@ -10,8 +10,8 @@ from cspine.networks.options import Learning, LearningStage
 def set_trainable(network: keras.Model, stage: LearningStage) -> None:
     """Sets what learns in a stage; the network must be compiled afterwards.
 
-    Layers of a backbone that are not trained, and batch normalisation of a backbone that was trained before, work as in inference:
-    statistics of a few slices would destroy what the backbone was trained to see.
+    Layers of a backbone that are not trained work as in inference, and so does batch normalisation of a pretrained backbone unless
+    the stage says otherwise: statistics of a few slices would destroy what the backbone was trained to see.
 
     Raises:
         UsageError: The layer to tune from does not exist.
@@ -22,7 +22,31 @@ def set_trainable(network: keras.Model, stage: LearningStage) -> None:
     backbone = network.get_layer(NAME)
     first = first_tuned(network, stage.tuned_from) if stage.learning is Learning.TUNING else len(backbone.layers)
     for number, layer in enumerate(backbone.layers):
-        layer.trainable = number >= first and not isinstance(layer, keras.layers.BatchNormalization)
+        fixed = isinstance(layer, keras.layers.BatchNormalization) and not stage.normalisation
+        layer.trainable = number >= first and not fixed
+
+
+def prepare_heads(network: keras.Model, stage: LearningStage) -> None:
+    """Sets what learns in a network whose evidence was trained on patches, beside the layers that patches do not know.
+
+    That is the backbone after its fine features, where these are all that the evidence is read from and nothing was trained before:
+    it names the levels, and with its initial weights it could not. What patches trained stays, batch normalisation too.
+
+    Args:
+        network: With the layers that patches trained, none of them trainable.
+        stage: The last stage of the whole network.
+    """
+    if stage.learning is Learning.ALL and getattr(network, "near", False):
+        beyond = beyond_fine(network)
+        network.get_layer(NAME).trainable = True
+        for layer in network.get_layer(NAME).layers:
+            layer.trainable = layer in beyond
+
+
+def beyond_fine(network: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the layers of a backbone that come after its fine features."""
+    layers, fine = network.get_layer(NAME).layers, backbone_named(network.backbone).endpoints[0]
+    return list(layers[[layer.name for layer in layers].index(fine) + 1 :])
 
 
 def first_tuned(network: keras.Model, name: str) -> int:

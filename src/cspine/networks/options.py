@@ -34,10 +34,12 @@ class LearningStage:
         learning: Which part learns: all of it; what is not of the backbone; or that and the end of the backbone.
         rate: Factor of the learning rate of the recipe.
         epochs: How many; the last stage takes what is left.
-        tuned_from: For tuning, the first layer of the backbone that learns. Batch normalisation of the backbone stays as it is.
+        tuned_from: For fine-tuning, the first layer of the backbone that learns.
+        normalisation: Whether batch normalisation of the fine-tuned layers learns too, or stays as it is.
     """
 
     learning: Learning = Learning.ALL
     rate: float = 1.0
     epochs: int = 0
     tuned_from: str = ""
+    normalisation: bool = False

@@ -143,8 +143,13 @@ class PretrainedSettings:
         head_epochs: Epochs in which the backbone stays as it is, before it is fine-tuned.
         tuned_from: The first layer of the backbone that is fine-tuned; the usual one of the backbone where empty.
         tuned_rate: Factor of the learning rate for fine-tuning.
+        tuned_normalisation: Whether batch normalisation is fine-tuned too. That of photographs fits slices badly, and with large
+            batches it may learn.
         magnify: Side of the square of pixels that the backbone sees for one pixel of the slice, 1 or 2; the stem of each backbone
             halves twice, and a fracture is two pixels wide. 2 costs four times as much.
+        near: Whether a fracture is looked for in the fine features of the backbone alone, and not in all of them: who sees a whole
+            neck may learn, from few, which necks are broken instead of what a break looks like. For fine-tuning, ``tuned_from``
+            must then be a layer before the fine features.
     """
 
     backbone: BackboneName
@@ -155,7 +160,9 @@ class PretrainedSettings:
     head_epochs: int = 5
     tuned_from: str = ""
     tuned_rate: float = 0.1
+    tuned_normalisation: bool = False
     magnify: int = 1
+    near: bool = False
 
     def __post_init__(self) -> None:
         if self.magnify not in (1, 2):
@@ -168,7 +175,9 @@ class PretrainedSettings:
         """Returns the heads first, then the end of the backbone with them; everything at once where nothing was trained before."""
         if self.weights == NONE:
             return (LearningStage(),)
-        tuning = LearningStage(Learning.TUNING, rate=self.tuned_rate, tuned_from=self.tuned_from)
+        tuning = LearningStage(
+            Learning.TUNING, rate=self.tuned_rate, tuned_from=self.tuned_from, normalisation=self.tuned_normalisation
+        )
         return (LearningStage(Learning.HEADS, epochs=self.head_epochs), tuning) if self.head_epochs else (tuning,)
 
     @property
@@ -215,21 +224,14 @@ class PretrainedSettings:
     def idle(self) -> Mapping[str, str]:
         """See :class:`NetworkSettings`."""
         if self.weights == NONE:
-            return dict.fromkeys(("head_epochs", "tuned_from", "tuned_rate"), "with network.weights=none all learns at once")
+            tuned = ("head_epochs", "tuned_from", "tuned_rate", "tuned_normalisation")
+            return dict.fromkeys(tuned, "with network.weights=none all learns at once")
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class TransferSettings(PretrainedSettings):
-    """A network that was trained on photographs, under heads of our own.
-
-    Attributes:
-        near: Whether a fracture is looked for in the fine features of the backbone alone, and not in all of them: who sees a whole
-            neck may learn, from few, which necks are broken instead of what a break looks like. For fine-tuning, ``tuned_from``
-            must then be a layer before the fine features.
-    """
-
-    near: bool = False
+    """A network that was trained on photographs, under heads of our own."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -252,7 +254,8 @@ class TransferSettings(PretrainedSettings):
             magnify=self.magnify,
             seed=seed,
         )
-        first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later
+        if self.weights != NONE:
+            first_tuned(network, self.tuned_from)  # a wrong layer is named now, not when fine-tuning begins hours later
         return network
 
 
@@ -297,10 +300,12 @@ class UNetTransferSettings(PretrainedSettings):
             head_width=self.head_width,
             dropout=self.dropout,
             fracture_map=self.fracture_map,
+            near=self.near,
             magnify=self.magnify,
             seed=seed,
         )
-        first_tuned(network, self.tuned_from)  # a wrong layer is told now, not when tuning begins hours later
+        if self.weights != NONE:
+            first_tuned(network, self.tuned_from)  # a wrong layer is named now, not when fine-tuning begins hours later
         return network
 
 

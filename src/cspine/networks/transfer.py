@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from cspine.networks.backbones import NAME, backbone_named
+from cspine.networks.backbones import backbone_named
+from cspine.networks.freezing import beyond_fine
 from cspine.networks.heads import SliceHeads
 from cspine.networks.pyramid import Pyramid
 
@@ -70,9 +71,7 @@ class TransferNetwork(keras.Model):
         With ``near``, the layers of the backbone after its fine features are no part of the evidence, and are not trained.
         """
         if self.near:
-            backbone = self.get_layer(NAME)
-            names = [layer.name for layer in backbone.layers]
-            for layer in backbone.layers[names.index(backbone_named(self.backbone).endpoints[0]) + 1 :]:
+            for layer in beyond_fine(self):
                 layer.trainable = False
         return self._heads.on_patches(self.inputs[0], self._evident)
 

@@ -33,6 +33,7 @@ class UNetTransferNetwork(keras.Model):
         head_width: Filters of the map that the heads read.
         dropout: Share of feature maps that are dropped before the heads.
         fracture_map: Whether a further map of the U-Net says where a reader would draw a box.
+        near: Whether a fracture is looked for in the fine features of the backbone alone, which then ends there.
         magnify: Side of the square of pixels that the backbone sees for one pixel of the slice: 1 or 2.
         seed: Of the fresh weights and of dropout.
     """
@@ -46,6 +47,7 @@ class UNetTransferNetwork(keras.Model):
         head_width: int = 64,
         dropout: float = 0.2,
         fracture_map: bool = False,
+        near: bool = False,
         magnify: int = 1,
         seed: int = 0,
         **kwargs: Any,
@@ -57,7 +59,7 @@ class UNetTransferNetwork(keras.Model):
         boxed = logit("boxed_logits", RARELY_BOXED, seeds) if fracture_map else None
         as_it_is = keras.initializers.Constant(np.eye(_COLOURS + LEVELS + fracture_map, _COLOURS)[None, None])
         mixed = layers.Conv2D(_COLOURS, 1, kernel_initializer=as_it_is, name="slice_and_maps")
-        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds, magnify=magnify)
+        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds, magnify=magnify, fine_only=near)
         heads = SliceHeads(seeds, dropout=dropout, fracture_map=False, own_levels=False)
 
         # Functional model
@@ -70,7 +72,8 @@ class UNetTransferNetwork(keras.Model):
             channels.append(layers.Activation("sigmoid", dtype="float32", name="boxed")(boxed(found)))
             further["fracture_map"] = _cells("fracture_map")(channels[-1])
         cells, _ = pyramid(mixed(layers.Concatenate(name="channels")(channels)))
-        super().__init__(inputs=image, outputs=heads(cells, _cells("level_map")(maps)) | further, **kwargs)
+        outputs = heads(cells, _cells("level_map")(maps))
+        super().__init__(inputs=image, outputs=outputs | further, **kwargs)
         self._heads, self._pyramid = heads, pyramid
 
         # Config
@@ -80,6 +83,7 @@ class UNetTransferNetwork(keras.Model):
         self.head_width = head_width
         self.dropout = dropout
         self.fracture_map = fracture_map
+        self.near = near
         self.magnify = magnify
         self.seed = seed
 
@@ -102,6 +106,7 @@ class UNetTransferNetwork(keras.Model):
             "head_width": self.head_width,
             "dropout": self.dropout,
             "fracture_map": self.fracture_map,
+            "near": self.near,
             "magnify": self.magnify,
             "seed": self.seed,
         }

@@ -1,6 +1,6 @@
 """Reads files, or what a program holds, as a study: DICOM, zips, NIfTI; chooses the series and checks the stack.
 
-What is named here is loaded when it is first used: who only hands studies on needs no reader of DICOM.
+What is named here is loaded when it is first used: code that only hands studies on needs no reader of DICOM.
 """
 
 from importlib import import_module

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Codec(StrEnum):
-    """Families of compression, told apart by the first bytes and markers."""
+    """Families of compression, distinguished by the first bytes and markers."""
 
     JPEG = "JPEG"
     JPEG_LS = "JPEG-LS"

@@ -11,7 +11,7 @@ _ITEM = b"\xfe\xff\x00\xe0"
 def split(data: bytes, frames: int, name: str) -> list[bytes]:
     """Returns the compressed image of each frame.
 
-    Frames of several fragments are told apart by the offset table, or else by how a compressed image begins.
+    Frames of several fragments are separated by the offset table, or else by how a compressed image begins.
 
     Args:
         data: The value of Pixel Data, from its first item on.

@@ -83,7 +83,7 @@ def frames_of(place: Place, entry: FileEntry, start: bytes | None = None) -> tup
     if entry.size > limits.MAX_FILE_BYTES:
         raise Refusal.FILE_TOO_BIG.error(limit=limits.MAX_FILE_BYTES, name=entry.name, size=entry.size)
     with quiet("pydicom"):
-        with suppress(NotWellFormedError, DamagedFileError):  # what is damaged is told by what a data set makes of it
+        with suppress(NotWellFormedError, DamagedFileError):  # damage is reported where the data set is parsed
             return _frames_of_well_formed(entry, start)
         return _frames_of(place, entry, start)
 

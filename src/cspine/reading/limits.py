@@ -66,7 +66,7 @@ MAX_STACKS = 100
 """Sizes and directions of images within one series."""
 
 TILT_DEGREES = 0.5
-"""From here on a stack counts as sheared."""
+"""Smallest tilt at which a stack counts as sheared."""
 
 AIR_BELOW_HU = -1024.0
 """What is darker is no tissue but filling outside the scan circle, and becomes air."""
@@ -119,7 +119,7 @@ BEYOND_METAL_HU, MOST_BEYOND_METAL = 32_000.0, 1e-3
 """Extended scales reach 31 743 HU."""
 
 COARSE_STEP_HU = 5.0
-"""From here on the steps of values are told."""
+"""Smallest step of values that is reported."""
 
 MOST_JUMP_HU = 300.0
 """Median difference, in tissue, of neighbouring slices that are scaled in two ways; 20 to 60 HU where both are right."""

@@ -65,8 +65,8 @@ class Slices:
     Attributes:
         grid: Where the voxels lie.
         notices: What is unusual about the header.
-        values: Slice by slice ``(y, x)``, scaled as the header says. Whoever takes the last one has read the file to its end, so
-            that its checksum is known to be right.
+        values: Slice by slice ``(y, x)``, scaled as the header says. A caller that takes the last one has read the file to its end,
+            so that its checksum is known to be right.
         whole: Whether they are whole numbers.
     """
 

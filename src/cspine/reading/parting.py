@@ -1,9 +1,9 @@
-"""One series is not one acquisition: images of one size and direction, told apart into the stacks that they are.
+"""One series is not one acquisition: images of one size and direction are separated into their stacks.
 
-Whatever a header says about how an image came about (acquisition, time, kernel, phase, energy) may tell passes apart, but it may as
-well vary from slice to slice of one stack. So a difference counts only where the stacks that it leaves are regular and the whole is
-not, or where they lie one within the other; pieces that continue each other are one stack again. Where no attribute differs, the
-order in which images were numbered or made tells passes apart, and at last their distances alone.
+Whatever a header says about how an image came about (acquisition, time, kernel, phase, energy) may distinguish passes, but it may
+as well vary from slice to slice of one stack. So a difference counts only where the stacks that it leaves are regular and the whole
+is not, or where they lie one within the other; pieces that continue each other are one stack again. Where no attribute differs, the
+order in which images were numbered or made distinguishes passes, and at last their distances alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,12 +33,12 @@ _NO_GAP, _ONE_MISSING = 1.15, 2.15
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Something by which images can be told apart.
+    """An attribute by which images are distinguished.
 
     Attributes:
         name: What differs, for a message.
         value: What it is for a frame; ``None`` where the header does not say.
-        is_trusted: Whether it tells passes apart that together look like one stack.
+        is_trusted: Whether it distinguishes passes that together look like one stack.
     """
 
     name: str
@@ -77,7 +77,7 @@ class SeriesPart:
 
     Attributes:
         frames: The images.
-        told_apart_by: What tells them from the rest of their size and direction.
+        told_apart_by: What distinguishes them from the rest of their size and direction.
     """
 
     frames: tuple[Frame, ...]

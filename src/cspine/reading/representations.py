@@ -43,7 +43,7 @@ _BYTES = 2
 def standardised(dataset: Dataset) -> tuple[str, ...]:
     """Gives deciding attributes the VR of the standard, in place; the keywords of those that stated another one.
 
-    Decimal text is told from binary numbers by its digits. What decides nothing is dropped where it cannot be read.
+    Decimal text is distinguished from binary numbers by its digits. What decides nothing is dropped where it cannot be read.
 
     Raises:
         RepresentationError: One cannot be read so, or has not the length that a number of its VR has.

@@ -31,7 +31,7 @@ def read_result(path: Path) -> dict[str, Any]:
         ValueError: It does not follow the schema.
         OSError: It cannot be read.
     """
-    from jsonschema.exceptions import best_match  # whoever only writes results need not wait for it
+    from jsonschema.exceptions import best_match  # code that only writes results need not wait for it
 
     result: dict[str, Any] = read_json(path)
     error = best_match(_validator().iter_errors(result))

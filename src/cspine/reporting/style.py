@@ -1,4 +1,4 @@
-"""Colours of pictures: legible for people who do not tell red from green, on the dark ground of a reading room."""
+"""Colours of pictures: legible for people who cannot distinguish red from green, on the dark ground of a reading room."""
 
 from cspine.anatomy import Level
 from cspine.results import Assessment, LevelFinding

@@ -1,6 +1,6 @@
 """The default engine: OpenVINO.
 
-Whoever else needs OpenVINO takes ``ov`` from here, where it was imported without its telemetry.
+Other modules that need OpenVINO take ``ov`` from here, where it was imported without its telemetry.
 """
 
 import sys

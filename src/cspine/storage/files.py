@@ -178,10 +178,10 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_together(path: Path) -> Iterator[None]:
-    """Holds a lock together with all others who hold it so, while nobody has it for himself as by :func:`locked`.
+    """Holds a lock that is shared with others, while none holds it exclusively as by :func:`locked`.
 
     Raises:
-        LockedError: Somebody has it for himself.
+        LockedError: It is held exclusively elsewhere.
         OSError: The file cannot be made.
     """
     with _held(path, shared=True):
@@ -194,7 +194,7 @@ def _new_workplace(parent: Path) -> tuple[Path, int]:
         place.mkdir(mode=0o700)
         try:
             lock = os.open(place / _ALIVE, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
-        except FileNotFoundError:  # somebody who clears up took it for an empty one that was left
+        except FileNotFoundError:  # a process that clears up took it for an empty one that was left
             continue
         if _take(lock, shared=False) is not False and _is_same(lock, place / _ALIVE):
             return place, lock
@@ -219,7 +219,7 @@ def _clear(place: Path) -> None:
 
 
 def _delete(place: Path) -> None:
-    """Deletes the lock last, so that what is half deleted can still be told from what is alive."""
+    """Deletes the lock last, so that what is half deleted can still be distinguished from what is alive."""
     for path in list(place.iterdir()) if place.is_dir() else []:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -1,7 +1,7 @@
 """The one reader of JSON: of a stated size and depth, every key once, numbers that are numbers.
 
 What comes from a disk may be damaged, or made to harm. Python's own reader takes ``NaN``, keeps the last of two equal keys, and
-leaves numbers beyond any machine, lone surrogates and a depth of hundreds to trip whoever uses them.
+leaves numbers beyond any machine, lone surrogates and a depth of hundreds to trip the code that uses them.
 """
 
 import json

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cspine.anatomy import CERVICAL
 from cspine.training.core.marks import BOX_BIT
-from cspine.training.slices.prediction import APART_MM, localise_fractures, suspected_cells
+from cspine.training.slices.family import slice_task
+from cspine.training.slices.prediction import APART_MM, localise_fractures, slice_outputs, suspected_cells
 from cspine.training.slices.stacks import SliceStack
-from tests.training.synthetic import stack
+from tests.training.synthetic import SPEC, Silent, fold_data, recipe, stack
 
 
 def outputs(study: SliceStack, *peaks: tuple[tuple[int, int, int], float]) -> dict[str, np.ndarray]:
@@ -85,3 +88,25 @@ def test_suspected_places_are_the_strongest_and_lie_apart(seed: int) -> None:
 
 def test_what_is_faint_is_not_suspected_cells() -> None:
     assert len(suspected_cells(np.full((4, 4, 4), 0.01), (1.0, 1.0, 1.0))) == 0
+
+
+def test_one_slice_in_three_is_predicted_as_among_all_slices() -> None:
+    study, network = stack(1, 3), recipe().network.build(SPEC, seed=1)
+
+    fracture, visible = slice_outputs(network, study, SPEC, 3)
+
+    every = slice_outputs(network, study, SPEC)
+    assert len(every[0]) == 28
+    np.testing.assert_allclose(fracture, every[0][::3], atol=1e-6)
+    np.testing.assert_allclose(visible, every[1][::3], atol=1e-6)
+
+
+def test_held_out_slices_are_validated_in_the_steps_of_the_recipe() -> None:
+    settings = replace(recipe(), sampling=replace(recipe().sampling, validation_step=3))
+    held_out = slice_task(settings, fold_data(), Silent()).held_out()
+
+    fracture, visible = held_out.targets
+
+    whole = slice_task(recipe(), fold_data(), Silent()).held_out().targets
+    assert len(fracture) == len(visible) == 4 * 10
+    np.testing.assert_array_equal(fracture[:10], whole[0][:28:3])

@@ -144,7 +144,7 @@ class Deliverer:
         refused(self._store, sending, self._owner, pause_s, reason)
 
     def _object(self, sending: Sending) -> Dataset | None:
-        """Returns an object as it is sent; ``None`` where its file cannot be read, which is told and tried again."""
+        """Returns an object as it is sent; ``None`` where its file cannot be read, which is logged and tried again."""
         results = Folders(self._config.node.data).results
         try:
             made = dcmread(results / sending.key / sending.parcel.file)

@@ -1,4 +1,4 @@
-"""Knows when a series is complete: DICOM has no end of a study, so that quiet has to tell."""
+"""Knows when a series is complete: DICOM has no end of a study, so that a pause has to show it."""
 
 import threading
 import time

@@ -95,7 +95,7 @@ def read_identity(file: Path) -> Identity:
 
 
 def read_series_header(file: Path, asked: Collection[str] = ()) -> SeriesHeader:
-    """Reads what an image says about its series; what cannot be read is empty, for the worker tells what is wrong.
+    """Reads what an image says about its series; what cannot be read is empty, for the worker reports what is wrong.
 
     Args:
         file: The image.

@@ -1,4 +1,4 @@
-"""Listens for peers: who may not come in costs neither a thread nor memory, and nobody can hold a place by saying nothing."""
+"""Listens for peers: a refused one costs neither a thread nor memory, and a silent one cannot hold a place."""
 
 import logging
 import socket

@@ -14,7 +14,7 @@ from cspine.node.store.nouns import OPEN, WITH_RESULT, Arrival, Snapshot, State
 from cspine.node.store.tables import jobs, patients, series
 
 _QUEUEING = 7_201_125
-"""Number of the lock in PostgreSQL that those who queue hold together, and who clears up holds alone."""
+"""Number of the lock in PostgreSQL that processes which queue hold together, and one that clears up holds alone."""
 
 
 def enqueue(store: Store, arrival: Arrival, take: Callable[[], Snapshot], hold_s: float = 0.0) -> int | None:

@@ -125,7 +125,7 @@ class Finished:
         probability: Of any fracture, calibrated; ``None`` where it was not assessed.
         low: The lowest over the passes of test-time augmentation.
         high: The highest.
-        threshold: From here on it is positive.
+        threshold: The lowest probability that is positive.
         positive: Whether it is.
         levels: C1..C7 as ``result.json`` has them, shortened.
         code: Why it was rejected or failed, as a stable short name.

@@ -25,7 +25,7 @@ class Scored:
         probability: Of any fracture; ``None`` where it was not assessed.
         low: The lowest over the passes of test-time augmentation.
         high: The highest.
-        threshold: From here on it is positive.
+        threshold: The lowest probability that is positive.
         positive: Whether it is.
         levels: Probabilities of C1..C7 by name; only those that were assessed.
         code: Why it was rejected or failed.

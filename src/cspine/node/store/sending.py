@@ -113,7 +113,7 @@ def heal_due(store: Store, longest_retry_s: float) -> None:
 
 
 def unconfirmed(store: Store, destination: str, again_s: float, most: int) -> tuple[tuple[str, str], ...]:
-    """Returns objects that an archive took and is not asked about, or did not answer: SOP Class and Instance UIDs."""
+    """Returns objects that an archive took and was not asked to confirm, or did not answer: SOP Class and Instance UIDs."""
     with store.reading() as connection:
         found = select(outbox.c.sop_class, outbox.c.sop_uid).where(_is_unconfirmed(store, destination, again_s))
         return tuple((row.sop_class, row.sop_uid) for row in connection.execute(found.order_by(outbox.c.id).limit(most)))

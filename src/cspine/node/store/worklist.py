@@ -63,7 +63,7 @@ class ListedResult:
         probability: Of any fracture; ``None`` where it was not assessed.
         low: The lowest over the passes of test-time augmentation.
         high: The highest.
-        threshold: From here on it is positive.
+        threshold: The lowest probability that is positive.
         positive: Whether it is.
         levels: C1..C7, each with ``level``, ``status``, ``probability``, ``low``, ``high`` and ``positive``.
         warnings: Codes of what to mind.
@@ -235,7 +235,7 @@ def last_change(store: Store) -> float:
 def changed_series(store: Store, moment: float) -> frozenset[int] | None:
     """Returns the series of which a row of the worklist changed at a moment or later, by number.
 
-    It returns ``None`` where that cannot be told: the clocks of several machines write into one PostgreSQL.
+    It returns ``None`` where that is not known: the clocks of several machines write into one PostgreSQL.
     """
     with store.reading() as connection:
         if is_postgresql(connection):

@@ -1,4 +1,4 @@
-"""Slows down who guesses passwords: after some wrong ones, a name or an address has to wait."""
+"""Slows down guessing of passwords: after some wrong ones, a name or an address has to wait."""
 
 import threading
 import time

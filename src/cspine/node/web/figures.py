@@ -172,8 +172,8 @@ def _drift(index: float | None, by_chance: float | None) -> Drift:
 
 
 def _share(values: Iterable[bool]) -> float | None:
-    told = list(values)
-    return sum(told) / len(told) if told else None
+    flags = list(values)
+    return sum(flags) / len(flags) if flags else None
 
 
 def agreements(scores: Iterable[Scored], verdicts: Iterable[KeptVerdict]) -> tuple[ReaderAgreement, ...]:

@@ -106,7 +106,7 @@ def cookie(config: Config, secret: str) -> str:
 
 
 def _is_foreign(connection: HTTPConnection, host: str) -> bool:
-    """Says whether a browser tells that another site sends this; programs tell nothing."""
+    """Says whether a browser states that another site sends this; programs state nothing."""
     site = connection.headers.get("sec-fetch-site", "same-origin")
     origin = connection.headers.get("origin")
     return site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc != host)

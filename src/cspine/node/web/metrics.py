@@ -59,8 +59,8 @@ class NodeCollector(Collector):
             for stage, seconds in one.timings.items():
                 stages.setdefault(stage, []).append(seconds)
         timings = SummaryMetricFamily("cspine_stage_seconds", "Seconds of results by stage.", labels=["stage"])
-        for stage, told in sorted(stages.items()):
-            timings.add_metric([stage], len(told), sum(told))
+        for stage, durations in sorted(stages.items()):
+            timings.add_metric([stage], len(durations), sum(durations))
         yield timings
         figures = group_figures(scores, store.clock())
         drift = {(one.kind, one.name): one.index for one in figures if one.index is not None}

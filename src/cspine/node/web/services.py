@@ -27,7 +27,7 @@ class Services:
     Attributes:
         config: The configuration of the node.
         store: What the node knows.
-        attempts: Slows down who guesses passwords.
+        attempts: Slows down guessing of passwords.
         stopping: Set once the process shall end, so that streams end by themselves.
         board: Keeps the worklist as it was last shown.
     """

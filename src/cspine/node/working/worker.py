@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def task_of(config: Config) -> Task:
-    """Returns what is asked of every job of a node.
+    """Returns what every job of a node does.
 
     Raises:
         UsageError: A format is unknown.

@@ -1,4 +1,4 @@
-"""A picture of an anatomy, for who has built it: each bone in two sections, and how they rest on one another."""
+"""A picture of an anatomy, for whoever has built it: each bone in two sections, and how they rest on one another."""
 
 import numpy as np
 from matplotlib.figure import Figure, SubFigure

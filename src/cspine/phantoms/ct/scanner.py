@@ -1,8 +1,8 @@
 """A CT scanner: what it makes of an ideal scene.
 
 Blur of the slice thickness and of the reconstruction kernel, noise that is correlated as filtered backprojection correlates it and
-grows where much tissue lies in the way, dark bands between the shoulders, streaks of metal. A scene is asked for few slices,
-so that memory does not grow with the scan.
+grows where much tissue lies in the way, dark bands between the shoulders, streaks of metal. A scene is sampled a few
+slices at a time, so that memory does not grow with the scan.
 """
 
 from collections import deque

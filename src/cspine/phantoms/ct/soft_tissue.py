@@ -1,7 +1,7 @@
 """Soft tissue as functions of place: skin, muscles between planes of fat, throat, vessels, cord, lungs, what is in the skull.
 
-Values are worked out on a lattice that is fixed in the world and read off between its points, so that they do not depend on who
-asks.
+Values are worked out on a lattice that is fixed in the world and read off between its points, so that they do not depend on
+the grid that is sampled.
 """
 
 from dataclasses import dataclass

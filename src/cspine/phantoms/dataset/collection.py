@@ -1,4 +1,4 @@
-"""A data set of phantoms: many studies at once, the same bytes whoever makes which, whole ones only."""
+"""A data set of phantoms: many studies at once, the same bytes whichever process makes which, whole ones only."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -97,7 +97,7 @@ def make_collection(plan: Plan, makers: int | Makers) -> Iterator[bool]:
 
     Args:
         plan: What it consists of.
-        makers: So many processes of this machine, or those who make studies elsewhere, into the same folder.
+        makers: So many processes of this machine, or what makes studies elsewhere, into the same folder.
 
     Yields:
         For every study whether it was made now; ``False`` where it was there already.

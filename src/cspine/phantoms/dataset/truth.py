@@ -2,7 +2,7 @@
 
 ::
 
-    truth/<uid>/truth.json          what is broken, how, where; how it was scanned and stored
+    truth/<uid>/truth.json          what is fractured, how, where; how it was scanned and stored
     truth/<uid>/labels.nii.gz       every voxel: 1..7 C1..C7, 8.. T1.., 20 other bone
     truth/<uid>/fractures.nii.gz    the level of every voxel at a fracture
 

@@ -1,4 +1,4 @@
-"""Says which levels of a scan may be broken.
+"""Says which levels of a scan may be fractured.
 
 A misnamed or half-seen level would give a wrong truth, so a doubtful one stays as it is.
 """
@@ -17,7 +17,7 @@ from cspine.results import LevelStatus
 from cspine.volume import LabelMap, Volume
 
 _SURE = 0.9
-"""Of names that a localiser tells with such a confidence, 97 in 100 are right."""
+"""Of names that a localiser gives with such a confidence, 97 in 100 are right."""
 
 _LEAST_AGREEMENT = 0.6
 _USUAL_ML = dict(zip(CERVICAL, (14.5, 17.5, 10.0, 10.0, 11.5, 14.0, 13.5), strict=True))
@@ -34,7 +34,7 @@ _THICKEST_MM, _WIDEST_MM = 3.0, 1.5
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Says which levels of a scan may be broken.
+    """Says which levels of a scan may be fractured.
 
     Attributes:
         sure: Those that may.
@@ -131,7 +131,7 @@ class _View:
 
 
 def _doubt(one: Vertebra, view: _View) -> str | None:
-    """Returns why a level may not be broken; ``None`` where nothing speaks against it."""
+    """Returns why a level may not be fractured; ``None`` where nothing speaks against it."""
     if one.status is not LevelStatus.ASSESSED:
         return "is not wholly seen or not surely named"
     if one.confidence < _SURE or one.agreement < _LEAST_AGREEMENT:

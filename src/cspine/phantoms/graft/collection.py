@@ -117,7 +117,7 @@ def _study_uid(seed: int, scan: GraftScan, kind: CopyKind, number: int) -> str:
 
 
 def prepare(scan: GraftScan, located: Located, mask: LabelMap, seed: int) -> tuple[GraftSource, dict[Level, str]]:
-    """Returns a scan with the bones that may be broken, and why others may not.
+    """Returns a scan with the bones that may be fractured, and why others may not.
 
     Args:
         scan: The scan.

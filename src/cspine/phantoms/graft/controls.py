@@ -1,6 +1,6 @@
-"""Edits of intact bone that are no fractures: whoever learns the edit instead of the fracture is found out by them.
+"""Edits of intact bone that are no fractures: they expose a network that finds edits instead of fractures.
 
-They move, fill and change bone by the same steps as fractures do, and leave it unbroken.
+They move, fill and change bone by the same steps as fractures do, and leave it intact.
 """
 
 from collections.abc import Callable
@@ -72,7 +72,7 @@ class Bend:
         return hu
 
     def line_mm(self, points: Points, edges: NDArray[np.float32]) -> Field:  # noqa: ARG002  # one protocol
-        """Returns that nothing is broken."""
+        """Returns that nothing is fractured."""
         return np.full(points.shape[1], _NOWHERE_MM, np.float32)
 
 
@@ -110,7 +110,7 @@ class Canals:
         return hu
 
     def line_mm(self, points: Points, edges: NDArray[np.float32]) -> Field:  # noqa: ARG002  # one protocol
-        """Returns that nothing is broken."""
+        """Returns that nothing is fractured."""
         return np.full(points.shape[1], _NOWHERE_MM, np.float32)
 
 
@@ -149,7 +149,7 @@ class Specks:
         return np.asarray(out, dtype=np.float32)
 
     def line_mm(self, points: Points, edges: NDArray[np.float32]) -> Field:  # noqa: ARG002  # one protocol
-        """Returns that nothing is broken."""
+        """Returns that nothing is fractured."""
         return np.full(points.shape[1], _NOWHERE_MM, np.float32)
 
 

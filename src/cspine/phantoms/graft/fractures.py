@@ -14,7 +14,7 @@ _WIDE_SHARE = 0.15
 """Of the fractures: torn wide apart, so that fragments lie beyond the outline and gaps are as wide as joints."""
 
 _WIDE_FROM = 0.4
-"""Severity from which on a fracture may be."""
+"""Smallest severity of such a fracture."""
 
 _WIDER = (1.4, 2.4)
 

@@ -1,4 +1,4 @@
-"""Makes one copy of a scan: breaks or alters some of its vertebrae, and says what was done."""
+"""Makes one copy of a scan: fractures or alters some of its vertebrae, and says what was done."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,7 @@ class GraftSource:
     Attributes:
         volume: The scan, axial slices from feet to head.
         mask: Its vertebrae and other bone, on its grid.
-        bones: The vertebrae that may be broken.
+        bones: The vertebrae that may be fractured.
         quality: How the scan shows things.
         values: The values that the scan has, where it has not every whole HU: what is edited has no others.
     """
@@ -97,7 +97,7 @@ class Copy:
 
     @property
     def fractured(self) -> tuple[bool, ...]:
-        """Returns which of C1..C7 are broken."""
+        """Returns which of C1..C7 are fractured."""
         broken = {fact.level for fact in self.facts if fact.severity is not None}
         return tuple(level in broken for level in CERVICAL)
 
@@ -109,7 +109,7 @@ def intact_copy(source: GraftSource) -> Copy:
 
 
 def graft_copy(source: GraftSource, seed: np.random.SeedSequence, severity: tuple[float, float] | None = None) -> Copy:
-    """Returns a copy with one to three levels broken; all randomness comes from ``seed``."""
+    """Returns a copy with one to three levels fractured; all randomness comes from ``seed``."""
     rng = np.random.default_rng(seed)
     state = _State.of(source)
     for level in _chosen(source, rng):
@@ -119,7 +119,7 @@ def graft_copy(source: GraftSource, seed: np.random.SeedSequence, severity: tupl
 
 
 def control_copy(source: GraftSource, seed: np.random.SeedSequence) -> Copy:
-    """Returns a copy with one to three levels altered and none broken; all randomness comes from ``seed``."""
+    """Returns a copy with one to three levels altered and none fractured; all randomness comes from ``seed``."""
     rng = np.random.default_rng(seed)
     state = _State.of(source)
     for level in _chosen(source, rng):
@@ -129,7 +129,7 @@ def control_copy(source: GraftSource, seed: np.random.SeedSequence) -> Copy:
 
 
 def _chosen(source: GraftSource, rng: np.random.Generator) -> list[Level]:
-    """Samples one to three levels, head to chest: what C2 carries along is broken before it."""
+    """Samples one to three levels, head to chest: what C2 carries along is fractured before it."""
     levels = sorted(source.bones)
     count = min(int(rng.choice(len(_COUNTS), p=_COUNTS)) + 1, len(levels))
     return [levels[n] for n in sorted(rng.choice(len(levels), size=count, replace=False))]
@@ -151,7 +151,7 @@ class _State:
         return cls(source, source.volume.hu.copy(), source.mask.labels.copy(), empty, [])
 
     def break_level(self, level: Level, fractures: Sequence[FractureEdit], rng: np.random.Generator) -> None:
-        """Breaks a level; a dens that broke off takes atlas and head along."""
+        """Fractures a level; a dens that broke off carries atlas and head along."""
         bone, grid = self.source.bones[level], self.source.volume.grid
         layers = self._layers(bone, rng)
         volume, mask = Volume(self.hu, grid), LabelMap(self.labels, grid)
@@ -162,7 +162,7 @@ class _State:
         self.facts.extend(_fracture_facts(bone, edit) for edit in fractures)
 
     def alter_level(self, level: Level, controls: Sequence[Control], rng: np.random.Generator) -> None:
-        """Alters a level without breaking it."""
+        """Alters a level without fracturing it."""
         bone = self.source.bones[level]
         self._composite(self._layers(bone, rng), bone, controls, rng)
         self.facts.extend(_control_facts(bone, control) for control in controls)
@@ -172,7 +172,7 @@ class _State:
         return part_layers(Volume(self.hu, grid), LabelMap(self.labels, grid), bone, self.source.quality, rng)
 
     def _carry(self, head: HeadMotion, layers: Layers, rng: np.random.Generator) -> Layers:
-        """Moves the head, without the broken bone, and returns the layers with the scene as it is then."""
+        """Moves the head, without the fractured bone, and returns the layers with the scene as it is then."""
         grid, level = self.source.volume.grid, head.bone.level
         own = self.labels == level
         self.hu[layers.box] = layers.scene

@@ -1,4 +1,4 @@
-"""Moves what a broken dens carries along: the atlas and the head go where it goes, soft tissue between gives way.
+"""Moves what a fractured dens carries along: the atlas and the head go where it goes, soft tissue between gives way.
 
 As in phantoms (:mod:`cspine.phantoms.model.head_displacement`), here in the voxels of a scan.
 """
@@ -25,7 +25,7 @@ CARRYING = frozenset({"odontoid_type_2", "odontoid_type_3"})
 _COARSE_MM = 3.0
 _BONE_HU = 250.0
 _STAYS_MM, _GIVES_MM = 30.0, 12.0
-"""Below the middle of C2: from here on all stays, and above here soft tissue gives way freely."""
+"""Distances below the middle of C2: below the first all stays, and above the second soft tissue gives way freely."""
 
 _LEAST = 0.01
 _SLAB = 24

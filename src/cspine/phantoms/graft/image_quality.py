@@ -21,7 +21,7 @@ _NEAR, _WHOLE = 1.6, 2.2
 """A step is taken to end so many voxels from its middle; so many standard deviations, where that is more."""
 
 _ALONG = 0.94
-"""Cosine between the slope of an edge and an axis of the grid from which on it is measured along that axis."""
+"""Cosine between the slope of an edge and an axis of the grid above which it is measured along that axis."""
 
 _MOST_EDGES, _FEWEST_EDGES = 4000, 40
 _SHARP_SHARE = 0.35

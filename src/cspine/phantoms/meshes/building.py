@@ -44,7 +44,7 @@ def build_anatomy(folder: Path, table: Path | None = None, watch: Watch = iter) 
         watch: Hands on the names of the bones, one when the one before is done, and may show how far the work is.
 
     Raises:
-        AnatomyError: There is no vertebra, the table is wrong, surfaces are damaged or no vertebrae; all of these are told at once.
+        AnatomyError: There is no vertebra, the table is wrong, surfaces are damaged or no vertebrae; all are reported at once.
     """
     surfaces = read_table(folder, table)
     sources = {level.name: source for level, source in surfaces.levels.items()} | surfaces.context

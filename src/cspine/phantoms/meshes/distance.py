@@ -30,7 +30,7 @@ def unsigned_distance(surface: Surface, axes: Axes, limit_mm: float) -> NDArray[
     Args:
         surface: In mm.
         axes: Coordinates of the lattice along x, y and z.
-        limit_mm: Farther points are not told apart.
+        limit_mm: Farther points are not distinguished.
     """
     samples, owners = _samples(surface)
     tree, corners = spatial.cKDTree(samples), surface.corners

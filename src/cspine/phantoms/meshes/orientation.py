@@ -22,8 +22,8 @@ _ALL_AXES = tuple("".join(letters) for pairs in permutations(("LR", "AP", "SI"))
 def fitting_axes(solids: Mapping[Level, Solid], stated: str) -> tuple[str, ...]:
     """Returns the axes with which all of some solids would be their levels.
 
-    Left and right cannot be told apart in a vertebra. Of two axes that differ in that alone the right-handed ones count, as nearly
-    all tools write these.
+    Left and right cannot be distinguished in a vertebra. Of two axes that differ in that alone the right-handed ones count, as
+    nearly all tools write these.
 
     Args:
         solids: Each level as voxels, with the axes that it is said to have.

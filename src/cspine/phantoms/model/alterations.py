@@ -18,7 +18,7 @@ _SOFT_MM = 0.5
 """Borders of density are as soft as this."""
 
 _SEEN_MM = 4.0
-"""So far from its surface a bone's distance is asked for."""
+"""So far from its surface a bone's distance is evaluated."""
 
 _DENSEST_HU = 1000.0
 
@@ -280,7 +280,7 @@ def denser(hu: Field, share: NDArray[np.floating]) -> Field:
 
 
 def along(vector: Sequence[float] | NDArray[np.floating], points: Points) -> Field:
-    """Returns the scalar product with ``(3, ...)`` points, to the last bit the same however many are asked at once."""
+    """Returns the scalar product with ``(3, ...)`` points, to the last bit the same however many are evaluated at once."""
     x, y, z = (np.float32(n) for n in vector)
     return np.asarray(x * points[0] + y * points[1] + z * points[2], dtype=np.float32)
 

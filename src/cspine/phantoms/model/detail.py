@@ -1,6 +1,6 @@
 """Samples the fine detail of bones: compact and spongy bone, vessels of many shapes, worn joints, loose rounded pieces.
 
-None of it is a fracture. Detail that changes the outline of a bone, such as a loose piece, is left out where the bone is broken.
+None of it is a fracture. Detail that changes the outline of a bone, such as a loose piece, is left out where the bone is fractured.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def with_detail(rng: np.random.Generator, neck: Neck, ranges: DetailRanges) -> N
 
     Args:
         rng: Random generator, of this alone.
-        neck: The neck, posed and broken.
+        neck: The neck, posed, with its fractures.
         ranges: How far detail differs.
     """
     if replace(ranges, atlas_mm=_PLAIN.atlas_mm) == _PLAIN:

@@ -1,4 +1,4 @@
-"""Moves what a broken dens carries along: the atlas and the head sit on it, and go where it goes."""
+"""Moves what a fractured dens carries along: the atlas and the head sit on it, and go where it goes."""
 
 from collections.abc import Iterable
 from dataclasses import replace

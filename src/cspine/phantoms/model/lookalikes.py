@@ -1,7 +1,7 @@
 """Samples what looks like a fracture and is not: vessels, bones that never fused, scars of old age and old injuries.
 
 Shares are our choice, about twice those of life where those are known (clefts of the posterior arch of C1: 4 %, Currarino et al.
-1994), since these are what must not be called a fracture. A broken bone gets vessels only.
+1994), since these are what must not be called a fracture. A fractured bone gets vessels only.
 """
 
 from collections.abc import Callable

@@ -231,7 +231,7 @@ class Neck:
         hardware: What is not the patient, rendered over everything.
         limbs: Arms and hands beside the neck.
         mask: What of the scan is kept, where the rest was set to -1024 HU.
-        scale: The size of everything, against the millimetres in which all the above is told.
+        scale: The size of everything, against the millimetres in which all the above is given.
         proportions: Size of the whole and of its parts, where they were varied.
     """
 
@@ -250,7 +250,7 @@ class Neck:
 
     @property
     def injuries(self) -> tuple[InjuryFacts, ...]:
-        """Returns what is broken, head to chest."""
+        """Returns the injuries, head to chest."""
         facts = [injury.facts for bone in self.bones for injury in bone.injuries]
         return tuple(sorted(facts, key=lambda fact: fact.level))
 

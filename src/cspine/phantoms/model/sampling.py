@@ -44,7 +44,7 @@ def sample_neck(
     Args:
         rng: The only source of random numbers.
         anatomy: Whose shapes it has; one of the shipped ones if ``None``.
-        fractured: Which levels are broken, once at least.
+        fractured: Which levels are fractured, once at least.
         variation: How far necks differ. The same ``rng`` gives the same neck with other variations but for what they vary.
     """
     chosen = sample_anatomy(rng) if anatomy is None else anatomy

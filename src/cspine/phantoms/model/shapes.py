@@ -1,4 +1,4 @@
-"""Shapes as signed distances: what a bone is made of, wherever it is asked.
+"""Shapes as signed distances: what a bone is made of, wherever it is evaluated.
 
 Points are arrays ``(3, ...)`` of x, y, z in millimetres, distances are negative inside.
 """

@@ -1,4 +1,4 @@
-"""Noise that is a function of place: the same value wherever and however often it is asked."""
+"""Noise that is a function of place: the same value wherever and however often it is evaluated."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ from cspine.phantoms.model.shapes import Field, Points
 
 _PERIOD = 48
 _SEEDS = 16
-"""Number of different noises; textures are told apart by shifts besides."""
+"""Number of different noises; textures differ by shifts besides."""
 
 
 def value_noise(points: Points, scale_mm: float, seed: int) -> Field:

@@ -163,7 +163,7 @@ class ScanRanges(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class DetailRanges(_Checked):
-    """Says how the bone of one person differs from that of another in what a fracture is told by.
+    """Says how the bone of one person differs from that of another in the features that a fracture is recognised by.
 
     Attributes:
         cortex: Factor of the thickness of compact bone, log-uniform.

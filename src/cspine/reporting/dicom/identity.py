@@ -1,4 +1,4 @@
-"""Identifies who made an object, of what, and when: the same input gives the same identifiers, so it is stored once."""
+"""Identifies what made an object, of what, and when: the same input gives the same identifiers, so it is stored once."""
 
 import hashlib
 import re

@@ -112,7 +112,7 @@ class StudyPage:
         name: What the user calls the study.
         verdict: What is said about it.
         disclaimer: What cspine is not.
-        caution: What to mind about whom the model has seen; may be empty.
+        caution: Warning about what the model was trained on; may be empty.
         strip: ``Any`` and C1..C7; empty where nothing was assessed.
         numbering: How the stored images lie, and what their numbers are.
         panels: Levels to look at, the most suspicious first.

@@ -94,7 +94,7 @@ class OverviewPage:
         model: The package, in a few words.
         point: The operating point.
         disclaimer: What cspine is not.
-        caution: What to mind about whom the model has seen; may be empty.
+        caution: Warning about what the model was trained on; may be empty.
         levels: Names of the columns of levels.
         ranged: Whether any number has a range.
         counts: How many studies became what.

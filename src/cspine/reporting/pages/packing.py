@@ -1,4 +1,4 @@
-"""Voxels as text that a browser unpacks: 251 codes for Hounsfield units, each pixel told by its neighbours, deflated, base64."""
+"""Voxels as text that a browser unpacks: 251 codes for Hounsfield units, pixels predicted from neighbours, deflated, base64."""
 
 import base64
 import zlib

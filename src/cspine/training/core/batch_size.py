@@ -26,7 +26,7 @@ R = TypeVar("R", bound=Recipe)
 
 @runtime_checkable
 class TriesBatches(Protocol):
-    """A family that tells what its networks learn from a few studies, so that steps of it can be tried."""
+    """A family that returns what its networks learn from a few studies, so that steps of it can be tried."""
 
     def trial_task(self, cases: tuple[Case, ...], place: TrainingPlace, reporter: Reporter) -> TrainingTask[Any]:
         """Returns what a network learns in the last part of training, from a few studies, in batches of the recipe's size.
@@ -34,7 +34,7 @@ class TriesBatches(Protocol):
         Args:
             cases: The studies, those with masks first; none where the family makes its necks itself.
             place: Where studies and their cache lie.
-            reporter: Who wants to know.
+            reporter: Receives the progress.
 
         Raises:
             InputError: A study cannot be read.
@@ -65,7 +65,7 @@ def search_batch(family: Family[Any], run: Run, place: TrainingPlace, devices: i
         run: The run; it has not been trained yet.
         place: Where its data lie.
         devices: How many share each batch.
-        reporter: Who wants to know.
+        reporter: Receives the progress.
 
     Raises:
         UsageError: There is no GPU, or the family cannot try batches.
@@ -144,7 +144,7 @@ def _fits(task: TrainingTask[Any], fit: FitSettings, batch: int, reporter: Repor
 def _step(task: TrainingTask[Any], fit: FitSettings, batch: int) -> None:
     model = compiled(task, fit, stage=-1)
     history = model.fit(_Repeated(task.batches(0, 0)[0], batch), epochs=1, shuffle=False, verbose=0).history
-    float(history["loss"][-1])  # JAX calculates when it is asked, and fails then
+    float(history["loss"][-1])  # JAX calculates when the value is needed, and fails then
 
 
 class _Repeated(keras.utils.PyDataset):

@@ -82,8 +82,21 @@ def save_checkpoint(path: Path, model: keras.Model, progress: Progress) -> None:
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    arrays = {f"model{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.variables)}
-    arrays |= {f"optimizer{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(model.optimizer.variables)}
+    write_state(path, state_of(model), progress)
+
+
+def state_of(model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns copies of weights, optimiser and the state of dropout, by the names that a checkpoint has for them."""
+    both = (("model", model.variables), ("optimizer", model.optimizer.variables))
+    return {f"{kind}{i}": np.array(keras.ops.convert_to_numpy(v.value)) for kind, found in both for i, v in enumerate(found)}
+
+
+def write_state(path: Path, arrays: dict[str, np.ndarray], progress: Progress) -> None:
+    """Writes a checkpoint of what :func:`state_of` gave.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
     try:
         with replacing_file(path) as partial:
             np.savez(partial, allow_pickle=False, progress=np.array(json.dumps(asdict(progress))), **arrays)

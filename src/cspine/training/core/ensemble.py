@@ -14,7 +14,7 @@ from cspine.training.core.runs import Run
 
 @dataclass(frozen=True, slots=True)
 class PackagedFolds:
-    """Counts whom the networks of a package have seen.
+    """Counts the networks of a package, their held-out studies, and those of the calibration.
 
     Attributes:
         networks: How many are averaged.

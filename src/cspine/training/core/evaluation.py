@@ -39,7 +39,7 @@ class EvaluationOptions:
     Attributes:
         cache: Where prepared studies are kept.
         skip_broken: Whether to go on without what is wrong with the data set.
-        localise: Whether to tell where the network suspects fractures; of held-out patients the scores are known without.
+        localise: Whether to return where the network suspects fractures; of held-out patients the scores are known without.
     """
 
     cache: Path
@@ -49,16 +49,16 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunEvaluation:
-    """Holds what a run says about patients it has not seen.
+    """Holds what a run predicts for patients that it was not trained on.
 
     Attributes:
         probabilities: Calibrated, with the truth.
         fitted_overall: Probability of any fracture from a head fitted to the levels, ``(n,)``.
         points: Thresholds.
-        thresholds: Whom these were chosen on, in words.
+        thresholds: Which patients these were chosen on, in words.
         how: Which patients, in words.
         cases: The patients, in the order of the probabilities.
-        localisations: Where fractures are suspected and are, in the same order; empty where nobody asked.
+        localisations: Where fractures are suspected and are, in the same order; empty where that was not requested.
         leaky: What a protocol that is known to be wrong reports, where the recipe was made for it.
     """
 
@@ -77,10 +77,10 @@ def evaluate_run(run: Run, family: Classifying[Any], data: Path, options: Evalua
 
     Args:
         run: The run.
-        family: Asks its networks.
+        family: Predicts with its networks.
         data: The data set.
         options: How.
-        reporter: Who wants to know.
+        reporter: Receives the progress.
 
     Raises:
         TrainingError: No fold is trained, or some but not all studies had a part in the run.

@@ -60,7 +60,7 @@ def export(
         request: What the package shall be called.
         place: Where studies and their cache lie.
         folder: Where the package shall stand.
-        reporter: Who wants to know.
+        reporter: Receives the progress.
 
     Raises:
         TrainingError: The fold is not trained, or an exported network does not agree with the trained one.

@@ -53,11 +53,11 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Holds what a network says about studies.
+    """Holds what a network predicts for studies.
 
     Attributes:
         scores: Not calibrated, with the truth.
-        localisations: Where it suspects fractures, in the same order; empty where nobody asked.
+        localisations: Where it suspects fractures, in the same order; empty where that was not requested.
     """
 
     scores: StudyScores
@@ -124,7 +124,7 @@ class Family(Protocol[Prepared]):
             request: What the package shall be called.
             facts: What every manifest of such a package says, by the name of the field.
             place: Where studies and their cache lie.
-            reporter: Who wants to know.
+            reporter: Receives the progress.
 
         Raises:
             TrainingError: The fold is not trained.
@@ -138,7 +138,7 @@ class FillsCache(Protocol):
     """A family that prepares study by study, so that others may do it before, on several machines."""
 
     def fill_cache(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
-        """Puts all that training will ask of some studies into the cache.
+        """Puts all that training will need of some studies into the cache.
 
         Raises:
             InputError: A study cannot be read.
@@ -151,14 +151,14 @@ class Classifying(Family[Prepared], Protocol[Prepared]):
     """A family whose networks find fractures."""
 
     def predict(self, network: Path, cases: Sequence[Case], cache: Path, reporter: Reporter, *, localise: bool) -> Predictions:
-        """Returns what a network says about studies.
+        """Returns what a network predicts for studies.
 
         Args:
             network: Its file.
             cases: The studies.
             cache: Where prepared studies are kept.
-            reporter: Who wants to know.
-            localise: Whether to tell where it suspects fractures.
+            reporter: Receives the progress.
+            localise: Whether to return where it suspects fractures.
 
         Raises:
             InputError: A study cannot be read.
@@ -184,13 +184,13 @@ def start_run(
     skip_broken: bool = False,
     searches: bool = False,
 ) -> Run:
-    """Starts a run that is not yet trained; all that can be found wrong without reading scans is told first.
+    """Starts a run that is not yet trained; all that can be found wrong without reading scans is reported first.
 
     Args:
         family: What shall be trained.
         place: Where its data lie.
         folder: Of the run.
-        reporter: Who wants to know what is wrong with the data.
+        reporter: Receives what is wrong with the data.
         skip_broken: Go on without what is.
         searches: The batch is to be searched for before training begins.
 
@@ -228,7 +228,7 @@ def train(family: Family[Any], run: Run, place: TrainingPlace, chosen: Sequence[
         run: The run.
         place: Where its data lie.
         chosen: Which folds.
-        reporter: Who wants to know.
+        reporter: Receives the progress.
 
     Raises:
         UsageError: A fold does not exist.

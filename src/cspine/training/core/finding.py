@@ -1,4 +1,4 @@
-"""Chooses who finds the vertebrae of studies that networks classify: the localiser, as in service, or a mask."""
+"""Chooses what finds the vertebrae of studies that networks classify: the localiser, as in service, or a mask."""
 
 from enum import StrEnum
 from functools import cache as remembered
@@ -11,7 +11,7 @@ from cspine.volume import Volume
 
 
 class Finder(StrEnum):
-    """Says who finds the vertebrae of a study."""
+    """Says what finds the vertebrae of a study."""
 
     MASK = "mask"
     """Its mask, where it has one; else the localiser."""
@@ -40,7 +40,7 @@ def located_in(case: Case, volume: Volume, finder: Finder, localiser: str) -> Lo
     Args:
         case: The study.
         volume: Its scan.
-        finder: Who says it.
+        finder: What finds them.
         localiser: A package of kind localiser, by folder or name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reports how training goes, and keeps the log that it leaves: ``log.csv`` and curves for TensorBoard."""
+"""Reports the progress of training, and keeps its log: ``log.csv`` and curves for TensorBoard."""
 
 import math
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ TENSORBOARD = "tensorboard"
 
 
 class Reporter(Protocol):
-    """Somebody who wants to know how training goes."""
+    """Receives the progress of training."""
 
     def say(self, text: str) -> None:
-        """Tells what is being done."""
+        """Reports what is being done."""
         ...
 
     def warn(self, text: str) -> None:
-        """Tells what is left out."""
+        """Warns of what is left out."""
         ...
 
     def batch(self, done: int, of: int, losses: dict[str, float]) -> None:
-        """Tells that a batch of the epoch under way was done."""
+        """Reports that a batch of the current epoch is done."""
         ...
 
     def begins(self, home: Path, epoch: int, settings: FitSettings) -> None:
-        """Tells that an epoch begins, or goes on.
+        """Reports that an epoch begins or continues.
 
         Args:
             home: The folder of the fold.
@@ -41,7 +41,7 @@ class Reporter(Protocol):
         ...
 
     def epoch(self, record: EpochRecord, of: int, home: Path) -> None:
-        """Tells what became of an epoch.
+        """Reports the result of an epoch.
 
         Args:
             record: Its numbers.
@@ -52,7 +52,7 @@ class Reporter(Protocol):
 
 
 class Callback:
-    """A :class:`Reporter` that ignores everything: the base of those that care for some of it.
+    """A :class:`Reporter` that ignores everything: the base of those that need some of it.
 
     What an entry point of ``cspine.callbacks`` names is called with the :class:`cspine.training.core.runs.Run`, and returns one.
     """
@@ -78,10 +78,10 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Reporters:
-    """Several that want to know how training goes, as one.
+    """Calls several reporters as one.
 
     Attributes:
-        each: Who they are; told in this order.
+        each: The reporters, called in this order.
     """
 
     each: tuple[Reporter, ...]

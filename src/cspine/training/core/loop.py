@@ -23,6 +23,7 @@ from cspine.training.core.backend import (
 )
 from cspine.training.core.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, stored_progress
 from cspine.training.core.interruption import Interruption
+from cspine.training.core.last_step import LastStep
 from cspine.training.core.log import TENSORBOARD, Curves, Reporter, log_csv
 from cspine.training.core.runs import BEST, CHECKPOINT, HELD_OUT, LAST, LOG
 from cspine.training.core.settings import FitSettings
@@ -227,8 +228,9 @@ def _epoch(loop: _Loop, progress: Progress) -> Progress:
     task, settings, model, begin = loop.task, loop.settings, loop.model, time.monotonic()
     loop.reporter.begins(loop.home, progress.epoch + 1, settings)
     batches = task.batches(progress.epoch, progress.batch)
-    with Interruption() as interruption:
-        watch = _Watch(loop, progress, interruption)
+    last = LastStep(loop.home / CHECKPOINT, loop.reporter)
+    with Interruption(last.save) as interruption:
+        watch = _Watch(loop, progress, interruption, last)
         with _naming_full_memory(settings):
             history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[watch]).history
     served = task.served(model)
@@ -280,9 +282,9 @@ def _save_network(path: Path, network: keras.Model) -> None:
 class _Watch(keras.callbacks.Callback):
     """Reports and saves while an epoch is under way."""
 
-    def __init__(self, loop: _Loop, progress: Progress, interruption: Interruption) -> None:
+    def __init__(self, loop: _Loop, progress: Progress, interruption: Interruption, last: LastStep) -> None:
         super().__init__()
-        self._loop, self._progress, self._interruption = loop, progress, interruption
+        self._loop, self._progress, self._interruption, self._last = loop, progress, interruption, last
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -293,6 +295,10 @@ class _Watch(keras.callbacks.Callback):
             raise TrainingError("The loss is NaN or infinite. Train with a lower fit.learning_rate.")
         self._loop.reporter.batch(done, of, losses)
         due = time.monotonic() - self._saved >= 60 * settings.checkpoint_minutes
+        if self._interruption.asked:
+            self._interruption.settle()
+        elif done < of:
+            self._last.keep(self.model, replace(self._progress, batch=done))
         if done < of and (due or self._interruption.asked):
             save_checkpoint(self._loop.home / CHECKPOINT, self.model, replace(self._progress, batch=done))
             self._saved = time.monotonic()

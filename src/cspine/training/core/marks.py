@@ -29,7 +29,7 @@ BOX_BIT = 16
 """Added to the level of a pixel that lies in a box."""
 
 FRACTURE_BIT = 32
-"""Added to the level of a pixel on a fracture, where a phantom tells."""
+"""Added to the level of a pixel on a fracture, where a phantom gives its place."""
 
 LIMIT_BYTES = 200 << 30
 """What a cache of training may hold: the 2019 studies of the RSNA data take 50 GiB with the slices of our recipes."""
@@ -37,7 +37,7 @@ LIMIT_BYTES = 200 << 30
 _OTHER_FILES = 128
 
 _FRACTURED_SHARE = 0.1
-"""Share of a cell on a fracture from which on the cell counts as fractured."""
+"""Smallest share of a cell on a fracture at which the cell counts as fractured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ def level_marks(mask: LabelMap) -> NDArray[np.uint8]:
 
 
 def fracture_mask(case: Case) -> Path | None:
-    """Returns the file of a phantom that tells where it is fractured; ``None`` for a patient."""
+    """Returns the file of a phantom that marks where it is fractured; ``None`` for a patient."""
     path = case.truth / "fractures.nii.gz" if case.truth is not None else None
     return path if path is not None and path.is_file() else None
 
@@ -79,7 +79,7 @@ def refuse_wrong_marks(case: Case, study: Study) -> None:
 
 
 def let_be_open(files: int) -> None:
-    """Lets this process hold so many files: a mapped array holds its own, and many systems grant 256 or 1024 until they are asked.
+    """Lets this process hold so many files: a mapped array holds its own, and many systems grant 256 or 1024 by default.
 
     Raises:
         OutputError: They may not be granted.

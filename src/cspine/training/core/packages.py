@@ -40,11 +40,11 @@ class PackageRequest:
         version: Of the package.
         folds: Which networks of the run; the average of several is served as one.
         data: The data set in words.
-        training_data: Whom the network has seen.
+        training_data: What the network was trained on.
         precision: How an engine may calculate: ``f32`` or ``bf16``; a network that bf16 moves too far stays in ``f32``.
         figures: What was measured on patients that had no part in the run; on its held-out patients if empty.
-        coarse_mm: From which distance of slices and of pixels on results tell that intact vertebrae may look fractured; the usual
-            one where nobody measured it.
+        coarse_mm: Distances of slices and of pixels beyond which results warn that intact vertebrae may look fractured; the usual
+            ones where that was not measured.
     """
 
     name: str

@@ -10,7 +10,7 @@ import keras
 
 from cspine.training.core.layer_weights import Build, with_file, with_layers_of
 from cspine.training.core.log import Reporter
-from cspine.training.core.loop import Keep, TrainingTask, Validation, train_network
+from cspine.training.core.loop import Keep, Stage, TrainingTask, Validation, train_network
 from cspine.training.core.part_settings import HeadSettings, PatchSettings
 from cspine.training.core.runs import LAST
 from cspine.training.core.settings import FitSettings
@@ -45,11 +45,13 @@ class Parts:
         build: Makes the whole network with its initial weights.
         patches: What its cells learn from patches; ``None`` where that part is left out.
         whole: What a network learns from whole studies or slices, by what makes it.
+        heads: What learns in the second part, beside the layers that patches do not know.
     """
 
     build: Build
     patches: TrainingTask[Any] | None
     whole: Callable[[Build], TrainingTask[Any]]
+    heads: Callable[[keras.Model], None] = lambda _: None
 
 
 def train_in_parts(recipe: RecipeInParts, parts: Parts, home: Path, reporter: Reporter) -> None:
@@ -66,7 +68,9 @@ def train_in_parts(recipe: RecipeInParts, parts: Parts, home: Path, reporter: Re
         if recipe.heads.epochs:
             fit = replace(recipe.fit, epochs=recipe.heads.epochs, learning_rate=recipe.heads.learning_rate, patience=0)
             task = parts.whole(partial(with_layers_of, build, backbone, frozen=True))
-            task = replace(task, validate=_without_scores(task), keep=Keep.LAST, stages=())
+            task = replace(
+                task, validate=_without_scores(task), keep=Keep.LAST, stages=[Stage(recipe.heads.epochs, prepare=parts.heads)]
+            )
             train_network(task, fit, recipe.seed, home / HEADS, reporter)
             build = partial(with_file, build, home / HEADS / LAST)
         else:

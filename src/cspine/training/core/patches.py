@@ -195,7 +195,7 @@ def hardest(model: keras.Model, source: PatchSource, settings: PatchSettings, rn
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Suspicion:
-    """Holds what a network says of the cells of patches, and their truth, ``(n, rows / 8, columns / 8)`` each."""
+    """Holds what a network predicts for the cells of patches, and their truth, ``(n, rows / 8, columns / 8)`` each."""
 
     cells: NDArray[np.float64]
     truth: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""A training run on disk: what was trained, on whom, how, and what came of it."""
+"""A training run on disk: what was trained, on which data, how, and what came of it."""
 
 import hashlib
 import json
@@ -170,7 +170,7 @@ def begin_on_cases(recipe: Recipe, data: Path | None, folder: Path, reporter: Re
         recipe: As for :func:`begin_on_data`.
         data: The folder of the data set; one is needed.
         folder: Of the run.
-        reporter: Who wants to know what is wrong with the data.
+        reporter: Receives what is wrong with the data.
         skip_broken: Whether the run goes on without what is broken.
 
     Raises:
@@ -306,7 +306,7 @@ def _codes_of(data: Dataset) -> dict[str, list[str]]:
 
 
 def checked_cases(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
-    """Returns the data set; with ``skip_broken`` every pixel is read, every problem told, and only what is sound is kept.
+    """Returns the data set; with ``skip_broken`` every pixel is read, every problem reported, and only what is sound is kept.
 
     Raises:
         DatasetError: It cannot be read, or, without ``skip_broken``, anything is wrong with its tables and folders.

@@ -42,7 +42,7 @@ def masked_images(
         shape: Voxels of a picture, ``(z, y, x)``.
         spec: The grid of the network.
         cache: Where pictures are kept.
-        tell: Who wants to know.
+        tell: Receives the progress.
 
     Raises:
         InputError: A study or a mask cannot be read.

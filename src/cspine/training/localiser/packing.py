@@ -44,7 +44,7 @@ def packed(role: str, trained: keras.Model, windows: NDArray[np.float32]) -> Pac
 
 
 def _predicted(network: keras.Model, windows: NDArray[np.float32]) -> Samples:
-    """Returns windows in steps that compress well, and what a network says about them."""
+    """Returns windows in steps that compress well, and what a network predicts for them."""
     inputs = (np.rint(windows * _STEPS) / _STEPS).astype(np.float32)
     outputs = network.predict_on_batch(inputs)
     return Samples(inputs, {name: np.asarray(output, dtype=np.float32) for name, output in outputs.items()})

@@ -77,7 +77,7 @@ def make_pool(
         recipe: How many, and which.
         parts: What is needed.
         jobs: Processes.
-        tell: Who wants to know.
+        tell: Receives the progress.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -101,7 +101,7 @@ def fill_pool(
         sample: Makes the neck of a part and number; it goes to other processes.
         counts: How many necks each part has.
         jobs: Processes.
-        tell: Who wants to know.
+        tell: Receives the progress.
 
     Raises:
         OutputError: The folder cannot be written, or a process died.

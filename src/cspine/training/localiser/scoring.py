@@ -73,7 +73,7 @@ class CropScore:
     """Holds the score of a network on crops; NaN where they show no vertebra.
 
     Attributes:
-        dice: Mean overlap of the vertebra that is asked for (Dice, 1945).
+        dice: Mean overlap of the vertebra that is segmented (Dice, 1945).
         dice_p10: The tenth percentile of it.
         off_mm: The 95th percentile of the distance of the centroids.
     """

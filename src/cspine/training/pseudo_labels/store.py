@@ -1,4 +1,4 @@
-"""Pseudo-labels on disk: the levels of the pixels of a study as a teacher predicts them, or why nobody may learn from these."""
+"""Pseudo-labels on disk: the levels of the pixels of a study as a teacher predicts them, or why these may not be trained on."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ class Teacher(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledStack:
-    """A study that a teacher was asked about.
+    """A study that a teacher has predicted.
 
     Attributes:
         stack: With a mask, if there is nothing against it; otherwise as it was.
@@ -63,7 +63,7 @@ class LabelledStack:
 
 
 def with_pseudo_labels(stack: SliceStack, teacher: Teacher, folder: Path) -> LabelledStack:
-    """Returns a study with pseudo-labels, from ``folder`` where the teacher was asked before.
+    """Returns a study with pseudo-labels, from ``folder`` where the teacher has predicted it before.
 
     Raises:
         OutputError: ``folder`` cannot be written.

@@ -97,10 +97,10 @@ class PseudoLabelling:
 
 
 def teacher_of(recipe: SliceRecipe) -> TeacherSource | None:
-    """Returns who makes pseudo-labels for a recipe; ``None`` where studies without masks stay as they are.
+    """Returns the source of the pseudo-labels of a recipe; ``None`` where studies without masks stay as they are.
 
     Raises:
-        TrainingError: It is not there, sees another input, or does not say whom it has seen.
+        TrainingError: It is not there, needs another input, or does not say which patients it was trained on.
     """
     if not recipe.labels.teacher:
         return None
@@ -170,7 +170,7 @@ def levels_by(network: keras.Model, stack: SliceStack, spec: SliceSpec) -> NDArr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocaliserTeacher:
-    """A localiser, which sees the whole scan; its own checks tell whether the levels may be used in training.
+    """A localiser, which sees the whole scan; its own checks decide whether the levels may be used in training.
 
     Attributes:
         digest: Of its networks.

@@ -24,7 +24,7 @@ _BEHIND_MM = 18.0
 """How far behind the middle of the bodies the middle of the vertebrae lies."""
 
 _LEAST_ML = 0.78
-"""A vertebra of which a neck shows less is not asked for."""
+"""A vertebra of which a neck shows less is not segmented."""
 
 _FIXED = 1 << 17
 _CROPS = 2

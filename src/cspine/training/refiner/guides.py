@@ -28,7 +28,7 @@ class Swap:
     """A part of a vertebra with another name.
 
     Attributes:
-        giver: Whose it is, counted from the vertebra that is asked for: -1 above it, 0 itself, 1 below.
+        giver: Whose it is, counted from the vertebra that is segmented: -1 above it, 0 itself, 1 below.
         taker: Whose name it gets, counted alike; ``None`` where it gets none.
         direction: The part lies there, ``(z, y, x)``.
         share: How much of the vertebra it is.
@@ -93,7 +93,7 @@ def apply_guide(change: GuideChange, classes: NDArray[np.uint8], level: int, spe
     Args:
         change: What is done.
         classes: Of the crop: C1..C7, other vertebra, other bone, ``(z, y, x)``.
-        level: Which vertebra is asked for.
+        level: Which vertebra is segmented.
         spec: The crop.
 
     Returns:

@@ -15,8 +15,8 @@ from cspine.errors import UsageError
 from cspine.evaluation import StudyScores
 from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
 from cspine.evaluation.metrics import auroc, mean_level_auroc
-from cspine.modelpack import NetworkFile, Samples, SliceManifest
-from cspine.networks.freezing import set_trainable
+from cspine.modelpack import NetworkFile, SliceManifest
+from cspine.networks.freezing import prepare_heads, set_trainable
 from cspine.networks.loading import load_network
 from cspine.specs import SliceSpec
 from cspine.storage.files import write_text
@@ -27,11 +27,12 @@ from cspine.training.core.finding import Finder, localiser_of
 from cspine.training.core.log import Reporter
 from cspine.training.core.loop import Keep, Stage, TrainingTask, Validation
 from cspine.training.core.losses import KnownBinaryCrossentropy, KnownCellCrossentropy, KnownDiceCrossentropy
-from cspine.training.core.packages import CardText, PackageContents, PackagedNetwork, PackageRequest
+from cspine.training.core.packages import PackageContents, PackagedNetwork, PackageRequest
 from cspine.training.core.parts import NO_PATCHES, PATCHES, Parts, train_in_parts
 from cspine.training.core.runs import BEST, HELD_OUT, Run, begin_on_cases, same_cases
 from cspine.training.slices.batches import SliceBatches, TrainingStudy
 from cspine.training.slices.located import located_scores, prepare_located
+from cspine.training.slices.packing import INTENDED_USE, SAMPLES, SERVED, slice_card, slice_samples
 from cspine.training.slices.patches import PatchPlace, find_slice_patches, slice_patch_task
 from cspine.training.slices.prediction import (
     all_outputs,
@@ -45,23 +46,13 @@ from cspine.training.slices.prediction import (
 from cspine.training.slices.settings import SliceRecipe
 from cspine.training.slices.stacks import SliceStack, prepare_stacks
 
-SERVED = ("fracture", "visible", "fracture_map")
-"""Outputs that a package has, where the network has them: the service needs the first two."""
-
 TOLERANCE = 1e-3
 """By how much a probability may change by export."""
 
 _BOXED = 5.0
 """How much more a boxed cell counts than another: a box covers a few of hundreds of cells."""
 
-_SAMPLES = 8
-_STEPS = 255
 _POSITIVE = 0.5
-
-_USE = (
-    "Research on finding fractures of the cervical spine (C1 to C7) on CT. Not a medical device, not for diagnosis, not for any "
-    "decision about a patient."
-)
 
 
 class MaskSource(Protocol):
@@ -183,17 +174,19 @@ class SliceFamily:
                 "A slice classifier is exported with --data DIR, the data set of its run, in f32, without --precision."
             )
         cases = [case for case in same_cases(run, place.data) if run.facts.folds[case.study_uid] in request.folds]
-        located = prepare_located(cases[:_SAMPLES], self.recipe, Finder.LOCALISER, place.cache, reporter.say)
+        located = prepare_located(cases[:SAMPLES], self.recipe, Finder.LOCALISER, place.cache, reporter.say)
         stacks = [one.stack for one in located]
         network = served_network(run, request.folds, SERVED)
-        samples = _samples(network, stacks, self.recipe.input)
+        samples = slice_samples(network, stacks, self.recipe.input)
         packed = PackagedFolds.of(run, request.folds)
 
         def manifest(networks: tuple[NetworkFile, ...]) -> SliceManifest:
-            return SliceManifest(**facts, kind=SliceManifest.KIND, spec=self.recipe.input, networks=networks, intended_use=_USE)
+            return SliceManifest(
+                **facts, kind=SliceManifest.KIND, spec=self.recipe.input, networks=networks, intended_use=INTENDED_USE
+            )
 
         return PackageContents(
-            (PackagedNetwork(SliceManifest.KIND, network, samples, (), {"f32": TOLERANCE}),), manifest, partial(_card_text, packed)
+            (PackagedNetwork(SliceManifest.KIND, network, samples, (), {"f32": TOLERANCE}),), manifest, partial(slice_card, packed)
         )
 
 
@@ -223,7 +216,10 @@ def train_slices(recipe: SliceRecipe, data: SliceFold, home: Path, reporter: Rep
     task = replace(slice_task(recipe, data, reporter), validate=_without_scores)
     if patches is not None:  # its weights came from photographs already, and its new layers have learnt since
         task = replace(task, pretrain=lambda _: None, stages=task.stages[-1:])
-    train_in_parts(recipe, Parts(task.build, patches, lambda build: replace(task, build=build)), home, reporter)
+    parts = Parts(
+        task.build, patches, lambda build: replace(task, build=build), partial(prepare_heads, stage=recipe.network.stages[-1])
+    )
+    train_in_parts(recipe, parts, home, reporter)
 
 
 def _patch_part(recipe: SliceRecipe, data: SliceFold, home: Path, reporter: Reporter) -> TrainingTask[Any] | None:
@@ -282,9 +278,12 @@ class HeldOutSlices:
 
     @cached_property
     def targets(self) -> tuple[Any, Any]:
-        """Returns fracture and visibility of all slices, ``(n, 7)`` each."""
-        targets = [TrainingStudy.of(stack, self.recipe).targets for stack in self.stacks]
-        return np.concatenate([one.fracture for one in targets]), np.concatenate([one.visible for one in targets])
+        """Returns fracture and visibility of the slices that are predicted, ``(n, 7)`` each."""
+        targets, step = (
+            [TrainingStudy.of(stack, self.recipe).targets for stack in self.stacks],
+            self.recipe.sampling.validation_step,
+        )
+        return np.concatenate([one.fracture[::step] for one in targets]), np.concatenate([one.visible[::step] for one in targets])
 
 
 class _Served:
@@ -304,7 +303,8 @@ class _Served:
 
 
 def _validate(model: keras.Model, held_out: HeldOutSlices) -> Validation:
-    outputs = all_slice_outputs(model, held_out.stacks, held_out.recipe.input, held_out.reporter.say)
+    recipe = held_out.recipe
+    outputs = all_slice_outputs(model, held_out.stacks, recipe.input, recipe.sampling.validation_step, held_out.reporter.say)
     scores: StudyScores = study_scores(held_out.stacks, outputs)
     metrics = {
         "auroc_overall": auroc(scores.truth[:, 0], scores.scores[:, 0]),
@@ -353,43 +353,3 @@ def leaky_accuracy(
             wanted.append(study.targets.fracture[tested] >= _POSITIVE)
             predicted.append(fracture_outputs(model, stack, recipe.input, tested.tolist()) >= _POSITIVE)
     return entry_accuracy(np.concatenate(wanted), np.concatenate(predicted)) if wanted else None
-
-
-def _samples(network: keras.Model, stacks: Sequence[SliceStack], spec: SliceSpec) -> Samples:
-    """Returns slices from the middle of some studies, in steps that compress well, and what the trained network says about them."""
-    slices = []
-    for i in range(_SAMPLES):
-        stack = stacks[i * len(stacks) // _SAMPLES]
-        number = len(stack.hu) * (2 + i % 5) // 8
-        slices.append(stack.input(spec, number, number + 1)[0])
-    inputs = (np.rint(np.stack(slices) * _STEPS) / _STEPS).astype(np.float32)
-    outputs = network.predict_on_batch(inputs)
-    return Samples(inputs, {name: np.asarray(outputs[name], np.float32) for name in SERVED if name in outputs})
-
-
-_NETWORK = """\
-A `{recipe}` network that classifies one axial slice at a time: {rows} x {columns} pixels of {y:g} x {x:g} mm, every {z:g} mm, with
-{neighbours} neighbour(s) above and below, {low:g} to {high:g} HU. For each of C1 to C7 it says how much of the vertebra is in the
-slice and whether it looks fractured there. Slices become vertebrae by the pooling `{pooling}`; scores become probabilities by a
-line through their logits (Platt, 1999)."""
-_LABELS = """\
-Labels: the label of the study for a level times how much of the level is in the slice; where a study has boxes, slices of
-  a fractured level count as fractured where a box is on the level; in a phantom, where its fracture is."""
-_INTERVALS = """\
-Intervals are bootstraps over patients. Held-out studies also chose the epoch, or the calibration and the thresholds, which
-flatters a little; unseen studies did not."""
-
-
-def _card_text(packed: PackagedFolds, manifest: SliceManifest) -> CardText:
-    spec, training = manifest.spec, manifest.training
-    (z, y, x), (low, high), (rows, columns) = spec.spacing_mm, spec.window_hu, spec.size
-    shown = {"rows": rows, "columns": columns, "z": z, "y": y, "x": x, "low": low, "high": high, "neighbours": spec.neighbours}
-    return CardText(
-        networks=_NETWORK.format(recipe=training.recipe, pooling=manifest.pooling, **shown),
-        risk="it may miss every fracture and find fractures where there are none",
-        training=(
-            *packed.lines(training.patients, "were held out and chose the epoch"),
-            _LABELS,
-        ),
-        intervals=_INTERVALS,
-    )

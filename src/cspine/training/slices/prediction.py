@@ -33,28 +33,20 @@ _MOST = 10
 _EVERY_SIDE = np.ones((3, 3, 3), dtype=bool)
 
 
-def slice_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec) -> SliceOutputs:
-    """Returns fracture and visibility of C1..C7 by slice, ``(n, 7)`` each."""
-    found = padded_outputs(model, stack, spec, ("fracture", "visible"))
+def slice_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec, step: int = 1) -> SliceOutputs:
+    """Returns fracture and visibility of C1..C7 by slice, ``(n, 7)`` each, of one slice in ``step``."""
+    found = _outputs_of(model, stack, spec, range(0, len(stack.hu), step), ("fracture", "visible"))
     return found["fracture"], found["visible"]
 
 
 def padded_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Returns some outputs for all slices of a study, by name, one entry per slice."""
-    count = len(stack.hu)
-    parts = [
-        _predict_padded(model, stack.input(spec, begin, min(begin + _BATCH, count)), names) for begin in range(0, count, _BATCH)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return _outputs_of(model, stack, spec, range(len(stack.hu)), names)
 
 
 def fracture_outputs(model: keras.Model, stack: SliceStack, spec: SliceSpec, numbers: Sequence[int]) -> NDArray[np.float32]:
     """Returns the fracture of C1..C7 in some slices of a study, ``(n, 7)``."""
-    parts = []
-    for begin in range(0, len(numbers), _BATCH):
-        images = [stack.input(spec, number, number + 1) for number in numbers[begin : begin + _BATCH]]
-        parts.append(_predict_padded(model, np.concatenate(images), ("fracture",))["fracture"])
-    return np.concatenate(parts)
+    return _outputs_of(model, stack, spec, numbers, ("fracture",))["fracture"]
 
 
 def levels_output(model: keras.Model) -> str:
@@ -74,6 +66,17 @@ def predicted_levels(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.u
     return levels
 
 
+def _outputs_of(
+    model: keras.Model, stack: SliceStack, spec: SliceSpec, numbers: Sequence[int], names: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Returns some outputs for some slices of a study, by name."""
+    parts = []
+    for begin in range(0, len(numbers), _BATCH):
+        images = np.concatenate([stack.input(spec, number, number + 1) for number in numbers[begin : begin + _BATCH]])
+        parts.append(_predict_padded(model, images, names))
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
 def _predict_padded(model: keras.Model, images: NDArray[np.float32], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Returns some outputs for at most ``_BATCH`` slices."""
     padded = np.pad(images, ((0, _BATCH - len(images)), (0, 0), (0, 0), (0, 0)))  # one shape, one trace of the network
@@ -82,13 +85,17 @@ def _predict_padded(model: keras.Model, images: NDArray[np.float32], names: Sequ
 
 
 def all_slice_outputs(
-    model: keras.Model, stacks: Sequence[SliceStack], spec: SliceSpec, tell: Callable[[str], None] = lambda _: None
+    model: keras.Model,
+    stacks: Sequence[SliceStack],
+    spec: SliceSpec,
+    step: int = 1,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[SliceOutputs]:
     """Returns what :func:`slice_outputs` gives, for some studies."""
     found = []
     for number, stack in enumerate(stacks, 1):
         tell(f"predicting study {number} of {len(stacks)}")
-        found.append(slice_outputs(model, stack, spec))
+        found.append(slice_outputs(model, stack, spec, step))
     return found
 
 

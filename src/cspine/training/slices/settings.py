@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cspine.errors import UsageError
-from cspine.intervals import NotNegative, Positive, Share, ShareAboveZero, ShareBelowOne, Whole, check_intervals
+from cspine.intervals import Count, NotNegative, Positive, Share, ShareAboveZero, ShareBelowOne, Whole, check_intervals
 from cspine.networks.settings import NetworkSettings
 from cspine.specs import SliceSpec
 from cspine.training.core.part_settings import HeadSettings, PatchSettings, idle_parts
@@ -57,6 +57,8 @@ class SliceSamplingSettings:
             mistake that the recipe ``leaky_protocol`` shows: their neighbours are in the training set.
         crop: Rows and columns of the part of a slice that is trained on, around the levels it shows; all of it if 0 or too large.
             Fully convolutional networks learn the same from less; they are validated, and serve, on whole slices.
+        validation_step: After each epoch one slice in so many of the held-out studies is predicted. The scores of held-out patients
+            that a run leaves in the end are of all their slices.
     """
 
     fractured_share: Share = 0.3
@@ -64,6 +66,7 @@ class SliceSamplingSettings:
     anywhere_share: Share = 0.1
     held_back_share: ShareBelowOne = 0.0
     crop: tuple[Whole, Whole] = (0, 0)
+    validation_step: Count = 1
 
     def __post_init__(self) -> None:
         check_intervals(self, "sampling")

@@ -25,7 +25,7 @@ _FEWEST_PIXELS = 3
 """Fewer pixels of a mask on a fracture than these are none to be seen in a slice."""
 
 _BROKEN_SHARE = 0.1
-"""Share of a cell on a fracture from which on it is broken."""
+"""Smallest share of a cell on a fracture at which the cell counts as fractured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class VertebraTargets:
     Attributes:
         slices: 0, 1 or :data:`cspine.training.core.marks.UNKNOWN`, ``(slices,)``.
         cells: The same of each cell, ``(slices, rows / 8, columns / 8)``.
-        missed: Whether it is broken, and all of that lies outside what is cut: its label is not what these slices show.
+        missed: Whether it is fractured, and all of the fracture lies outside what is cut: its label is not what these slices show.
     """
 
     slices: NDArray[np.float32]
@@ -51,7 +51,7 @@ def fracture_targets(marks: NDArray[np.uint8], level: int, bit: int | None, *, b
         level: The vertebra.
         bit: What marks its fracture: the bit of cracks, that of boxes on pixels of the vertebra, or ``None`` where that is not
             known.
-        broken: Whether it is fractured; if not, nothing of it is.
+        broken: Whether it is fractured; if not, no slice and no cell of it is.
     """
     side = FRACTURE_CELL // MASK_STEP
     count, rows, columns = marks.shape
@@ -148,7 +148,7 @@ def _targets(study: StudyCrops, shown: NDArray[np.bool_], parts: list[VertebraTa
     known, broken = shown & study.learnable & seen, study.broken
     fracture = np.where(known, broken, UNKNOWN).astype(np.float32)
     anything = (broken & known).any()
-    unsure = (broken & shown & ~known).any()  # a break that may lie outside the picture
+    unsure = (broken & shown & ~known).any()  # a fracture that may lie outside the picture
     overall = np.array([UNKNOWN if unsure and not anything else float(anything)], np.float32)
     return {"fracture": fracture, "overall": overall, "slices": slices, "fracture_map": cells}
 

@@ -82,7 +82,7 @@ class Cutting:
 
     Attributes:
         recipe: What the network sees, and how crops are cut for it.
-        finder: Who finds the vertebrae.
+        finder: What finds the vertebrae.
         turn: Which of the turns: 0 is not turned at all, as in service.
     """
 

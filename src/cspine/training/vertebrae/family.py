@@ -85,7 +85,7 @@ class VertebraFamily:
 
     Attributes:
         recipe: What is trained.
-        finder: Who finds the vertebrae of studies that are predicted; by default as in service.
+        finder: What finds the vertebrae of studies that are predicted; by default as in service.
     """
 
     recipe: VertebraRecipe
@@ -252,7 +252,7 @@ def _fresh(recipe: VertebraRecipe, fold: int) -> keras.Model:
 
 
 def _several(network: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> Iterator[Samples]:
-    """Gives what a network says about some studies together, and about each."""
+    """Gives what a network predicts for some studies together, and for each."""
     yield _predicted(network, np.stack([_crops(study, recipe) for study in studies[:_SEVERAL]]))
     for study in studies:
         yield _predicted(network, _crops(study, recipe)[None])

@@ -1,8 +1,8 @@
 """Reads the weights of a package that classifies vertebra by vertebra back into a network that can be trained on.
 
 Export folds each batch normalisation into the convolution before it. Here it is unfolded: the convolution keeps the folded
-kernel, and the normalisation gets as statistics those of what the convolution says about the stored samples of the package, with a
-scale and an offset that undo them. So the network says the same as the package, also while it is trained, when the statistics are
+kernel, and the normalisation gets the statistics of the convolution's output for the stored samples of the package, with a scale
+and an offset that undo them. So the network predicts the same as the package, also while it is trained, when the statistics are
 those of the batch.
 """
 
@@ -220,7 +220,7 @@ def _sources(node: Any) -> list[Any]:
 
 
 def _difference(network: keras.Model, samples: Samples) -> float:
-    """Returns the largest difference of what a network says from what is stored."""
+    """Returns the largest difference of what a network predicts from what is stored."""
     predicted = network(samples.inputs, training=False)
     return max(
         float(np.abs(keras.ops.convert_to_numpy(predicted[name]) - stored).max()) for name, stored in samples.outputs.items()
@@ -234,7 +234,7 @@ def _identity(bias: Array, epsilon: float) -> list[Array]:
 
 
 def _unfold(network: keras.Model, crops: Array) -> None:
-    """Gives each normalisation the statistics of what it normalises in some crops; what the network says stays the same."""
+    """Gives each normalisation the statistics of what it normalises in some crops; what the network predicts stays the same."""
     pairs = [
         (layer, network.get_layer(layer.name.replace("_convolution", "_normalisation")))
         for layer in network.layers

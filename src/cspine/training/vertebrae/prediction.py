@@ -31,13 +31,13 @@ def tta_study_inputs(study: StudyCrops, recipe: VertebraRecipe) -> NDArray[np.fl
 
 
 def predict_study(model: keras.Model, study: StudyCrops, recipe: VertebraRecipe) -> TtaPrediction:
-    """Returns what a network says about a study."""
+    """Returns what a network predicts for a study."""
     passes = [model.predict_on_batch(one[None]) for one in tta_study_inputs(study, recipe)]
     return combine_tta({name: np.concatenate([np.asarray(one[name]) for one in passes]) for name in passes[0]})
 
 
 def predict_studies(model: keras.Model, studies: Sequence[StudyCrops], recipe: VertebraRecipe) -> list[TtaPrediction]:
-    """Returns what a network says about some studies."""
+    """Returns what a network predicts for some studies."""
     return [predict_study(model, study, recipe) for study in studies]
 
 
@@ -54,7 +54,7 @@ def localise_fractures(study: StudyCrops, prediction: TtaPrediction, recipe: Ver
     """Returns where each vertebra of a study is suspected to be fractured, and whether it is fractured there.
 
     Each fractured level is one fracture; the place of a level is its strongest cell, and lies on the fracture if it is at most one
-    cell away. A study that is fractured and does not tell where is not counted.
+    cell away. A study whose fracture has no known place is not counted.
     """
     fed, targets = study_input(study, unchanged(), recipe)
     known = fracture_bit(study, recipe) is not None

@@ -20,7 +20,7 @@ class CropSettings:
         turns: How many times each study of the training set is cut, each time turned otherwise.
         found: Whether studies with masks are cut once more where the localiser finds their vertebrae; those that are held out are
             then classified so too, as in service.
-        localiser: Who finds the vertebrae of studies without masks: a package of kind localiser, by folder or name.
+        localiser: What finds the vertebrae of studies without masks: a package of kind localiser, by folder or name.
     """
 
     spare: tuple[Whole, Whole, Whole] = (6, 12, 12)

@@ -16,7 +16,7 @@ class InjuryFacts:
     """Holds what a truth table says about an injury.
 
     Attributes:
-        level: The broken vertebra.
+        level: The fractured vertebra.
         kind: For instance ``spinous_process``; see :data:`cspine.phantoms.model.injuries.kinds.FREQUENCIES`.
         side: ``left``, ``right``, ``both`` or ``middle``.
         site_mm: Its middle in the bone's own frame, ``(x, y, z)``.

@@ -12,7 +12,7 @@ from cspine.phantoms.model.injuries.sites import LEFT, RIGHT, Site, beside
 
 
 def compression(draft: Draft) -> Fracture:
-    """Samples a body whose front lost height; its upper front corner is broken and pushed out a little."""
+    """Samples a body whose front lost height; its upper front corner is fractured and pushed out a little."""
     half, severity = draft.sites.half_mm, draft.severity
     lost = 2 * half[2] * (0.04 + 0.36 * severity.share) * float(draft.rng.uniform(0.8, 1.1))
     site = draft.near((draft.rng.normal(0, 1.5), -0.5 * half[1], 0.45 * half[2]), 0.6)
@@ -63,7 +63,7 @@ def teardrop(draft: Draft) -> Fracture:
 
 
 def facet(draft: Draft) -> Fracture:
-    """Samples a broken tip of an articular process, upper more often than lower."""
+    """Samples a fractured tip of an articular process, upper more often than lower."""
     side = draft.side()
     up = draft.rng.random() < 0.7
     tip = (draft.sites.facet_up if up else draft.sites.facet_down)[side]
@@ -104,7 +104,7 @@ def pedicle(draft: Draft) -> Fracture:
 
 
 def lamina(draft: Draft) -> Fracture:
-    """Samples a broken lamina on one side, or both with the spinous process free between them."""
+    """Samples a fractured lamina on one side, or both with the spinous process free between them."""
     if draft.rng.random() < 0.25:
         cuts = [_lamina_cut(draft, side) for side in (LEFT, RIGHT)]
         return draft.fracture("lamina", "both", cuts, [draft.moved(draft.sites.arch, (0.0, 0.9, 0.2), 0.8)])
@@ -115,7 +115,7 @@ def lamina(draft: Draft) -> Fracture:
 
 
 def spinous_process(draft: Draft) -> Fracture:
-    """Samples a broken spinous process; its tip sinks (clay-shoveler's fracture, most at C6 and C7)."""
+    """Samples a fractured spinous process; its tip sinks (clay-shoveler's fracture, most at C6 and C7)."""
     along = draft.sites.spinous - draft.sites.arch
     along[0] = 0.0
     site = draft.near(draft.sites.arch + along * float(draft.rng.uniform(0.3, 0.75)), 0.8)
@@ -125,7 +125,7 @@ def spinous_process(draft: Draft) -> Fracture:
 
 
 def transverse_process(draft: Draft) -> Fracture:
-    """Samples a broken transverse process, at its root or near its tip."""
+    """Samples a fractured transverse process, at its root or near its tip."""
     side = draft.side()
     tip, pillar = draft.sites.transverse[side], draft.sites.pillar[side]
     root = 0.5 * pillar + 0.5 * draft.sites.half_mm * (side, 0, 0)

@@ -11,7 +11,7 @@ from cspine.phantoms.model.injuries.severity import sample_severity
 from cspine.phantoms.model.injuries.sites import Sites
 
 _COUNTS = (0.62, 0.28, 0.10)
-"""How often a broken vertebra has one, two or three fractures; our choice."""
+"""How often a fractured vertebra has one, two or three fractures; our choice."""
 
 _APART_MM = 9.0
 _SAME_PART = (

@@ -84,7 +84,7 @@ class Motion:
         pivot = np.asarray(self.pivot_mm, dtype=np.float32)[:, None]
         shift = np.asarray(self.shift_mm, dtype=np.float32)[:, None]
         x, y, z = points - pivot - shift
-        # no matrix product: its last bits may depend on how many points are asked at once
+        # no matrix product: its last bits may depend on how many points are evaluated at once
         return np.stack([row[0] * x + row[1] * y + row[2] * z for row in turn.T]) + pivot
 
 
