@@ -69,6 +69,23 @@ def test_on_other_data_every_study_is_evaluated_and_every_number_has_an_interval
     assert (tmp_path / "out" / "evaluation.csv").is_file()
 
 
+def test_half_precision_changes_scores_a_little_and_is_named(
+    calibrated_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", str(calibrated_run.run), "--data", str(calibrated_run.unseen), "--resamples", "20"]
+
+    assert main([*words, "-o", str(tmp_path / "half"), "--precision", "mixed_bfloat16"]) == 0
+    assert main([*words, "-o", str(tmp_path / "whole")]) == 0
+
+    half, whole = (StudyScores.from_csv(tmp_path / name / "scores.csv").scores for name in ("half", "whole"))
+    assert not np.array_equal(half, whole)
+    np.testing.assert_allclose(half, whole, atol=0.05)
+    shown = capsys.readouterr().out
+    assert shown.count("network of fold 0, in mixed_bfloat16") == 1
+    assert main([*words, "-o", str(tmp_path / "no"), "--precision", "mixed_bfloat16", "--engine", "ray"]) == 2
+    assert "Received: --engine ray --precision mixed_bfloat16." in capsys.readouterr().err
+
+
 def test_patients_that_the_run_was_trained_on_are_not_taken_for_unseen(
     calibrated_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.cli.files import print_files, write_result
 from cspine.cli.keras_import import load_keras
+from cspine.cli.precision import add_precision, check_precision
 from cspine.cli.screen import Screen
 from cspine.errors import UsageError
 
@@ -47,17 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--skip-broken", action="store_true", help="leave out what is broken in the data set, and list it")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where prepared studies are kept (default: cache beside RUN)")
+    add_precision(parser)
     add_engine(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
     check_engine(options)
+    check_precision(options)
     load_keras()
     from cspine.cli.families import classifying_family_of_run
     from cspine.evaluation.page import to_html
     from cspine.evaluation.report import to_csv, to_json, to_table
-    from cspine.training.core.backend import prepare_backend
+    from cspine.training.core.backend import calculating_in, prepare_backend
     from cspine.training.core.evaluation import EvaluationOptions
     from cspine.training.core.finding import Finder
     from cspine.training.core.runs import open_run
@@ -71,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
     prepare_backend(family.recipe.fit.threads)
     with Screen() as screen:
         how = EvaluationOptions(cache, skip_broken=options.skip_broken, localise=not options.no_localisation)
-        found = _evaluated(Evaluating(current, family, finder, how), options, screen)
+        with calculating_in(options.precision):
+            found = _evaluated(Evaluating(current, family, finder, how), options, screen)
         screen.say("bootstrap")
         about = _about(current, found, options)
         report = _report(found, about, options.resamples, options.prevalence)
@@ -82,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         ("evaluation.html", to_html(report)),
     ):
         write_result(options.out, name, text)
-    print(f"{current.facts.recipe}, {found.how}\n\n{to_table(report)}")  # noqa: T201
+    print(f"{current.facts.recipe}, {about['patients']}\n\n{to_table(report)}")  # noqa: T201
     print_files(options.out, ("scores.csv", "evaluation.csv", "evaluation.json", "evaluation.html"))
     return 0
 
@@ -125,7 +129,7 @@ def _about(current: "Run", found: "RunEvaluation", options: argparse.Namespace) 
         "recipe": current.facts.recipe,
         "run": options.run_folder.name,
         "data": options.data.resolve().name,
-        "patients": found.how,
+        "patients": found.how if options.precision == "float32" else f"{found.how}, in {options.precision}",
         "thresholds": found.thresholds,
         "subjects": _subjects(found),
         "resamples": options.resamples,
