@@ -9,7 +9,7 @@ killed goes on: call it again with the same words. The budget is the same number
 batches, on the same schedule, for every row; ``--patch-steps`` and ``--steps`` say how many. ``--precision mixed_bfloat16`` is for
 processors with AMX and for GPUs. Learning curves are drawn as
 OUT/.../learning.png. Beside AUROC stands what a protocol of accuracies reports of the same network on the same unseen necks:
-the share of right entries of its slices, and that of saying that nothing is ever there. ``--photographs FILE`` adds a row whose
+the share of right entries of its slices, and that of saying that nothing is ever there. ``--photographs FILE`` adds rows whose
 InceptionV3 starts from a file of weights.
 
 ``--engine ray`` makes the phantoms and does the rows on the workers of a Ray cluster, a row at a time on each, on a GPU each where
@@ -39,7 +39,6 @@ from benchmarks.family_rows import (
     PHOTOGRAPHS,
     ROWS,
     TRAINING_SET,
-    TUNED,
     UNSEEN,
     Place,
     Row,
@@ -77,7 +76,7 @@ def main() -> None:
     rows: tuple[Row, ...] = ROWS
     if options.photographs is not None:
         weights = shlex.quote(str(options.photographs.absolute()))
-        rows = (*ROWS, Row(PHOTOGRAPHS, "inception_v3", f"--weights {weights} {TUNED}"))
+        rows = (*ROWS, *(Row(name, "inception_v3", f"--weights {weights} {how}") for name, how in PHOTOGRAPHS.items()))
     chosen = [row for row in rows if not options.rows or row.name in options.rows]
     for data in (TRAINING_SET, CALIBRATED, UNSEEN):
         _phantoms(place, data, options)
@@ -218,7 +217,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="folder of phantoms, runs and results")
     parser.add_argument("--steps", type=int, default=1000, help="training steps of every row (default: 1000)")
     parser.add_argument(
-        "--rows", nargs="+", choices=[*(row.name for row in ROWS), PHOTOGRAPHS], help="some of the rows (default: all)"
+        "--rows", nargs="+", choices=[*(row.name for row in ROWS), *PHOTOGRAPHS], help="some of the rows (default: all)"
     )
     parser.add_argument("--patch-steps", type=int, default=1000, help="steps on patches before these; 0 for none (default: 1000)")
     parser.add_argument(

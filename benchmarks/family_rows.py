@@ -13,15 +13,21 @@ from cspine.training.core.settings import Precision
 TRAINING_SET = ("enriched", "--studies 240 --seed 5001 --size small --masks 1 --boxes 0.6 --enriched 0.6")
 CALIBRATED = ("calibration", "--studies 60 --seed 5003 --size small --masks 1 --boxes 1")
 UNSEEN = ("natural", "--studies 200 --seed 5002 --size small --masks 1 --boxes 1")
-BATCH, EPOCHS = 16, 4
+BATCH, EPOCHS = 16, 2
 PATCH_BATCH, PATCH_EPOCHS = 48, 6
 SCHEDULE = "--skip-broken --set fit.threads=1 --set split.folds=10 --set sampling.validation_step=4"
+RATE, RATE_AFTER_PATCHES = "--set fit.learning_rate=1e-3", "--set fit.learning_rate=3e-4"
 HARD_NEGATIVES = "--set patches.mined=1000 --set patches.held_out=800"
 NEAR = "--weights none --boxes --set network.near=true"
 """A transfer network without the download, whose evidence for a fracture is the fine features alone."""
 
 TUNED = "--boxes --set network.near=true --set network.head_epochs=1 --set network.tuned_from=mixed0 --set network.tuned_rate=0.3"
 """The same from a file of weights: the fine features of an InceptionV3 are fine-tuned after one epoch, without its stem."""
+
+TUNED_WHOLE = (
+    "--boxes --set network.near=true --set network.head_epochs=0 --set network.tuned_rate=1 --set network.tuned_normalisation=true"
+)
+"""From a file of weights that is nothing but where training begins: all layers and batch normalisation learn at the full rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ ROWS = (
     Row("inception_resnet_v2", "inception_resnet_v2", NEAR),
 )
 LEAKY = "leaky_protocol"
-PHOTOGRAPHS = "inception_v3_photographs"
+PHOTOGRAPHS = {"inception_v3_photographs": TUNED, "inception_v3_photographs_whole": TUNED_WHOLE}
+"""Options of the rows of an InceptionV3 from a file of weights, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +117,11 @@ class Place:
 
     def _patches(self, row: Row) -> str:
         if row.name == LEAKY:
-            return ""
+            return RATE
         if not self.patch_steps:
-            return "--set patches.epochs=0"
+            return f"--set patches.epochs=0 {RATE}"
         batches = f"--set patches.batch={PATCH_BATCH} --set patches.batches={self.patch_steps // PATCH_EPOCHS}"
-        return f"--set patches.epochs={PATCH_EPOCHS} {batches} {HARD_NEGATIVES} --set heads.epochs=1"
+        return f"--set patches.epochs={PATCH_EPOCHS} {batches} {HARD_NEGATIVES} --set heads.epochs=1 {RATE_AFTER_PATCHES}"
 
 
 def do_row(place: Place, row: Row, backend: str) -> None:

@@ -16,6 +16,7 @@ from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
 from cspine.networks.loading import load_network
 from cspine.recipes import load_slice_recipe
 from cspine.storage.files import write_text
+from cspine.training.core.backend import calculating_in
 from cspine.training.core.runs import CALIBRATION, HELD_OUT, open_run
 from cspine.training.core.settings import as_started
 from cspine.training.slices.batches import TrainingStudy
@@ -58,24 +59,24 @@ def train_row(place: Place, row: Row) -> None:
 def evaluate_row(place: Place, row: Row) -> None:
     """Calibrates a row and evaluates it on unseen studies; that of the leaky protocol also as that protocol does."""
     folder, evaluated = place.runs / row.name, place.evaluated(row)
+    how = (*place.cache, "--precision", place.precision.value)
     if not (folder / "fold-0" / CALIBRATION).is_file():
-        command.run("calibrate", str(folder), "--data", str(place.out / CALIBRATED[0]), *place.cache)
+        command.run("calibrate", str(folder), "--data", str(place.out / CALIBRATED[0]), *how)
     if not (evaluated / "evaluation.csv").is_file():
-        command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(evaluated), *place.cache)
+        command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(evaluated), *how)
     if not place.entries(row).is_file():
         write_text(place.entries(row), json.dumps(asdict(_unseen_entries(place, row))) + "\n")
     own = evaluated.with_name(f"{row.name}_itself")
     if row.name == LEAKY and not (own / "evaluation.csv").is_file():
-        command.run(
-            "evaluate", str(folder), "--data", str(place.out / TRAINING_SET[0]), "-o", str(own), "--no-localisation", *place.cache
-        )
+        command.run("evaluate", str(folder), "--data", str(place.out / TRAINING_SET[0]), "-o", str(own), "--no-localisation", *how)
 
 
 def _unseen_entries(place: Place, row: Row) -> LeakyAccuracy:
     run = open_run(place.runs / row.name)
     recipe = as_started(load_slice_recipe(row.recipe), run.facts.settings)
     stacks = prepare_stacks(read_dataset(place.out / UNSEEN[0]).cases, recipe.input, Path(place.cache[1]))
-    return entries_of(load_network(run.network(0)), stacks, recipe)
+    with calculating_in(place.precision.value):
+        return entries_of(load_network(run.network(0)), stacks, recipe)
 
 
 def entries_of(model: keras.Model, stacks: Sequence[SliceStack], recipe: SliceRecipe, step: int = 4) -> LeakyAccuracy:

@@ -53,7 +53,7 @@ def test_a_backbone_from_photographs_stays_as_it_is_while_the_heads_learn(networ
 
 @pytest.mark.parametrize("normalisation", [False, True])
 def test_batch_normalisation_is_fine_tuned_where_the_settings_say_so(network: keras.Model, *, normalisation: bool) -> None:
-    settings = TransferSettings(DENSENET, head_epochs=0, tuned_from="conv1_conv", tuned_normalisation=normalisation)
+    settings = TransferSettings(DENSENET, head_epochs=0, tuned_from="all", tuned_normalisation=normalisation)
     (stage,) = settings.stages
 
     set_trainable(network, stage)
@@ -61,6 +61,31 @@ def test_batch_normalisation_is_fine_tuned_where_the_settings_say_so(network: ke
     trained = {layer.name for layer in network.get_layer(NAME).layers if layer.trainable_weights}
     assert {"conv1_conv", "conv5_block16_2_conv"} <= trained
     assert ({"conv1_bn", "bn"} <= trained) == normalisation
+
+
+@pytest.mark.parametrize("fine_only", [False, True])
+def test_the_part_that_learns_from_patches_is_fine_tuned_as_far_as_patches_reach(*, fine_only: bool) -> None:
+    settings = TransferSettings(DENSENET, head_width=8, near=fine_only)
+    part = settings.build(SPEC, seed=1).on_patches()
+    usual, whole = (LearningStage(Learning.TUNING, tuned_from=name) for name in ("", "all"))
+
+    trained = []
+    for stage in (usual, whole):
+        set_trainable(part, stage, fine_only=fine_only)
+        trained.append({layer.name for layer in part.get_layer(NAME).layers if layer.trainable_weights})
+
+    assert ["conv1_conv" in names for names in trained] == [False, True]
+    assert ("conv5_block16_2_conv" in trained[0]) == ("conv5_block16_2_conv" in trained[1]) == (not fine_only)
+
+
+def test_with_fine_features_alone_the_whole_backbone_is_fine_tuned_by_default() -> None:
+    for kind in (TransferSettings, UNetTransferSettings):
+        settings = kind(DENSENET, head_width=8, near=True)
+        network = settings.build(SPEC, seed=1)
+
+        set_trainable(network.on_patches(), settings.stages[-1], fine_only=True)
+
+        assert network.get_layer(NAME).get_layer("conv1_conv").trainable
 
 
 def test_the_backbone_of_a_unet_that_looks_near_ends_at_its_fine_features(tmp_path: Path) -> None:

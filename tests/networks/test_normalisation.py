@@ -15,7 +15,7 @@ def inputs() -> NDArray[np.float32]:
     return np.random.default_rng(3).normal(2, 3, (5, 4, 6, 8)).astype(np.float32)
 
 
-def pair(**settings: bool) -> tuple[keras.layers.Layer, keras.layers.Layer]:
+def pair(**settings: bool | str) -> tuple[keras.layers.Layer, keras.layers.Layer]:
     """Returns the layer of Keras and ours, with the same weights."""
     made = [kind(momentum=MOMENTUM, **settings) for kind in (keras.layers.BatchNormalization, FusedBatchNormalization)]
     rng = np.random.default_rng(4)
@@ -55,6 +55,17 @@ def test_inference_and_a_frozen_layer_are_those_of_keras(inputs: NDArray[np.floa
     keras_layer.trainable = ours.trainable = False
     assert np.array_equal(ours(inputs, training=True), keras_layer(inputs, training=True))
     assert all(np.array_equal(one, other) for one, other in zip(ours.get_weights(), keras_layer.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": False}, {"center": False}])
+def test_inference_in_half_precision_is_that_of_keras_up_to_its_rounding(
+    settings: dict[str, bool], inputs: NDArray[np.float32]
+) -> None:
+    pairs = pair(dtype="mixed_bfloat16", **settings)
+
+    expected, found = (np.asarray(keras.ops.cast(layer(inputs, training=False), "float32")) for layer in pairs)
+
+    np.testing.assert_allclose(found, expected, rtol=2**-7, atol=2**-7)
 
 
 def test_in_half_precision_what_comes_out_has_the_number_type_of_what_went_in() -> None:

@@ -3,27 +3,33 @@
 import keras
 
 from cspine.errors import UsageError
-from cspine.networks.backbones import NAME, backbone_named
-from cspine.networks.options import Learning, LearningStage
+from cspine.networks.backbones import BACKBONES, NAME
+from cspine.networks.options import WHOLE, Learning, LearningStage
 
 
-def set_trainable(network: keras.Model, stage: LearningStage) -> None:
+def set_trainable(network: keras.Model, stage: LearningStage, *, fine_only: bool = False) -> None:
     """Sets what learns in a stage; the network must be compiled afterwards.
 
     Layers of a backbone that are not trained work as in inference, and so does batch normalisation of a pretrained backbone unless
     the stage says otherwise: statistics of a few slices would destroy what the backbone was trained to see.
 
+    Args:
+        network: A slice network, or its part that learns from patches.
+        stage: What learns.
+        fine_only: Whether nothing is read from the backbone but its fine features; no layer after them learns then.
+
     Raises:
         UsageError: The layer to tune from does not exist.
     """
     if stage.learning is Learning.ALL:
-        network.trainable = True  # and so are all layers within
+        network.trainable = True  # and so are all layers within that were not set apart
         return
     backbone = network.get_layer(NAME)
     first = first_tuned(network, stage.tuned_from) if stage.learning is Learning.TUNING else len(backbone.layers)
+    unread = beyond_fine(network) if fine_only else []
     for number, layer in enumerate(backbone.layers):
         fixed = isinstance(layer, keras.layers.BatchNormalization) and not stage.normalisation
-        layer.trainable = number >= first and not fixed
+        layer.trainable = number >= first and not fixed and layer not in unread
 
 
 def prepare_heads(network: keras.Model, stage: LearningStage) -> None:
@@ -45,24 +51,32 @@ def prepare_heads(network: keras.Model, stage: LearningStage) -> None:
 
 def beyond_fine(network: keras.Model) -> list[keras.layers.Layer]:
     """Returns the layers of a backbone that come after its fine features."""
-    layers, fine = network.get_layer(NAME).layers, backbone_named(network.backbone).endpoints[0]
-    return list(layers[[layer.name for layer in layers].index(fine) + 1 :])
+    names = _names(network)
+    return list(network.get_layer(NAME).layers[names.index(BACKBONES[_backbone_of(names)].endpoints[0]) + 1 :])
 
 
 def first_tuned(network: keras.Model, name: str) -> int:
-    """Returns the number of a layer among those of the backbone; of the usual one where ``name`` is empty.
+    """Returns the number of a layer among those of the backbone; of the usual one where ``name`` is empty, 0 for :data:`WHOLE`.
 
     Raises:
         UsageError: The backbone has no such layer.
     """
-    backbone = network.get_layer(NAME)
-    wanted = name or backbone_named(network.backbone).tuned_from
-    names = [layer.name for layer in backbone.layers]
+    if name == WHOLE:
+        return 0
+    names = _names(network)
+    wanted = name or BACKBONES[_backbone_of(names)].tuned_from
     if wanted not in names:
-        raise UsageError(
-            f"network.tuned_from must be a layer of {network.backbone}, for instance {', '.join(_some(names))}. Received: {name}"
-        )
+        known = ", ".join(_some(names))
+        raise UsageError(f"network.tuned_from must be a layer of {_backbone_of(names)}, for instance {known}. Received: {wanted}")
     return names.index(wanted)
+
+
+def _names(network: keras.Model) -> list[str]:
+    return [layer.name for layer in network.get_layer(NAME).layers]
+
+
+def _backbone_of(names: list[str]) -> str:
+    return next(name for name, one in BACKBONES.items() if one.endpoints[0] in names)
 
 
 def _some(names: list[str]) -> list[str]:

@@ -10,6 +10,10 @@ IMAGENET, NONE = "imagenet", "none"
 """What weights may be called instead of a path."""
 
 
+WHOLE = "all"
+"""What the first layer that is fine-tuned may be called instead: all layers of the backbone are."""
+
+
 class BackboneName(StrEnum):
     """Networks that were trained on photographs."""
 
@@ -34,7 +38,7 @@ class LearningStage:
         learning: Which part learns: all of it; what is not of the backbone; or that and the end of the backbone.
         rate: Factor of the learning rate of the recipe.
         epochs: How many; the last stage takes what is left.
-        tuned_from: For fine-tuning, the first layer of the backbone that learns.
+        tuned_from: For fine-tuning, the first layer of the backbone that learns; the usual one where empty, or :data:`WHOLE`.
         normalisation: Whether batch normalisation of the fine-tuned layers learns too, or stays as it is.
     """
 

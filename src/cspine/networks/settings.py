@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cspine.errors import UsageError
-from cspine.networks.options import IMAGENET, NONE, BackboneName, Learning, LearningStage
+from cspine.networks.options import IMAGENET, NONE, WHOLE, BackboneName, Learning, LearningStage
 from cspine.specs import SliceSpec
 
 if TYPE_CHECKING:
@@ -141,15 +141,15 @@ class PretrainedSettings:
         dropout: Share of feature maps that are dropped before the heads.
         fracture_map: Whether a further output is trained on boxes, and says where a reader would draw one.
         head_epochs: Epochs in which the backbone stays as it is, before it is fine-tuned.
-        tuned_from: The first layer of the backbone that is fine-tuned; the usual one of the backbone where empty.
+        tuned_from: The first layer of the backbone that is fine-tuned: the usual one where empty, all of them with ``all``. With
+            ``near`` all is the usual.
         tuned_rate: Factor of the learning rate for fine-tuning.
         tuned_normalisation: Whether batch normalisation is fine-tuned too. That of photographs fits slices badly, and with large
             batches it may learn.
         magnify: Side of the square of pixels that the backbone sees for one pixel of the slice, 1 or 2; the stem of each backbone
             halves twice, and a fracture is two pixels wide. 2 costs four times as much.
         near: Whether a fracture is looked for in the fine features of the backbone alone, and not in all of them: who sees a whole
-            neck may learn, from few, which necks are broken instead of what a break looks like. For fine-tuning, ``tuned_from``
-            must then be a layer before the fine features.
+            neck may learn, from few, which necks are broken instead of what a break looks like.
     """
 
     backbone: BackboneName
@@ -175,9 +175,8 @@ class PretrainedSettings:
         """Returns the heads first, then the end of the backbone with them; everything at once where nothing was trained before."""
         if self.weights == NONE:
             return (LearningStage(),)
-        tuning = LearningStage(
-            Learning.TUNING, rate=self.tuned_rate, tuned_from=self.tuned_from, normalisation=self.tuned_normalisation
-        )
+        first = self.tuned_from or (WHOLE if self.near else "")
+        tuning = LearningStage(Learning.TUNING, rate=self.tuned_rate, tuned_from=first, normalisation=self.tuned_normalisation)
         return (LearningStage(Learning.HEADS, epochs=self.head_epochs), tuning) if self.head_epochs else (tuning,)
 
     @property
@@ -255,7 +254,7 @@ class TransferSettings(PretrainedSettings):
             seed=seed,
         )
         if self.weights != NONE:
-            first_tuned(network, self.tuned_from)  # a wrong layer is named now, not when fine-tuning begins hours later
+            first_tuned(network, self.stages[-1].tuned_from)  # a wrong layer is named now, not when fine-tuning begins hours later
         return network
 
 
@@ -305,7 +304,7 @@ class UNetTransferSettings(PretrainedSettings):
             seed=seed,
         )
         if self.weights != NONE:
-            first_tuned(network, self.tuned_from)  # a wrong layer is named now, not when fine-tuning begins hours later
+            first_tuned(network, self.stages[-1].tuned_from)  # a wrong layer is named now, not when fine-tuning begins hours later
         return network
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from cspine.training.core.settings import FitSettings
 from tests.training.synthetic import Silent
 
 SETTINGS = FitSettings(epochs=1, batch=1, batches=4, learning_rate=0.1, patience=0, checkpoint_minutes=60.0, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Has Ctrl-C raise, as on a terminal; a shell starts what it does not wait for without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Warned(Silent):

@@ -232,7 +232,8 @@ def _patch_part(recipe: SliceRecipe, data: SliceFold, home: Path, reporter: Repo
         return None
     held_out = [TrainingStudy.of(stack, recipe) for stack in data.held_out]
     task = slice_patch_task(recipe, found, held_out, PatchPlace(data.number, home))
-    stages = [Stage(stage.epochs, stage.rate, partial(set_trainable, stage=stage)) for stage in recipe.network.stages]
+    fine_only = getattr(recipe.network, "near", False)
+    stages = [Stage(one.epochs, one.rate, partial(set_trainable, stage=one, fine_only=fine_only)) for one in recipe.network.stages]
     return replace(task, stages=stages)
 
 
