@@ -18,16 +18,14 @@ PATCH_BATCH, PATCH_EPOCHS = 48, 6
 SCHEDULE = "--skip-broken --set fit.threads=1 --set split.folds=10 --set sampling.validation_step=4"
 RATE, RATE_AFTER_PATCHES = "--set fit.learning_rate=1e-3", "--set fit.learning_rate=3e-4"
 HARD_NEGATIVES = "--set patches.mined=1000 --set patches.held_out=800"
-NEAR = "--weights none --boxes --set network.near=true"
-"""A transfer network without the download, whose evidence for a fracture is the fine features alone."""
+FRESH = "--weights none --boxes"
+"""A transfer network without the download."""
 
-TUNED = "--boxes --set network.near=true --set network.head_epochs=1 --set network.tuned_from=mixed0 --set network.tuned_rate=0.3"
-"""The same from a file of weights: the fine features of an InceptionV3 are fine-tuned after one epoch, without its stem."""
-
-TUNED_WHOLE = (
-    "--boxes --set network.near=true --set network.head_epochs=0 --set network.tuned_rate=1 --set network.tuned_normalisation=true"
+FROZEN_STEM = (
+    "--boxes --set network.head_epochs=1 --set network.tuned_from=mixed0 --set network.tuned_rate=0.3"
+    " --set network.tuned_normalisation=false"
 )
-"""From a file of weights that is nothing but where training begins: all layers and batch normalisation learn at the full rate."""
+"""An InceptionV3 from a file of weights whose fine features are fine-tuned after one epoch, without its stem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,13 @@ ROWS = (
     Row("custom_cnn_boxes_alone", "custom_cnn", "--boxes --set labels.fracture_masks=ignore"),
     Row("custom_cnn_pseudo", "custom_cnn", "--pseudo-labels {runs}/custom_cnn", after="custom_cnn"),
     Row("leaky_protocol", "leaky_protocol"),
-    Row("densenet121", "densenet121", NEAR),
-    Row("inception_v3", "inception_v3", NEAR),
-    Row("unet_transfer", "unet_transfer", NEAR),
-    Row("inception_resnet_v2", "inception_resnet_v2", NEAR),
+    Row("densenet121", "densenet121", FRESH),
+    Row("inception_v3", "inception_v3", FRESH),
+    Row("unet_transfer", "unet_transfer", FRESH),
+    Row("inception_resnet_v2", "inception_resnet_v2", FRESH),
 )
 LEAKY = "leaky_protocol"
-PHOTOGRAPHS = {"inception_v3_photographs": TUNED, "inception_v3_photographs_whole": TUNED_WHOLE}
+PHOTOGRAPHS = {"inception_v3_photographs": "--boxes", "inception_v3_frozen_stem": FROZEN_STEM}
 """Options of the rows of an InceptionV3 from a file of weights, by name."""
 
 

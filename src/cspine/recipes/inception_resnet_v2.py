@@ -14,7 +14,7 @@ Data: 128 phantoms of seed 5001 for the short training. Any folder in the RSNA 2
 from dataclasses import replace
 
 from cspine.networks.options import BackboneName
-from cspine.networks.settings import TransferSettings
+from cspine.recipes.densenet121 import NETWORK
 from cspine.recipes.densenet121 import RECIPE as PARENT
 
-RECIPE = replace(PARENT, name="inception_resnet_v2", network=TransferSettings(backbone=BackboneName.INCEPTION_RESNET_V2))
+RECIPE = replace(PARENT, name="inception_resnet_v2", network=replace(NETWORK, backbone=BackboneName.INCEPTION_RESNET_V2))

@@ -18,4 +18,10 @@ from cspine.networks.options import BackboneName
 from cspine.networks.settings import UNetTransferSettings
 from cspine.recipes.densenet121 import RECIPE as PARENT
 
-RECIPE = replace(PARENT, name="unet_transfer", network=UNetTransferSettings(backbone=BackboneName.DENSENET121))
+RECIPE = replace(
+    PARENT,
+    name="unet_transfer",
+    network=UNetTransferSettings(
+        backbone=BackboneName.DENSENET121, near=True, head_epochs=0, tuned_rate=1.0, tuned_normalisation=True
+    ),
+)
