@@ -86,7 +86,7 @@ def let_be_open(files: int) -> None:
     """
     if _system is None:
         return
-    needed, limits = files + _OTHER_FILES, _system.RLIMIT_NOFILE
+    needed, limits = files + max(_OTHER_FILES, _open_files() + _OTHER_FILES // 2), _system.RLIMIT_NOFILE
     granted, most = _system.getrlimit(limits)
     if granted == _system.RLIM_INFINITY or granted >= needed:
         return
@@ -96,6 +96,14 @@ def let_be_open(files: int) -> None:
         raise OutputError(
             f"Prepared studies need {needed} open files. This system grants {most}; raise `ulimit -Hn` or train on fewer studies."
         ) from error
+
+
+def _open_files() -> int:
+    """Returns how many files this process has open; 0 where the system does not say."""
+    try:
+        return sum(1 for _ in Path("/dev/fd").iterdir())
+    except OSError:
+        return 0
 
 
 def cell_levels(marks: NDArray[np.uint8]) -> NDArray[np.float32]:
