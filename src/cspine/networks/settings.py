@@ -144,12 +144,11 @@ class PretrainedSettings:
         tuned_from: The first layer of the backbone that is fine-tuned: the usual one where empty, all of them with ``all``. With
             ``near`` all is the usual.
         tuned_rate: Factor of the learning rate for fine-tuning.
-        tuned_normalisation: Whether batch normalisation is fine-tuned too. That of photographs fits slices badly, and with large
-            batches it may learn.
+        tuned_normalisation: Whether batch normalisation is fine-tuned too, or works as in inference.
         magnify: Side of the square of pixels that the backbone sees for one pixel of the slice, 1 or 2; the stem of each backbone
             halves twice, and a fracture is two pixels wide. 2 costs four times as much.
         near: Whether a fracture is looked for in the fine features of the backbone alone, and not in all of them: who sees a whole
-            neck may learn, from few, which necks are broken instead of what a break looks like.
+            neck may learn, from few, which necks are fractured instead of what a fracture looks like.
     """
 
     backbone: BackboneName

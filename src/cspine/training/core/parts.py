@@ -45,7 +45,7 @@ class Parts:
         build: Makes the whole network with its initial weights.
         patches: What its cells learn from patches; ``None`` where that part is left out.
         whole: What a network learns from whole studies or slices, by what makes it.
-        heads: What learns in the second part, beside the layers that patches do not know.
+        heads: Sets what learns in the second part, beside the layers that patches do not know.
     """
 
     build: Build
