@@ -43,10 +43,22 @@ def test_the_layers_after_the_fine_features_learn_to_name_levels_and_those_that_
     assert changed == {layer.name for layer in layers[first:] if layer.weights}
 
 
-def test_a_backbone_from_photographs_stays_as_it_is_while_the_heads_learn(network: keras.Model) -> None:
+@pytest.mark.parametrize("normalisation", [False, True])
+def test_the_layers_after_the_fine_features_are_fine_tuned_where_the_whole_backbone_will_be(
+    network: keras.Model, *, normalisation: bool
+) -> None:
+    prepare_heads(network, LearningStage(Learning.TUNING, tuned_from="all", normalisation=normalisation))
+
+    layers = network.get_layer(NAME).layers
+    beyond = layers[[layer.name for layer in layers].index(FINE) + 1 :]
+    wanted = {one.name for one in beyond if one.weights and (normalisation or not isinstance(one, keras.layers.BatchNormalization))}
+    assert {layer.name for layer in layers if layer.trainable_weights} == wanted
+
+
+def test_a_backbone_stays_as_it_is_where_only_the_heads_learn(network: keras.Model) -> None:
     network.get_layer(NAME).trainable = False
 
-    prepare_heads(network, LearningStage(Learning.TUNING))
+    prepare_heads(network, LearningStage(Learning.HEADS))
 
     assert not network.get_layer(NAME).trainable_weights
 

@@ -28,25 +28,27 @@ def set_trainable(network: keras.Model, stage: LearningStage, *, fine_only: bool
     first = first_tuned(network, stage.tuned_from) if stage.learning is Learning.TUNING else len(backbone.layers)
     unread = beyond_fine(network) if fine_only else []
     for number, layer in enumerate(backbone.layers):
-        fixed = isinstance(layer, keras.layers.BatchNormalization) and not stage.normalisation
-        layer.trainable = number >= first and not fixed and layer not in unread
+        layer.trainable = number >= first and not _fixed(layer, stage) and layer not in unread
 
 
 def prepare_heads(network: keras.Model, stage: LearningStage) -> None:
     """Sets what learns in a network whose evidence was trained on patches, beside the layers that patches do not know.
 
-    That is the backbone after its fine features, where these are all that the evidence is read from and nothing was trained before:
-    it names the levels, and with its initial weights it could not. What patches trained stays, batch normalisation too.
+    That is the backbone after its fine features, where these are all that the evidence is read from and the last stage trains it:
+    it names the levels, and with its initial weights, or with those of photographs, it could not. What patches trained stays,
+    batch normalisation too.
 
     Args:
         network: With the layers that patches trained, none of them trainable.
         stage: The last stage of the whole network.
     """
-    if stage.learning is Learning.ALL and getattr(network, "near", False):
-        beyond = beyond_fine(network)
-        network.get_layer(NAME).trainable = True
-        for layer in network.get_layer(NAME).layers:
-            layer.trainable = layer in beyond
+    if stage.learning is Learning.HEADS or not getattr(network, "near", False):
+        return
+    backbone, beyond = network.get_layer(NAME), beyond_fine(network)
+    first = first_tuned(network, stage.tuned_from) if stage.learning is Learning.TUNING else 0
+    backbone.trainable = True
+    for number, layer in enumerate(backbone.layers):
+        layer.trainable = layer in beyond and number >= first and not _fixed(layer, stage)
 
 
 def beyond_fine(network: keras.Model) -> list[keras.layers.Layer]:
@@ -69,6 +71,12 @@ def first_tuned(network: keras.Model, name: str) -> int:
         known = ", ".join(_some(names))
         raise UsageError(f"network.tuned_from must be a layer of {_backbone_of(names)}, for instance {known}. Received: {wanted}")
     return names.index(wanted)
+
+
+def _fixed(layer: keras.layers.Layer, stage: LearningStage) -> bool:
+    """Returns whether a layer is batch normalisation that a stage leaves as it was pretrained."""
+    pretrained = stage.learning is not Learning.ALL
+    return pretrained and isinstance(layer, keras.layers.BatchNormalization) and not stage.normalisation
 
 
 def _names(network: keras.Model) -> list[str]:
