@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks import command
 from benchmarks.ablations import Row
-from benchmarks.localiser.real import told
+from benchmarks.localiser.real import levels_found
 from benchmarks.localiser.scoring import count_whole, read_neck, score_neck
 from cspine.locating import Localiser
 from cspine.networks.loading import load_network
@@ -126,7 +126,7 @@ def _beside_shipped(localiser: Localiser, path: Path) -> dict[str, Any]:
     truth = Localiser()(volume).labels
     evaluated = score_neck(localiser.outline(volume), volume.grid, truth, count_whole(truth))
     return {
-        "names": told(localiser(volume)),
+        "names": levels_found(localiser(volume)),
         "dice": float(np.mean([one.dice for one in evaluated])),
         "right": sum(one.right for one in evaluated),
         "of": len(evaluated),
@@ -149,11 +149,11 @@ def _beside_first(found: dict[Row, dict[str, Any]], first: dict[str, Any]) -> It
             cells = [row.what]
             for name in metrics:
                 own, other = _by_neck(facts[evaluated], name), _by_neck(first[evaluated], name)
-                cells += [_told(own), "" if facts is first else _told(own, other)]
+                cells += [_necks_cell(own), "" if facts is first else _necks_cell(own, other)]
             yield "| " + " | ".join(cells) + " |"
     yield from _head(["scans", *first["scans"]])
     for row, facts in found.items():
-        yield "| " + " | ".join([row.what, *map(_told_scan, facts["scans"].values())]) + " |"
+        yield "| " + " | ".join([row.what, *map(_scan_cell, facts["scans"].values())]) + " |"
 
 
 def _head(titles: list[str]) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _head(titles: list[str]) -> Iterator[str]:
     yield "|---" * len(titles) + "|"
 
 
-def _told_scan(found: dict[str, Any]) -> str:
+def _scan_cell(found: dict[str, Any]) -> str:
     return f"{found['right']} of {found['of']} right, Dice {found['dice']:.2f}: {found['names']}"
 
 
@@ -171,7 +171,7 @@ def _by_neck(necks: list[list[dict[str, float]]], name: str) -> NDArray[np.float
     return np.array([(sum(one[name] for one in neck), len(neck)) for neck in necks], dtype=np.float64)
 
 
-def _told(necks: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> str:
+def _necks_cell(necks: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> str:
     """Returns the mean over levels, or how much larger it is than another, with the 95 % bootstrap interval over necks."""
     chosen = np.random.default_rng(0).integers(len(necks), size=(_DRAWN, len(necks)))
     value, drawn = _mean(necks[None]), _mean(necks[chosen])

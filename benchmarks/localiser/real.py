@@ -114,10 +114,10 @@ def main() -> None:
         vertebrae_picture.write(plain, study, options.out / f"vertebrae-{name}.png")
         for way, change in WAYS.items():
             located = localiser(change(volume))
-            print(f"| {name} | {way} | {told(located)} | {_moved(plain.located, located)} |", flush=True)
+            print(f"| {name} | {way} | {levels_found(located)} | {_moved(plain.located, located)} |", flush=True)
 
 
-def told(located: Located) -> str:
+def levels_found(located: Located) -> str:
     """Returns the levels that are found, those in part with ~, uncertain names with ?; or that the scan is rejected."""
     levels = " ".join(_MARKS[one.status] + one.level.name for one in located.vertebrae)
     return levels if not check_located(located) else f"rejected {levels}".strip()

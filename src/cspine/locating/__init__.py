@@ -1,4 +1,4 @@
-"""Names vertebrae: turns what a localiser says of each voxel into C1..C7 in their order along the spine."""
+"""Names vertebrae: turns the classes that a localiser gives to voxels into C1..C7, in their order along the spine."""
 
 from cspine.locating.coarse_to_fine import locate
 from cspine.locating.levels import locate_levels

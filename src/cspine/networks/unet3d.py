@@ -1,4 +1,4 @@
-"""A 3-D U-Net that says of each voxel which vertebra it belongs to (Cicek et al., 2016)."""
+"""A 3-D U-Net that classifies each voxel by the vertebra it belongs to (Cicek et al., 2016)."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count

@@ -187,11 +187,11 @@ def _made_of(recipe: LocaliserRecipe) -> str:
 
 
 _COARSE = """\
-A 3-D U-Net sees windows of {size} voxels of {spacing} mm, {low:g} to {high:g} HU, and says of each voxel whether it is
+A 3-D U-Net sees windows of {size} voxels of {spacing} mm, {low:g} to {high:g} HU, and classifies each voxel as
 background, C1 to C7, another vertebra or other bone."""
 _FINE = "A second one outlines each vertebra in a crop of {size} voxels of {spacing:g} mm."
 _NAMES = """\
-What the networks say of each voxel becomes C1 to C7 by their order along the spine and by the lengths that vertebrae have in life
+The classes of voxels become C1 to C7 by their order along the spine and by the usual lengths of vertebrae
 (`cspine.locating`). A level whose name is not sure is called uncertain."""
 
 
