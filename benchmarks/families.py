@@ -1,12 +1,13 @@
 """Every family on one data set and one split, with one budget: the table of docs/benchmarks.md.
 
-    python -m benchmarks.families OUT [--steps N] [--patch-steps N] [--precision KIND] [--rows NAME ...]
-        [--photographs FILE] [--engine ray [--cluster ADDRESS] [--workers N]]
+    python -m benchmarks.families OUT [--steps N] [--patch-steps N] [--epochs N] [--patch-epochs N] [--precision KIND]
+        [--rows NAME ...] [--photographs FILE] [--engine ray [--cluster ADDRESS] [--workers N]]
 
 Makes phantoms (OUT/enriched to learn from, OUT/calibration for probabilities, OUT/natural to be evaluated on), trains every row by
 its command, calibrates and evaluates it, compares all, and prints the table. A row that is done is not done again, one that was
 killed goes on: call it again with the same words. The budget is the same number of patches and then of slices, in the same
-batches, on the same schedule, for every row; ``--patch-steps`` and ``--steps`` say how many. ``--precision mixed_bfloat16`` is for
+batches, on the same schedule, for every row; ``--patch-steps`` and ``--steps`` say how many, ``--patch-epochs`` and
+``--epochs`` into how many epochs they are parted. ``--precision mixed_bfloat16`` is for
 processors with AMX and for GPUs. Learning curves are drawn as
 OUT/.../learning.png. Beside AUROC stands what a protocol of accuracies reports of the same network on the same unseen necks:
 the share of right entries of its slices, and that of saying that nothing is ever there. ``--photographs FILE`` adds rows whose
@@ -72,7 +73,8 @@ TITLES = (
 def main() -> None:
     """Prints the table."""
     options = _arguments()
-    place = Place(options.out.absolute(), options.steps, options.patch_steps, Precision(options.precision))
+    precision = Precision(options.precision)
+    place = Place(options.out.absolute(), options.steps, options.patch_steps, precision, options.epochs, options.patch_epochs)
     rows: tuple[Row, ...] = ROWS
     if options.photographs is not None:
         weights = shlex.quote(str(options.photographs.absolute()))
@@ -219,6 +221,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows", nargs="+", choices=[*(row.name for row in ROWS), *PHOTOGRAPHS], help="some of the rows (default: all)"
     )
+    parser.add_argument("--epochs", type=int, default=2, help="epochs of these (default: 2)")
+    parser.add_argument("--patch-epochs", type=int, default=6, help="epochs of the steps on patches (default: 6)")
     parser.add_argument("--patch-steps", type=int, default=1000, help="steps on patches before these; 0 for none (default: 1000)")
     parser.add_argument(
         "--precision", choices=[kind.value for kind in Precision], default="float32", help="of the networks (default: float32)"

@@ -13,8 +13,7 @@ from cspine.training.core.settings import Precision
 TRAINING_SET = ("enriched", "--studies 240 --seed 5001 --size small --masks 1 --boxes 0.6 --enriched 0.6")
 CALIBRATED = ("calibration", "--studies 60 --seed 5003 --size small --masks 1 --boxes 1")
 UNSEEN = ("natural", "--studies 200 --seed 5002 --size small --masks 1 --boxes 1")
-BATCH, EPOCHS = 16, 2
-PATCH_BATCH, PATCH_EPOCHS = 48, 6
+BATCH, PATCH_BATCH = 16, 48
 SCHEDULE = "--skip-broken --set fit.threads=1 --set split.folds=10 --set sampling.validation_step=4"
 RATE, RATE_AFTER_PATCHES = "--set fit.learning_rate=1e-3", "--set fit.learning_rate=3e-4"
 HARD_NEGATIVES = "--set patches.mined=1000 --set patches.held_out=800"
@@ -70,17 +69,21 @@ class Place:
         steps: The budget of slices.
         patch_steps: The budget of patches; with 0 training begins with slices.
         precision: What networks calculate in.
+        epochs: Into which the steps on slices are parted.
+        patch_epochs: The same of those on patches.
     """
 
     out: Path
     steps: int
     patch_steps: int = 0
     precision: Precision = Precision.FLOAT32
+    epochs: int = 2
+    patch_epochs: int = 6
 
     @property
     def runs(self) -> Path:
         """Returns the runs of this budget."""
-        return self.out / f"steps-{self.patch_steps}-{self.steps}"
+        return self.out / f"steps-{self.patch_steps}-{self.steps}-epochs-{self.patch_epochs}-{self.epochs}"
 
     @property
     def cache(self) -> tuple[str, str]:
@@ -105,7 +108,7 @@ class Place:
 
     def command(self, row: Row) -> list[str]:
         """Trains a row."""
-        budget = f"--set fit.batch={BATCH} --set fit.batches={self.steps // EPOCHS} --set fit.epochs={EPOCHS}"
+        budget = f"--set fit.batch={BATCH} --set fit.batches={self.steps // self.epochs} --set fit.epochs={self.epochs}"
         own = row.options.format(runs=self.runs)
         return ["train", row.recipe, *shlex.split(f"{own} {budget} {self._patches(row)} {SCHEDULE} {self._precision}")]
 
@@ -118,8 +121,8 @@ class Place:
             return RATE
         if not self.patch_steps:
             return f"--set patches.epochs=0 {RATE}"
-        batches = f"--set patches.batch={PATCH_BATCH} --set patches.batches={self.patch_steps // PATCH_EPOCHS}"
-        return f"--set patches.epochs={PATCH_EPOCHS} {batches} {HARD_NEGATIVES} --set heads.epochs=1 {RATE_AFTER_PATCHES}"
+        batches = f"--set patches.batch={PATCH_BATCH} --set patches.batches={self.patch_steps // self.patch_epochs}"
+        return f"--set patches.epochs={self.patch_epochs} {batches} {HARD_NEGATIVES} --set heads.epochs=1 {RATE_AFTER_PATCHES}"
 
 
 def do_row(place: Place, row: Row, backend: str) -> None:

@@ -24,11 +24,9 @@ def set_trainable(network: keras.Model, stage: LearningStage, *, fine_only: bool
     if stage.learning is Learning.ALL:
         network.trainable = True  # and so are all layers within that were not set apart
         return
-    backbone = network.get_layer(NAME)
-    first = first_tuned(network, stage.tuned_from) if stage.learning is Learning.TUNING else len(backbone.layers)
-    unread = beyond_fine(network) if fine_only else []
-    for number, layer in enumerate(backbone.layers):
-        layer.trainable = number >= first and not _fixed(layer, stage) and layer not in unread
+    learning, unread = _learning(network, stage), beyond_fine(network) if fine_only else []
+    for layer in network.get_layer(NAME).layers:
+        layer.trainable = layer in learning and layer not in unread
 
 
 def prepare_heads(network: keras.Model, stage: LearningStage) -> None:
@@ -42,13 +40,12 @@ def prepare_heads(network: keras.Model, stage: LearningStage) -> None:
         network: With the layers that patches trained, none of them trainable.
         stage: The last stage of the whole network.
     """
-    if stage.learning is Learning.HEADS or not getattr(network, "near", False):
+    if not getattr(network, "near", False):
         return
-    backbone, beyond = network.get_layer(NAME), beyond_fine(network)
-    first = first_tuned(network, stage.tuned_from) if stage.learning is Learning.TUNING else 0
+    backbone, learning, beyond = network.get_layer(NAME), _learning(network, stage), beyond_fine(network)
     backbone.trainable = True
-    for number, layer in enumerate(backbone.layers):
-        layer.trainable = layer in beyond and number >= first and not _fixed(layer, stage)
+    for layer in backbone.layers:
+        layer.trainable = layer in beyond and layer in learning
 
 
 def beyond_fine(network: keras.Model) -> list[keras.layers.Layer]:
@@ -73,10 +70,15 @@ def first_tuned(network: keras.Model, name: str) -> int:
     return names.index(wanted)
 
 
-def _fixed(layer: keras.layers.Layer, stage: LearningStage) -> bool:
-    """Returns whether a layer is batch normalisation that a stage leaves as it was pretrained."""
-    pretrained = stage.learning is not Learning.ALL
-    return pretrained and isinstance(layer, keras.layers.BatchNormalization) and not stage.normalisation
+def _learning(network: keras.Model, stage: LearningStage) -> list[keras.layers.Layer]:
+    """Returns the layers of the backbone that learn in a stage."""
+    layers = list(network.get_layer(NAME).layers)
+    if stage.learning is Learning.ALL:
+        return layers
+    if stage.learning is Learning.HEADS:
+        return []
+    tuned = layers[first_tuned(network, stage.tuned_from) :]
+    return [layer for layer in tuned if stage.normalisation or not isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _names(network: keras.Model) -> list[str]:
