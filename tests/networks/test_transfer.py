@@ -1,8 +1,10 @@
 """Tests that a transfer network keeps every argument that it was built with."""
 
+from typing import Any
+
 from cspine.networks.transfer import TransferNetwork
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, Any] = {
     "input_shape": (64, 64, 3),
     "backbone": "densenet121",
     "head_width": 8,
