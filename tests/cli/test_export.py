@@ -55,6 +55,17 @@ def test_a_package_repeats_its_samples_and_says_whom_it_has_seen(package: Path) 
     assert "twenty bright squares" in loaded.card
 
 
+def test_export_on_a_framework_that_cannot_convert_names_the_one_that_can(
+    calibrated_run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+
+    assert export(calibrated_run, tmp_path / "package") == 2
+
+    assert "Received: KERAS_BACKEND=torch. Set KERAS_BACKEND=tensorflow and export again." in capsys.readouterr().err
+    assert not (tmp_path / "package").exists()
+
+
 def test_a_package_predicts_a_study(calibrated_run: TinyRun, package: Path) -> None:
     study = read_study(next(path for path in (calibrated_run.unseen / "train_images").iterdir()))
 

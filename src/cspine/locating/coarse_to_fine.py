@@ -24,6 +24,7 @@ from cspine.locating.sliding_window import (
     with_atlas_from,
     with_window,
 )
+from cspine.locating.trunk import trunk
 from cspine.locating.weighing import count_odds, weigh
 from cspine.locating.witnesses import CoarseScan, anatomy, slice_order, upright
 from cspine.results import LevelStatus, Reason
@@ -167,21 +168,21 @@ def _first_passes(regions: Sequence[ProposedRegion], volume: Volume, network: _I
         prediction = predict_region(volume, region.grid, network.spec, network.session, region.vertebrae)
         located = locate_levels(prediction.probabilities, prediction.grid, prediction.seen)
         candidate = _Candidate(prediction, located)
-        found.append((_likelihood(candidate), candidate))
+        found.append((_likelihood(candidate, volume), candidate))
         if found[-1][0] >= (True, _BEYOND_DOUBT):
             break
     return [candidate for _, candidate in sorted(found, key=lambda one: one[0], reverse=True)]
 
 
-def _likelihood(candidate: _Candidate) -> tuple[bool, float]:
-    """Ranks necks: with sure names first; then by their witnesses, which distinguish a limb from a neck.
+def _likelihood(candidate: _Candidate, volume: Volume) -> tuple[bool, float]:
+    """Ranks necks: with sure names first; then by their witnesses, which distinguish a limb or a trunk from a neck.
 
     The second number is the log odds that this is a neck and its names are counted right.
     """
     located = candidate.located
     if not located.vertebrae:
         return False, -np.inf
-    witnesses = anatomy(located, candidate.view)
+    witnesses = [*anatomy(located, candidate.view), *trunk(located, volume)]
     return is_sure(located), count_odds(located) + sum(witness.log_ratio for witness in witnesses)
 
 
@@ -207,7 +208,7 @@ def _last_passes(candidate: _Candidate, volume: Volume, network: _Inference, ord
     located = locate_levels(third.probabilities, third.grid, third.seen)
     if not located.vertebrae:
         return located
-    witnesses = [order, *anatomy(located, replace(candidate, prediction=first).view)]
+    witnesses = [order, *anatomy(located, replace(candidate, prediction=first).view), *trunk(located, volume)]
     if sum(witness.log_ratio for witness in witnesses if witness.question is Question.HEAD) < _SETTLED:
         witnesses.append(upright(own, network.predict(np.ascontiguousarray(capped[::-1]))))
     return weigh(located, witnesses)

@@ -172,9 +172,13 @@ def _stored_reasons(stored: float, witnesses: Sequence[Witness]) -> tuple[Reason
         return ()
     region = [witness for witness in witnesses if witness.question is Question.REGION]
     if stored_probability(region) < SURE:
-        return (Reason("region_doubtful", f"This may be no neck. {' '.join(witness.text for witness in region)}"),)
-    against = " ".join(witness.text for witness in witnesses if witness.log_ratio < 0)
-    return (Reason("orientation_doubtful", f"The scan may be stored differently from what its header says. {against}"),)
+        return (Reason("region_doubtful", f"This may be no neck. {_against(region)}"),)
+    return (Reason("orientation_doubtful", f"The scan may be stored differently from what its header says. {_against(witnesses)}"),)
+
+
+def _against(witnesses: Sequence[Witness]) -> str:
+    """Returns what was observed that speaks against a neck as stored."""
+    return " ".join(witness.text for witness in witnesses if witness.log_ratio < 0)
 
 
 def _size_reasons(size: float) -> tuple[Reason, ...]:

@@ -97,6 +97,19 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.cuda.OutOfMemoryError) or (isinstance(error, RuntimeError) and full)
 
 
+def check_converts() -> None:
+    """Makes sure that Keras can convert networks with outputs by name, of inputs of any size: on PyTorch it cannot.
+
+    Raises:
+        UsageError: Keras runs on PyTorch.
+    """
+    if keras.backend.backend() == "torch":
+        raise UsageError(
+            "Networks are exported on TensorFlow, whatever framework they were trained on; every extra brings it. "
+            "Received: KERAS_BACKEND=torch. Set KERAS_BACKEND=tensorflow and export again."
+        )
+
+
 def free_memory() -> None:
     """Gives back the memory of networks that nobody holds any more."""
     gc.collect()

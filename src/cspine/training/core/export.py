@@ -29,6 +29,7 @@ from cspine.modelpack import (
     write_package,
 )
 from cspine.runtime import Engine, calculates_in, open_session
+from cspine.training.core.backend import check_converts
 from cspine.training.core.conversion import write_ir
 from cspine.training.core.ensemble import calibration_scores
 from cspine.training.core.family import Family, TrainingPlace
@@ -65,8 +66,10 @@ def export(
     Raises:
         TrainingError: The fold is not trained, or an exported network does not agree with the trained one.
         InputError: A study cannot be read.
+        UsageError: Keras runs on a framework on which it cannot convert networks.
         OutputError: ``folder`` cannot be written.
     """
+    check_converts()
     for fold in request.folds:
         run.network(fold)
     contents = family.package(run, request, _facts(family, run, request), place, reporter)
