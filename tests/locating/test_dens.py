@@ -40,6 +40,19 @@ def test_a_dens_that_is_called_c1_becomes_c2_and_the_ring_stays(lean: float) -> 
     assert np.count_nonzero(labels.labels != truth) < 0.1 * wrong
 
 
+def test_an_arch_that_large_voxels_join_to_the_body_does_not_turn_the_axis() -> None:
+    truth = neck(0.25, top_mm=16.0)
+    x, y, z = np.moveaxis(GRID.world(np.moveaxis(np.indices(GRID.shape), 0, -1)), -1, 0)
+    truth[(np.abs(x) < 4) & (y + 0.25 * z > 7) & (y + 0.25 * z < 28) & (z > -9) & (z < -4)] = Level.C2
+    predicted = np.where((truth == Level.C2) & (z > 3), Level.C1, truth).astype(np.uint8)
+    wrong = np.count_nonzero(predicted != truth)
+
+    renamed = give_dens_back(labels := LabelMap(predicted, GRID))
+
+    assert renamed > 0.9 * wrong > 700
+    assert np.count_nonzero(labels.labels != truth) < 0.1 * wrong
+
+
 @pytest.mark.parametrize("lean", [0.0, 0.25, -0.3])
 @pytest.mark.parametrize("top_mm", [16.0, 0.0])
 def test_where_it_is_not_called_c1_nothing_changes(lean: float, top_mm: float) -> None:

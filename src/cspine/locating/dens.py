@@ -16,6 +16,9 @@ from cspine.volume import LabelMap
 _BESIDE_MM = 5.0
 """Farther to the side of the middle of C2 nothing says where its axis is: there are its masses and laminae."""
 
+_BODY_MM = 17.0
+"""A body is no deeper, from its front; behind it lie the canal and the arch, which large voxels join to it."""
+
 _THIN = 0.4
 """Of the usual size of a slice through body and dens: a smaller one says nothing either."""
 
@@ -95,7 +98,10 @@ def _axis(labels: LabelMap) -> _Axis | None:
     parts, count = ndimage.label(strip, _EVERY_SIDE)
     if not count:
         return None
-    places = np.argwhere(parts == np.argmax(np.bincount(parts.ravel())[1:]) + 1)  # body and dens; the arch lies behind the canal
+    largest = parts == np.argmax(np.bincount(parts.ravel())[1:]) + 1
+    front = np.argmax(largest.any(axis=2), axis=1)
+    places = np.argwhere(largest)  # body and dens
+    places = places[(places[:, 1] - front[places[:, 0]]) * spacing[1] < _BODY_MM]
     slices, sizes = np.unique(places[:, 0], return_counts=True)
     slices = slices[sizes >= _THIN * np.median(sizes)]
     if (slices[-1] - slices[0]) * spacing[0] < _LEAST_MM:
