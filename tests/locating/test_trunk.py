@@ -68,7 +68,7 @@ def test_a_body_as_wide_as_a_trunk_is_no_neck_and_the_reason_says_how_wide() -> 
     weighed = weigh(spine(), witnesses)
     assert {one.status for one in weighed.vertebrae} == {LevelStatus.UNCERTAIN}
     reason = next(one for one in weighed.reasons if one.code == "region_doubtful")
-    stated = re.search(r"The body is (\d+) mm wide at the narrowest of C2 to C4", reason.text)
+    stated = re.search(r"the body is at least (\d+) mm wide", reason.text)
     assert stated is not None
     assert abs(int(stated[1]) - 320) <= 8
     assert "lung" not in reason.text
@@ -84,6 +84,15 @@ def test_shoulders_beside_the_lowest_of_the_three_are_no_trunk() -> None:
 
     assert against(wide) == set()
     assert against(with_shoulders(scan(60), HEIGHTS_MM[Level.C2] + 8)) == {"girth"}
+
+
+def test_sandbags_on_both_sides_of_a_neck_are_no_trunk() -> None:
+    volume = scan(60)
+    middle = volume.hu.shape[1] // 2
+    hu = volume.hu.copy()
+    hu[:, middle - 8 : middle + 8, middle - 35 : middle + 35] = 600  # 64 x 80 mm on either side
+
+    assert against(Volume(hu, volume.grid)) == set()
 
 
 def test_one_level_is_too_few_to_say_how_wide_a_body_is() -> None:

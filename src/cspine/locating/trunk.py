@@ -32,8 +32,9 @@ _FEWEST = 2
 _ROWS = 5
 """Pixels before and behind the middle of a vertebra within which the body counts as wide."""
 
-_WIDEST_MM = 215.0
-"""The narrowest of three heights was 108 to 172 mm wide in 138 planning CT of adults, and more than 248 mm in four trunks."""
+_WIDEST_MM, _LARGEST_CM2 = 215.0, 350.0
+"""A neck is less wide, or less large across. The smallest of three heights had at most 172 mm and 255 cm2 in 138 planning CT of
+adults, at least 316 mm and 610 cm2 in three trunks. Sandbags or arms that touch a neck make it wide, not as large."""
 
 _BESIDE, _AHEAD, _BEHIND = slice(7, 16), 10, 4
 """Where lungs are: pixels to either side, before and behind the middle of a vertebra."""
@@ -53,17 +54,22 @@ class _Slab:
     seen: NDArray[np.bool_]
 
     @property
-    def width_mm(self) -> float:
-        """Returns how wide the body is from the vertebra to both sides, inner air included; 0 where the vertebra is not seen."""
+    def extent(self) -> tuple[float, float] | None:
+        """Returns width in mm and area in cm2 of the body around the vertebra, inner air included; ``None`` where it is not seen.
+
+        The width is measured beside the vertebra.
+        """
         tissue = ndimage.binary_opening((self.hu > _TISSUE_HU) & self.seen, np.ones((3, 3), bool))
         parts, _ = ndimage.label(tissue)
         near = slice(_MIDDLE - _ROWS, _MIDDLE + _ROWS + 1)
         own = np.bincount(parts[near, near].ravel())[1:]
         if not own.size or not own.max():
-            return 0.0
+            return None
         body = ndimage.binary_fill_holes(parts == own.argmax() + 1)
         runs, _ = ndimage.label(body[near].any(axis=0))
-        return float(np.count_nonzero(runs == runs[_MIDDLE]) * _STEP_MM) if runs[_MIDDLE] else 0.0
+        if not runs[_MIDDLE]:
+            return None
+        return float(np.count_nonzero(runs == runs[_MIDDLE]) * _STEP_MM), float(np.count_nonzero(body) * _STEP_MM**2 / 100)
 
     @property
     def lung_share(self) -> float:
@@ -95,12 +101,16 @@ def _slabs(located: Located, volume: Volume) -> Iterator[_Slab]:
 
 
 def _girth(slabs: Sequence[_Slab]) -> Witness:
-    widths_mm = [width_mm for width_mm in (slab.width_mm for slab in slabs) if width_mm]
-    if len(widths_mm) < _FEWEST:
+    extents = [extent for extent in (slab.extent for slab in slabs) if extent is not None]
+    if len(extents) < _FEWEST:
         return Witness("girth", Question.REGION, 0.0, "The body around C2 to C4 is not in view.")
-    narrowest_mm = min(widths_mm)
-    text = f"The body is {narrowest_mm:.0f} mm wide at the narrowest of C2 to C4, where a neck is less than {_WIDEST_MM:.0f} mm."
-    return Witness("girth", Question.REGION, _AGAINST if narrowest_mm > _WIDEST_MM else 0.0, text)
+    width_mm, area_cm2 = (min(each) for each in zip(*extents, strict=True))
+    text = (
+        f"At C2 to C4 the body is at least {width_mm:.0f} mm wide and {area_cm2:.0f} cm2 across, where a neck has less than "
+        f"{_WIDEST_MM:.0f} mm or {_LARGEST_CM2:.0f} cm2."
+    )
+    wide = width_mm > _WIDEST_MM and area_cm2 > _LARGEST_CM2
+    return Witness("girth", Question.REGION, _AGAINST if wide else 0.0, text)
 
 
 def _lungs_beside(slabs: Sequence[_Slab]) -> Witness:
