@@ -74,7 +74,7 @@ def words(row: Row, precision: str) -> list[str]:
 
 
 def _run(row: Row, options: argparse.Namespace) -> None:
-    """Trains, exports and evaluates a row, or does what is left to do of it."""
+    """Trains and evaluates a row, or does what is left to do of it."""
     data, run = options.out / "data" / row.name, options.out / row.name
     unseen, package = options.out / "unseen" / row.name, options.out / "packages" / row.name
     cache = ("--cache", str(options.cache or options.out / "cache"))

@@ -39,14 +39,14 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[argparse.Name
     """Returns options, and the commands that are given instead of done; each leaves what the next one asks for."""
     given: list[list[str]] = []
 
-    def run(*said: str) -> None:
-        given.append(list(said))
-        if said[0] == "train":
+    def run(*words_given: str) -> None:
+        given.append(list(words_given))
+        if words_given[0] == "train":
             (tmp_path / "without_bone" / "fold-0").mkdir(parents=True)
         names = {"train": "held_out.csv", "calibrate": "calibration.csv"}
-        if said[0] in names:
-            (tmp_path / "without_bone" / "fold-0" / names[said[0]]).touch()
-        elif said[0] == "evaluate":
+        if words_given[0] in names:
+            (tmp_path / "without_bone" / "fold-0" / names[words_given[0]]).touch()
+        elif words_given[0] == "evaluate":
             estimate = {"value": 0.9, "low": 0.8, "high": 0.95}
             found = {"outputs": [{"estimates": {"auroc": estimate}}], "mean_level_auroc": estimate | {"value": 0.925}}
             (tmp_path / "unseen" / "without_bone").mkdir(parents=True)
@@ -85,7 +85,7 @@ def test_a_row_is_trained_on_its_parts_and_evaluated_on_phantoms_and_grafts(
     bone_ablations.main()
 
     assert given[0] == [str(options.fine), str(options.typical)]
-    assert [said[0] for said in given[1:]] == ["train", "calibrate", "evaluate", "export"]
+    assert [words_given[0] for words_given in given[1:]] == ["train", "calibrate", "evaluate", "export"]
     assert given[-1][given[-1].index("--trained-on") + 1] == "phantoms"
     header, _, line = capsys.readouterr().out.strip().splitlines()
     assert header.startswith(

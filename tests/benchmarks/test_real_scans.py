@@ -1,4 +1,4 @@
-"""What wider phantoms and real scans bring a localiser: which commands each row gives, and the table."""
+"""Tests which commands each row of real scans gives, and their table."""
 
 import argparse
 import json
@@ -21,10 +21,10 @@ from cspine.training.core.settings import parse_assignments, with_settings
 @pytest.fixture
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Returns the commands that are given instead of done, of a benchmark whose localiser names one of two levels right."""
-    said: list[list[str]] = []
+    words_given: list[list[str]] = []
 
     def run(*one: str) -> None:
-        said.append(list(one))
+        words_given.append(list(one))
         folder = Path(one[one.index("-o") + 1])
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").touch()
@@ -39,7 +39,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(real_scans, "Localiser", lambda _: lambda volume: volume)
     monkeypatch.setattr(real_scans, "read_study", lambda _: SimpleNamespace(volume=None))
     monkeypatch.setattr(real_scans, "compare", lambda *_: found)
-    return said
+    return words_given
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row is not START], ids=lambda row: row.name)
