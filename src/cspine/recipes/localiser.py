@@ -8,7 +8,7 @@ Command: ``cspine train localiser -o RUN``, with ``--data DIR`` to learn from it
 initial_weights=localiser`` to go on from what ships
 Device: two processor cores, with other work beside.
 Time: 84 minutes, 56 and 26 for the first three; 58 and 22 for the two rounds of package 6, then 85, 96 and 78 on a slower machine.
-Score: Dice of C1 to C7 0.910 (0.903 to 0.916) on 40 unseen phantoms, with the refiner (docs/benchmarks.md):
+Score: Dice of C1 to C7 0.912 (0.906 to 0.917) on 40 unseen phantoms, with the refiner (docs/benchmarks.md):
 ``python -m benchmarks.localiser unseen-40 -o FILE.json``
 Data: none; it makes its necks. Or any folder in the RSNA 2022 layout with masks.
 """
