@@ -1,11 +1,13 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
+from benchmarks.localiser import averaged
 from cspine.cli import main
 from cspine.cli.doctor import check_package
 from cspine.modelpack import load_localiser
@@ -131,6 +133,33 @@ def test_a_network_that_half_precision_moves_too_far_stays_in_single_precision(
 
     assert load_localiser(tmp_path / "package").manifest.network("coarse").precision == "f32"
     assert "bf16" not in (tmp_path / "package" / "card.md").read_text()
+
+
+def test_weights_of_a_run_and_a_package_are_averaged_into_a_run_that_can_be_exported(
+    larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package, doubled, mean = tmp_path / "package", tmp_path / "doubled", tmp_path / "mean"
+    whose = ["--trained-on", "phantoms", "--describe", "two of them"]
+    assert main(["export", str(larger), "-o", str(package), *whose]) == 0
+    shutil.copytree(larger, doubled)
+    network = load_network(open_run(doubled).network(0))
+    weights = network.get_weights()
+    network.set_weights([2 * weight for weight in weights])
+    network.save(open_run(doubled).network(0), include_optimizer=False)
+
+    monkeypatch.setattr("sys.argv", ["averaged", str(doubled), str(package), "-o", str(mean), "--share", "0.25"])
+    assert averaged.main() == 0
+
+    for found, weight in zip(load_network(open_run(mean).network(0)).get_weights(), weights, strict=True):
+        np.testing.assert_allclose(found, 1.25 * weight, atol=1e-5)
+    assert main(["export", str(mean), "-o", str(tmp_path / "averaged"), *whose]) == 0
+    capsys.readouterr()
+    assert averaged.main() == 2
+    assert f"{mean} is there: give another" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["averaged", str(doubled), str(package), "-o", str(tmp_path / "more"), "--share", "1.5"])
+    assert averaged.main() == 2
+    assert "--share needs a number from 0 to 1. Received: 1.5." in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()
 
 
 def test_a_localiser_goes_on_from_a_package_and_knows_whom_that_has_seen(
