@@ -36,6 +36,15 @@ def with_shoulders(volume: Volume, below_mm: float) -> Volume:
     return Volume(hu, volume.grid)
 
 
+def with_sandbags(volume: Volume) -> Volume:
+    """Returns the scan with a bag of 64 x 80 mm on either side."""
+    hu, middle = volume.hu.copy(), volume.hu.shape[1] // 2
+    hu[:, middle - 8 : middle + 8, middle - 35 : middle + 35] = np.maximum(
+        600, hu[:, middle - 8 : middle + 8, middle - 35 : middle + 35]
+    )
+    return Volume(hu, volume.grid)
+
+
 def spine(levels: Collection[Level] = CERVICAL) -> Located:
     found = tuple(
         Vertebra(level, LevelStatus.ASSESSED, 0.98, (0.0, 0.0, HEIGHTS_MM[level]), Box((0, 0, 0), (1, 1, 1)), (0, 0, 1))
@@ -79,6 +88,24 @@ def test_a_trunk_that_the_field_of_view_cuts_is_as_wide_as_what_is_seen() -> Non
     assert against(scan(160, half_field_mm=80)) == set()
 
 
+def test_a_trunk_cut_off_in_front_and_behind_is_known_by_its_width() -> None:
+    whole = scan(160)
+    middle = whole.hu.shape[1] // 2
+    front, back = middle - 13, middle + 13  # 104 mm
+    shallow = whole.grid.part((0, front, 0), (40, back - front, whole.hu.shape[2]))
+
+    assert against(Volume(whole.hu[:, front:back], shallow)) == {"girth"}
+    assert against(Volume(scan(60).hu[:, front:back], shallow)) == set()
+
+
+def test_a_neck_with_sandbags_that_is_cut_off_in_front_only_is_no_trunk() -> None:
+    volume = with_sandbags(scan(60))
+    front = volume.hu.shape[1] // 2 - 11
+    shape = (40, volume.hu.shape[1] - front, volume.hu.shape[2])
+
+    assert against(Volume(volume.hu[:, front:], volume.grid.part((0, front, 0), shape))) == set()
+
+
 def test_shoulders_beside_the_lowest_of_the_three_are_no_trunk() -> None:
     wide = with_shoulders(scan(60), HEIGHTS_MM[Level.C4] + 8)
 
@@ -87,12 +114,7 @@ def test_shoulders_beside_the_lowest_of_the_three_are_no_trunk() -> None:
 
 
 def test_sandbags_on_both_sides_of_a_neck_are_no_trunk() -> None:
-    volume = scan(60)
-    middle = volume.hu.shape[1] // 2
-    hu = volume.hu.copy()
-    hu[:, middle - 8 : middle + 8, middle - 35 : middle + 35] = 600  # 64 x 80 mm on either side
-
-    assert against(Volume(hu, volume.grid)) == set()
+    assert against(with_sandbags(scan(60))) == set()
 
 
 def test_one_level_is_too_few_to_say_how_wide_a_body_is() -> None:
@@ -103,6 +125,17 @@ def test_one_level_is_too_few_to_say_how_wide_a_body_is() -> None:
 def test_lungs_beside_what_is_called_a_neck_say_that_it_is_a_chest() -> None:
     assert against(scan(160, lungs=True)) == {"girth", "lungs_beside"}
     assert "lungs_beside" in against(scan(160, half_field_mm=100, lungs=True))
+
+
+def test_lungs_are_known_where_the_field_of_view_shows_little_of_one() -> None:
+    whole = scan(160, lungs=True)
+    left = whole.hu.shape[2] // 2 - 10  # 40 mm beside the vertebra, of which 12 mm are lung
+
+    narrow = Volume(whole.hu[..., left:], whole.grid.part((0, 0, left), (*whole.hu.shape[:2], whole.hu.shape[2] - left)))
+    assert "lungs_beside" in against(narrow)
+    left += 4
+    blind = Volume(whole.hu[..., left:], whole.grid.part((0, 0, left), (*whole.hu.shape[:2], whole.hu.shape[2] - left)))
+    assert "lungs_beside" not in against(blind)
 
 
 @pytest.mark.parametrize("air_hu", [-1024, -1000, -970])

@@ -36,14 +36,40 @@ _WIDEST_MM, _LARGEST_CM2 = 215.0, 350.0
 """A neck is less wide, or less large across. The smallest of three heights had at most 172 mm and 255 cm2 in 138 planning CT of
 adults, at least 316 mm and 610 cm2 in three trunks. Sandbags or arms that touch a neck make it wide, not as large."""
 
+_CUT_SHARE, _EDGE = 0.5, 2
+"""Of the columns of a body: where more of them come so many pixels near to the end of the field of view, it is cut off."""
+
 _BESIDE, _AHEAD, _BEHIND = slice(7, 16), 10, 4
 """Where lungs are: pixels to either side, before and behind the middle of a vertebra."""
 
-_LUNG_SHARE = 0.5
-"""Of these pixels; at most 0.2 were as dense as lung in 138 planning CT, and 0.95 in a chest."""
+_IN_VIEW = 0.2
+"""Share of them that are in view at least."""
+
+_LUNG_SHARE = 0.4
+"""Of those in view; at most 0.16 were as dense as lung in 138 planning CT, 0.6 and more in chests."""
 
 _AGAINST = -6.0
 """Log-likelihood ratio where a witness speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """Holds how large the body is at the height of one vertebra.
+
+    Attributes:
+        width_mm: Its width beside the vertebra.
+        area_cm2: Its area, as far as it is in view.
+        cut: Whether the field of view cuts it off in front and behind, so that its area says little.
+    """
+
+    width_mm: float
+    area_cm2: float
+    cut: bool
+
+    @property
+    def of_trunk(self) -> bool:
+        """Returns whether no neck is as large."""
+        return self.width_mm > _WIDEST_MM and (self.cut or self.area_cm2 > _LARGEST_CM2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,11 +80,8 @@ class _Slab:
     seen: NDArray[np.bool_]
 
     @property
-    def extent(self) -> tuple[float, float] | None:
-        """Returns width in mm and area in cm2 of the body around the vertebra, inner air included; ``None`` where it is not seen.
-
-        The width is measured beside the vertebra.
-        """
+    def extent(self) -> _Extent | None:
+        """Returns how large the body around the vertebra is, inner air included; ``None`` where it is not seen."""
         tissue = ndimage.binary_opening((self.hu > _TISSUE_HU) & self.seen, np.ones((3, 3), bool))
         parts, _ = ndimage.label(tissue)
         near = slice(_MIDDLE - _ROWS, _MIDDLE + _ROWS + 1)
@@ -69,15 +92,24 @@ class _Slab:
         runs, _ = ndimage.label(body[near].any(axis=0))
         if not runs[_MIDDLE]:
             return None
-        return float(np.count_nonzero(runs == runs[_MIDDLE]) * _STEP_MM), float(np.count_nonzero(body) * _STEP_MM**2 / 100)
+        width_mm, area_cm2 = np.count_nonzero(runs == runs[_MIDDLE]) * _STEP_MM, np.count_nonzero(body) * _STEP_MM**2 / 100
+        columns = body[near].any(axis=0)
+        ends = (body & np.roll(~self.seen, rows, axis=0) for rows in (_EDGE, -_EDGE))
+        cut = all(np.any(each, axis=0)[columns].mean() > _CUT_SHARE for each in ends)
+        return _Extent(float(width_mm), float(area_cm2), cut)
 
     @property
     def lung_share(self) -> float:
-        """Returns which share of the places of lungs is as dense as lung, on the side that has less of it."""
+        """Returns which share of what is seen beside the vertebra is as dense as lung, on the side with less; 0 if one is not."""
         rows = slice(_MIDDLE - _AHEAD, _MIDDLE + _BEHIND)
         lung = (self.hu > _LUNG_HU[0]) & (self.hu < _LUNG_HU[1]) & self.seen
-        left, right = lung[rows, _MIDDLE:][:, _BESIDE], lung[rows, _MIDDLE::-1][:, _BESIDE]
-        return float(min(left.mean(), right.mean()))
+        shares = []
+        for side in (slice(_MIDDLE, None), slice(_MIDDLE, None, -1)):
+            seen = self.seen[rows, side][:, _BESIDE]
+            if seen.mean() < _IN_VIEW:
+                return 0.0
+            shares.append(float(lung[rows, side][:, _BESIDE][seen].mean()))
+        return min(shares)
 
 
 def trunk(located: Located, volume: Volume) -> list[Witness]:
@@ -104,13 +136,14 @@ def _girth(slabs: Sequence[_Slab]) -> Witness:
     extents = [extent for extent in (slab.extent for slab in slabs) if extent is not None]
     if len(extents) < _FEWEST:
         return Witness("girth", Question.REGION, 0.0, "The body around C2 to C4 is not in view.")
-    width_mm, area_cm2 = (min(each) for each in zip(*extents, strict=True))
+    width_mm, area_cm2 = (min(each) for each in zip(*((one.width_mm, one.area_cm2) for one in extents), strict=True))
     text = (
         f"At C2 to C4 the body is at least {width_mm:.0f} mm wide and {area_cm2:.0f} cm2 across, where a neck has less than "
         f"{_WIDEST_MM:.0f} mm or {_LARGEST_CM2:.0f} cm2."
     )
-    wide = width_mm > _WIDEST_MM and area_cm2 > _LARGEST_CM2
-    return Witness("girth", Question.REGION, _AGAINST if wide else 0.0, text)
+    if any(one.cut for one in extents):
+        text += " The scan does not show all of it, from front to back."
+    return Witness("girth", Question.REGION, _AGAINST if all(one.of_trunk for one in extents) else 0.0, text)
 
 
 def _lungs_beside(slabs: Sequence[_Slab]) -> Witness:
