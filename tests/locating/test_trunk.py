@@ -100,7 +100,7 @@ def test_a_trunk_cut_off_in_front_and_behind_is_known_by_its_width() -> None:
 
 def test_a_neck_with_sandbags_that_is_cut_off_in_front_only_is_no_trunk() -> None:
     volume = with_sandbags(scan(60))
-    front = volume.hu.shape[1] // 2 - 11
+    front = volume.hu.shape[1] // 2 - 6
     shape = (40, volume.hu.shape[1] - front, volume.hu.shape[2])
 
     assert against(Volume(volume.hu[:, front:], volume.grid.part((0, front, 0), shape))) == set()
