@@ -43,6 +43,39 @@ def crops(count: int = 2, absent: tuple[int, ...] = ()) -> np.ndarray:
     return fed
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_in_mixed_precision_only_the_backbone_is_coarse(policy: str, network: keras.Model) -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = SETTINGS.build(SPEC, seed=3)
+    finally:
+        keras.config.set_dtype_policy(before)
+    mixed.set_weights(network.get_weights())
+
+    fed = crops()
+    for name, answer in says(network, fed).items():
+        assert np.abs(says(mixed, fed)[name] - answer).max() < 0.01, name
+    sublayers = [layer for layer in mixed._flatten_layers(include_self=False) if layer.weights]
+    coarse = {layer.name for layer in sublayers if layer.compute_dtype != "float32"}
+    assert {name.split("_")[0].rstrip("ab") for name in coarse} <= {
+        "stem",
+        "close",
+        "stage1",
+        "stage2",
+        "stage3",
+        "context",
+        "neck",
+        "evidence",
+    }
+    assert "evidence" in coarse
+
+    mixed.compile(optimizer="sgd", loss={"fracture": "binary_crossentropy", "overall": "binary_crossentropy"}, jit_compile=False)
+    truth = {"fracture": np.ones((2, 7), np.float32), "overall": np.ones((2, 1), np.float32)}
+    losses = mixed.fit(fed, truth, epochs=3, batch_size=2, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
 def says(network: keras.Model, fed: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.asarray(answer) for name, answer in network(fed, training=False).items()}
 

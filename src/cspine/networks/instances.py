@@ -1,5 +1,6 @@
 """Layers of the network that classifies vertebra by vertebra: from cells to slices, to vertebrae, to the study."""
 
+import math
 from typing import Any
 
 import keras
@@ -112,9 +113,10 @@ class SliceAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.width, self.seed = width, seed
         start = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(3)]
-        self._content = keras.layers.Dense(width, "tanh", kernel_initializer=start[0], name="content")
-        self._gate = keras.layers.Dense(width, "sigmoid", kernel_initializer=start[1], name="gate")
-        self._weight = keras.layers.Dense(1, kernel_initializer=start[2], name="weight")
+        same = self.dtype_policy
+        self._content = keras.layers.Dense(width, "tanh", kernel_initializer=start[0], dtype=same, name="content")
+        self._gate = keras.layers.Dense(width, "sigmoid", kernel_initializer=start[1], dtype=same, name="gate")
+        self._weight = keras.layers.Dense(1, kernel_initializer=start[2], dtype=same, name="weight")
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
         """Makes the weights."""
@@ -198,8 +200,9 @@ class SelfAttention(keras.layers.Layer):
         """Makes the weights."""
         width = input_shape[0][-1]
         start = [keras.initializers.GlorotUniform(seed=self.seed + i) for i in range(2)]
-        self._in = keras.layers.Dense(3 * (width or 0), kernel_initializer=start[0], name="in")
-        self._out = keras.layers.Dense(width, kernel_initializer=start[1], name="out")
+        same = self.dtype_policy
+        self._in = keras.layers.Dense(3 * (width or 0), kernel_initializer=start[0], dtype=same, name="in")
+        self._out = keras.layers.Dense(width, kernel_initializer=start[1], dtype=same, name="out")
         self._in.build(input_shape[0])
         self._out.build(input_shape[0])
 
@@ -209,7 +212,7 @@ class SelfAttention(keras.layers.Layer):
         count, width = tokens.shape[1:]
         parts = ops.reshape(self._in(tokens), (-1, count, 3, self.heads, width // self.heads))
         query, key, value = (ops.transpose(parts[:, :, i], (0, 2, 1, 3)) for i in range(3))
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / ops.sqrt(float(width // self.heads)) + mask
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / math.sqrt(width // self.heads) + mask
         found = ops.transpose(ops.matmul(ops.softmax(scores, axis=-1), value), (0, 2, 1, 3))
         return self._out(ops.reshape(found, (-1, count, width)))
 

@@ -14,6 +14,9 @@ from cspine.specs import FRACTURE_CELL
 _RARE = -4.0
 """Logit of a fracture before training, of a cell and of a vertebra."""
 
+_EXACT = "float32"
+"""What the layers behind the backbone calculate in, whatever the policy is: sums of logits are too coarse in bfloat16."""
+
 _FINE = 3
 """Halvings after which cells are classified: :data:`FRACTURE_CELL` pixels."""
 
@@ -63,43 +66,43 @@ class VertebraMIL(keras.Model):
         seeds = count(seed * 1000)
         backbone = _Backbone(widths, close, seeds, residual=residual)
         evidence = _logit("evidence", seeds, convolution=True)
-        embed = layers.Dense(width, activation="relu", kernel_initializer=fresh(seeds), name="slice_features")
-        attend = SliceAttention(width, seed=next(seeds), name="attend")
-        describe = layers.Dense(width, kernel_initializer=fresh(seeds), name="vertebra_features")
+        embed = layers.Dense(width, activation="relu", kernel_initializer=fresh(seeds), dtype=_EXACT, name="slice_features")
+        attend = SliceAttention(width, seed=next(seeds), dtype=_EXACT, name="attend")
+        describe = layers.Dense(width, kernel_initializer=fresh(seeds), dtype=_EXACT, name="vertebra_features")
         mixer = [_Mixer(f"mixer{i}", width, heads, dropout, seeds) for i in range(mixers)]
         level, study = _logit("level", seeds), _logit("study", seeds, before=0.0)
 
         # Functional model
         crops = keras.Input(tuple(input_shape), name="crops")
-        there = InView(name="in_view")(crops)
+        there = InView(dtype=_EXACT, name="in_view")(crops)
         flat = Refold((rows, columns, channels), name="fold")(crops)
         cells = backbone(flat)
         broken = evidence(cells)
-        features, slice_logits = OwnFeatures(name="own")(
-            [cells, broken, OwnCells(FRACTURE_CELL, neighbour_weight, name="own_cells")(flat)]
+        features, slice_logits = OwnFeatures(dtype=_EXACT, name="own")(
+            [cells, broken, OwnCells(FRACTURE_CELL, neighbour_weight, dtype=_EXACT, name="own_cells")(flat)]
         )
-        features = layers.Dropout(dropout, seed=next(seeds), name="dropout")(embed(features))
-        features = Refold((levels, slices, width), name="unfold_features")(features)
-        slice_logits = Refold((levels, slices, 1), name="unfold_slices")(slice_logits)
+        features = layers.Dropout(dropout, seed=next(seeds), dtype=_EXACT, name="dropout")(embed(features))
+        features = Refold((levels, slices, width), dtype=_EXACT, name="unfold_features")(features)
+        slice_logits = Refold((levels, slices, 1), dtype=_EXACT, name="unfold_slices")(slice_logits)
         vertebrae, weights = attend([features, slice_logits])
-        tokens, mask = StudyTokens(seed=next(seeds), name="tokens")([describe(vertebrae), there])
+        tokens, mask = StudyTokens(seed=next(seeds), dtype=_EXACT, name="tokens")([describe(vertebrae), there])
         for mix in mixer:
             tokens = mix(tokens, mask)
-        level_logits = Refold((levels,), name="level_logits")(
-            level(layers.Concatenate(name="of_level")([tokens[:, 1:], vertebrae]))
+        level_logits = Refold((levels,), dtype=_EXACT, name="level_logits")(
+            level(layers.Concatenate(dtype=_EXACT, name="of_level")([tokens[:, 1:], vertebrae]))
         )
-        overall = NoisyOr(name="noisy_or")([level_logits, there])
+        overall = NoisyOr(dtype=_EXACT, name="noisy_or")([level_logits, there])
         if mixer:
-            overall = layers.Add(name="of_study")([overall, study(tokens[:, 0])])
-        maps = Refold((levels, slices, rows // FRACTURE_CELL, columns // FRACTURE_CELL), name="unfold_map")(broken)
+            overall = layers.Add(dtype=_EXACT, name="of_study")([overall, study(tokens[:, 0])])
+        maps = Refold((levels, slices, rows // FRACTURE_CELL, columns // FRACTURE_CELL), dtype=_EXACT, name="unfold_map")(broken)
         logits = {
             "fracture": level_logits,
             "overall": overall,
-            "slices": Refold((levels, slices), name="slice_logits")(slice_logits),
+            "slices": Refold((levels, slices), dtype=_EXACT, name="slice_logits")(slice_logits),
             "fracture_map": maps,
         }
-        outputs = {name: layers.Activation("sigmoid", dtype="float32", name=name)(logit) for name, logit in logits.items()}
-        outputs["attention"] = layers.Activation("linear", dtype="float32", name="attention")(weights)
+        outputs = {name: layers.Activation("sigmoid", dtype=_EXACT, name=name)(logit) for name, logit in logits.items()}
+        outputs["attention"] = layers.Activation("linear", dtype=_EXACT, name="attention")(weights)
         super().__init__(inputs=crops, outputs=outputs, **kwargs)
         self._backbone, self._evidence = backbone, evidence
 
@@ -125,7 +128,7 @@ class VertebraMIL(keras.Model):
             Takes slices ``(n, rows, columns, channels)`` and says ``(n, rows / 8, columns / 8, 1)``, in 0..1.
         """
         slices = keras.Input((*size, self.crops_shape[-1]), name="slices")
-        cells = layers.Activation("sigmoid", dtype="float32", name="cells")(self._evidence(self._backbone(slices)))
+        cells = layers.Activation("sigmoid", dtype=_EXACT, name="cells")(self._evidence(self._backbone(slices)))
         return keras.Model(slices, cells, name="cells_of_slices")
 
     def get_config(self) -> dict[str, Any]:
@@ -190,19 +193,21 @@ class _Mixer:
     def __init__(self, name: str, width: int, heads: int, dropout: float, seeds: Iterator[int]) -> None:
         self._name = name
         self._before, self._between = (
-            layers.LayerNormalization(epsilon=1e-5, name=f"{name}_{place}") for place in ("before", "between")
+            layers.LayerNormalization(epsilon=1e-5, dtype=_EXACT, name=f"{name}_{place}") for place in ("before", "between")
         )
-        self._attend = SelfAttention(heads, seed=next(seeds), name=f"{name}_attention")
-        self._expand = layers.Dense(2 * width, activation="relu", kernel_initializer=fresh(seeds), name=f"{name}_expand")
-        self._project = layers.Dense(width, kernel_initializer=fresh(seeds), name=f"{name}_project")
-        self._drops = [layers.Dropout(dropout, seed=next(seeds), name=f"{name}_dropout{i}") for i in range(2)]
+        self._attend = SelfAttention(heads, seed=next(seeds), dtype=_EXACT, name=f"{name}_attention")
+        self._expand = layers.Dense(
+            2 * width, activation="relu", kernel_initializer=fresh(seeds), dtype=_EXACT, name=f"{name}_expand"
+        )
+        self._project = layers.Dense(width, kernel_initializer=fresh(seeds), dtype=_EXACT, name=f"{name}_project")
+        self._drops = [layers.Dropout(dropout, seed=next(seeds), dtype=_EXACT, name=f"{name}_dropout{i}") for i in range(2)]
 
     def __call__(self, tokens: Any, mask: Any) -> Any:
         """Returns tokens ``(n, 8, width)``."""
         attended = self._drops[0](self._attend([self._before(tokens), mask]))
-        tokens = layers.Add(name=f"{self._name}_attended")([tokens, attended])
+        tokens = layers.Add(dtype=_EXACT, name=f"{self._name}_attended")([tokens, attended])
         projected = self._drops[1](self._project(self._expand(self._between(tokens))))
-        return layers.Add(name=f"{self._name}_projected")([tokens, projected])
+        return layers.Add(dtype=_EXACT, name=f"{self._name}_projected")([tokens, projected])
 
 
 def _logit(name: str, seeds: Iterator[int], *, before: float = _RARE, convolution: bool = False) -> layers.Layer:
@@ -211,4 +216,4 @@ def _logit(name: str, seeds: Iterator[int], *, before: float = _RARE, convolutio
         "kernel_initializer": keras.initializers.GlorotUniform(seed=next(seeds)),
         "bias_initializer": keras.initializers.Constant(before),
     }
-    return layers.Conv2D(1, 1, name=name, **start) if convolution else layers.Dense(1, name=name, **start)
+    return layers.Conv2D(1, 1, name=name, **start) if convolution else layers.Dense(1, dtype=_EXACT, name=name, **start)
