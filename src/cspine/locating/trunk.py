@@ -59,7 +59,7 @@ class _Extent:
     Attributes:
         width_mm: Its width beside the vertebra.
         area_cm2: Its area, as far as it is in view.
-        cut: Whether the field of view cuts it off in front and behind, so that its area says little.
+        cut: Whether the field of view cuts it off in front or behind, so that its area says little.
     """
 
     width_mm: float
@@ -95,7 +95,7 @@ class _Slab:
         width_mm, area_cm2 = np.count_nonzero(runs == runs[_MIDDLE]) * _STEP_MM, np.count_nonzero(body) * _STEP_MM**2 / 100
         columns = body[near].any(axis=0)
         ends = (body & np.roll(~self.seen, rows, axis=0) for rows in (_EDGE, -_EDGE))
-        cut = all(np.any(each, axis=0)[columns].mean() > _CUT_SHARE for each in ends)
+        cut = any(np.any(each, axis=0)[columns].mean() > _CUT_SHARE for each in ends)
         return _Extent(float(width_mm), float(area_cm2), cut)
 
     @property
