@@ -6,7 +6,7 @@ first run and then 7000, as told here.
 Command: ``cspine train refiner -o RUN``, with ``--set initial_weights=localiser`` to go on from what ships
 Device: two processor cores, with other work beside.
 Time: 69 minutes.
-Score: Dice of C1 to C7 0.912 (0.906 to 0.917) on 40 unseen phantoms, with the localiser (docs/benchmarks.md):
+Score: Dice of C1 to C7 0.911 (0.905 to 0.917) on 40 unseen phantoms, with the localiser (docs/benchmarks.md):
 ``python -m benchmarks.localiser unseen-40 -o FILE.json``
 Data: none; it makes its necks.
 """
