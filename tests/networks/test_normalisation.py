@@ -89,5 +89,5 @@ def test_every_backbone_trains_with_it() -> None:
     for backbone in BACKBONES.values():
         layers = features(backbone, (96, 96), iter(range(1000))).layers
         normalisations = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-        assert normalisations
+        assert bool(normalisations) == (backbone.function != "ConvNeXtTiny")  # it normalises layers
         assert all(isinstance(layer, FusedBatchNormalization) for layer in normalisations)

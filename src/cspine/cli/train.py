@@ -48,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", metavar="imagenet|PATH|none", help="what a pretrained backbone starts from (default: as the recipe says)"
     )
-    parser.add_argument("--backbone", metavar="NAME", help="densenet121, inception_v3 or inception_resnet_v2")
+    parser.add_argument(
+        "--backbone",
+        metavar="NAME",
+        help="densenet121, inception_v3 or inception_resnet_v2; for vertebra_mil also efficientnet_v2_s or convnext_tiny",
+    )
     parser.add_argument(
         "--boxes", action="store_true", help="learn a map of fractures too, from bounding boxes or the fracture masks of phantoms"
     )

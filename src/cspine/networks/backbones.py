@@ -15,6 +15,12 @@ from cspine.networks.options import IMAGENET, NONE
 NAME = "backbone"
 """What the backbone is called within a network."""
 
+CELLS = (8, 16, 32)
+"""Pixels along a side of the cells of its features."""
+
+_BEFORE, _END = "before ", "end"
+"""Precedes the name of a layer whose input is meant; and what the last layer may be called whose name is not fixed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
@@ -26,12 +32,13 @@ class Backbone:
     Attributes:
         function: Its name there.
         file: Its ImageNet weights there, without the classifier.
-        endpoints: Layers whose outputs have cells of 8, 16 and 32 pixels.
+        endpoints: Layers whose outputs have cells of :data:`CELLS`, ``before`` and a layer whose input has, or the ``end``.
         tuned_from: The first layer that fine-tuning usually changes: from cells of 16 pixels on.
         scale: Factor of each channel, from 0..1 to what the network was trained on.
         offset: Added to each channel after that.
         border: Pixels of air before and after the rows and columns.
         window: Cells that one step to half the resolution covers, along each axis.
+        prepares: Whether keras.applications makes what the network was trained on of its input, unless that is left out.
     """
 
     function: str
@@ -42,6 +49,7 @@ class Backbone:
     offset: tuple[float, float, float]
     border: tuple[int, int]
     window: int
+    prepares: bool = False
 
 
 _SMALLEST = (96, 96)
@@ -49,14 +57,17 @@ _SMALLEST = (96, 96)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the colours of ImageNet."""
 
+_OF_DEVIATION = (1 / _DEVIATION[0], 1 / _DEVIATION[1], 1 / _DEVIATION[2])
+_OF_MEAN = (-_MEAN[0] / _DEVIATION[0], -_MEAN[1] / _DEVIATION[1], -_MEAN[2] / _DEVIATION[2])
+
 BACKBONES = {
     "densenet121": Backbone(  # Huang et al., 2017
         function="DenseNet121",
         file="densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
         endpoints=("pool3_relu", "pool4_relu", "relu"),
         tuned_from="conv4_block1_0_bn",
-        scale=(1 / _DEVIATION[0], 1 / _DEVIATION[1], 1 / _DEVIATION[2]),
-        offset=(-_MEAN[0] / _DEVIATION[0], -_MEAN[1] / _DEVIATION[1], -_MEAN[2] / _DEVIATION[2]),
+        scale=_OF_DEVIATION,
+        offset=_OF_MEAN,
         border=(0, 0),
         window=2,
     ),
@@ -80,6 +91,32 @@ BACKBONES = {
         border=(10, 9),
         window=3,
     ),
+    "efficientnet_v2_s": Backbone(  # Tan and Le, 2021
+        function="EfficientNetV2S",
+        file="efficientnetv2-s_notop.h5",
+        endpoints=("block3d_add", "block5i_add", "top_activation"),
+        tuned_from="block4a_expand_conv",
+        scale=(255 / 128, 255 / 128, 255 / 128),
+        offset=(-1.0, -1.0, -1.0),
+        border=(0, 0),
+        window=2,
+        prepares=True,
+    ),
+    "convnext_tiny": Backbone(  # Liu et al., 2022
+        function="ConvNeXtTiny",
+        file="convnext_tiny_notop.h5",
+        endpoints=(
+            f"{_BEFORE}convnext_tiny_downsampling_block_1",
+            f"{_BEFORE}convnext_tiny_downsampling_block_2",
+            _END,
+        ),
+        tuned_from="convnext_tiny_downsampling_block_1",
+        scale=_OF_DEVIATION,
+        offset=_OF_MEAN,
+        border=(0, 0),
+        window=2,
+        prepares=True,
+    ),
 }
 
 
@@ -94,17 +131,17 @@ def backbone_named(name: str) -> Backbone:
     return BACKBONES[name]
 
 
-def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int], *, fine_only: bool = False) -> keras.Model:
+def features(backbone: Backbone, size: Sequence[int | None], seeds: Iterator[int], *, coarsest: int = CELLS[-1]) -> keras.Model:
     """Returns a network from prepared channels to the features of :attr:`Backbone.endpoints`, with fresh weights.
 
     Args:
         backbone: Which.
-        size: Rows and columns, border included.
+        size: Rows and columns, border included; ``None`` where they vary.
         seeds: Where the seeds of its weights are taken from.
-        fine_only: Whether it ends at the first of them.
+        coarsest: Pixels of the last cells that it gives, one of :data:`CELLS`.
     """
     whole = keras.models.clone_model(_application(backbone, size, weights=None), clone_function=_with_fused_normalisation)
-    network = _up_to(whole, backbone.endpoints[: 1 if fine_only else None])
+    network = _up_to(whole, backbone.endpoints[: CELLS.index(coarsest) + 1])
     for variable in network.trainable_variables:
         if variable.name == "kernel":
             variable.assign(keras.initializers.HeNormal(seed=next(seeds))(variable.shape))
@@ -112,7 +149,15 @@ def features(backbone: Backbone, size: Sequence[int], seeds: Iterator[int], *, f
 
 
 def _up_to(whole: keras.Model, endpoints: Sequence[str]) -> keras.Model:
-    return keras.Model(whole.inputs, [whole.get_layer(name).output for name in endpoints], name=NAME)
+    return keras.Model(whole.inputs, [_tensor(whole, name) for name in endpoints], name=NAME)
+
+
+def _tensor(whole: keras.Model, endpoint: str) -> Any:
+    if endpoint == _END:
+        return whole.output
+    if endpoint.startswith(_BEFORE):
+        return whole.get_layer(endpoint.removeprefix(_BEFORE)).input
+    return whole.get_layer(endpoint).output
 
 
 def _with_fused_normalisation(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -152,11 +197,11 @@ def load_pretrained(network: keras.Model, name: str, weights: str) -> None:
     layer.set_weights(_up_to(whole, backbone.endpoints[: len(layer.outputs)]).get_weights())
 
 
-def _source(backbone: Backbone, size: Sequence[int], weights: str) -> keras.Model:
+def _source(backbone: Backbone, size: Sequence[int | None], weights: str) -> keras.Model:
     return _imagenet(backbone, size) if weights == IMAGENET else _from_file(backbone, size, Path(weights))
 
 
-def _imagenet(backbone: Backbone, size: Sequence[int]) -> keras.Model:
+def _imagenet(backbone: Backbone, size: Sequence[int | None]) -> keras.Model:
     try:
         return _application(backbone, size, weights=IMAGENET)
     except Exception as error:  # keras raises a bare Exception when it cannot fetch
@@ -166,7 +211,7 @@ def _imagenet(backbone: Backbone, size: Sequence[int]) -> keras.Model:
         ) from error
 
 
-def _from_file(backbone: Backbone, size: Sequence[int], path: Path) -> keras.Model:
+def _from_file(backbone: Backbone, size: Sequence[int | None], path: Path) -> keras.Model:
     if not path.is_file():
         raise TrainingError(f"Weights need imagenet, none or the path of a file. There is no file {path}; give another --weights.")
     whole = _application(backbone, size, weights=None)
@@ -182,9 +227,10 @@ def _from_file(backbone: Backbone, size: Sequence[int], path: Path) -> keras.Mod
     return whole
 
 
-def _application(backbone: Backbone, size: Sequence[int], weights: str | None) -> Any:
+def _application(backbone: Backbone, size: Sequence[int | None], weights: str | None) -> Any:
     make = getattr(keras.applications, backbone.function)
-    return make(include_top=False, weights=weights, input_shape=(*size, 3))
+    bare = {"include_preprocessing": False} if backbone.prepares else {}
+    return make(include_top=False, weights=weights, input_shape=(*size, 3), **bare)
 
 
 def _first(error: Exception) -> str:

@@ -22,6 +22,17 @@ class BackboneName(StrEnum):
     INCEPTION_RESNET_V2 = "inception_resnet_v2"
 
 
+class VertebraBackbone(StrEnum):
+    """Networks that classify the slices of a vertebra: our own small one, and those that were trained on photographs."""
+
+    OWN = "own"
+    DENSENET121 = "densenet121"
+    INCEPTION_V3 = "inception_v3"
+    INCEPTION_RESNET_V2 = "inception_resnet_v2"
+    EFFICIENTNET_V2_S = "efficientnet_v2_s"
+    CONVNEXT_TINY = "convnext_tiny"
+
+
 class Learning(StrEnum):
     """Says which part of a network learns."""
 

@@ -59,7 +59,7 @@ class UNetTransferNetwork(keras.Model):
         boxed = logit("boxed_logits", RARELY_BOXED, seeds) if fracture_map else None
         as_it_is = keras.initializers.Constant(np.eye(_COLOURS + LEVELS + fracture_map, _COLOURS)[None, None])
         mixed = layers.Conv2D(_COLOURS, 1, kernel_initializer=as_it_is, name="slice_and_maps")
-        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds, magnify=magnify, fine_only=near)
+        pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds, magnify=magnify, coarsest=8 if near else 32)
         heads = SliceHeads(seeds, dropout=dropout, fracture_map=False, own_levels=False)
 
         # Functional model

@@ -7,8 +7,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from cspine.networks.convolution import Convolution, fresh
+from cspine.networks.convolution import fresh
 from cspine.networks.instances import InView, NoisyOr, OwnCells, OwnFeatures, Refold, SelfAttention, SliceAttention, StudyTokens
+from cspine.networks.options import VertebraBackbone
+from cspine.networks.slice_features import OwnFeaturesOfSlices, PretrainedFeaturesOfSlices
 from cspine.specs import FRACTURE_CELL
 
 _RARE = -4.0
@@ -17,15 +19,12 @@ _RARE = -4.0
 _EXACT = "float32"
 """What the layers behind the backbone calculate in, whatever the policy is: sums of logits are too coarse in bfloat16."""
 
-_FINE = 3
-"""Halvings after which cells are classified: :data:`FRACTURE_CELL` pixels."""
-
 
 @keras.saving.register_keras_serializable(package="cspine")
 class VertebraMIL(keras.Model):
     """Multiple-instance learning over the slices of each vertebra, then attention among the vertebrae.
 
-    A small convolutional backbone sees every slice (with its neighbours and the mask of the vertebra as channels) and says of
+    A convolutional backbone sees every slice (with its neighbours and the mask of the vertebra as channels) and says of
     each cell of eight pixels how much it looks fractured. What lies in the vertebra's own cells makes the features of the slice;
     gated attention weighs the slices of a vertebra. The seven vertebrae, and a token for the study, attend to one another.
     Slices and vertebrae are folded into the batch, so that everything is convolution or attention.
@@ -43,6 +42,8 @@ class VertebraMIL(keras.Model):
         heads: Of each such layer.
         dropout: Share of features that are dropped.
         neighbour_weight: How much cells next to those of a vertebra count as its own.
+        backbone: What classifies the cells of a slice: our own, or a name of :data:`cspine.networks.backbones.BACKBONES`, for which
+            ``widths``, ``close`` and ``residual`` count nothing.
         seed: Of the fresh weights and of dropout.
     """
 
@@ -58,13 +59,18 @@ class VertebraMIL(keras.Model):
         heads: int = 4,
         dropout: float = 0.2,
         neighbour_weight: float = 0.0,
+        backbone: str = VertebraBackbone.OWN,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         # Layers
         levels, slices, rows, columns, channels = input_shape
         seeds = count(seed * 1000)
-        backbone = _Backbone(widths, close, seeds, residual=residual)
+        features_of = (
+            OwnFeaturesOfSlices(widths, close, seeds, residual=residual)
+            if backbone == VertebraBackbone.OWN
+            else PretrainedFeaturesOfSlices(backbone, channels, width, seeds)
+        )
         evidence = _logit("evidence", seeds, convolution=True)
         embed = layers.Dense(width, activation="relu", kernel_initializer=fresh(seeds), dtype=_EXACT, name="slice_features")
         attend = SliceAttention(width, seed=next(seeds), dtype=_EXACT, name="attend")
@@ -76,7 +82,7 @@ class VertebraMIL(keras.Model):
         crops = keras.Input(tuple(input_shape), name="crops")
         there = InView(dtype=_EXACT, name="in_view")(crops)
         flat = Refold((rows, columns, channels), name="fold")(crops)
-        cells = backbone(flat)
+        cells = features_of(flat)
         broken = evidence(cells)
         features, slice_logits = OwnFeatures(dtype=_EXACT, name="own")(
             [cells, broken, OwnCells(FRACTURE_CELL, neighbour_weight, dtype=_EXACT, name="own_cells")(flat)]
@@ -104,7 +110,7 @@ class VertebraMIL(keras.Model):
         outputs = {name: layers.Activation("sigmoid", dtype=_EXACT, name=name)(logit) for name, logit in logits.items()}
         outputs["attention"] = layers.Activation("linear", dtype=_EXACT, name="attention")(weights)
         super().__init__(inputs=crops, outputs=outputs, **kwargs)
-        self._backbone, self._evidence = backbone, evidence
+        self._features_of, self._evidence = features_of, evidence
 
         # Config
         self.crops_shape = tuple(input_shape)
@@ -116,6 +122,7 @@ class VertebraMIL(keras.Model):
         self.heads = heads
         self.dropout = dropout
         self.neighbour_weight = neighbour_weight
+        self.backbone = str(backbone)
         self.seed = seed
 
     def on_slices(self, size: Sequence[int]) -> keras.Model:
@@ -128,7 +135,7 @@ class VertebraMIL(keras.Model):
             Takes slices ``(n, rows, columns, channels)`` and says ``(n, rows / 8, columns / 8, 1)``, in 0..1.
         """
         slices = keras.Input((*size, self.crops_shape[-1]), name="slices")
-        cells = layers.Activation("sigmoid", dtype=_EXACT, name="cells")(self._evidence(self._backbone(slices)))
+        cells = layers.Activation("sigmoid", dtype=_EXACT, name="cells")(self._evidence(self._features_of(slices)))
         return keras.Model(slices, cells, name="cells_of_slices")
 
     def get_config(self) -> dict[str, Any]:
@@ -145,6 +152,7 @@ class VertebraMIL(keras.Model):
             "heads": self.heads,
             "dropout": self.dropout,
             "neighbour_weight": self.neighbour_weight,
+            "backbone": self.backbone,
             "seed": self.seed,
         }
 
@@ -152,39 +160,6 @@ class VertebraMIL(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "VertebraMIL":  # noqa: ARG003
         """Returns the network that :meth:`get_config` described."""
         return cls(**config)
-
-
-class _Backbone:
-    """Pairs of convolutions with pooling between; what the coarsest sees is brought back up beside the fine cells."""
-
-    def __init__(self, widths: Sequence[int], close: int, seeds: Iterator[int], *, residual: bool) -> None:
-        self._stem = Convolution("stem", widths[0], seeds, size=5, strides=2)
-        self._pairs = [_pair(f"stage{i}", width, seeds) for i, width in enumerate(widths[1:], 1)]
-        self._context = Convolution("context", widths[_FINE - 1], seeds, size=1)
-        self._neck = Convolution("neck", widths[_FINE - 1], seeds, size=1)
-        self._up = 2 ** (len(widths) - _FINE)
-        self._close = _pair("close", close, seeds) if close else None
-        self._residual = residual
-
-    def __call__(self, slices: Any) -> Any:
-        """Returns features of cells ``(n, rows / 8, columns / 8, width)``."""
-        x = self._stem(slices)
-        if self._close:
-            x = self._bridged(*self._close, x, "bridge1")
-        fine = x
-        for halvings, pair in enumerate(self._pairs, 2):
-            x = self._bridged(*pair, layers.MaxPooling2D(name=f"pool{halvings}")(x), f"bridge{halvings}")
-            fine = x if halvings == _FINE else fine
-        wide = layers.UpSampling2D(self._up, interpolation="bilinear", name="context_up")(self._context(x))
-        return self._neck(layers.Concatenate(name="fine_and_context")([fine, wide]))
-
-    def _bridged(self, first: Convolution, second: Convolution, x: Any, name: str) -> Any:
-        x = first(x)
-        return layers.Add(name=name)([x, second(x)]) if self._residual else second(x)
-
-
-def _pair(name: str, width: int, seeds: Iterator[int]) -> tuple[Convolution, Convolution]:
-    return Convolution(f"{name}a", width, seeds), Convolution(f"{name}b", width, seeds)
 
 
 class _Mixer:

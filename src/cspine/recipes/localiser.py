@@ -7,7 +7,7 @@ settings. Its weights are the mean of those before and after the last 4800 (docs
 Command: ``cspine train localiser -o RUN``, with ``--data DIR`` to learn from its masks too, ``--set
 initial_weights=localiser`` to go on from what ships
 Device: two processor cores, with other work beside.
-Time: 84 minutes, 56 and 26 for the first three; 58 and 22 for the two rounds of package 6, then 85, 96, 78 and 110 on a slower machine.
+Time: 84 minutes, 56 and 26 for the first three; 58 and 22 for the two rounds of package 6, then 85, 96, 78 and 110 on a slower one.
 Score: Dice of C1 to C7 0.911 (0.905 to 0.917) on 40 unseen phantoms, with the refiner (docs/benchmarks.md):
 ``python -m benchmarks.localiser unseen-40 -o FILE.json``
 Data: none; it makes its necks. Or any folder in the RSNA 2022 layout with masks.

@@ -3,6 +3,8 @@
 It sees 16 slices of each vertebra, 64 x 80 mm in pixels of 0.5 mm, each with two neighbours on either side and the mask of
 the vertebra.
 
+``--backbone NAME`` takes a backbone that was trained on photographs, for which a GPU is needed (docs/explanation/flagship.md).
+
 Command: ``cspine train vertebra_mil --data DIR -o RUN``; what ships was trained without coarse scans first, and went on with
 ``--set initial_weights=FIRST/fold-0/last.keras --set fit.epochs=8``
 Device: two processor cores, with other work beside.

@@ -100,6 +100,7 @@ class VertebraFamily:
         """See :class:`cspine.training.core.family.Family`."""
         recipe = self.recipe
         recipe.network.check(recipe.input)
+        recipe.network.fetch()
         with buildable(recipe.name):
             network = recipe.network.build(recipe.input, seed=0)
             if recipe.patches.epochs:
@@ -201,8 +202,18 @@ def train_vertebrae(recipe: VertebraRecipe, data: VertebraFold, home: Path, repo
     build = partial(_fresh, recipe, data.number)
     if recipe.initial_weights:
         build = partial(with_initial_weights, build, recipe.initial_weights)
-    parts = Parts(build, _patch_part(recipe, data, home / PATCHES, reporter), partial(vertebra_task, recipe, data))
-    train_in_parts(recipe, parts, home, reporter)
+    patches = _patch_part(recipe, data, home / PATCHES, reporter)
+    from_photographs = patches is None and not recipe.initial_weights
+    pretrain = recipe.network.pretrain if from_photographs else _as_it_is
+
+    def whole(build: Build) -> TrainingTask[Sequence[StudyCrops]]:
+        return replace(vertebra_task(recipe, data, build), pretrain=pretrain)
+
+    train_in_parts(recipe, Parts(build, patches, whole), home, reporter)
+
+
+def _as_it_is(model: keras.Model) -> None:
+    """Leaves the weights that patches or another training gave."""
 
 
 def vertebra_task(recipe: VertebraRecipe, data: VertebraFold, build: Build) -> TrainingTask[Sequence[StudyCrops]]:
@@ -244,7 +255,7 @@ def _patch_part(recipe: VertebraRecipe, data: VertebraFold, home: Path, reporter
     if not len(centres.fractured) or not len(centres.intact):
         reporter.warn(NO_PATCHES)
         return None
-    return patch_task(recipe, data.number, centres, data.held_out, home)
+    return replace(patch_task(recipe, data.number, centres, data.held_out, home), pretrain=recipe.network.pretrain)
 
 
 def _fresh(recipe: VertebraRecipe, fold: int) -> keras.Model:

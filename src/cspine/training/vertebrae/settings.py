@@ -172,6 +172,4 @@ class VertebraRecipe:
         for nothing, idle in _IDLE.items():
             if not getattr(self.augmentation, nothing):
                 found |= {f"augmentation.{name}": f"augmentation.{nothing} is 0" for name in idle}
-        if not self.network.mixers:
-            found["network.heads"] = "network.mixers is 0"
-        return found
+        return found | {f"network.{name}": why for name, why in self.network.idle().items()}
