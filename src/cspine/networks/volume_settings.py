@@ -66,8 +66,8 @@ class VertebraMILSettings:
         mixers: Layers of attention among the vertebrae; with 0 each is classified alone, and any fracture is their noisy-OR.
         heads: Of each such layer.
         dropout: Share of features that are dropped.
-        backbone: What classifies the cells of a slice: our own small one, or one that was trained on photographs, which costs many
-            times as much and needs a GPU to train.
+        backbone: What classifies the cells of a slice: our own small one, or one that was trained on photographs, which costs
+            several times as much and needs a GPU to train.
         weights: What one that was trained on photographs starts from: ``imagenet``, ``none``, or the path of a file of weights of
             the backbone without its classifier.
     """
