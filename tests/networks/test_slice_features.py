@@ -16,7 +16,8 @@ from cspine.networks.volume_settings import VertebraMILSettings
 from cspine.runtime import Engine, open_session
 from cspine.specs import VertebraSpec
 from cspine.training.core.conversion import write_ir
-from cspine.training.vertebrae.family import SERVED
+from cspine.training.vertebrae.family import SERVED, VertebraFamily
+from cspine.training.vertebrae.settings import VertebraRecipe
 
 SPEC = VertebraSpec(spacing_mm=(1.0, 1.0, 1.0), depth=12, size=(64, 80), slices=2, neighbours=2, window_hu=(-200.0, 1800.0))
 SETTINGS = VertebraMILSettings(width=8, heads=2, mixers=1, backbone=VertebraBackbone.DENSENET121, weights="none")
@@ -85,6 +86,21 @@ def test_photographs_reach_the_whole_network_and_its_part_on_slices(network: ker
     assert not np.array_equal(network.get_layer(NAME).get_weights()[0], given[0])
     with pytest.raises(TrainingError, match="must hold the weights of InceptionV3"):
         replace(settings, backbone=VertebraBackbone.INCEPTION_V3).fetch()
+
+
+def test_who_goes_on_from_a_trained_network_needs_no_photographs(
+    network: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, weights: str) -> None:
+        raise TrainingError(f"{weights} of {name} cannot be had")
+
+    monkeypatch.setattr("cspine.networks.backbones.fetch_pretrained", refuse)
+    network.save(tmp_path / "trained.keras")
+    recipe = VertebraRecipe("vertebra_mil", replace(SETTINGS, weights="imagenet"), SPEC)
+
+    with pytest.raises(TrainingError, match="imagenet of densenet121 cannot be had"):
+        VertebraFamily(recipe).check()
+    VertebraFamily(replace(recipe, initial_weights=str(tmp_path / "trained.keras"))).check()
 
 
 def test_the_part_on_slices_trains_the_backbone_of_the_whole(network: keras.Model) -> None:

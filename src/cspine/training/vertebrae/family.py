@@ -100,7 +100,8 @@ class VertebraFamily:
         """See :class:`cspine.training.core.family.Family`."""
         recipe = self.recipe
         recipe.network.check(recipe.input)
-        recipe.network.fetch()
+        if not recipe.initial_weights:
+            recipe.network.fetch()
         with buildable(recipe.name):
             network = recipe.network.build(recipe.input, seed=0)
             if recipe.patches.epochs:
