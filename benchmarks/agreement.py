@@ -29,6 +29,22 @@ def of_batches(one: Path, other: Path) -> float:
     return max(largest_difference(one / name / "result.json", other / name / "result.json") for name in names[0])
 
 
+def of_probabilities(one: Path, other: Path) -> float:
+    """Returns the largest difference of any probability of two folders of a batch; infinity where one lacks a study."""
+    first, second = ({path.parent.name: _probabilities(path) for path in folder.glob("*/result.json")} for folder in (one, other))
+    if not first or first.keys() != second.keys():
+        return math.inf
+    pairs = (
+        (first[name].get(place), second[name].get(place)) for name in first for place in first[name].keys() | second[name].keys()
+    )
+    return max((_apart(*pair) for pair in pairs), default=0.0)
+
+
+def _probabilities(path: Path) -> dict[str, Any]:
+    leaves = _leaves(json.loads(path.read_text(encoding="utf-8")))
+    return {place: value for place, value in leaves if place.endswith("/probability")}
+
+
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Yields what a JSON text holds that is no list and no object, each with its place."""
     if isinstance(value, dict):

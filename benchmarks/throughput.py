@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.throughput --data DIR`` predicts the same studies both ways, in turns, and takes medians over the rounds. A
 batch loads the model once and reads the next study while the network works. ``--before SRC`` names the ``src`` folder of an earlier
-state, which does the batch in the same turns, with the packages of this one; it may be given several times. The largest difference
-of any number of the results is reported, and the most memory of all processes of a batch, where what two of them share counts once.
+state, which does the batch in the same turns, with the packages of this one; it may be given several times. ``--jobs N`` does the
+batch with so many studies at a time too. The largest differences from the batch of any number of the results and of any probability
+are reported, and the most memory of all processes of a batch, where what two of them share counts once.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.agreement import of_batches
+from benchmarks.agreement import of_batches, of_probabilities
 from benchmarks.footprint import watched
 from cspine.modelpack import load_localiser, load_package
 
@@ -80,16 +81,20 @@ def main() -> None:
     packages = ("--model", str(load_package(None).folder), "--localiser", str(load_localiser(None).folder))
     words = ("--format", options.format, *packages)
     states = {"one batch": Call(_OURS, words)}
+    if options.jobs > 1:
+        states[f"{options.jobs} at a time"] = Call(_OURS, (*words, "--jobs", str(options.jobs)))
     states |= {f"before: {source.parent.name}": Call(source.absolute(), words) for source in options.before}
     found: dict[str, list[Taken]] = {name: [] for name in states}
-    singles, apart = [], dict.fromkeys(list(states)[1:], 0.0)
+    singles, apart = [], dict.fromkeys(list(states)[1:], (0.0, 0.0))
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
             for name, call in states.items():
                 found[name].append(call(studies, Path(folder, name)))
                 print(name, found[name][-1], file=sys.stderr, flush=True)
             for name in apart:
-                apart[name] = max(apart[name], of_batches(Path(folder, "one batch"), Path(folder, name)))
+                ours, theirs = Path(folder, "one batch"), Path(folder, name)
+                most, most_probable = apart[name]
+                apart[name] = max(most, of_batches(ours, theirs)), max(most_probable, of_probabilities(ours, theirs))
             if not options.batches_only:
                 singles.append(states["one batch"].one_by_one(studies, Path(folder, "single")))
     if singles:
@@ -97,7 +102,7 @@ def main() -> None:
     print(f"{len(studies)} studies, {options.format}, median of {options.rounds} rounds, {os.cpu_count()} processors")
     for name, rounds in found.items():
         print(f"{name:<24}{_line(rounds, found['one batch'], len(studies))}", end="")
-        print(f", results within {apart[name]:.1e}" if name in apart else "")
+        print(", results within {:.1e}, probabilities within {:.4f}".format(*apart[name]) if name in apart else "")
 
 
 def _line(rounds: Sequence[Taken], ours: Sequence[Taken], studies: int) -> str:
@@ -120,6 +125,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--format", default="json", help="formats of `cspine detect` (default: json)")
     parser.add_argument(
         "--before", type=Path, action="append", default=[], metavar="SRC", help="src folder of an earlier state of cspine"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="a batch with so many studies at a time, too (default: none)"
     )
     parser.add_argument("--batches-only", action="store_true", help="no call for each study")
     return parser.parse_args()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.agreement import largest_difference, of_batches
+from benchmarks.agreement import largest_difference, of_batches, of_probabilities
 from benchmarks.speed.counting import multiplications
 from benchmarks.speed.floors import floors
 from benchmarks.speed.machine import Machine
@@ -111,6 +111,18 @@ def test_results_differ_by_their_numbers_and_words_not_by_their_times(tmp_path: 
     assert largest_difference(*(tmp_path / name / "neck/result.json" for name in "ac")) == np.inf
     assert of_batches(tmp_path / "a", tmp_path / "c") == np.inf
     assert of_batches(tmp_path / "none", tmp_path / "none") == np.inf
+
+
+def test_probabilities_are_compared_by_themselves(tmp_path: Path) -> None:
+    for name, probability, sliced in (("a", 0.5, 3), ("b", 0.75, 9), ("c", None, 3)):
+        (tmp_path / name / "neck").mkdir(parents=True)
+        levels = [{"level": "C1", "probability": probability, "key_slice": {"index": sliced}}]
+        (tmp_path / name / "neck" / "result.json").write_text(json.dumps({"levels": levels}))
+
+    assert of_probabilities(tmp_path / "a", tmp_path / "b") == 0.25
+    assert of_probabilities(tmp_path / "a", tmp_path / "a") == 0
+    assert of_probabilities(tmp_path / "a", tmp_path / "c") == np.inf
+    assert of_probabilities(tmp_path / "a", tmp_path / "none") == np.inf
 
 
 def test_the_picture_is_drawn_of_the_figures_and_is_small(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Runs ``cspine detect`` and reads what it leaves."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from cspine.cli import main
 from tests.coded import asked
+
+_TIMES = re.compile(r'"(created|read|check|locate|crop|classify|calibrate|write)": [^,\n]+')
 
 
 def journal(out: Path) -> dict[str, Any]:
@@ -19,3 +22,8 @@ def statuses(out: Path) -> dict[str, str]:
 
 def detect(*arguments: str | Path, package: Path, out: Path) -> int:
     return main(["detect", *map(str, arguments), "-o", str(out), *asked(package)])
+
+
+def without_times(out: Path) -> dict[str, str]:
+    """Returns the text of each ``result.json`` by study, without what differs from run to run."""
+    return {path.parent.name: _TIMES.sub("", path.read_text()) for path in out.glob("*/result.json")}

@@ -21,6 +21,9 @@ def read(source: str, series_uid: str | None) -> Scan:
         os.kill(os.getpid(), signal.SIGSEGV)
     if word == "leave":
         os._exit(3)
+    if word == "orphan":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
     if word == "sleep":
         time.sleep(60)
     if word == "refuse":

@@ -17,13 +17,13 @@ from cspine.errors import UsageError
 from cspine.jobs.job import Job, JobStatus
 from cspine.jobs.scans import read_scan
 from cspine.jobs.task import Task
+from tests.cli.detecting import without_times
 from tests.coded import asked, coded_volume, write_nifti
 
 pytest.importorskip("ray", reason="needs the extra ray: pip install 'cspine[ray]'")
 
 pytestmark = pytest.mark.slow
 _ROOT = Path(__file__).parents[2]
-_TIMES = re.compile(r'"(created|read|check|locate|crop|classify|calibrate|write)": [^,\n]+')
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,12 @@ def clustered(tmp_path_factory: pytest.TempPathFactory, coded_package: Path) -> 
     return Clustered(place / "studies", place / "out", reported, done.stdout)
 
 
-def _results(out: Path) -> dict[str, str]:
-    return {path.parent.name: _TIMES.sub("", path.read_text()) for path in out.glob("*/result.json") if path.parent.name != "dying"}
-
-
 def test_a_cluster_gives_the_same_outputs_as_one_machine(clustered: Clustered, coded_package: Path, tmp_path: Path) -> None:
     main(["detect", str(clustered.studies), "-o", str(tmp_path), *asked(coded_package), "--format", "json"])
 
     assert clustered.reported["code"] == Exit.SOME_FAILED
-    assert _results(clustered.out) == _results(tmp_path)
-    assert len(_results(tmp_path)) == 4
+    assert without_times(clustered.out) == without_times(tmp_path)
+    assert len(without_times(tmp_path)) == 4
     assert (clustered.out / "failures.csv").read_text() == (tmp_path / "failures.csv").read_text()
     assert [job["name"] for job in json.loads((clustered.out / "run.json").read_text())["cases"]] == [
         job["name"] for job in json.loads((tmp_path / "run.json").read_text())["cases"]

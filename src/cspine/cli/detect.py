@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.cli.progress import progress
 from cspine.cli.report import exit_code, print_summary
+from cspine.concurrency.processors import processors
+from cspine.errors import UsageError
 from cspine.jobs.folders import Provenance, drop_job, kept
 from cspine.jobs.job import Job, JobStatus, Shard
 from cspine.jobs.journal import JOURNAL, Journal
@@ -57,19 +59,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     many.add_argument(
         "--shard", metavar="i/n", help="do the i-th of n shares only; the others may run elsewhere, into the same OUT"
     )
+    many.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="studies at a time, each in a process of its own (default: 1)"
+    )
     add_engine(many)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
-    check_engine(options)
+    _check(options)
     shard = _shard(options)
     with ThreadPoolExecutor(2) as threads, Reader() as reader:  # it starts before this process has threads or numpy
         found = threads.submit(reader.find, options.paths, shard)
         task = _task(options)
         packages = task.load()
         with occupied(task.out, shard):
-            if options.engine == "local":
+            if options.engine == "local" and options.jobs == 1:
                 threads.submit(_import_what_predicts)  # while studies are found, and the first one is read
             return _run(options, task, packages, found.result(), reader)
 
@@ -102,6 +107,16 @@ def _run(options: argparse.Namespace, task: "Task", packages: "Packages", jobs: 
     print_summary(options.out, journal, kept=len(done))
     _write_overview(task)
     return exit_code(journal.jobs)
+
+
+def _check(options: argparse.Namespace) -> None:
+    check_engine(options)
+    if options.engine == "ray" and options.jobs != 1:
+        raise UsageError("--jobs is for this machine. With --engine ray, give --workers.")
+    if not 1 <= options.jobs <= processors():
+        raise UsageError(f"--jobs needs a number from 1 to {processors()}, one for each processor. Received: {options.jobs}.")
+    if options.jobs > 1 and options.device == Device.GPU:
+        raise UsageError("--jobs is for processors. With --device gpu, leave it out.")
 
 
 def _shard(options: argparse.Namespace) -> Shard | None:
@@ -141,6 +156,11 @@ def _working(
         from cspine.jobs.cluster import on_cluster
 
         return on_cluster(task, packages, jobs, cluster_of(options))
+    if options.jobs > 1:
+        from cspine.jobs.processes import in_processes
+
+        reader.end()  # each process has one
+        return in_processes(task, jobs, options.jobs)
     from cspine.jobs.local import on_this_machine
 
     return on_this_machine(task, packages, jobs, reader)

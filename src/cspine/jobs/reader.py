@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -168,17 +168,17 @@ class ReadAhead:
     The reading process ends when the last one was read.
     """
 
-    def __init__(self, reader: Reader, jobs: Sequence[Job], series_uid: str | None) -> None:
+    def __init__(self, reader: Reader, jobs: Iterable[Job], series_uid: str | None) -> None:
         """Begins to read the first.
 
         Args:
             reader: Reads; it is ended with this.
-            jobs: What to read, in this order.
+            jobs: What to read, in this order; the next one is asked for when the one before is handed out.
             series_uid: Which series, where a study holds several.
         """
-        self._reader, self._jobs, self._series_uid = reader, jobs, series_uid
+        self._reader, self._jobs, self._series_uid = reader, iter(jobs), series_uid
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cspine-read")
-        self._next = self._begin(0)
+        self._next = self._begin()
 
     def __enter__(self) -> Self:
         return self
@@ -189,19 +189,16 @@ class ReadAhead:
 
     def __iter__(self) -> Iterator[tuple[Job, Callable[[], Scan]]]:
         """Yields each job with a function that returns its scan, or raises what is wrong with it."""
-        for number, job in enumerate(self._jobs):
-            scan = self._next
-            self._next = self._begin(number + 1)
-            if scan is not None:
-                yield job, scan.result
+        while self._next is not None:
+            job, scan = self._next
+            self._next = self._begin()
+            if self._next is None:
+                scan.add_done_callback(lambda _: self._reader.end())  # its memory is the network's now
+            yield job, scan.result
 
-    def _begin(self, number: int) -> Future[Scan] | None:
-        if number >= len(self._jobs):
-            return None
-        scan = self._thread.submit(self._reader.read, self._jobs[number].source, self._series_uid)
-        if number == len(self._jobs) - 1:
-            scan.add_done_callback(lambda _: self._reader.end())  # its memory is the network's now
-        return scan
+    def _begin(self) -> tuple[Job, Future[Scan]] | None:
+        job = next(self._jobs, None)
+        return None if job is None else (job, self._thread.submit(self._reader.read, job.source, self._series_uid))
 
 
 def _is_small() -> bool:
