@@ -9,7 +9,7 @@ import pytest
 from cspine.anatomy import CERVICAL, Level
 from cspine.geometry import Grid
 from cspine.locating.located import Located, Question, Vertebra
-from cspine.locating.trunk import trunk
+from cspine.locating.trunk import _slabs, _thinned, trunk
 from cspine.locating.weighing import stored_probability, weigh
 from cspine.results import Box, LevelStatus
 from cspine.volume import LabelMap, Volume
@@ -142,3 +142,26 @@ def test_vertebrae_outside_the_scan_say_nothing() -> None:
     far = Volume(scan(160).hu, Grid.upright((0, 900, 0), scan(160).grid.shape, (4, 4, 4)))
 
     assert against(far) == set()
+
+
+def test_the_pixels_of_a_fine_scan_are_those_of_a_coarser_one() -> None:
+    coarse = scan(90, lungs=True)
+    fine = Volume(coarse.hu.repeat(10, axis=1).repeat(10, axis=2), _divided(coarse.grid, 10))
+
+    pairs = list(zip(_slabs(spine(), coarse), _slabs(spine(), fine), strict=True))
+
+    assert _thinned(fine).hu.size < fine.hu.size / 3
+    assert len(pairs) == 3
+    for one, other in pairs:
+        assert one.extent is not None
+        assert other.extent is not None
+        assert abs(one.extent.width_mm - other.extent.width_mm) <= 4
+        assert one.lung_share == pytest.approx(other.lung_share, abs=0.05)
+
+
+def _divided(grid: Grid, times: int) -> Grid:
+    """Returns the grid with pixels that are so many times finer, over the same place."""
+    affine = grid.affine.copy()
+    affine[:3, 1:3] /= times
+    affine[:3, 3] = grid.world((0, -0.5 + 0.5 / times, -0.5 + 0.5 / times))
+    return Grid((grid.shape[0], grid.shape[1] * times, grid.shape[2] * times), affine)
