@@ -96,6 +96,16 @@ def test_a_process_that_dies_before_it_works_ends_the_batch(task: Task) -> None:
         list(pool.work())
 
 
+def test_few_jobs_are_shared_among_all_processes(task: Task) -> None:
+    pool = processes._Pool(task, [Job(name, name) for name in "abc"], processes._shares(2), read)
+    try:
+        pool._fill()
+
+        assert [[job.name for job in one.given] for one in pool._busy.values()] == [["a", "c"], ["b"]]
+    finally:
+        pool.end()
+
+
 def test_leaving_early_ends_the_processes(task: Task) -> None:
     begin = time.monotonic()
     with in_processes(task, [Job("a", "a"), Job("b", "sleep")], 2, read) as done:

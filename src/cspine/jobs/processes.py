@@ -24,9 +24,6 @@ from cspine.jobs.scans import read_scan
 from cspine.jobs.task import Task
 from cspine.jobs.worker import Worker
 
-_AHEAD = 2
-"""Jobs that a process has at once: one that it predicts, and one that it reads."""
-
 
 @contextmanager
 def in_processes(task: Task, jobs: Sequence[Job], count: int, read: Read = read_scan) -> Iterator[Iterator[Job]]:
@@ -117,14 +114,13 @@ class _Pool:
 
     def _fill(self) -> None:
         """Starts processes for what is left; what is tried again has one of its own, where no other job ends it."""
+        started = []
         while self._free and (self._left or self._again):
             one = self._started(retries=bool(self._again))
-            if one.retries:
-                one.give(self._again.popleft())
-                one.give(None)
-            else:
-                for _ in range(_AHEAD):
-                    one.give(self._next())
+            started.append(one)
+            one.give(self._again.popleft() if one.retries else self._left.popleft())
+        for one in started:  # when each has a job: one that it reads while it predicts
+            one.give(None if one.retries else self._next())
 
     def _next(self) -> Job | None:
         return self._left.popleft() if self._left else None
