@@ -1,6 +1,6 @@
 """The engine of one machine for many studies: processes side by side, each with the model loaded once and its share of threads.
 
-One process spends half of its time in Python, which uses one processor. Several processes keep all of them busy.
+One process spends much of its time in Python, which uses one processor. Several processes keep all of them busy.
 """
 
 import multiprocessing
