@@ -105,6 +105,18 @@ def test_the_nearest_slice_is_found_by_position(rising: bool) -> None:
     assert heights[study.nearest_slice((50, 50, 4.4))] == 4.0
 
 
+def test_the_nearest_of_many_uneven_slices_is_the_one_with_the_least_distance() -> None:
+    rng = np.random.default_rng(3)
+    heights = rng.permutation(np.cumsum(rng.uniform(0.5, 4, 40)))
+    sources = tuple(SourceSlice("1.2", f"1.2.{n}", (0, 0, z)) for n, z in enumerate(heights))
+    study = Study("a", Volume(np.zeros(_GRID.shape, np.float32), _GRID), None, None, "axial", sources)
+    places = np.column_stack([rng.normal(0, 50, (500, 2)), rng.uniform(-10, 110, 500)])
+
+    nearest = study.nearest_slices(places)
+
+    np.testing.assert_array_equal(nearest, np.argmin(np.abs(heights - places[:, 2, None]), axis=1))
+
+
 def test_without_sources_the_nearest_slice_is_one_of_the_array() -> None:
     study = Study("a", Volume(np.zeros(_GRID.shape, np.float32), _GRID), None, None, "axial")
 

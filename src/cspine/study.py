@@ -115,5 +115,6 @@ class Study:
         row, column = self.volume.grid.directions[:, 1], self.volume.grid.directions[:, 2]
         normal = np.cross(column, row)
         heights = np.array([source.position_mm for source in self.sources]) @ normal
-        nearest: NDArray[np.intp] = np.argmin(np.abs(heights - (np.asarray(world_mm, dtype=np.float64) @ normal)[:, None]), axis=1)
-        return nearest
+        order = np.argsort(heights, kind="stable")
+        between = (heights[order][1:] + heights[order][:-1]) / 2
+        return order[np.searchsorted(between, np.asarray(world_mm, dtype=np.float64) @ normal)]

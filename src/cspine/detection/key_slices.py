@@ -39,8 +39,9 @@ def key_slice(study: Study, labels: LabelMap, level: Level, point_mm: Vector) ->
 def _bone_by_slice(study: Study, labels: LabelMap, level: Level) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Returns how many points of a vertebra are bone on each stored image."""
     volume = study.volume
-    voxels = np.argwhere(labels.labels == level)
-    points = labels.grid.world(voxels[:: 1 + len(voxels) // _MOST_POINTS])
+    voxels = np.flatnonzero(labels.labels == level)
+    some = np.unravel_index(voxels[:: 1 + len(voxels) // _MOST_POINTS], labels.labels.shape)
+    points = labels.grid.world(np.stack(some, axis=1))
     points = points[volume.grid.contains(points)]
     z, y, x = np.clip(np.rint(volume.grid.index(points)).astype(int), 0, np.array(volume.grid.shape) - 1).T
     bone = points[volume.hu[z, y, x] > _BONE_HU]

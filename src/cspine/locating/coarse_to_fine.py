@@ -202,8 +202,9 @@ def _last_passes(candidate: _Candidate, volume: Volume, network: _Inference, ord
     hu = first.hu_in(window)
     capped = np.minimum(hu, ceiling_hu)
     own = network.predict(capped)
-    mirrored = network.predict(np.ascontiguousarray(capped[..., ::-1]))[:, :, ::-1]
-    augmented = ((own + mirrored) / 2).astype(np.float32)
+    augmented = network.predict(np.ascontiguousarray(capped[..., ::-1]))[:, :, ::-1]
+    augmented += own
+    augmented /= 2
     third = with_window(first, window, with_atlas_from(network.predict(hu), augmented))
     located = locate_levels(third.probabilities, third.grid, third.seen)
     if not located.vertebrae:

@@ -183,12 +183,12 @@ def predict_window(hu: NDArray[np.float32], spec: VolumeSpec, session: Session) 
 
 
 def with_atlas_from(other: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns one prediction, but where it or another one finds C1 the other one, ``(z, y, x, 10)``."""
+    """Returns one prediction, but where it or another one finds C1 the other one, ``(z, y, x, 10)``; in the memory of the other."""
     atlas = np.maximum(probabilities[..., Level.C1], other[..., Level.C1])[..., None]
-    merged = other - probabilities
-    merged *= atlas
-    merged += probabilities
-    return merged
+    other -= probabilities
+    other *= atlas
+    other += probabilities
+    return other
 
 
 def _put(probabilities: NDArray[np.float32], window: Grid, whole: NDArray[np.float32], grid: Grid) -> None:

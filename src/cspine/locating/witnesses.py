@@ -191,7 +191,7 @@ def upright(as_stored: NDArray[np.float32], upside_down: NDArray[np.float32]) ->
 def slice_order(volume: Volume) -> Witness:
     """Returns whether the slices are those of one stack: each once, and more like the next than the next but one."""
     step = max(1, round((volume.hu.size / _COMPARED) ** 0.5))
-    hu = np.clip(volume.hu[:, ::step, ::step].astype(np.float32), *_TISSUE_HU)
+    hu = np.clip(volume.hu[:, ::step, ::step], *(volume.hu.dtype.type(edge) for edge in _TISSUE_HU))
     if len(hu) < _FEWEST_SLICES:
         return Witness("slice_order", Question.SLICES, 0.0, "There are too few slices to compare.")
     repeated = sum(count > 1 for count in Counter(one.tobytes() for one in hu).values())
@@ -221,7 +221,7 @@ def log_ratio(observed: float, usual: float, spread: float, wide: float = 0.5) -
 
 def _entropy(probabilities: NDArray[np.float32]) -> float:
     """Returns the mean entropy of what is a vertebra, nats; the largest there is where nothing is."""
-    bone = probabilities[probabilities[..., 1:OTHER_BONE_CLASS].sum(axis=-1) > 0.5]
+    bone = probabilities[probabilities[..., 0] + probabilities[..., OTHER_BONE_CLASS] < 0.5]
     if not len(bone):
         return float(np.log(probabilities.shape[-1]))
     return float(-(bone * np.log(bone + 1e-6)).sum(axis=-1).mean())

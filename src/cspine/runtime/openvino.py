@@ -68,10 +68,11 @@ class OpenVinoSession:
         """See :class:`cspine.runtime.Session`."""
         with self._requests.lend() as request:
             try:
-                outputs = request.infer([np.ascontiguousarray(batch, dtype=np.float32)], share_inputs=True)
+                outputs = request.infer([np.ascontiguousarray(batch, dtype=np.float32)], share_inputs=True, share_outputs=True)
             except RuntimeError as error:
                 wanted = self._network.inputs[0].get_partial_shape()
                 raise PackageError(f"The network takes inputs of shape {wanted}. Received: {batch.shape}.") from error
+            # the request's own memory: copied before the next inference writes into it
             return {name: np.array(outputs[i], dtype=np.float32) for i, names in enumerate(self._names) for name in names}
 
 
