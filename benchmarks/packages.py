@@ -1,13 +1,13 @@
 """Packages side by side, as they serve: from the DICOM of each study to its probabilities, on the same patients.
 
 ``python -m benchmarks.packages --data DIR -o OUT PACKAGE PACKAGE...`` evaluates every labelled study with every package, writes
-``OUT/<package>/scores.csv``, which `cspine compare` takes too, and prints what each does and by how much it differs from the first,
-over the same bootstrap samples of patients. A level without a probability counts as 0. What was evaluated before is not evaluated
-again.
+``OUT/<package>/scores.csv``, which `cspine compare` takes too, and prints what each does, by how much it differs from the first
+over the same bootstrap samples of patients, and sensitivity and specificity of studies at its operating points. A level without
+a probability counts as 0. What was evaluated before is not evaluated again.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from cspine.datasets import Case, read_dataset
 from cspine.detection import Detector
 from cspine.evaluation import StudyScores
 from cspine.evaluation.comparing import compare, comparison_table
+from cspine.evaluation.metrics import evaluate
+from cspine.modelpack import load_package
 from cspine.reading import read_study
 from cspine.results import StudyResult
 from cspine.storage.files import write_text
@@ -34,6 +36,17 @@ def main() -> None:
     print(f"{comparison.studies} patients, {comparison.fractured} fractured\n\n{comparison_table(comparison)}\n")
     for model in comparison.models[1:]:
         print(f"{model.name} less {comparison.models[0].name}: {', '.join(f'{m} {e}' for m, e in model.differences.items())}")
+    for name, scores in found.items():
+        print("\n".join(at_points(name, scores)))
+
+
+def at_points(package: str, scores: StudyScores) -> Iterator[str]:
+    """Yields sensitivity and specificity of studies at each operating point of a package."""
+    points = load_package(package).manifest.operating_points
+    found = evaluate(scores, points).outputs[0].estimates
+    for point in points:
+        shares = ", ".join(f"{share} {found[f'{share}_{point.name}']}" for share in ("sensitivity", "specificity"))
+        yield f"{package} {point.name}, levels from {point.thresholds[1]:.3f}: {shares}"
 
 
 def evaluated(load: Callable[[], Detector], cases: Sequence[Case], folder: Path) -> StudyScores:

@@ -15,6 +15,12 @@ DISCLAIMER = "Research software, not a medical device. Not for diagnosis."
 TRAINED_ON_PHANTOMS = "trained_on_phantoms"
 """Code of the reason that says that the model was trained on phantoms; it stands with the disclaimer."""
 
+TRAINED_ON_GRAFTS = "trained_on_grafts"
+"""The same where there was real bone too, but no real fracture."""
+
+CAUTIONS = frozenset({TRAINED_ON_PHANTOMS, TRAINED_ON_GRAFTS})
+"""Codes of what stands with the disclaimer, and so in no list of reasons."""
+
 SCHEMA_VERSION = "1.2"
 """Version of ``result.json``; see ``reporting/result.schema.json``."""
 
@@ -269,8 +275,8 @@ class StudyResult:
 
     @property
     def caution(self) -> str:
-        """Says that the model has seen phantoms only; empty where it has seen patients."""
-        return " ".join(reason.text for reason in self.reasons if reason.code == TRAINED_ON_PHANTOMS)
+        """Says that the model has never seen a real fracture; empty where it was trained on patients with fractures."""
+        return " ".join(reason.text for reason in self.reasons if reason.code in CAUTIONS)
 
     @property
     def disclaimer(self) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.packages import evaluated
+from benchmarks.packages import at_points, evaluated
 from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import read_dataset
 from cspine.detection import Detector
@@ -28,5 +28,9 @@ def test_what_a_package_says_of_studies_is_kept_with_their_truth(
     for row, is_broken in zip(found.scores, found.truth[:, 0], strict=True):
         np.testing.assert_array_equal(row[1:] > 0.5, broken & is_broken)
         assert (row[0] > 0.5) == is_broken
+    balanced = next(at_points(str(coded_package), found))
+    assert "balanced, levels from 0.5" in balanced
+    assert "sensitivity 1.000" in balanced
+    assert "specificity 1.000" in balanced
     again = evaluated(lambda: pytest.fail("what was evaluated is evaluated again"), cases, tmp_path / "out")
     np.testing.assert_allclose(again.scores, found.scores)

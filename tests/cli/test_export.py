@@ -55,6 +55,21 @@ def test_a_package_repeats_its_samples_and_says_whom_it_has_seen(package: Path) 
     assert "twenty bright squares" in loaded.card
 
 
+def test_a_package_of_grafts_says_that_it_saw_no_real_fracture(calibrated_run: TinyRun, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(calibrated_run.data, data)
+    (data / "grafts.csv").write_text("level\n", encoding="utf-8")
+    for study in (data / "train_images").iterdir():
+        (data / "truth" / study.name).mkdir(parents=True)
+
+    assert main(["export", str(calibrated_run.run), "--data", str(data), "-o", str(tmp_path / "package")]) == 0
+
+    loaded = load_package(tmp_path / "package")
+    assert loaded.manifest.training_data is TrainingData.GRAFTS
+    assert loaded.manifest.trained_on.startswith("Synthetic fractures only, in synthetic necks and in real bone: ")
+    assert "**This package has never seen a real fracture.**" in loaded.card
+
+
 def test_export_on_a_framework_that_cannot_convert_names_the_one_that_can(
     calibrated_run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,26 @@ def test_a_level_that_is_flagged_although_it_is_less_probable_than_not_is_a_reas
     assert reason.text.startswith("C4 flagged although a fracture is less likely than not: levels are flagged from 10 % on")
 
 
+@pytest.mark.parametrize(
+    ("seen", "code", "text"),
+    [
+        (TrainingData.PHANTOMS, "trained_on_phantoms", "The model was trained on synthetic phantoms only."),
+        (
+            TrainingData.GRAFTS,
+            "trained_on_grafts",
+            "The model was trained on synthetic fractures only, in phantoms and in real bone.",
+        ),
+    ],
+)
+def test_who_has_never_seen_a_real_fracture_says_so(seen: TrainingData, code: str, text: str) -> None:
+    levels = tuple(LevelFinding(level, LevelStatus.ASSESSED, Assessment(0.05, 0.1)) for level in CERVICAL)
+
+    (reason,) = what_to_mind(replace(coded_manifest(), training_data=seen), Assessment(0.1, 0.2), levels)
+
+    assert reason.code == code
+    assert reason.text == f"{text} What it says about a patient is unproven."
+
+
 @pytest.mark.parametrize("passes", [(), ([0.3] * 8,)])
 def test_a_single_pass_has_no_range(passes: tuple[list[float], ...]) -> None:
     predicted = assessments_of(located(), classification([0.3] * 8, *passes), Calibration.identity(), POINT)

@@ -89,6 +89,18 @@ def test_thresholds_need_nineteen_patients_of_either_kind(fractured: int) -> Non
     assert [point.name for point in choose_points(enough.truth, enough.scores)] == ["balanced", "rule_out", "rule_in"]
 
 
+def test_of_several_thresholds_that_are_as_good_balanced_takes_the_highest() -> None:
+    """From 0.3 on one intact patient is flagged, from 0.75 on one fractured patient is not."""
+    fractured, intact = [0.4, *[0.9] * 19], [*[0.1] * 18, 0.6, 0.2]
+    scores = np.repeat(np.array([*fractured, *intact])[:, None], 8, axis=1)
+    truth = np.repeat(np.arange(40)[:, None] < 20, 8, axis=1)
+
+    balanced = choose_points(truth, scores)[0]
+
+    assert balanced.name == "balanced"
+    assert balanced.thresholds[1] == pytest.approx(0.75)
+
+
 @pytest.mark.parametrize(("studies", "wrong"), [(19, 0), (38, 0), (39, 1), (58, 1), (59, 2)])
 def test_so_many_studies_may_be_on_the_wrong_side_that_one_in_twenty_new_ones_is(studies: int, wrong: int) -> None:
     given = with_fractured(2 * studies, studies, signal=0.0)

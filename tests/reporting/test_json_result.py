@@ -10,7 +10,8 @@ import pytest
 from cspine.evidence import Prediction
 from cspine.reporting import write_result
 from cspine.reporting.json_result import schema
-from cspine.results import Assessment, StudyResult
+from cspine.reporting.words import reasons_and_warnings
+from cspine.results import Assessment, Reason, StudyResult
 from cspine.study import Study
 from tests.made_results import made_result
 
@@ -88,6 +89,15 @@ def test_a_written_result_is_read_back_as_it_was(which: str, request: pytest.Fix
 
 def test_a_result_without_a_scan_comes_back_equal() -> None:
     assert StudyResult.from_json(made_result(read=1.5).to_json()) == made_result(read=1.5)
+
+
+def test_what_was_trained_on_grafts_says_so_beside_the_disclaimer_and_in_no_list() -> None:
+    caution = Reason("trained_on_grafts", "The model was trained on synthetic fractures only.")
+    result = replace(made_result(), reasons=(caution,))
+
+    assert result.disclaimer.endswith(caution.text)
+    assert result.to_dict()["disclaimer"] == result.disclaimer
+    assert reasons_and_warnings(result) == ()
 
 
 def test_the_wording_of_a_disclaimer_may_change() -> None:

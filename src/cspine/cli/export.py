@@ -58,7 +58,7 @@ def _add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--package-version", default="1", metavar="V", help="version of the package (default: 1)")
     parser.add_argument(
         "--trained-on",
-        choices=["phantoms", "patients", "patients and phantoms"],
+        choices=["phantoms", "phantoms and grafts", "patients", "patients and phantoms"],
         default=None,
         help="who was in the training set (default: as the data say)",
     )
@@ -111,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _classifier_request(current: "Run", options: argparse.Namespace) -> "PackageRequest":
     from cspine.modelpack import TrainingData
+    from cspine.phantoms.graft.collection import EDITS_TABLE
     from cspine.training.core.packages import PackageRequest
     from cspine.training.core.runs import same_cases
 
@@ -118,13 +119,14 @@ def _classifier_request(current: "Run", options: argparse.Namespace) -> "Package
         raise UsageError(
             "A classifier is exported with --data DIR, the data set of its run, one --evaluation, and without --refiner."
         )
-    phantoms = "phantoms" if all(case.truth for case in same_cases(current, options.data)) else "patients"
+    made = "phantoms and grafts" if (options.data / EDITS_TABLE).is_file() else "phantoms"
+    whom = made if all(case.truth for case in same_cases(current, options.data)) else "patients"
     return PackageRequest(
         name=options.name or options.out.resolve().name,
         version=options.package_version,
         folds=_folds(current, options.fold),
         data=options.describe or f"{current.facts.studies} studies of {current.facts.data}",
-        training_data=TrainingData(options.trained_on or phantoms),
+        training_data=TrainingData(options.trained_on or whom),
         precision=options.precision,
         figures=_figures(options.evaluation[0]) if options.evaluation else (),
         coarse_mm=_coarse_limits(options.coarse_mm),

@@ -12,10 +12,16 @@ from cspine.detection.classifiers import Classification, Spot
 from cspine.detection.key_slices import key_slice
 from cspine.locating import Located
 from cspine.modelpack import Calibration, Manifest, OperatingPoint, TrainingData
-from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, Reason
+from cspine.results import TRAINED_ON_GRAFTS, TRAINED_ON_PHANTOMS, Assessment, LevelFinding, LevelStatus, Reason
 from cspine.study import Study
 
 _HALF = 0.5
+
+_CAUTIONS = {
+    TrainingData.PHANTOMS: (TRAINED_ON_PHANTOMS, "synthetic phantoms only"),
+    TrainingData.GRAFTS: (TRAINED_ON_GRAFTS, "synthetic fractures only, in phantoms and in real bone"),
+}
+"""Code of the reason, and what the model was trained on, where that was no real fracture."""
 
 
 def scores_of(located: Located, classification: Classification) -> NDArray[np.float64]:
@@ -108,9 +114,9 @@ def _finding(study: Study, located: Located, spot: Spot | None, assessed: _Asses
 def what_to_mind(manifest: Manifest, overall: Assessment | None, levels: tuple[LevelFinding, ...]) -> tuple[Reason, ...]:
     """Returns what a reader of the result must know: about the model, and about levels that were not assessed whole."""
     reasons = []
-    if manifest.training_data is TrainingData.PHANTOMS:
-        text = "The model was trained on synthetic phantoms only. What it says about a patient is unproven."
-        reasons.append(Reason(TRAINED_ON_PHANTOMS, text))
+    if manifest.training_data in _CAUTIONS:
+        code, text = _CAUTIONS[manifest.training_data]
+        reasons.append(Reason(code, f"The model was trained on {text}. What it says about a patient is unproven."))
     missing = [finding.level.name for finding in levels if finding.status is not LevelStatus.ASSESSED]
     if missing:
         text = f"Not assessed, or only in part, because the scan does not show all of them: {', '.join(missing)}."

@@ -76,9 +76,10 @@ def choose_points(
     """Returns thresholds of held-out patients' calibrated probabilities: ``balanced``, ``rule_out`` and ``rule_in``.
 
     A level is flagged from one probability on, whichever it is, and a study when one of its levels is. ``balanced`` is where the
-    sensitivity and specificity for studies sum to most (Youden, 1950). ``rule_out`` is the highest threshold, up to that one, that
-    leaves a share of 0.05 of fractured studies unflagged at most, ``rule_in`` the lowest, from that one on, that flags as few of
-    the others; both with the correction for finite numbers that makes this the expected share of new studies (Vovk et al., 2005).
+    sensitivity and specificity for studies sum to most (Youden, 1950), of several such thresholds the highest. ``rule_out`` is the
+    highest threshold, up to that one, that leaves a share of 0.05 of fractured studies unflagged at most, ``rule_in`` the lowest,
+    from that one on, that flags as few of the others; both with the correction for finite numbers that makes this the expected
+    share of new studies (Vovk et al., 2005).
 
     Args:
         truth: Overall and C1..C7, ``(n, 8)``.
@@ -113,7 +114,8 @@ def _thresholds(fractured: NDArray[np.bool_], highest: NDArray[np.float64]) -> d
     between = np.concatenate([[steps[0] / 2], (steps[1:] + steps[:-1]) / 2, [(steps[-1] + 1) / 2]])
     missed = np.array([np.count_nonzero(highest[fractured] < t) for t in between])
     alarms = np.array([np.count_nonzero(highest[~fractured] >= t) for t in between])
-    balanced = int(np.argmin(missed / np.count_nonzero(fractured) + alarms / np.count_nonzero(~fractured)))
+    wrong = missed / np.count_nonzero(fractured) + alarms / np.count_nonzero(~fractured)
+    balanced = int(np.flatnonzero(wrong <= wrong.min() + _ROUNDING)[-1])
     few_missed = np.flatnonzero(missed <= _allowed(int(fractured.sum())))
     few_alarms = np.flatnonzero(alarms <= _allowed(int((~fractured).sum())))
     chosen = {

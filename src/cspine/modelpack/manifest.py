@@ -31,6 +31,7 @@ class TrainingData(StrEnum):
     """Says what a model was trained on: every result states it."""
 
     PHANTOMS = "phantoms"
+    GRAFTS = "phantoms and grafts"
     PATIENTS = "patients"
     BOTH = "patients and phantoms"
 

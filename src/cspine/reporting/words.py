@@ -3,7 +3,7 @@
 import textwrap
 from datetime import UTC, datetime
 
-from cspine.results import TRAINED_ON_PHANTOMS, Assessment, LevelStatus, Reason, StudyResult, StudyStatus
+from cspine.results import CAUTIONS, Assessment, LevelStatus, Reason, StudyResult, StudyStatus
 
 STATUS_WORDS = {
     LevelStatus.ASSESSED: "assessed",
@@ -52,7 +52,7 @@ def headline(result: StudyResult) -> str:
     """Returns the result in one line."""
     if result.status is StudyStatus.REJECTED or result.overall is None:
         return "Not assessed: " + "; ".join(
-            reason.code.replace("_", " ") for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS
+            reason.code.replace("_", " ") for reason in result.reasons if reason.code not in CAUTIONS
         )
     verdict = ("suspected" if result.overall.positive else "not suspected") + ("" if result.overall.sure else ", unsure")
     threshold = f"threshold {percent(result.overall.threshold)}, {result.operating_point}"
@@ -76,7 +76,7 @@ def short_name(result: StudyResult) -> str:
 
 def reasons_and_warnings(result: StudyResult) -> tuple[Reason, ...]:
     """Returns the reasons of a result and the warnings of reading, without what the disclaimer says."""
-    return tuple(reason for reason in (*result.reasons, *result.study.warnings) if reason.code != TRAINED_ON_PHANTOMS)
+    return tuple(reason for reason in (*result.reasons, *result.study.warnings) if reason.code not in CAUTIONS)
 
 
 def notes(result: StudyResult) -> list[str]:

@@ -9,7 +9,7 @@ from cspine.node.priority import SUSPICIOUS_PROBABILITY
 from cspine.node.store import DeliveryState, State
 from cspine.node.store.worklist import Listed, ListedResult
 from cspine.reporting.words import from_to, percent
-from cspine.results import TRAINED_ON_PHANTOMS
+from cspine.results import CAUTIONS
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _HIDDEN = "•••"
@@ -227,7 +227,7 @@ def _tone(row: Listed) -> str:
 
 def _warnings(result: ListedResult | None) -> tuple[str, ...]:
     codes = () if result is None else dict.fromkeys(result.warnings)
-    return tuple(code.replace("_", " ") for code in codes if code != TRAINED_ON_PHANTOMS)
+    return tuple(code.replace("_", " ") for code in codes if code not in CAUTIONS)
 
 
 def _range(result: ListedResult | None) -> str:

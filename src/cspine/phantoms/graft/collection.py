@@ -27,6 +27,9 @@ from cspine.volume import LabelMap, Volume
 GENERATION = 1
 """Grows whenever the same seed would give other bytes."""
 
+EDITS_TABLE = "grafts.csv"
+"""Holds every edit of every copy; a data set that has it shows real bone."""
+
 KIND = CollectionKind("grafts", "grafts.json", ".grafts.lock")
 
 _FIRST_NUMBER = 10**12
@@ -195,7 +198,7 @@ def write_all_tables(root: Path) -> None:
         {
             "train.csv": _annotated(label_rows(truths), notes),
             "train_bounding_boxes.csv": _annotated(box_rows(truths), notes),
-            "grafts.csv": _edit_rows(truths, notes),
+            EDITS_TABLE: _edit_rows(truths, notes),
             "test.csv": task_rows([]),
             "sample_submission.csv": submission_rows([]),
         },

@@ -15,7 +15,7 @@ from cspine.reporting.pages.templating import render
 from cspine.reporting.pages.tone import Tone
 from cspine.reporting.table import OVERVIEW as FILE
 from cspine.reporting.words import STATUS_WORDS, from_to, percent
-from cspine.results import DISCLAIMER, TRAINED_ON_PHANTOMS, LevelStatus
+from cspine.results import CAUTIONS, DISCLAIMER, LevelStatus
 from cspine.storage.files import write_text
 from cspine.storage.strict_json import read_json
 
@@ -201,7 +201,7 @@ def _result(out: Path, case: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _row(case: dict[str, Any], result: dict[str, Any]) -> OverviewRow:
-    reasons = [reason for reason in result["reasons"] if reason["code"] != TRAINED_ON_PHANTOMS]
+    reasons = [reason for reason in result["reasons"] if reason["code"] not in CAUTIONS]
     overall, levels = _entry(result["patient_overall"]), tuple(map(_entry, result["levels"]))
     return OverviewRow(
         name=case["name"],
@@ -247,5 +247,5 @@ def _counts(rows: Iterable[OverviewRow], others: Iterable[dict[str, Any]]) -> di
 
 
 def _caution(results: Iterable[dict[str, Any]]) -> str:
-    texts = (reason["text"] for result in results for reason in result["reasons"] if reason["code"] == TRAINED_ON_PHANTOMS)
+    texts = (reason["text"] for result in results for reason in result["reasons"] if reason["code"] in CAUTIONS)
     return " ".join(dict.fromkeys(texts))

@@ -4,14 +4,14 @@ from cspine.reporting.pages.nouns import StudyVerdict
 from cspine.reporting.pages.tone import Tone, tone
 from cspine.reporting.suspicion import by_suspicion
 from cspine.reporting.words import STATUS_WORDS, percent, span
-from cspine.results import TRAINED_ON_PHANTOMS, LevelStatus, StudyResult
+from cspine.results import CAUTIONS, LevelStatus, StudyResult
 
 
 def verdict(result: StudyResult) -> StudyVerdict:
     """Returns the verdict of a study, assessed or rejected."""
     overall = result.overall
     if overall is None:
-        why = tuple(reason.text for reason in result.reasons if reason.code != TRAINED_ON_PHANTOMS)
+        why = tuple(reason.text for reason in result.reasons if reason.code not in CAUTIONS)
         return StudyVerdict(Tone.UNKNOWN, "Not assessed", why)
     return StudyVerdict(
         tone=tone(overall),

@@ -40,11 +40,13 @@ from cspine.training.core.runs import Run
 _EXACT = "f32"
 _WHOM = {
     TrainingData.PHANTOMS: "Synthetic necks only, never a patient",
+    TrainingData.GRAFTS: "Synthetic fractures only, in synthetic necks and in real bone",
     TrainingData.PATIENTS: "Patients",
     TrainingData.BOTH: "Patients and synthetic necks",
 }
 _MEASURED_ON = {
     TrainingData.PHANTOMS: WHOM["phantoms"],
+    TrainingData.GRAFTS: WHOM["both"],
     TrainingData.PATIENTS: WHOM["patients"],
     TrainingData.BOTH: WHOM["both"],
 }

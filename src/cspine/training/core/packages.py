@@ -170,6 +170,8 @@ def _warning(seen: TrainingData, risk: str) -> str:
             f"**This package has only ever seen synthetic necks.** What it says about a patient is unproven: {risk}. It is there "
             "so that the software can be tried and tested."
         )
+    if seen is TrainingData.GRAFTS:
+        return f"**This package has never seen a real fracture.** What it says about a patient is unproven: {risk}."
     return "What this package says about patients of another hospital, scanner or protocol than it was trained on is unproven."
 
 
