@@ -90,7 +90,7 @@ def test_thresholds_need_nineteen_patients_of_either_kind(fractured: int) -> Non
 
 
 def test_of_several_thresholds_that_are_as_good_balanced_takes_the_highest() -> None:
-    """From 0.3 on one intact patient is flagged, from 0.75 on one fractured patient is not."""
+    # from 0.3 on one intact patient is flagged, from 0.75 on one fractured patient is not
     fractured, intact = [0.4, *[0.9] * 19], [*[0.1] * 18, 0.6, 0.2]
     scores = np.repeat(np.array([*fractured, *intact])[:, None], 8, axis=1)
     truth = np.repeat(np.arange(40)[:, None] < 20, 8, axis=1)
