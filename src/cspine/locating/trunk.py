@@ -23,7 +23,7 @@ _STEP_MM, _HALF_MM, _SLICES = 4.0, 220.0, 3
 _MIDDLE = round(_HALF_MM / _STEP_MM)
 """A slab of pixels of so many millimetres reaches so far to each side of a vertebra, whose pixel is the middle one."""
 
-_FINE_MM = 2.0
+_FINE_MM = 1.0
 """Voxels so far from each other say enough about such pixels; of finer ones only some are taken."""
 
 _UNSEEN_HU = -3000.0
