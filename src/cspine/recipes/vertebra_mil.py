@@ -5,7 +5,7 @@ the vertebra.
 
 ``--backbone NAME`` takes a backbone that was trained on photographs, for which a GPU is needed (docs/explanation/flagship.md).
 
-Command: ``cspine train vertebra_mil --data DIR -o RUN``; what ships was trained without coarse scans first, and went on with
+Command: ``cspine train vertebra_mil --data DIR -o RUN``; package 6 was trained without coarse scans first, and went on with
 ``--set initial_weights=FIRST/fold-0/last.keras --set fit.epochs=8``
 Device: two processor cores, with other work beside.
 Time: 61 minutes for 432 synthetic studies and 55 to go on, after cutting crops, twice 3 processor seconds a study.
