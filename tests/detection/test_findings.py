@@ -99,7 +99,7 @@ def test_a_level_that_is_flagged_although_it_is_less_probable_than_not_is_a_reas
         (
             TrainingData.GRAFTS,
             "trained_on_grafts",
-            "The model was trained on synthetic fractures only, in phantoms and in real bone.",
+            "The model was trained on synthetic fractures only.",
         ),
     ],
 )

@@ -19,7 +19,7 @@ _HALF = 0.5
 
 _CAUTIONS = {
     TrainingData.PHANTOMS: (TRAINED_ON_PHANTOMS, "synthetic phantoms only"),
-    TrainingData.GRAFTS: (TRAINED_ON_GRAFTS, "synthetic fractures only, in phantoms and in real bone"),
+    TrainingData.GRAFTS: (TRAINED_ON_GRAFTS, "synthetic fractures only"),
 }
 """Code of the reason, and what the model was trained on, where that was no real fracture."""
 
