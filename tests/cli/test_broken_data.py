@@ -135,6 +135,31 @@ def test_training_stops_at_a_fault_and_goes_on_without_it_if_asked(
     assert main(["train", "custom_cnn", "--data", str(sound), "-o", str(tmp_path / "run"), "--resume"]) == 0
 
 
+def test_what_info_checked_is_not_read_again_before_training(
+    sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shifted = uid(sound, 4)
+    move_mask(sound / "segmentations" / f"{shifted}.nii", 12)
+    cache = ["--cache", str(tmp_path / "cache")]
+    assert main(["info", str(sound), "--check", *cache]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("cspine.datasets.checking.read_study", lambda _: pytest.fail("a study was read again"))
+
+    with step_by_step():
+        settings = ("--set", "fit.epochs=1", "--set", "fit.batches=1", "--progress", "json")
+        assert train(sound, tmp_path / "run", "--skip-broken", *cache, *settings) == 0
+
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    texts = [event["text"] for event in events if event["event"] in ("say", "warn")]
+    assert f"checking study 1 of {STUDIES}" in texts
+    assert any(text.startswith(f"mask_not_on_bone: segmentations/{shifted}.nii") for text in texts)
+
+
+def test_a_cache_without_a_check_is_refused(sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(sound), "--cache", str(tmp_path / "cache")]) == 2
+    assert "--cache keeps what --check finds" in capsys.readouterr().err
+
+
 def test_training_does_not_learn_from_a_mask_beside_the_bones(
     sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -311,3 +311,42 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="The cache needs a folder that can be written"):
         Cache(tmp_path / "file").arrays("a", HOW, Maker())
     shutil.rmtree(tmp_path)
+
+
+def test_a_text_is_made_once_for_each_content_and_preparation(tmp_path: Path) -> None:
+    cache, made = Cache(tmp_path), []
+
+    def text(source: str, version: int, found: str) -> str:
+        return cache.text(source, {"version": version}, lambda: made.append(found) or found)  # type: ignore[func-returns-value]
+
+    assert [text("a", 1, "one"), text("a", 1, "other"), text("b", 1, "two"), text("a", 2, "three")] == [
+        "one",
+        "one",
+        "two",
+        "three",
+    ]
+    assert made == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "of another"])
+def test_a_damaged_text_is_made_again(tmp_path: Path, damage: str) -> None:
+    cache = Cache(tmp_path)
+    cache.text("a", {}, lambda: "one")
+    (kept,) = (tmp_path / "texts").iterdir()
+    content = kept.read_text()
+    kept.write_text(
+        {"cut": content[:-9], "changed": content.replace("one", "two"), "of another": content.replace('"of": "', '"of": "0')}[
+            damage
+        ]
+    )
+
+    assert cache.text("a", {}, lambda: "again") == "again"
+    assert cache.text("a", {}, lambda: "not asked") == "again"
+
+
+def test_texts_go_when_everything_goes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.text("a", {}, lambda: "one")
+    cache.clean(0)
+
+    assert cache.text("a", {}, lambda: "again") == "again"

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from cspine.datasets import Case, check_case, read_dataset, verified
+from cspine.datasets import Case, Problem, check_case, check_once, checking, read_dataset, verified
+from cspine.datasets.cache import Cache
 from cspine.errors import DatasetError
 from tests.datasets.by_hand import ROOT_UID, blocks, edit, write_mask
 
@@ -113,3 +115,42 @@ def test_only_what_is_wrong_is_left_out(folder: Path) -> None:
     assert [(case.mask is not None, len(case.boxes)) for case in rest.cases] == [(False, 0), (True, 0)]
     with pytest.raises(DatasetError, match=r"does not show C1\.\.C7 from head to feet.*And 2 more"):
         verified(data)
+
+
+def test_what_was_checked_is_known_until_the_files_change(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, cache = read_dataset(folder).cases[0], Cache(tmp_path / "cache")
+    assert case.mask is not None
+    rewrite(case.mask, lambda labels: labels[:, :, ::-1])
+    first = check_once(case, cache)
+    read: list[Case] = []
+
+    def checked(case: Case) -> tuple[Problem, ...]:
+        read.append(case)
+        return check_case(case)
+
+    monkeypatch.setattr(checking, "check_case", checked)
+
+    assert check_once(case, Cache(tmp_path / "cache")) == first == check_case(case)
+    assert not read
+
+    rewrite(case.mask, lambda labels: labels[:, :, ::-1])
+
+    assert check_once(case, cache) == ()
+    assert read == [case]
+
+
+def test_other_boxes_are_checked_again(folder: Path, tmp_path: Path) -> None:
+    case, cache = next(case for case in read_dataset(folder).cases if case.boxes), Cache(tmp_path / "cache")
+    assert check_once(case, cache) == ()
+
+    away = tuple(replace(box, x=box.x + 400.0) for box in case.boxes)
+
+    assert [problem.code for problem in check_once(replace(case, boxes=away), cache)] == ["box_off_vertebra"]
+
+
+def test_a_study_whose_files_cannot_be_read_is_checked_each_time(folder: Path, tmp_path: Path) -> None:
+    case = read_dataset(folder).cases[0]
+    (case.images / "gone.dcm").symlink_to(tmp_path / "nowhere")
+
+    assert check_once(case, Cache(tmp_path / "cache")) == check_case(case)
+    assert not (tmp_path / "cache" / "texts").exists()

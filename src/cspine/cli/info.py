@@ -9,14 +9,17 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from cspine.cli import Exit
 from cspine.cli.progress import progress
-from cspine.datasets import check_case, read_dataset, verified
+from cspine.datasets import check_case, check_once, read_dataset, verified
+from cspine.datasets.cache import Cache
 from cspine.datasets.summary import as_json, as_table, is_dataset, summarise
+from cspine.errors import UsageError
 from cspine.jobs.reader import TO_READ, Reader
 from cspine.reading import SeriesSummary, find_series
 
@@ -28,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="a folder, a zip or a NIfTI file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--check", action="store_true", help="of a data set: read every image, verify masks and boxes")
+    cached = "with --check: keeps what was found, so that `cspine train --cache DIR` checks no study again"
+    parser.add_argument("--cache", type=Path, metavar="DIR", help=cached)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,8 +42,11 @@ def run(args: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
+        UsageError: --cache without --check.
         StudyError: Nothing there is a scan.
     """
+    if args.cache is not None and not args.check:
+        raise UsageError("--cache keeps what --check finds. Give both, or neither.")
     if is_dataset(args.path):
         _print_dataset(args)
         return Exit.DONE
@@ -51,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
 def _print_dataset(args: argparse.Namespace) -> None:
     data = read_dataset(args.path, skip_broken=True)
     if args.check:
-        data = verified(data, skip_broken=True, checks=lambda cases: progress(map(check_case, cases), len(data.cases), "studies"))
+        check = check_case if args.cache is None else partial(check_once, cache=Cache(args.cache))
+        data = verified(data, skip_broken=True, checks=lambda cases: progress(map(check, cases), len(data.cases), "studies"))
     summary = summarise(data)
     print(json.dumps(as_json(summary), indent=2) if args.json else "\n".join(as_table(summary)))  # noqa: T201
 

@@ -6,6 +6,7 @@ from cspine.datasets.case import Case as Case
 from cspine.datasets.case import Problem as Problem
 from cspine.datasets.case import SliceBox as SliceBox
 from cspine.datasets.checking import check_case as check_case
+from cspine.datasets.checking import check_once as check_once
 from cspine.datasets.checking import verified as verified
 from cspine.datasets.checking import without as without
 from cspine.datasets.dataset import KNOWN_BAD as KNOWN_BAD

@@ -4,6 +4,7 @@
 
     <folder>/entries/<key>/facts.json, <name>.npy   one preparation of one study: whose, how, and a digest of each array
     <folder>/digests/<key>                          the content of files whose names, sizes and times are known, and of which
+    <folder>/texts/<key>                            a short text that follows from some content, as what a check of a study found
     <folder>/limit.json                             what it may hold, where somebody stated that
 
 Many processes may use one folder. An entry is written beside and renamed (:mod:`cspine.storage.files`), so a reader sees a whole
@@ -34,7 +35,7 @@ DEFAULT_LIMIT_BYTES = 20 << 30
 """What a cache holds unless another limit is given: 20 GiB."""
 
 _FORMAT = 2
-_FACTS, _ENTRIES, _DIGESTS, _LIMIT = "facts.json", "entries", "digests", "limit.json"
+_FACTS, _ENTRIES, _DIGESTS, _TEXTS, _LIMIT = "facts.json", "entries", "digests", "texts", "limit.json"
 _BLOCK = 1 << 20
 _DIGEST = r"[0-9a-f]{40}"
 
@@ -114,6 +115,27 @@ class Cache:
             found = self._kept(entry, make())
         return found
 
+    def text(self, source: str, preparation: Mapping[str, Any], make: Callable[[], str]) -> str:
+        """Returns a short text that follows from some content; made and kept if it is not there or damaged.
+
+        Texts do not count towards the limit of the cache.
+
+        Args:
+            source: The content that it is made of, from :meth:`content`.
+            preparation: How it is made: everything that matters, as JSON knows it, with a version of the code.
+            make: Makes it.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        key = _digest(json.dumps([_FORMAT, source, preparation], sort_keys=True).encode())
+        place = self.folder / _TEXTS / key
+        text = _kept_text(place, key)
+        if text is None:
+            text = make()
+            self._remember(place, json.dumps({"of": key, "text": text, "digest": _digest(text.encode())}))
+        return text
+
     def content(self, paths: Iterable[Path]) -> str:
         """Returns a digest of the names and bytes of files.
 
@@ -172,10 +194,11 @@ class Cache:
             self._remove(home)
             total -= size
             removed += 1
-        for part in (_ENTRIES, _DIGESTS):
+        for part in (_ENTRIES, _DIGESTS, _TEXTS):
             clear_unfinished(self.folder / part)
         if limit == 0:
-            shutil.rmtree(self.folder / _DIGESTS, ignore_errors=True)
+            for part in (_DIGESTS, _TEXTS):
+                shutil.rmtree(self.folder / part, ignore_errors=True)
         return removed
 
     def _opened(self, entry: _Entry) -> dict[str, NDArray[Any]] | None:
@@ -271,6 +294,17 @@ def _remembered(memo: Path, seen: str) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return content if isinstance(content, str) and re.fullmatch(_DIGEST, content) else None
+
+
+def _kept_text(place: Path, key: str) -> str | None:
+    """Returns the text of a file, if it is the one that was kept under its name, and whole."""
+    try:
+        stored = read_json(place)
+        text = stored["text"] if stored["of"] == key else None
+        whole = isinstance(text, str) and _digest(text.encode()) == stored["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return text if whole else None
 
 
 def _stat(path: Path) -> tuple[int, int]:

@@ -1,13 +1,15 @@
 """Do the pixels bear out what the tables, the masks and the boxes say?"""
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cspine.anatomy import CERVICAL
 from cspine.datasets.boxes import box_in_world
+from cspine.datasets.cache import Cache
 from cspine.datasets.case import Case, Problem, SliceBox
 from cspine.datasets.dataset import Dataset, refuse
 from cspine.datasets.masks import centroids_mm, load_mask, without_small_components
@@ -19,6 +21,9 @@ from cspine.volume import LabelMap
 
 BONE_HU = 130.0
 """Denser than soft tissue without contrast, less dense than most cancellous bone."""
+
+_FORMAT = 1
+"""Of what a check finds; another one where the same files may be found otherwise."""
 
 _LEFT_OUT = ("stacks_left_out", "damaged_files", "next_series")
 _LEAST_BONE = 0.35
@@ -65,6 +70,25 @@ def check_case(case: Case) -> tuple[Problem, ...]:
     except StudyError as error:
         return (Problem("bad_images", f"Study {case.study_uid} cannot be read: {error} It is left out.", case.study_uid),)
     return (*_left_out(case, study), *check_marks(case, study))
+
+
+def check_once(case: Case, cache: Cache) -> tuple[Problem, ...]:
+    """Returns what :func:`check_case` finds, from a cache where the same files and boxes were checked before.
+
+    Files that cannot be read at all are checked each time.
+
+    Raises:
+        OutputError: The cache cannot be written.
+    """
+    try:
+        images = case.images.iterdir() if case.images.is_dir() else [case.images]
+        source = cache.content([*images, *([case.mask] if case.mask else [])])
+    except OSError:
+        return check_case(case)
+    boxes = [asdict(box) for box in case.boxes]
+    made = {"check": _FORMAT, "study": case.study_uid, "boxes": boxes}
+    found = cache.text(source, made, lambda: json.dumps([asdict(problem) for problem in check_case(case)]))
+    return tuple(Problem(**problem) for problem in json.loads(found))
 
 
 def _left_out(case: Case, study: Study) -> Iterator[Problem]:

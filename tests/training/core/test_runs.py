@@ -30,7 +30,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def begin(data: Path, folder: Path, *, skip_broken: bool = False) -> runs.Run:
-    return runs.begin_on_cases(RECIPE, data, folder, Silent(), skip_broken=skip_broken)
+    return runs.begin_on_cases(RECIPE, data, folder.parent / "cache", folder, Silent(), skip_broken=skip_broken)
 
 
 def test_the_process_that_starts_a_run_reads_its_data_once(tmp_path: Path, readings: list[Path]) -> None:

@@ -90,7 +90,7 @@ def evaluate_run(run: Run, family: Classifying[Any], data: Path, options: Evalua
     knows_what_is_broken = run.facts.broken is not None or not options.skip_broken
     own = cases_as_started(run, data) if knows_what_is_broken else None
     if own is None:
-        cases = checked_cases(data, options.skip_broken, reporter).cases
+        cases = checked_cases(data, options.skip_broken, options.cache, reporter).cases
         if data_digest(cases) != run.facts.digest:
             refuse_seen(cases, set(run.facts.folds) | calibrated_on(run), data)
             return _unseen(run, family, cases, options, reporter)
@@ -126,7 +126,7 @@ def calibrate(run: Run, family: Classifying[Any], data: Path, cache: Path, repor
         DatasetError: The data set cannot be read.
     """
     trained = _trained(run, "calibrated")
-    cases = checked_cases(data, skip_broken, reporter).cases
+    cases = checked_cases(data, skip_broken, cache, reporter).cases
     refuse_seen(cases, run.facts.folds, data)
     refuse_too_few(np.array([any(case.fractured or ()) for case in cases], dtype=bool), "Thresholds need", LEAST_AT_POINTS)
     for fold in trained:

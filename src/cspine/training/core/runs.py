@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cspine
-from cspine.datasets import Case, Dataset, folds, read_dataset, verified, without
+from cspine.datasets import Case, Dataset, Problem, check_once, folds, read_dataset, verified, without
+from cspine.datasets.cache import Cache
 from cspine.errors import DatasetError, OutputError, TrainingError, UsageError, one_line
 from cspine.evaluation import StudyScores
 from cspine.storage.codec import decode
@@ -163,12 +164,13 @@ def data_digest(cases: Sequence[Case]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def begin_on_cases(recipe: Recipe, data: Path | None, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
+def begin_on_cases(recipe: Recipe, data: Path | None, cache: Path, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
     """Returns a new run of a recipe that classifies, on all that can be used of a data set.
 
     Args:
         recipe: As for :func:`begin_on_data`.
         data: The folder of the data set; one is needed.
+        cache: Where it is known what checks of its studies found.
         folder: Of the run.
         reporter: Receives what is wrong with the data.
         skip_broken: Whether the run goes on without what is broken.
@@ -180,7 +182,7 @@ def begin_on_cases(recipe: Recipe, data: Path | None, folder: Path, reporter: Re
     """
     if data is None:
         raise UsageError(f"{recipe.name} needs --data DIR, a data set folder with train.csv and train_images.")
-    return begin_on_data(recipe, checked_cases(data, skip_broken, reporter), data, folder, skip_broken=skip_broken)
+    return begin_on_data(recipe, checked_cases(data, skip_broken, cache, reporter), data, folder, skip_broken=skip_broken)
 
 
 def begin_on_data(recipe: Recipe, found: Dataset, data: Path, folder: Path, *, skip_broken: bool) -> Run:
@@ -305,36 +307,50 @@ def _codes_of(data: Dataset) -> dict[str, list[str]]:
     return codes
 
 
-def checked_cases(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+def checked_cases(data: Path, skip_broken: bool, cache: Path, reporter: Reporter) -> Dataset:
     """Returns the data set; with ``skip_broken`` every pixel is read, every problem reported, and only what is sound is kept.
+
+    What was checked before is known from ``cache``.
 
     Raises:
         DatasetError: It cannot be read, or, without ``skip_broken``, anything is wrong with its tables and folders.
+        OutputError: The cache cannot be written.
     """
     if not skip_broken:
         return read_dataset(data)
-    reporter.say("checking every study")
-    found = verified(read_dataset(data, skip_broken=True), skip_broken=True)
+    found = _verified(read_dataset(data, skip_broken=True), cache, reporter, skip_broken=True)
     for problem in found.problems:
         reporter.warn(f"{problem.code}: {problem.text}")
     return found
 
 
-def checked_masks(data: Path, skip_broken: bool, reporter: Reporter) -> Dataset:
+def checked_masks(data: Path, skip_broken: bool, cache: Path, reporter: Reporter) -> Dataset:
     """Returns the data set as :func:`checked_cases`; studies with masks are read in any case.
 
     Raises:
         DatasetError: As :func:`checked_cases`, a mask does not fit its study, or there is none.
+        OutputError: The cache cannot be written.
     """
-    found = checked_cases(data, skip_broken, reporter)
+    found = checked_cases(data, skip_broken, cache, reporter)
     if not skip_broken:
-        reporter.say("checking every mask")
-        verified(replace(found, cases=tuple(case for case in found.cases if case.mask is not None)))
+        masked = tuple(case for case in found.cases if case.mask is not None)
+        _verified(replace(found, cases=masked), cache, reporter, skip_broken=False)
     if not any(case.mask for case in found.cases):
         raise DatasetError(
             f"A localiser is trained on masks in segmentations/. {data} has none that can be used; give another data set, or none."
         )
     return found
+
+
+def _verified(data: Dataset, cache: Path, reporter: Reporter, *, skip_broken: bool) -> Dataset:
+    kept = Cache(cache)
+
+    def checks(cases: Iterable[Case]) -> Iterator[tuple[Problem, ...]]:
+        for number, case in enumerate(cases, 1):
+            reporter.say(f"checking study {number} of {len(data.cases)}")
+            yield check_once(case, kept)
+
+    return verified(data, skip_broken=skip_broken, checks=checks)
 
 
 def cases_as_started(run: Run, data: Path) -> tuple[Case, ...] | None:

@@ -69,7 +69,7 @@ class LocaliserFamily:
         """See :class:`cspine.training.core.family.Family`."""
         if place.data is None:
             return begin_on_necks(self.recipe, self.recipe.pool.necks, _made_of(self.recipe), folder)
-        found = checked_masks(place.data, skip_broken, reporter)
+        found = checked_masks(place.data, skip_broken, place.cache, reporter)
         return begin_on_data(self.recipe, found, place.data, folder, skip_broken=skip_broken)
 
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> dict[PoolPart, list[Path]]:

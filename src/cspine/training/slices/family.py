@@ -112,7 +112,7 @@ class SliceFamily:
 
     def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
-        return begin_on_cases(self.recipe, place.data, folder, reporter, skip_broken=skip_broken)
+        return begin_on_cases(self.recipe, place.data, place.cache, folder, reporter, skip_broken=skip_broken)
 
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> list[SliceStack]:
         """Returns all studies on their slice grids."""

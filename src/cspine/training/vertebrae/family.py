@@ -111,7 +111,7 @@ class VertebraFamily:
 
     def begin(self, place: TrainingPlace, folder: Path, reporter: Reporter, *, skip_broken: bool) -> Run:
         """See :class:`cspine.training.core.family.Family`."""
-        return begin_on_cases(self.recipe, place.data, folder, reporter, skip_broken=skip_broken)
+        return begin_on_cases(self.recipe, place.data, place.cache, folder, reporter, skip_broken=skip_broken)
 
     def prepare(self, cases: Sequence[Case], place: TrainingPlace, reporter: Reporter) -> None:
         """Prepares nothing: studies of the training set are cut otherwise than those that are held out."""
