@@ -2,12 +2,14 @@
 
 ``python -m benchmarks.packages --data DIR -o OUT PACKAGE PACKAGE...`` evaluates every labelled study with every package, writes
 ``OUT/<package>/scores.csv``, which `cspine compare` takes too, and prints what each does, by how much it differs from the first
-over the same bootstrap samples of patients, and sensitivity and specificity of studies at its operating points. A level without
-a probability counts as 0. What was evaluated before is not evaluated again.
+over the same bootstrap samples of patients, and sensitivity and specificity of studies at its operating points. On phantoms
+``--fractures`` adds which levels are flagged, by severity, gap and kind of fracture and by look-alike, at the `balanced` point. A
+level without a probability counts as 0. What was evaluated before is not evaluated again.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +19,9 @@ from cspine.datasets import Case, read_dataset
 from cspine.detection import Detector
 from cspine.evaluation import StudyScores
 from cspine.evaluation.comparing import compare, comparison_table
+from cspine.evaluation.fractures import LevelTruth, by_fracture, read_level_truths
 from cspine.evaluation.metrics import evaluate
-from cspine.modelpack import load_package
+from cspine.modelpack import OperatingPoint, load_package
 from cspine.reading import read_study
 from cspine.results import StudyResult
 from cspine.storage.files import write_text
@@ -38,6 +41,25 @@ def main() -> None:
         print(f"{model.name} less {comparison.models[0].name}: {', '.join(f'{m} {e}' for m, e in model.differences.items())}")
     for name, scores in found.items():
         print("\n".join(at_points(name, scores)))
+    if options.fractures:
+        truths = read_level_truths([case.truth for case in cases])
+        if truths is None:
+            raise SystemExit("benchmarks.packages: --fractures needs phantoms, whose truth says which fractures they have.")
+        print("\n".join(["", *by_group(found, truths)]))
+
+
+def by_group(found: Mapping[str, StudyScores], truths: Sequence[LevelTruth]) -> Iterator[str]:
+    """Yields a table of groups of levels, and of what each package does on them."""
+    groups = {name: by_fracture(scores, truths, _balanced(name).thresholds) for name, scores in found.items()}
+    yield "| levels | number | " + " | ".join(f"{Path(name).name}: flagged | AUROC" for name in groups) + " |"
+    yield "|---" * (2 + 2 * len(groups)) + "|"
+    for same in zip(*groups.values(), strict=True):
+        cells = [str(estimate) if math.isfinite(estimate.value) else "" for one in same for estimate in (one.flagged, one.auroc)]
+        yield f"| {same[0].group} | {same[0].levels} | {' | '.join(cells)} |"
+
+
+def _balanced(package: str) -> OperatingPoint:
+    return next(point for point in load_package(package).manifest.operating_points if point.name == "balanced")
 
 
 def at_points(package: str, scores: StudyScores) -> Iterator[str]:
@@ -76,6 +98,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set that no package has learnt from")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="where scores go")
     parser.add_argument("--localiser", metavar="PACKAGE", help="package that finds the vertebrae (default: the shipped one)")
+    parser.add_argument("--fractures", action="store_true", help="of phantoms: by severity, gap and kind, and by look-alike")
     parser.add_argument("--studies", type=int, metavar="N", help="only the first N studies")
     return parser.parse_args()
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.packages import at_points, evaluated
+from benchmarks.packages import at_points, by_group, evaluated
 from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import read_dataset
 from cspine.detection import Detector
+from cspine.evaluation import StudyScores
+from cspine.evaluation.fractures import LevelTruth
 from tests.training.coded_necks import neck
 from tests.training.folders import write_data_set
 
@@ -34,3 +36,20 @@ def test_what_a_package_says_of_studies_is_kept_with_their_truth(
     assert "specificity 1.000" in balanced
     again = evaluated(lambda: pytest.fail("what was evaluated is evaluated again"), cases, tmp_path / "out")
     np.testing.assert_allclose(again.scores, found.scores)
+
+
+def test_levels_are_counted_by_what_is_broken_in_them(coded_package: Path) -> None:
+    kinds = {0: ("facet", 0.9, 2.0), 1: ("facet", 0.1, 0.2), 2: ("lamina", 0.5, 0.7)}
+    truths = [
+        LevelTruth(patient, 1, severity, kind, frozenset(), gap)
+        for patient, (kind, severity, gap) in ((patient, kinds.get(patient, ("", None, None))) for patient in range(6))
+    ]
+    truth, scores = np.zeros((6, 8), bool), np.full((6, 8), 0.1)
+    truth[:3, :2], scores[(0, 2), :2] = True, 0.9
+
+    lines = list(by_group({str(coded_package): StudyScores(tuple("abcdef"), truth, scores)}, truths))
+
+    cells = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:3] for line in lines[2:]}
+    assert [cells["facet"], cells["lamina"]] == [["2", "0.500 (too few)"], ["1", "1.000 (too few)"]]
+    assert [cells["severity 0.8 to 1"][1], cells["gap 0.2 to 0.3 mm"][1]] == ["1.000 (too few)", "0.000 (too few)"]
+    assert cells["intact, without"] == ["3", "0.000 (too few)"]
