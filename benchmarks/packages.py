@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.packages --data DIR -o OUT PACKAGE PACKAGE...`` evaluates every labelled study with every package, writes
 ``OUT/<package>/scores.csv``, which `cspine compare` takes too, and prints what each does, by how much it differs from the first
-over the same bootstrap samples of patients, and sensitivity and specificity of studies at its operating points. On phantoms
-``--fractures`` adds which levels are flagged, by severity, gap and kind of fracture and by look-alike, at the `balanced` point. A
-level without a probability counts as 0. What was evaluated before is not evaluated again.
+over the same bootstrap samples of patients, what it does on each level, and sensitivity and specificity of studies at its operating
+points. On phantoms ``--fractures`` adds which levels are flagged, by severity, gap and kind of fracture and by look-alike, at the
+`balanced` point. A level without a probability counts as 0. What was evaluated before is not evaluated again.
 """
 
 import argparse
@@ -39,6 +39,7 @@ def main() -> None:
     print(f"{comparison.studies} patients, {comparison.fractured} fractured\n\n{comparison_table(comparison)}\n")
     for model in comparison.models[1:]:
         print(f"{model.name} less {comparison.models[0].name}: {', '.join(f'{m} {e}' for m, e in model.differences.items())}")
+    print("\n".join(["", *by_level(found), ""]))
     for name, scores in found.items():
         print("\n".join(at_points(name, scores)))
     if options.fractures:
@@ -60,6 +61,16 @@ def by_group(found: Mapping[str, StudyScores], truths: Sequence[LevelTruth]) -> 
 
 def _balanced(package: str) -> OperatingPoint:
     return next(point for point in load_package(package).manifest.operating_points if point.name == "balanced")
+
+
+def by_level(found: Mapping[str, StudyScores]) -> Iterator[str]:
+    """Yields a table of levels, and of how well each package tells fractured ones from intact ones."""
+    outputs = {name: evaluate(scores, load_package(name).manifest.operating_points).outputs[1:] for name, scores in found.items()}
+    yield "| level | fractured | " + " | ".join(f"{Path(name).name}: AUROC | average precision" for name in outputs) + " |"
+    yield "|---" * (2 + 2 * len(outputs)) + "|"
+    for same in zip(*outputs.values(), strict=True):
+        cells = [str(one.estimates[metric]) for one in same for metric in ("auroc", "average_precision")]
+        yield f"| {same[0].output} | {same[0].fractured} | {' | '.join(cells)} |"
 
 
 def at_points(package: str, scores: StudyScores) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.packages import at_points, by_group, evaluated
+from benchmarks.packages import at_points, by_group, by_level, evaluated
 from cspine.anatomy import CERVICAL, Level
 from cspine.datasets import read_dataset
 from cspine.detection import Detector
@@ -34,6 +34,9 @@ def test_what_a_package_says_of_studies_is_kept_with_their_truth(
     assert "balanced, levels from 0.5" in balanced
     assert "sensitivity 1.000" in balanced
     assert "specificity 1.000" in balanced
+    rows = list(by_level({str(coded_package): found}))[2:]
+    assert rows[1].startswith("| C2 | 1 | 1.000 (too few) | 1.000 (too few)")
+    assert [row.split(" | ")[:2] for row in rows] == [[f"| {level.name}", str(int(level is Level.C2))] for level in CERVICAL]
     again = evaluated(lambda: pytest.fail("what was evaluated is evaluated again"), cases, tmp_path / "out")
     np.testing.assert_allclose(again.scores, found.scores)
 
