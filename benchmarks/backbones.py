@@ -10,12 +10,10 @@ import statistics
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.speed.counting import multiplications
+from benchmarks.speed.counting import exported, multiplications
 from cspine.cli.keras_import import load_keras
 from cspine.network_content import NetworkContent
 from cspine.networks.options import VertebraBackbone
@@ -94,14 +92,10 @@ def table(found: Sequence[Cost]) -> str:
 def _exported(settings: VertebraMILSettings, spec: VertebraSpec) -> NetworkContent:
     import keras
 
-    from cspine.training.core.conversion import write_ir
     from cspine.training.vertebrae.family import SERVED
 
     network = settings.build(spec, seed=0)
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "network.xml"
-        write_ir(keras.Model(network.inputs, {name: network.output[name] for name in SERVED}), path)
-        return NetworkContent(path.name, path.read_bytes(), path.with_suffix(".bin").read_bytes())
+    return exported(keras.Model(network.inputs, {name: network.output[name] for name in SERVED}))
 
 
 def _seconds(session: Session, crops: np.ndarray) -> float:

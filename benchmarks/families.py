@@ -10,7 +10,8 @@ batches, on the same schedule, for every row; ``--patch-steps`` and ``--steps`` 
 ``--epochs`` into how many epochs they are parted. ``--precision mixed_bfloat16`` is for
 processors with AMX and for GPUs. Learning curves are drawn as
 OUT/.../learning.png. Beside AUROC stands what a protocol of accuracies reports of the same network on the same unseen necks:
-the share of right entries of its slices, and that of saying that nothing is ever there. ``--photographs FILE`` adds rows whose
+the share of right entries of its slices, and that of saying that nothing is ever there. How large each network is, and what its
+training took, closes the row. ``--photographs FILE`` adds rows whose
 InceptionV3 starts from a file of weights.
 
 ``--engine ray`` makes the phantoms and does the rows on the workers of a Ray cluster, a row at a time on each, on a GPU each where
@@ -45,7 +46,7 @@ from benchmarks.family_rows import (
     Row,
     do_row,
 )
-from benchmarks.family_training import Spent, evaluate_row, train_row
+from benchmarks.family_training import Size, Spent, evaluate_row, train_row
 from cspine.cli.engine import add_engine, check_engine, cluster_of
 from cspine.errors import InputError
 from cspine.evaluation.leaky import LeakyAccuracy
@@ -65,6 +66,8 @@ TITLES = (
     "Dice",
     "entries",
     "nothing",
+    "million weights",
+    "10^9 multiplications a slice",
     "processor s",
     "clock s",
 )
@@ -171,6 +174,7 @@ def page(place: Place, evaluated: Sequence[Row]) -> Iterator[str]:
 def _line(place: Place, row: Row) -> str:
     found = _numbers(place.evaluated(row) / "evaluation.csv")
     spent = Spent.of(place, row)
+    size = Size(**json.loads(place.size(row).read_text(encoding="utf-8")))
     entries = LeakyAccuracy(**json.loads(place.entries(row).read_text(encoding="utf-8")))
     dice = [
         float(value) for (part, _, metric), (value, *_) in found.items() if (part, metric) == ("localisation", "dice") and value
@@ -185,6 +189,8 @@ def _line(place: Place, row: Row) -> str:
         f"{min(dice):.2f} to {max(dice):.2f}" if dice else "",
         f"{entries.accuracy:.3f}",
         f"{entries.all_negative:.3f}",
+        f"{size.weights / 1e6:.1f}",
+        f"{size.multiplications / 1e9:.1f}",
         f"{spent.busy:.0f}",
         f"{spent.seconds:.0f}",
     )

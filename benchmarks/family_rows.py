@@ -106,6 +106,10 @@ class Place:
         """Returns what the protocol of accuracies says of a row on the unseen studies."""
         return self.runs / "evaluated" / f"{row.name}.json"
 
+    def size(self, row: Row) -> Path:
+        """Returns how large the network of a row is."""
+        return self.runs / "evaluated" / f"{row.name}_size.json"
+
     def command(self, row: Row) -> list[str]:
         """Trains a row."""
         budget = f"--set fit.batch={BATCH} --set fit.batches={self.steps // self.epochs} --set fit.epochs={self.epochs}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks import command
 from benchmarks.family_rows import CALIBRATED, LEAKY, TRAINING_SET, UNSEEN, Place, Row
+from benchmarks.speed.counting import exported, multiplications
 from cspine.datasets import read_dataset
 from cspine.evaluation.leaky import LeakyAccuracy, entry_accuracy
 from cspine.networks.loading import load_network
@@ -46,6 +47,24 @@ class Spent:
         return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else cls(0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Holds how large a network is.
+
+    Attributes:
+        weights: How many it has.
+        multiplications: For one slice, in convolutions and matrix products.
+    """
+
+    weights: int
+    multiplications: int
+
+    @classmethod
+    def of(cls, model: keras.Model) -> "Size":
+        """Returns that of a network of slices, as it is served."""
+        return cls(model.count_params(), multiplications(exported(model), (1, *model.input_shape[1:])))
+
+
 def train_row(place: Place, row: Row) -> None:
     """Trains a row, or what is left to do of it."""
     folder = place.runs / row.name
@@ -66,9 +85,15 @@ def evaluate_row(place: Place, row: Row) -> None:
         command.run("evaluate", str(folder), "--data", str(place.out / UNSEEN[0]), "-o", str(evaluated), *how)
     if not place.entries(row).is_file():
         write_text(place.entries(row), json.dumps(asdict(_unseen_entries(place, row))) + "\n")
+    if not place.size(row).is_file():
+        write_text(place.size(row), json.dumps(asdict(_size(place, row))) + "\n")
     own = evaluated.with_name(f"{row.name}_itself")
     if row.name == LEAKY and not (own / "evaluation.csv").is_file():
         command.run("evaluate", str(folder), "--data", str(place.out / TRAINING_SET[0]), "-o", str(own), "--no-localisation", *how)
+
+
+def _size(place: Place, row: Row) -> Size:
+    return Size.of(load_network(open_run(place.runs / row.name).network(0)))
 
 
 def _unseen_entries(place: Place, row: Row) -> LeakyAccuracy:

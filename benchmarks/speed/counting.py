@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from cspine.network_content import NetworkContent
 from cspine.runtime.openvino import ov
+
+if TYPE_CHECKING:
+    import keras
 
 Shape = tuple[int, ...]
 
@@ -20,6 +25,16 @@ def multiplications(content: NetworkContent, shape: Shape) -> int:
     network = ov.Core().read_model(content.graph, content.weights)
     network.reshape({network.input(0): ov.PartialShape(list(shape))})
     return sum(_OF[kind](node) for node in network.get_ops() if (kind := node.get_type_name()) in _OF)
+
+
+def exported(model: "keras.Model") -> NetworkContent:
+    """Returns a network as it is served: OpenVINO IR."""
+    from cspine.training.core.conversion import write_ir
+
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "network.xml"
+        write_ir(model, path)
+        return NetworkContent(path.name, path.read_bytes(), path.with_suffix(".bin").read_bytes())
 
 
 def _convolution(node: Any) -> int:

@@ -2,19 +2,15 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.speed.counting import multiplications
+from benchmarks.speed.counting import exported, multiplications
 from cspine.imaging import sample
 from cspine.imaging.slices import network_input, slice_grid
-from cspine.network_content import NetworkContent
 from cspine.recipes import load_slice_recipe
 from cspine.runtime import Engine, open_session
 from cspine.study import Study
-from cspine.training.core.conversion import write_ir
 from cspine.training.core.settings import with_settings
 
 ROWS = {
@@ -69,10 +65,7 @@ def measured(name: str, study: Study, most: int) -> Family:
     stack = sample(study.volume, slice_grid(study.volume, recipe.input))
     count = stack.grid.shape[0]
     chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist()
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "slices.xml"
-        write_ir(recipe.network.build(recipe.input, 0), path)
-        content = NetworkContent(path.name, path.read_bytes(), path.with_suffix(".bin").read_bytes())
+    content = exported(recipe.network.build(recipe.input, 0))
     session = open_session(content, Engine())
     batches = [network_input(stack, recipe.input, chosen[first : first + _AT_ONCE]) for first in range(0, len(chosen), _AT_ONCE)]
     session.run(batches[0])

@@ -3,11 +3,12 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import keras
 import pytest
 
 from benchmarks.families import TITLES, draw_curves, page
 from benchmarks.family_rows import LEAKY, ROWS, Place, Row, do_row
-from benchmarks.family_training import entries_of, evaluate_row, train_row
+from benchmarks.family_training import Size, entries_of, evaluate_row, train_row
 from cspine.errors import UsageError
 from cspine.evaluation.report import to_csv
 from cspine.recipes import load_slice_recipe
@@ -61,6 +62,13 @@ def test_entries_are_counted_over_the_slices_of_unseen_studies() -> None:
     assert found.accuracy == pytest.approx(1 / (2 * 28 * 7))
 
 
+def test_a_network_is_as_large_as_its_layers() -> None:
+    image = keras.Input((8, 6, 3))
+    model = keras.Model(image, {"maps": keras.layers.Conv2D(5, 3, padding="same", name="maps")(image)})
+
+    assert Size.of(model) == Size(weights=5 * (3 * 9 + 1), multiplications=8 * 6 * 5 * 3 * 9)
+
+
 def test_a_row_that_was_killed_goes_on_and_one_that_is_done_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, row, words = Place(tmp_path, 10), ROWS[0], []
     monkeypatch.setattr("benchmarks.command.run", lambda *given: words.append(given))
@@ -84,7 +92,7 @@ def test_a_row_that_was_killed_goes_on_and_one_that_is_done_is_left_alone(tmp_pa
 def test_what_is_calibrated_and_evaluated_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, row, words = Place(tmp_path, 10), ROWS[0], []
     monkeypatch.setattr("benchmarks.command.run", lambda *given: words.append(given[0]))
-    for path in (place.evaluated(row) / "evaluation.csv", place.entries(row)):
+    for path in (place.evaluated(row) / "evaluation.csv", place.entries(row), place.size(row)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
@@ -133,11 +141,12 @@ def test_the_page_is_made_of_what_evaluation_writes(tmp_path: Path) -> None:
             folder.mkdir(parents=True)
             (folder / "evaluation.csv").write_text(to_csv(report()), encoding="utf-8")
         place.entries(row).write_text('{"slices": 9, "accuracy": 0.97, "all_negative": 0.98}')
+        place.size(row).write_text('{"weights": 560000, "multiplications": 4210000000}')
         place.spent(row).write_text('{"seconds": 2.0, "busy": 1.0}')
 
     lines = list(page(place, rows))
 
     (line,) = [line for line in lines if line.startswith("| custom_cnn |")]
     assert line.count(" | ") == len(TITLES) - 1
-    assert line.endswith("| 0.970 | 0.980 | 1 | 2 |")
+    assert line.endswith("| 0.970 | 0.980 | 0.6 | 4.2 | 1 | 2 |")
     assert "| what the leaky protocol reports: accuracy of entries | 0.857 |" in lines
