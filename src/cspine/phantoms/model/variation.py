@@ -247,11 +247,11 @@ WIDE = Variation(
         # healthy cervical discs are 4 to 7 mm high beside bodies of 11 to 16 mm (Gilad and Nissan 1986)
         disc_height=(0.5, 1.45),
         disc_height_level=0.12,
-        # the canal at C4 to C7 is 14 to 22 mm deep in adults (Pavlov et al. 1987), the shipped ones are 14 to 16
+        # the canal at C3 to C7 is 14 mm deep in adults, from 9 to 21 (Lee et al. 2007), the shipped ones are 14 to 16
         pedicle_mm=(-1.5, 4.5),
         # facets stand 35 to 60 degrees to the transverse plane (Panjabi et al. 1993), one anatomy has 10 of these
         facet_deg=(-10.0, 10.0),
-        # laminae are 9 to 15 mm high from C3 to C7 (Xu et al. 1999), the shipped ones 11 to 14; taller ones would meet
+        # laminae are lowest at C4, 10.4 mm +- 1.1 (Xu et al. 1999), the shipped ones 11 to 14 high; taller ones would meet
         lamina_height=(0.75, 1.12),
         lamina_slope_deg=(-12.0, 12.0),
         # C3 to C5 have 12 to 20 mm, C7 up to 40; a Visible Human's are two fifths longer than the shipped ones
@@ -261,7 +261,7 @@ WIDE = Variation(
         spinous_slope_deg=(-18.0, 22.0),
     ),
     junction=JunctionRanges(
-        # the basion lies 1 to 9 mm above the dens, the dens some 13 to 18 mm above the middle of C1's ring (Harris et al. 1994)
+        # 95 % of adults have less than 8.5 mm from basion to dens (Rojas et al. 2007); the dens ends 13 to 18 above the middle of C1
         settling_mm=(0.0, 4.0),
         clivus_share=0.7,
         basion_mm=(13.0, 22.0),
