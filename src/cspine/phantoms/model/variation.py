@@ -261,7 +261,7 @@ WIDE = Variation(
         spinous_slope_deg=(-18.0, 22.0),
     ),
     junction=JunctionRanges(
-        # 95 % of adults have less than 8.5 mm from basion to dens (Rojas et al. 2007); the dens ends 13 to 18 above the middle of C1
+        # 95 % of adults have less than 8.5 mm from basion to dens (Rojas et al. 2007); the dens ends 13 to 18 above mid-C1
         settling_mm=(0.0, 4.0),
         clivus_share=0.7,
         basion_mm=(13.0, 22.0),
