@@ -27,6 +27,9 @@ from cspine.training.slices.stacks import SliceStack, prepare_stacks
 
 _POSITIVE = 0.5
 
+_STEP = 12
+"""One slice in so many is counted: its neighbours show the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -104,10 +107,10 @@ def _unseen_entries(place: Place, row: Row) -> LeakyAccuracy:
         return entries_of(load_network(run.network(0)), stacks, recipe)
 
 
-def entries_of(model: keras.Model, stacks: Sequence[SliceStack], recipe: SliceRecipe, step: int = 4) -> LeakyAccuracy:
+def entries_of(model: keras.Model, stacks: Sequence[SliceStack], recipe: SliceRecipe, step: int = _STEP) -> LeakyAccuracy:
     """Returns the share of right entries, at a probability of 0.5, and that of saying that nothing is there.
 
-    Of one slice in ``step``: its neighbours show the same.
+    Of one slice in ``step``.
     """
     wanted = [TrainingStudy.of(stack, recipe).targets.fracture[::step] for stack in stacks]
     predicted = [slice_outputs(model, stack, recipe.input, step)[0] for stack in stacks]

@@ -56,7 +56,7 @@ def test_entries_are_counted_over_the_slices_of_unseen_studies() -> None:
 
     found = entries_of(model, studies, settings, step=1)
 
-    assert entries_of(model, studies, settings).slices == 2 * 7  # one in four
+    assert entries_of(model, studies, settings).slices == 2 * 3  # one in twelve
     assert found.slices == 2 * 28
     assert found.all_negative == pytest.approx(1 - 1 / (2 * 28 * 7))  # one slice of one level of one study
     assert found.accuracy == pytest.approx(1 / (2 * 28 * 7))
