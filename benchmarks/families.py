@@ -81,7 +81,7 @@ def main() -> None:
     rows: tuple[Row, ...] = ROWS
     if options.photographs is not None:
         weights = shlex.quote(str(options.photographs.absolute()))
-        rows = (*ROWS, *(Row(name, "inception_v3", f"--weights {weights} {how}") for name, how in PHOTOGRAPHS.items()))
+        rows = (*ROWS, *(Row(name, recipe, f"--weights {weights} {how}") for name, (recipe, how) in PHOTOGRAPHS.items()))
     chosen = [row for row in rows if not options.rows or row.name in options.rows]
     for data in (TRAINING_SET, CALIBRATED, UNSEEN):
         _phantoms(place, data, options)

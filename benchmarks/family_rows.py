@@ -56,8 +56,12 @@ ROWS = (
     Row("inception_resnet_v2", "inception_resnet_v2", FRESH),
 )
 LEAKY = "leaky_protocol"
-PHOTOGRAPHS = {"inception_v3_photographs": "--boxes", "inception_v3_frozen_stem": FROZEN_STEM}
-"""Options of the rows of an InceptionV3 from a file of weights, by name."""
+PHOTOGRAPHS = {
+    "inception_v3_photographs": ("inception_v3", "--boxes"),
+    "inception_v3_frozen_stem": ("inception_v3", FROZEN_STEM),
+    "unet_transfer_photographs": ("unet_transfer", "--backbone inception_v3 --boxes"),
+}
+"""Recipe and options of the rows of an InceptionV3 from a file of weights, by name."""
 
 
 @dataclass(frozen=True, slots=True)

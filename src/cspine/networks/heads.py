@@ -14,7 +14,7 @@ LEVELS = 7
 _RARE = -5.0
 """Evidence before training: a fracture is rare."""
 
-RARELY_BOXED = -3.0
+_RARELY_BOXED = -3.0
 """Logit of a box on a cell before training."""
 
 
@@ -38,8 +38,8 @@ class SliceHeads:
         self._level_map = (
             layers.Conv2D(LEVELS + 1, 1, kernel_initializer=fresh(seeds), name="level_map_logits") if own_levels else None
         )
-        self._evidence = logit("evidence", _RARE, seeds)
-        self._boxed = logit("fracture_map_logits", RARELY_BOXED, seeds) if fracture_map else None
+        self._evidence = _logit("evidence", _RARE, seeds)
+        self._boxed = _logit("fracture_map_logits", _RARELY_BOXED, seeds) if fracture_map else None
         self._visible = layers.Dense(LEVELS, kernel_initializer="identity", name="visible_logits")
 
     def __call__(self, cells: Any, levels: Any = None, near: Any = None) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class SliceHeads:
         return self._evidence(layers.Concatenate(name="near_and_fracture_map")([near, boxed])), boxed
 
 
-def logit(name: str, before: float, seeds: Iterator[int]) -> layers.Conv2D:
+def _logit(name: str, before: float, seeds: Iterator[int]) -> layers.Conv2D:
     """Returns a convolution to one number per cell, which is ``before`` before training."""
     bias = keras.initializers.Constant(before)
     return layers.Conv2D(1, 1, kernel_initializer=fresh(seeds), bias_initializer=bias, name=name)

@@ -10,7 +10,7 @@ from keras import layers
 
 from cspine.networks.backbones import backbone_named
 from cspine.networks.convolution import fresh
-from cspine.networks.heads import LEVELS, RARELY_BOXED, SliceHeads, logit
+from cspine.networks.heads import LEVELS, SliceHeads
 from cspine.networks.layers import WithoutBackground
 from cspine.networks.options import CELL
 from cspine.networks.pyramid import Pyramid
@@ -32,7 +32,7 @@ class UNetTransferNetwork(keras.Model):
         widths: Filters of the U-Net, at the resolution of the slice and after each halving.
         head_width: Filters of the map that the heads read.
         dropout: Share of feature maps that are dropped before the heads.
-        fracture_map: Whether a further map of the U-Net says where a reader would draw a box.
+        fracture_map: Whether there is a map of where a reader would draw a box. It is read from the features of the backbone.
         near: Whether a fracture is looked for in the fine features of the backbone alone, which then ends there.
         magnify: Side of the square of pixels that the backbone sees for one pixel of the slice: 1 or 2.
         seed: Of the fresh weights and of dropout.
@@ -56,24 +56,17 @@ class UNetTransferNetwork(keras.Model):
         seeds = count(seed * 1000)
         unet = UNet(widths, seeds)
         levels = layers.Conv2D(LEVELS + 1, 1, kernel_initializer=fresh(seeds), name="maps_logits")
-        boxed = logit("boxed_logits", RARELY_BOXED, seeds) if fracture_map else None
-        as_it_is = keras.initializers.Constant(np.eye(_COLOURS + LEVELS + fracture_map, _COLOURS)[None, None])
+        as_it_is = keras.initializers.Constant(np.eye(_COLOURS + LEVELS, _COLOURS)[None, None])
         mixed = layers.Conv2D(_COLOURS, 1, kernel_initializer=as_it_is, name="slice_and_maps")
         pyramid = Pyramid(backbone_named(backbone), input_shape[:2], head_width, seeds, magnify=magnify, coarsest=8 if near else 32)
-        heads = SliceHeads(seeds, dropout=dropout, fracture_map=False, own_levels=False)
+        heads = SliceHeads(seeds, dropout=dropout, fracture_map=fracture_map, own_levels=False)
 
         # Functional model
         image = keras.Input(tuple(input_shape), name="slice")
-        found = unet(image)
-        maps = layers.Activation("softmax", dtype="float32", name="maps")(levels(found))
-        channels = [image, WithoutBackground(name="bone")(maps)]
-        further = {"maps": maps}
-        if boxed is not None:
-            channels.append(layers.Activation("sigmoid", dtype="float32", name="boxed")(boxed(found)))
-            further["fracture_map"] = _cells("fracture_map")(channels[-1])
-        cells, _ = pyramid(mixed(layers.Concatenate(name="channels")(channels)))
-        outputs = heads(cells, _cells("level_map")(maps))
-        super().__init__(inputs=image, outputs=outputs | further, **kwargs)
+        maps = layers.Activation("softmax", dtype="float32", name="maps")(levels(unet(image)))
+        cells, _ = pyramid(mixed(layers.Concatenate(name="channels")([image, WithoutBackground(name="bone")(maps)])))
+        outputs = heads(cells, layers.AveragePooling2D(CELL, dtype="float32", name="level_map")(maps))
+        super().__init__(inputs=image, outputs=outputs | {"maps": maps}, **kwargs)
         self._heads, self._pyramid = heads, pyramid
 
         # Config
@@ -119,8 +112,3 @@ class UNetTransferNetwork(keras.Model):
     ) -> "UNetTransferNetwork":
         """Returns the network that :meth:`get_config` described."""
         return cls(**config)
-
-
-def _cells(name: str) -> layers.Layer:
-    """Returns the mean over each cell."""
-    return layers.AveragePooling2D(CELL, dtype="float32", name=name)
